@@ -1,0 +1,41 @@
+"""simsearch: turn a folder of labelled images into a similarity search whose quality is measured.
+
+    >>> import simsearch
+    >>> build = simsearch.build("digits")                  # doctest: +SKIP
+    >>> hits = simsearch.open("digits").search(["x.png"], k=5)   # doctest: +SKIP
+
+Importing this package is cheap; everything heavy is imported by the function that needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .home import Build
+    from .search import Searcher
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "build", "open"]
+
+
+def build(
+    recipe: str = "digits", *, settings: list[str] | None = None, home: str | None = None, name: str | None = None
+) -> Build:
+    """Build a recipe (a shipped name, a .toml file) or a folder of images; returns the finished build.
+
+    `settings` are `table.key=value` strings as for `--set`. Raises SimsearchError for whatever the user can mend.
+    """
+    from .home import Home
+    from .pipeline import run_build
+    from .recipe_files import find_recipe
+
+    return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name).build
+
+
+def open(build: str | Build | None = None, *, home: str | None = None) -> Searcher:
+    """Open a build by name (default: the newest) for searching."""
+    from .home import Home
+    from .search import Searcher
+
+    return Searcher(Home.locate(home).build(build) if build is None or isinstance(build, str) else build)

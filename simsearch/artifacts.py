@@ -1,0 +1,229 @@
+"""Addressed folders: digest, partial, commit, manifest, verify. The one place that decides what is finished work.
+
+`artifacts/<stage>/<digest>/` is finished and read-only; `artifacts/<stage>/.partial-<digest>/` is work in progress,
+with `out/` (what will be committed) and `scratch/` (checkpoints and blocks that a later run resumes from).
+
+Commit order: fsync the files, manifest last, fsync the folder, rename, fsync the parent. With this order a power cut
+leaves either no artifact or a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import ArtifactError
+from .hashing import HashMemory, sha256_file
+
+MANIFEST = "manifest.json"
+REMEMBER_BYTES = 64 * 2**20  # files above this may be remembered as checked
+ABANDONED_SECONDS = 7 * 86_400.0
+
+
+def canonical_json(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no spaces, ASCII, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def digest_of(value: Any) -> str:
+    """sha256, in hex, of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Replace `path` by `data` so that a power cut leaves the old or the new content, never a mixture."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _fsync_folder(path.parent)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A finished artifact: its folder and its manifest, already checked against each other."""
+
+    path: Path
+    manifest: dict[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """The address: sha256 of stage, version, settings and inputs."""
+        return str(self.manifest["digest"])
+
+    @property
+    def content(self) -> str:
+        """sha256 over the files' names and sha256."""
+        return str(self.manifest["content"])
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the stage told about its result (counts and the like)."""
+        return dict(self.manifest["facts"])
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """The (digest, content) pair by which a build or a consumer refers to this artifact."""
+        return {"digest": self.digest, "content": self.content}
+
+    def file(self, name: str) -> Path:
+        """Path of a file that the manifest lists; ArtifactError when it does not."""
+        if name not in self.manifest["files"]:
+            raise ArtifactError(f"{self.path} has no file {name!r} in its manifest", hint=remake_hint(self.path))
+        return self.path / name
+
+
+def remake_hint(path: Path) -> str:
+    """What to do about a damaged artifact."""
+    return f"move it away ({path}) and run the same simsearch build again: only this is made anew"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where a running stage writes: `out` is committed, `scratch` survives a kill and is removed at the commit."""
+
+    out: Path
+    scratch: Path
+
+
+@dataclass(frozen=True)
+class Store:
+    """All artifacts of a home folder."""
+
+    root: Path
+    memory: HashMemory
+
+    def path(self, stage: str, digest: str) -> Path:
+        """The folder of an artifact, whether it exists or not."""
+        return self.root / stage / digest
+
+    def find(self, stage: str, digest: str) -> Artifact | None:
+        """The verified artifact, or None when there is none; ArtifactError when it is damaged."""
+        path = self.path(stage, digest)
+        return self.open(stage, digest) if path.is_dir() else None
+
+    def open(self, stage: str, digest: str, content: str | None = None) -> Artifact:
+        """The artifact with every file's size and sha256 checked, before anything parses it.
+
+        `content` is what a build or a consumer recorded. Raises ArtifactError when something is missing, differs,
+        or is another artifact than the one recorded.
+        """
+        path = self.path(stage, digest)
+        try:
+            manifest = json.loads((path / MANIFEST).read_bytes())
+            files = {str(name): (int(f["size"]), str(f["sha256"])) for name, f in manifest["files"].items()}
+            recorded = (manifest["stage"], manifest["digest"], manifest["content"])
+            manifest["facts"], manifest["inputs"]
+        except FileNotFoundError:
+            raise ArtifactError(f"{path} is missing or has no {MANIFEST}", hint=remake_hint(path)) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ArtifactError(f"{path / MANIFEST} is damaged", hint=remake_hint(path)) from None
+        if recorded != (stage, digest, content_of(files)):
+            raise ArtifactError(f"{path / MANIFEST} does not describe this artifact", hint=remake_hint(path))
+        if content is not None and content != recorded[2]:
+            raise ArtifactError(
+                f"{path} is not the {stage} artifact that the build was made with",
+                hint="run the same simsearch build again; what follows from it is made anew",
+            )
+        for name, (size, sha256) in files.items():
+            self._check(path / name, size, sha256)
+        return Artifact(path, manifest)
+
+    def _check(self, path: Path, size: int, sha256: str) -> None:
+        try:
+            seen = path.stat().st_size
+            if seen != size:
+                raise ArtifactError(
+                    f"{path} is damaged: expected {size:,} bytes, seen {seen:,}", hint=remake_hint(path.parent)
+                )
+            actual = self.memory.sha256(path) if size > REMEMBER_BYTES else sha256_file(path)
+        except FileNotFoundError:
+            raise ArtifactError(f"{path} is missing", hint=remake_hint(path.parent)) from None
+        if actual != sha256:
+            raise ArtifactError(
+                f"{path} is damaged: its sha256 differs from the manifest's", hint=remake_hint(path.parent)
+            )
+
+    def workspace(self, stage: str, digest: str) -> Workspace:
+        """The workspace of a stage: an empty `out`, and `scratch` as an earlier, interrupted run left it."""
+        partial = self.root / stage / f".partial-{digest}"
+        workspace = Workspace(partial / "out", partial / "scratch")
+        if workspace.out.exists():
+            shutil.rmtree(workspace.out)
+        workspace.out.mkdir(parents=True)
+        workspace.scratch.mkdir(exist_ok=True)
+        return workspace
+
+    def commit(self, stage: str, digest: str, workspace: Workspace, manifest: Mapping[str, Any]) -> Artifact:
+        """Make the files in `workspace.out` the artifact, and drop the scratch; returns it.
+
+        A stale artifact under the same digest (made from inputs with other bits) is renamed away first.
+        """
+        files = {}
+        for path in sorted(p for p in workspace.out.rglob("*") if p.is_file()):
+            _fsync(path)
+            path.chmod(0o444)
+            files[path.relative_to(workspace.out).as_posix()] = (path.stat().st_size, sha256_file(path))
+        whole = {
+            **manifest,
+            "stage": stage,
+            "digest": digest,
+            "files": {name: {"size": size, "sha256": sha256} for name, (size, sha256) in files.items()},
+            "content": content_of(files),
+        }
+        write_durably(workspace.out / MANIFEST, json.dumps(whole, indent=1, sort_keys=True).encode())
+        (workspace.out / MANIFEST).chmod(0o444)
+        for folder in {workspace.out, *(p for p in workspace.out.rglob("*") if p.is_dir())}:
+            _fsync_folder(folder)
+        final = self.path(stage, digest)
+        self.set_aside(stage, digest)
+        os.rename(workspace.out, final)
+        _fsync_folder(final.parent)
+        shutil.rmtree(workspace.scratch.parent, ignore_errors=True)
+        return Artifact(final, whole)
+
+    def set_aside(self, stage: str, digest: str) -> None:
+        """Remove an artifact: renamed first, deleted then, so that a kill never leaves half of it in its place."""
+        path = self.path(stage, digest)
+        if path.exists():
+            old = path.with_name(f".partial-old-{digest}-{time.time_ns()}")
+            os.rename(path, old)
+            shutil.rmtree(old, ignore_errors=True)
+
+    def clean_up(self) -> None:
+        """Remove what killed runs left and nobody resumed within a week; call with the home's lock held."""
+        for partial in self.root.glob("*/.partial-*"):
+            old = partial.name.startswith(".partial-old-")
+            if old or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(partial, ignore_errors=True)
+
+
+def content_of(files: Mapping[str, tuple[int, str]]) -> str:
+    """sha256 over the sorted names and sha256 of an artifact's files."""
+    return digest_of({name: sha256 for name, (_, sha256) in files.items()})
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_folder(path: Path) -> None:
+    _fsync(path)

@@ -1,0 +1,225 @@
+"""The command line: parse, call, print. Nothing else imports click."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from . import __version__
+from .console import safe, say, shorten
+from .errors import ImageError, SimsearchError
+
+if TYPE_CHECKING:
+    from .home import Home
+    from .search import Hit, Searcher
+
+OK, SAID_NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+MONTAGE_ROWS = 50
+HOME_OPTION = click.option("--home", metavar="DIR", help="Where everything is kept [$SIMSEARCH_HOME or ./data].")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
+
+
+@click.group(epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg")
+@click.version_option(__version__, message="simsearch %(version)s")
+def cli() -> None:
+    """Turn a folder of labelled images into a similarity search whose quality is measured."""
+
+
+@cli.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
+@click.argument("recipe", default="digits")
+@click.option("--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key of the recipe.")
+@click.option("--name", metavar="NAME", help="Name of the build [the recipe's].")
+@HOME_OPTION
+@JSON_OPTION
+def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | None, as_json: bool) -> None:
+    """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file) or a FOLDER (class/x.jpg).
+
+    What is already built is not built again. Prints the path of the report.
+    """
+    from .pipeline import run_build
+    from .recipe_files import find_recipe
+
+    outcome = run_build(find_recipe(recipe, list(settings)), _home(home), name=name)
+    print(json.dumps(outcome.report) if as_json else outcome.build.report_path)
+    if outcome.ran:
+        say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + _home_words(home))
+
+
+@cli.command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
+@click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
+@click.option("--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Only hits that score at least S.")
+@click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
+@HOME_OPTION
+@JSON_OPTION
+def query(
+    images: tuple[str, ...],
+    k: int,
+    name: str | None,
+    min_score: float | None,
+    montage: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
+    from .images.folders import query_files
+    from .search import Searcher
+
+    searcher = Searcher(_home(home).build(name))
+    build = searcher.build
+    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
+    lines = (line.rstrip("\n") for line in sys.stdin) if "-" in images else iter(())
+    answered: list[tuple[str, list[Hit]]] = []
+    failed = 0
+    for path in query_files(images, lines):
+        started = time.perf_counter()
+        try:
+            hits = [hit for hit in searcher.search([path], k)[0] if min_score is None or hit.score >= min_score]
+        except ImageError as error:
+            failed += 1
+            if as_json:
+                print(json.dumps({"query": path, "error": error.message}))
+            say(f"error: cannot read {safe(path)}: {safe(error.message)}")
+            say(f"hint: {error.hint}")
+            continue
+        milliseconds = round((time.perf_counter() - started) * 1000, 2)
+        if as_json:
+            found = [hit.to_json() for hit in hits]
+            print(json.dumps({"query": path, "build": build.name, "hits": found, "milliseconds": milliseconds}))
+        else:
+            _print_hits(path, hits, searcher.labelled)
+        if montage and len(answered) < MONTAGE_ROWS:
+            answered.append((path, hits))
+    if montage and answered:
+        _write_montage(searcher, answered, Path(montage))
+    elif not montage and not as_json and not failed:
+        say("Look at them: --montage hits.png")
+    if failed:
+        raise SystemExit(BAD_INPUT)
+
+
+@cli.command(epilog="Example:  simsearch show mnist")
+@click.argument("what", required=False, metavar="[RECIPE|BUILD]")
+@click.option("--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key of the recipe.")
+@HOME_OPTION
+@JSON_OPTION
+def show(what: str | None, settings: tuple[str, ...], home: str | None, as_json: bool) -> None:
+    """Show a recipe with every default, its digests, what is built, versions and devices; without one, all builds."""
+    from .show import describe, describe_home, render
+
+    found = describe(what, list(settings), _home(home)) if what else describe_home(_home(home))
+    print(json.dumps(found) if as_json else safe_lines(render(found)))
+
+
+@cli.command(epilog="Example:  simsearch evaluate digits --json")
+@click.argument("build_name", required=False, metavar="[BUILD]")
+@HOME_OPTION
+@JSON_OPTION
+def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
+    """Print how good the answers of BUILD [the newest] are, as measured when it was built."""
+    report = _home(home).build(build_name).report()
+    if as_json:
+        print(json.dumps(report))
+        return
+    from .evaluation.summary import render_table
+
+    print(safe_lines(render_table(report)))
+
+
+def _home(option: str | None) -> Home:
+    from .home import Home
+
+    home = Home.locate(option)
+    home.keep_caches_inside()
+    return home
+
+
+def _home_words(option: str | None) -> str:
+    return f" --home {option}" if option else ""
+
+
+def safe_lines(text: str) -> str:
+    """`text` made safe to show, its line ends kept."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
+def _print_hits(path: str, hits: list[Hit], labelled: bool) -> None:
+    print(safe(path))
+    width = max([len("label"), *(min(len(safe(hit.label)), 24) for hit in hits)])
+    label = f"{'label':<{width}}  " if labelled else ""
+    print(f"    score  {label}image")
+    for hit in hits:
+        label = f"{shorten(safe(hit.label), 24):<{width}}  " if labelled else ""
+        mark = "  (same file)" if hit.same_file else ""
+        print(f"{hit.rank:>2}  {hit.score:.3f}  {label}{shorten(safe(hit.image), 80 - 13 - len(label))}{mark}")
+    if not hits:
+        print("    no hit scores high enough")
+
+
+def _write_montage(searcher: Searcher, answered: list[tuple[str, list[Hit]]], out: Path) -> None:
+    from .images.decode import read_image
+    from .images.montage import MontageRow, montage
+
+    def picture(hit: Hit) -> Any:
+        return searcher.thumbnail(hit.row) if hit.path is None else read_image(Path(hit.path))
+
+    rows = [
+        MontageRow(
+            read_image(Path(path)),
+            os.path.basename(path),
+            [(picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in hits],
+        )
+        for path, hits in answered
+    ]
+    montage(rows, out)
+    say(f"Montage of {len(rows)} {'query' if len(rows) == 1 else 'queries'}: {safe(str(out))}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: runs a command and exits with 0, 1, 2 or 130; what the user can mend never gives a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(args=arguments, prog_name="simsearch", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else OK)
+    except SimsearchError as error:
+        _fail(error.message, error.hint)
+    except click.exceptions.Abort:
+        _interrupted()
+    except click.ClickException as error:
+        error.show()
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        _interrupted()
+    except BrokenPipeError:
+        # The reader went away (as `| head` does): nobody is left to tell, and Python's own flush must stay quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(OK)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        hint = "free some space; what was finished is kept" if full else "check that it exists and may be written"
+        _fail(f"{error.strerror or error}{where}", hint)
+    except MemoryError:
+        _fail("not enough memory", "close other programs, or take a smaller images.size or training.batch_size")
+
+
+def _fail(message: str, hint: str) -> None:
+    say(f"error: {safe(message)}")
+    say(f"hint: {safe(hint)}")
+    sys.exit(BAD_INPUT)
+
+
+def _interrupted() -> None:
+    say("interrupted: the same command goes on where this one stopped")
+    sys.exit(INTERRUPTED)

@@ -1,0 +1,117 @@
+"""What people read on stderr: stage lines, live progress on a terminal, names made safe to show. Owner of rich.
+
+Data go to stdout elsewhere; nothing here writes to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+WIDTH = 78
+HEARTBEAT_SECONDS = 30.0
+# Bidirectional controls can make a name read as another one; the other categories can steer a terminal.
+UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def safe(text: str) -> str:
+    """Return `text` with control, bidirectional and unpaired characters written as escapes (`\\x1b`, `\\u202e`)."""
+    if text.isprintable() and not any(unicodedata.category(c) in UNSAFE_CATEGORIES for c in text):
+        return text
+    return "".join(_escape(c) if unicodedata.category(c) in UNSAFE_CATEGORIES else c for c in text)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def shorten(text: str, width: int) -> str:
+    """Return `text` cut in its middle to at most `width` characters."""
+    if len(text) <= width:
+        return text
+    left = (width - 3) // 2
+    return f"{text[:left]}...{text[len(text) - (width - 3 - left) :]}"
+
+
+def say(text: str) -> None:
+    """Print one line to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def is_live() -> bool:
+    """Whether stderr may be redrawn: a terminal, and no screen reader asked for plain lines (ACCESSIBLE)."""
+    return sys.stderr.isatty() and not os.environ.get("ACCESSIBLE") and os.environ.get("TERM") != "dumb"
+
+
+class Stage:
+    """Progress of one stage: call it with (done, total, unit); `done_line` is printed when the stage ends."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.detail = ""
+        self.started = time.perf_counter()
+        self._spoken = self.started
+        self._live: Any = None
+        self._task: Any = None
+        if is_live():
+            self._start_live()
+
+    def _start_live(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        self._live = Progress(
+            TextColumn("{task.description:<13}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._live.start()
+        self._task = self._live.add_task(self.title, total=None, rate="")
+
+    def __call__(self, done: int, total: int, unit: str = "images") -> None:
+        """Report that `done` of `total` are done; the rate is counted from the stage's start."""
+        now = time.perf_counter()
+        rate = done / max(now - self.started, 1e-9)
+        if self._live is not None:
+            self._live.update(self._task, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s")
+        elif now - self._spoken >= HEARTBEAT_SECONDS:
+            self._spoken = now
+            say(f"{self.title}: {done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s")
+
+    def tell(self, what: str) -> None:
+        """Report what is being done where nothing can be counted."""
+        if self._live is not None:
+            self._live.update(self._task, rate=shorten(what, 50))
+
+    def close(self) -> None:
+        """Take the live line away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def done_line(self) -> str:
+        """One line: title, detail and seconds."""
+        seconds = f"{time.perf_counter() - self.started:.1f} s"
+        left = f"{self.title:<13} {self.detail}"
+        return f"{left:<{WIDTH - len(seconds) - 1}} {seconds}"
+
+
+@contextmanager
+def stage(title: str) -> Iterator[Stage]:
+    """Show one stage of a build: a live line while it runs, one printed line when it is done."""
+    current = Stage(title)
+    try:
+        yield current
+    finally:
+        current.close()
+    say(current.done_line())

@@ -1,0 +1,70 @@
+"""One checkpoint in a folder: after a kill or a power cut the previous one or the new one is there, never a mixture.
+
+`checkpoint.json` names the tensor file, its sha256 and the state; it is written last. A tensor file carries its step
+and the start of its sha256 in its name, so writing a new one never touches the one that the JSON still names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load as parse_tensors
+from safetensors.torch import save as format_tensors
+from torch import Tensor
+
+NAME = "checkpoint.json"
+
+
+def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Writes `tensors` (on the CPU) and `state` (JSON values, `step` among them) as the folder's only checkpoint.
+
+    Raises OSError when the disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    data = format_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(data).hexdigest()
+    file = f"checkpoint-{int(state['step']):09d}-{digest[:16]}.safetensors"
+    _write(folder / file, data)
+    body = {"file": file, "sha256": digest, "state": state}
+    text = json.dumps({**body, "body_sha256": _digest(body)}, indent=1, sort_keys=True)
+    _write(folder / NAME, text.encode())
+    for old in folder.glob("checkpoint-*"):
+        if old.name != file:
+            old.unlink(missing_ok=True)
+
+
+def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """(tensors, state) of the folder's checkpoint; None when there is none or when it is damaged in any way."""
+    try:
+        body = json.loads((folder / NAME).read_bytes())
+        if body.pop("body_sha256") != _digest(body):
+            return None
+        data = (folder / Path(body["file"]).name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != body["sha256"]:
+            return None
+        return parse_tensors(data), dict(body["state"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
+        return None
+
+
+def _digest(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def _write(path: Path, data: bytes) -> None:
+    partial = path.with_name(path.name + ".tmp")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    handle = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

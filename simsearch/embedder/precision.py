@@ -1,0 +1,45 @@
+"""Where and how training computes: device, precision and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """The device called `device`; "auto" is cuda where there is one, else the CPU."""
+    if device != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_precision(device: torch.device) -> str:
+    """ "bfloat16" where `device` multiplies it in hardware (slower than float32 elsewhere), else "float32"."""
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    has = torch.cpu.get_capabilities()
+    return "bfloat16" if has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16") else "float32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """A context in which matrix products and convolutions run in `precision`."""
+    if precision == "float32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[int]:
+    """A context in which torch computes with `threads` threads (None: as many as now); yields their number.
+
+    The number enters results: sums are split by thread.
+    """
+    before = torch.get_num_threads()
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        yield torch.get_num_threads()
+    finally:
+        torch.set_num_threads(before)

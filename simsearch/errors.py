@@ -1,0 +1,61 @@
+"""Errors that a user may meet. Everything else that is raised is a bug.
+
+    SimsearchError          base: a message (expected, seen, where) and a hint (what to do)
+    ├── RecipeError         a recipe, an option or a name that cannot be used
+    ├── SourceError         a source of images that cannot be read or cannot be split
+    ├── ImageError          one picture that cannot be decoded; collected, not fatal, in a build
+    ├── EmbedderError       weights, losses, training or an ONNX bundle
+    ├── VectorsError        features or an index
+    └── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
+
+The command line prints one `error:` line and one `hint:` line and exits with 2.
+"""
+
+from __future__ import annotations
+
+
+class SimsearchError(Exception):
+    """A failure that the user can mend: `message` says what is wrong and where, `hint` what to do."""
+
+    default_hint = "run the same command with --help to see what it expects"
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint or self.default_hint
+
+
+class RecipeError(SimsearchError):
+    """A recipe, an option or a name that cannot be used."""
+
+    default_hint = "simsearch show RECIPE prints every key of a recipe with its value"
+
+
+class SourceError(SimsearchError):
+    """A source of images that cannot be read or cannot be split."""
+
+    default_hint = "check [dataset] source: digits, torchvision:NAME, folder:PATH or table:FILE"
+
+
+class ImageError(SimsearchError):
+    """One picture that cannot be decoded; a build sets it aside, a query reports it."""
+
+    default_hint = "give a readable JPEG, PNG, WebP, TIFF, BMP or GIF file"
+
+
+class EmbedderError(SimsearchError):
+    """Weights, a loss, training or an ONNX bundle that cannot be used."""
+
+    default_hint = "check the tables [embedder], [loss] and [training] of the recipe"
+
+
+class VectorsError(SimsearchError):
+    """Features or an index that cannot be used."""
+
+    default_hint = "check [index] factory, and the features that go into the index"
+
+
+class ArtifactError(SimsearchError):
+    """An artifact or a build that is missing, damaged or belongs elsewhere."""
+
+    default_hint = "simsearch show lists the builds of this home"

@@ -1,0 +1,1 @@
+"""Neighbours to numbers: retrieval metrics, boundary queries, statistics and the report."""

@@ -1,0 +1,251 @@
+"""report.json: every system evaluated on one set of queries, as one plain dictionary."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import VectorsError
+from simsearch.evaluation.boundary import boundary_queries
+from simsearch.evaluation.retrieval import Labels, SystemResult
+from simsearch.evaluation.statistics import sign_flip_test
+from simsearch.evaluation.summary import render_table, summarize
+from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Progress, Task, exact_systems, gather
+from simsearch.evaluation.through_index import IndexResult, SearchSettings, evaluate_index
+from simsearch.vectors.index import Index
+
+__all__ = ["Evaluation", "Features", "SearchSettings", "evaluate", "render_table"]
+
+SCHEMA = 1
+HEADLINE, GATE = "recipe/index", "baseline/raw-l2"
+
+_BLOCK_ROWS = 65_536
+
+Report = dict[str, Any]
+Results = dict[str, SystemResult | None]
+
+
+@dataclass(frozen=True)
+class Features:
+    """The raw features that are evaluated; all hold the same rows. Without a reference nothing is "boundary"."""
+
+    recipe: FeatureSource
+    baseline: FeatureSource | None = None
+    reference: FeatureSource | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The report, ready for json.dump, and the per-query values: name -> (Q,) array."""
+
+    report: Report
+    per_query: dict[str, NDArray[Any]]
+
+    def save_per_query(self, path: Path) -> None:
+        """Write the per-query values to an .npz file, read again with np.load(path, allow_pickle=False)."""
+        np.savez(path, allow_pickle=False, **self.per_query)
+
+
+def evaluate(
+    *,
+    build: str,
+    features: Features,
+    gallery: int,
+    query_rows: Sequence[int] | NDArray[np.integer],
+    labels: Labels | None,
+    index: Index,
+    index_bytes: int,
+    ks: Sequence[int],
+    settings: SearchSettings | None = None,
+    name: Callable[[int], str] | None = None,
+    progress: Progress = lambda message: None,
+) -> Evaluation:
+    """Return the report (design section 5) and the per-query values of all systems that can be measured.
+
+    Rows [0, gallery) are searched; `query_rows` (Q,) are searched with, leave-one-out where they lie in the gallery.
+    `labels` (N,) are one integer a row (negative: unlabelled), or None: label figures are then null and ann_recall
+    stays. `name(row)` names an image in errors. Memory: two copies of one gallery and blocks.
+
+    Raises VectorsError for shapes that do not fit and for features without direction.
+    """
+    rows = np.asarray(query_rows, dtype=np.int64)
+    _check(features, gallery, rows, labels, index, ks)
+    task = Task(gallery, rows, labels, tuple(sorted(set(ks))))
+    timed_k = 10 if 10 in task.ks else task.ks[-1]
+    boundary = _boundary(features.reference, task, progress)
+
+    exact, thresholds = exact_systems("recipe", features.recipe, task, boundary, name=name, progress=progress)
+    results: Results = dict(exact)
+    progress(f"{HEADLINE}: search through the index {index.factory}")
+    through = evaluate_index(
+        index, features.recipe, task, boundary, thresholds, settings or SearchSettings(), timed_k=timed_k
+    )
+    results[HEADLINE] = _with_map(through.system, results["recipe/cosine"], index)
+    if features.baseline is not None:
+        if _same(features.baseline, features.recipe) or labels is None:
+            results |= {name.replace("recipe/", "baseline/"): result for name, result in exact.items()}
+        else:
+            results |= exact_systems("baseline", features.baseline, task, boundary, name=name, progress=progress)[0]
+
+    report: Report = {
+        "schema": SCHEMA,
+        "build": build,
+        "queries": len(rows),
+        "gallery": gallery,
+        "classes": None if labels is None else len(np.unique(labels[labels >= 0])),
+        "k": list(task.ks),
+        "systems": {system: _figures(results[system], task.ks) for system in SYSTEMS if system in results},
+        "index": _index_figures(index, through, index_bytes),
+        "comparisons": _comparisons(results, boundary, task, timed_k),
+        "few_shot": None,
+        "placebo": _placebo(features, results, task, boundary, timed_k, progress),
+        "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
+        "boundary_queries": None if boundary is None else int(boundary.sum()),
+    }
+    report = _plain(report)
+    report["summary"] = summarize(report)
+    return Evaluation(report, _per_query(results, task, boundary))
+
+
+def _check(
+    features: Features, gallery: int, rows: NDArray[np.int64], labels: Labels | None, index: Index, ks: Sequence[int]
+) -> None:
+    total = features.recipe.shape[0]
+    if not ks or min(ks) < 1:
+        raise VectorsError(f"expected k of at least 1, seen {list(ks)}", hint="check [evaluation] k")
+    if not len(rows) or rows.min() < 0 or rows.max() >= total or not 1 <= gallery <= total:
+        raise VectorsError(
+            f"expected queries and a gallery within {total} rows, seen {len(rows)} queries, {gallery} rows"
+        )
+    for key, source in (("baseline", features.baseline), ("reference", features.reference)):
+        if source is not None and source.shape[0] != total:
+            raise VectorsError(f"{key} features: expected {total} rows as in the recipe's, seen {source.shape[0]}")
+    if labels is not None and labels.shape != (total,):
+        raise VectorsError(f"labels: expected the shape ({total},), seen {labels.shape}")
+    if index.dim != features.recipe.shape[1] or index.ntotal < gallery:
+        seen = f"{index.ntotal} x {index.dim}"
+        raise VectorsError(f"index: expected at least {gallery} rows x {features.recipe.shape[1]}, seen {seen}")
+
+
+def _boundary(source: FeatureSource | None, task: Task, progress: Progress) -> NDArray[np.bool_] | None:
+    if source is None or task.labels is None:
+        return None
+    progress("boundary queries: margins between class means")
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, task.gallery, _BLOCK_ROWS):
+            yield source.read(start, min(start + _BLOCK_ROWS, task.gallery))
+
+    queries = gather(source, task.query_rows)
+    chosen = boundary_queries(queries, blocks(), task.query_labels, task.gallery_labels, task.own_rows)
+    return chosen if chosen.any() else None
+
+
+def _with_map(system: SystemResult | None, cosine: SystemResult | None, index: Index) -> SystemResult | None:
+    """A Flat index answers as exact cosine search does, so MAP@R is that search's; another index has none."""
+    if system is None or cosine is None or not index.is_flat:
+        return system
+    return replace(system, map_at_r=cosine.map_at_r, average_precision=cosine.average_precision)
+
+
+def _same(one: FeatureSource, other: FeatureSource) -> bool:
+    """Whether the baseline is the recipe's own file, as with epochs = 0: nothing is computed twice."""
+    path = getattr(one, "path", None)
+    return one is other or (path is not None and path == getattr(other, "path", None))
+
+
+def _figures(result: SystemResult | None, ks: Sequence[int]) -> Report:
+    if result is None:
+        nothing = dict.fromkeys(ks)
+        result = SystemResult(nothing, nothing, nothing, nothing, nothing, None, {}, {}, None)
+    return {
+        "recall": result.recall,
+        "relevant_recall": result.relevant_recall,
+        "precision": result.precision,
+        "map_at_r": result.map_at_r,
+        "cross_boundary_error": {k: {"all": result.error_all[k], "boundary": result.error_boundary[k]} for k in ks},
+        "roc_auc": None,
+        "eer": None,
+        "tar_at_far": None,
+        "inversion_rate": None,
+        "intervals": None,
+    }
+
+
+def _index_figures(index: Index, through: IndexResult, size: int) -> Report:
+    ann_recall = {str(k): share for k, share in through.ann_recall.items()}
+    qps = float(f"{through.qps:.4g}")
+    return {"factory": index.factory, "ann_recall": ann_recall, "qps": qps, "bytes": size, "ntotal": index.ntotal}
+
+
+def _comparisons(results: Results, boundary: NDArray[np.bool_] | None, task: Task, k: int) -> list[Report]:
+    recipe, baseline = results.get(HEADLINE), results.get(GATE)
+    if recipe is None or baseline is None or boundary is None:
+        return []
+    differences = recipe.error[k][boundary].astype(np.float64) - baseline.error[k][boundary]
+    return [
+        {
+            "metric": "cross_boundary_error",
+            "k": k,
+            "scope": "boundary",
+            "system": HEADLINE,
+            "baseline": GATE,
+            "n": len(differences),
+            "difference": float(differences.mean()),
+            "interval": None,
+            "p_value": sign_flip_test(differences),
+            "test": "sign-flip permutation",
+            "seeds": 1,
+        }
+    ]
+
+
+def _placebo(
+    features: Features,
+    results: Results,
+    task: Task,
+    boundary: NDArray[np.bool_] | None,
+    k: int,
+    progress: Progress,
+) -> Report | None:
+    """The scored baseline over the reference's tenth, and over the tenth that it would choose itself."""
+    baseline = results.get(GATE)
+    if baseline is None or boundary is None:
+        return None
+    own = _boundary(features.baseline, task, progress)
+    itself = None if own is None else float(baseline.error[k][own].mean(dtype=np.float64))
+    return {"system": GATE, "k": k, "reference": baseline.error_boundary[k], "self": itself}
+
+
+def _per_query(results: Results, task: Task, boundary: NDArray[np.bool_] | None) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {"rows": task.query_rows}
+    if task.relevant is not None:
+        arrays["relevant"] = task.relevant
+    if boundary is not None:
+        arrays["boundary"] = boundary
+    for system, result in results.items():
+        if result is None:
+            continue
+        for k in task.ks:
+            arrays[f"{system}/hit@{k}"] = result.hit[k]
+            arrays[f"{system}/error@{k}"] = result.error[k]
+        if result.average_precision is not None:
+            arrays[f"{system}/average_precision"] = result.average_precision
+    return arrays
+
+
+def _plain(value: Any) -> Any:
+    """Return plain Python numbers in plain containers; NaN and infinities become None, as JSON has neither."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,106 @@
+"""Retrieval metrics of one system, from the rows that it returned and the labels of the gallery."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Labels = NDArray[np.integer]
+PerQuery = dict[int, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class SystemResult:
+    """Figures of one system, by k where they have one; None where they do not apply.
+
+    `hit`, `error` and `average_precision` are the values of the single queries, (Q,) float32, NaN for a query that
+    cannot be answered: the pairs of the paired tests.
+    """
+
+    recall: dict[int, float | None]
+    relevant_recall: dict[int, float | None]
+    precision: dict[int, float | None]
+    error_all: dict[int, float | None]
+    error_boundary: dict[int, float | None]
+    map_at_r: float | None
+    hit: PerQuery
+    error: PerQuery
+    average_precision: NDArray[np.float32] | None
+
+
+def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labels) -> NDArray[np.int64]:
+    """Return R (Q,): gallery images of the query's label, its own (own row >= 0) left out; 0 = unanswerable.
+
+    A negative label means "unlabelled" and matches nothing.
+    """
+    names, counts = np.unique(gallery_labels[gallery_labels >= 0], return_counts=True)
+    if not len(names):
+        return np.zeros(len(query_labels), dtype=np.int64)
+    place = np.minimum(np.searchsorted(names, query_labels), len(names) - 1)
+    relevant = np.where(names[place] == query_labels, counts[place], 0)
+    return np.asarray(np.where(relevant > 0, relevant - (own_rows >= 0), 0), dtype=np.int64)
+
+
+def evaluate_system(
+    neighbours: Iterable[tuple[slice, NDArray[np.int64]]],
+    query_labels: Labels,
+    gallery_labels: Labels,
+    *,
+    relevant: NDArray[np.int64],
+    boundary: NDArray[np.bool_] | None,
+    ks: Sequence[int],
+    with_map: bool,
+) -> SystemResult:
+    """Return the figures of one system from `neighbours`: (slice of the queries, rows (B, n) best first) blocks.
+
+    recall@k: share of queries with a same-label row in the first k. relevant_recall@k: share of the R same-label rows
+    in the first k. precision@k and cross-boundary error@k: share of the first k with, and without, the query's label;
+    divided by the rows returned when these are fewer than k. MAP@R (Musgrave et al. 2020, arXiv 2003.08505, section
+    3.2): the mean of 1/R times the sum over ranks i <= R of precision@i where rank i is right; it needs n >= max R.
+    All are means over the answerable queries (R > 0), error also over the boundary queries among them.
+    """
+    total = len(query_labels)
+    found: PerQuery = {k: np.full(total, np.nan, dtype=np.float32) for k in ks}
+    error: PerQuery = {k: np.full(total, np.nan, dtype=np.float32) for k in ks}
+    average = np.full(total, np.nan, dtype=np.float32) if with_map else None
+    for span, rows in neighbours:
+        right = gallery_labels[rows] == query_labels[span][:, None]
+        for k in ks:
+            first = right[:, :k]
+            found[k][span] = first.sum(axis=1)
+            error[k][span] = 1 - found[k][span] / first.shape[1]
+        if average is not None:
+            average[span] = _average_precision(right, relevant[span])
+
+    answerable = relevant > 0
+    for values in (*found.values(), *error.values(), *([] if average is None else [average])):
+        values[~answerable] = np.nan
+    hit: PerQuery = {k: np.where(np.isnan(v), v, v > 0).astype(np.float32) for k, v in found.items()}
+    near = None if boundary is None else answerable & boundary
+    return SystemResult(
+        recall={k: _mean(hit[k], answerable) for k in ks},
+        relevant_recall={k: _mean(found[k] / np.maximum(relevant, 1), answerable) for k in ks},
+        precision={k: _mean(1.0 - error[k].astype(np.float64), answerable) for k in ks},
+        error_all={k: _mean(error[k], answerable) for k in ks},
+        error_boundary={k: None if near is None else _mean(error[k], near) for k in ks},
+        map_at_r=None if average is None else _mean(average, answerable),
+        hit=hit,
+        error=error,
+        average_precision=average,
+    )
+
+
+def _average_precision(right: NDArray[np.bool_], relevant: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return (1/R) sum over ranks i <= R of precision@i [rank i is right], (B,) float64."""
+    depth = min(right.shape[1], int(relevant.max(initial=0)))
+    ranks = np.arange(1, depth + 1)
+    counted = right[:, :depth] & (ranks <= relevant[:, None])
+    hits = np.cumsum(counted, axis=1, dtype=np.int32)  # equals the hits of all ranks wherever it is used
+    return np.asarray(((hits / ranks) * counted).sum(axis=1) / np.maximum(relevant, 1), dtype=np.float64)
+
+
+def _mean(values: NDArray[np.floating], chosen: NDArray[np.bool_]) -> float | None:
+    return float(values[chosen].mean(dtype=np.float64)) if chosen.any() else None

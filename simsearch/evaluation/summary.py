@@ -1,0 +1,110 @@
+"""A report in words: one sentence, and a table of at most 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+_WIDTH = 80
+_SIGNIFICANT = 0.05
+
+
+def summarize(report: dict[str, Any]) -> str:
+    """Return what the report says in one sentence; when normalization alone explains the gain, that comes first."""
+    if report["unanswerable"] is None:
+        k, share = list(report["index"]["ann_recall"].items())[-1]
+        return f"No labels, so quality is not measured; the index returns {share:.4f} of the exact first {k}."
+    system = report["systems"]["recipe/index"]
+    k = str(report["k"][0])
+    recall = system["recall"][k]
+    if recall is None:
+        return "No query has another image of its label in the gallery, so quality is not measured."
+    headline = f"recall@{k} {recall:.3f} on {report['queries'] - report['unanswerable']:,} queries"
+    if not report["comparisons"]:
+        return f"{headline}; there is no baseline or no boundary to compare it over."
+    sentence = f"{headline}; {_difference(report)}."
+    return _normalization(report) + sentence
+
+
+def render_table(report: dict[str, Any]) -> str:
+    """Return the report as plain text: the systems as rows, then index, comparison and placebo; '-' for null."""
+    first, last = str(report["k"][0]), str(10 if 10 in report["k"] else report["k"][-1])
+    error = f"error@{last}"
+    lines = [
+        *_wrapped(_title(report)),
+        "",
+        _line("", f"recall@{first}", f"recall@{last}", error, error, "MAP@R"),
+        _line("system", "", "", "all", "boundary", ""),
+    ]
+    for name, figures in report["systems"].items():
+        errors = figures["cross_boundary_error"][last]
+        cells = (figures["recall"][first], figures["recall"][last], errors["all"], errors["boundary"])
+        lines.append(_line(name, *(_number(cell) for cell in (*cells, figures["map_at_r"]))))
+    index = report["index"]
+    lines += [
+        "",
+        *_wrapped(
+            f"index {index['factory']}: ann_recall@{last} {_number(index['ann_recall'][last])}, "
+            f"{index['qps']:,.0f} queries/s, {index['ntotal']:,} rows, {index['bytes']:,} bytes"
+        ),
+    ]
+    for entry in report["comparisons"]:
+        lines += _wrapped(
+            f"{entry['system']} - {entry['baseline']}: error@{entry['k']} over {entry['n']:,} {entry['scope']} queries "
+            f"{entry['difference']:+.4f}, p = {entry['p_value']:.4f} ({entry['test']})"
+        )
+    if report["placebo"] is not None:
+        placebo = report["placebo"]
+        lines += _wrapped(
+            f"placebo: {placebo['system']} error@{placebo['k']} {_number(placebo['reference'])} on the reference's "
+            f"boundary queries, {_number(placebo['self'])} on its own choice"
+        )
+    return "\n".join([*lines, "", *_wrapped(report["summary"])])
+
+
+def _title(report: dict[str, Any]) -> str:
+    title = f"{report['build']}: {report['queries']:,} queries, {report['gallery']:,} gallery images"
+    if report["classes"] is not None:
+        title += f", {report['classes']:,} labels"
+    if report["unanswerable"]:
+        title += f"; {report['unanswerable']:,} queries have no other image of their label and are left out"
+    return title
+
+
+def _line(system: str, *cells: str) -> str:
+    return (f"{system:<16}" + "".join(f"{cell:>12}" for cell in cells)).rstrip()
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _difference(report: dict[str, Any]) -> str:
+    entry = report["comparisons"][0]
+    k = str(entry["k"])
+    before = report["systems"][entry["baseline"]]["cross_boundary_error"][k]["boundary"]
+    after = report["systems"][entry["system"]]["cross_boundary_error"][k]["boundary"]
+    figures = f"{after:.4f} against {before:.4f}, p = {entry['p_value']:.4f}"
+    scope = f"cross-boundary error@{k} over {entry['n']:,} boundary queries"
+    if entry["p_value"] > _SIGNIFICANT or not before:
+        return f"no difference seen from {entry['baseline']} in {scope} ({figures})"
+    change = f"{abs(after / before - 1):.0%}".replace("%", " %")
+    return f"{change} {'less' if after < before else 'MORE'} {scope} than {entry['baseline']} ({figures})"
+
+
+def _normalization(report: dict[str, Any]) -> str:
+    """Return the words that go first when recipe/cosine does not beat baseline/cosine, else nothing."""
+    k = str(report["comparisons"][0]["k"])
+    recipe, baseline = (
+        report["systems"][f"{side}/cosine"]["cross_boundary_error"][k]["boundary"] for side in ("recipe", "baseline")
+    )
+    if recipe < baseline:
+        return ""
+    return (
+        f"Normalization alone explains what gain there is, as recipe/cosine does not beat baseline/cosine in "
+        f"cross-boundary error@{k} over boundary queries ({recipe:.4f} against {baseline:.4f}): "
+    )

@@ -1,0 +1,153 @@
+"""The seven systems over one set of queries: exact search three ways in two feature spaces, and the index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.evaluation.retrieval import Labels, SystemResult, evaluate_system, relevant_counts
+from simsearch.vectors.exact import exact_search
+from simsearch.vectors.normalize import normalize
+
+FloatArray = NDArray[np.float32]
+Found = tuple[slice, NDArray[np.int64]]
+Progress = Callable[[str], None]
+
+SYSTEMS = (
+    "baseline/raw-l2",
+    "baseline/raw-ip",
+    "baseline/cosine",
+    "recipe/raw-l2",
+    "recipe/raw-ip",
+    "recipe/cosine",
+    "recipe/index",
+)
+
+_READ = 65_536
+
+
+class FeatureSource(Protocol):
+    """Raw features (N, D) float32 in row order, as FeatureFile gives them."""
+
+    @property
+    def shape(self) -> tuple[int, int]: ...
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]: ...
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is searched: gallery rows [0, gallery) with the rows of the queries, and the labels of both, if any.
+
+    A query row that lies in the gallery is searched leave-one-out: its own row is never among its neighbours.
+    """
+
+    gallery: int
+    query_rows: NDArray[np.int64]
+    labels: Labels | None
+    ks: tuple[int, ...]
+    own_rows: NDArray[np.int64] = field(init=False)
+    relevant: NDArray[np.int64] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        inside = np.where(self.query_rows < self.gallery, self.query_rows, -1)
+        object.__setattr__(self, "own_rows", inside)
+        counts = None
+        if self.labels is not None:
+            counts = relevant_counts(self.query_labels, self.gallery_labels, inside)
+        object.__setattr__(self, "relevant", counts)
+
+    @property
+    def query_labels(self) -> Labels:
+        """Labels of the queries, (Q,)."""
+        assert self.labels is not None
+        return self.labels[self.query_rows]
+
+    @property
+    def gallery_labels(self) -> Labels:
+        """Labels of the gallery, (G,)."""
+        assert self.labels is not None
+        return self.labels[: self.gallery]
+
+    @property
+    def neighbours(self) -> int:
+        """How many rows any query can get back: G, or G - 1 where a query leaves its own row out."""
+        return self.gallery - int(bool((self.own_rows >= 0).any()))
+
+    def measure(
+        self, found: Iterator[Found], boundary: NDArray[np.bool_] | None, *, with_map: bool
+    ) -> SystemResult | None:
+        """Return the figures of one system; None (and the search still runs) without labels."""
+        if self.relevant is None:
+            for _ in found:
+                pass
+            return None
+        return evaluate_system(
+            found,
+            self.query_labels,
+            self.gallery_labels,
+            relevant=self.relevant,
+            boundary=boundary,
+            ks=self.ks,
+            with_map=with_map,
+        )
+
+
+def gather(source: FeatureSource, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the features of `rows`, (n, D) float32, reading the file in blocks."""
+    features = np.empty((len(rows), source.shape[1]), dtype=np.float32)
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    for start in range(0, source.shape[0], _READ):
+        span = slice(*np.searchsorted(ordered, (start, start + _READ)))
+        if span.start < span.stop:
+            first, last = int(ordered[span.start]), int(ordered[span.stop - 1]) + 1
+            features[order[span]] = source.read(first, last)[ordered[span] - first]
+    return features
+
+
+def exact_systems(
+    prefix: Literal["baseline", "recipe"],
+    source: FeatureSource,
+    task: Task,
+    boundary: NDArray[np.bool_] | None,
+    *,
+    name: Callable[[int], str] | None,
+    progress: Progress,
+) -> tuple[Mapping[str, SystemResult | None], NDArray[np.float32]]:
+    """Return the results of raw-l2, raw-ip and cosine, and cosine's k-th best scores (Q, len(ks)) float32.
+
+    The gallery is held once raw and once normalized; distances are never more than a block. `name(row)` names an
+    image. Without labels nothing but cosine is searched. Raises VectorsError for a feature without direction.
+    """
+    queries, gallery = gather(source, task.query_rows), source.read(0, task.gallery)
+    depth = max(task.ks)
+    if task.relevant is not None:
+        depth = max(depth, int(task.relevant.max(initial=0)))
+    thresholds = np.empty((len(queries), len(task.ks)), dtype=np.float32)
+    columns = np.minimum(task.ks, task.neighbours) - 1
+    results: dict[str, SystemResult | None] = {}
+
+    def search(kind: str, metric: Literal["ip", "l2"], asked: FloatArray, base: FloatArray) -> None:
+        progress(f"{prefix}/{kind}: exact search of {len(asked):,} queries in {len(base):,} rows")
+
+        def found() -> Iterator[Found]:
+            for span, scores, rows in exact_search(asked, base, depth, metric, task.own_rows):
+                if kind == "cosine":
+                    thresholds[span] = scores[:, columns]
+                yield span, rows
+
+        results[f"{prefix}/{kind}"] = task.measure(found(), boundary, with_map=True)
+
+    # Cosine first: normalization names an image without direction, which the raw searches could not.
+    query_name = None if name is None else lambda i: name(int(task.query_rows[i]))
+    search("cosine", "ip", normalize(queries, name=query_name), normalize(gallery, name=name))
+    if task.relevant is None:
+        return dict.fromkeys((f"{prefix}/raw-l2", f"{prefix}/raw-ip", f"{prefix}/cosine")), thresholds
+    search("raw-l2", "l2", queries, gallery)
+    search("raw-ip", "ip", queries, gallery)
+    return results, thresholds

@@ -1,0 +1,124 @@
+"""The system recipe/index: what the index itself returns, how much of the exact answer that is, and how fast."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.evaluation.retrieval import SystemResult
+from simsearch.evaluation.systems import FeatureSource, Found, Task, gather
+from simsearch.vectors.index import Index
+from simsearch.vectors.normalize import normalize
+
+_QUERIES = 8192  # a block: each reads the stored features of what it found once
+_TOLERANCE = 1e-6  # scores of one pair differ by this much between ways of summing
+_TIMED_QUERIES = 10_000
+_TIMED_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search of the index is run with; None leaves FAISS's default."""
+
+    nprobe: int | None = None
+    efSearch: int | None = None  # FAISS's own spelling
+
+
+@dataclass(frozen=True)
+class IndexResult:
+    """The figures of recipe/index, ann_recall by k, and queries a second."""
+
+    system: SystemResult | None
+    ann_recall: dict[int, float]
+    qps: float
+
+
+def evaluate_index(
+    index: Index,
+    source: FeatureSource,
+    task: Task,
+    boundary: NDArray[np.bool_] | None,
+    thresholds: NDArray[np.float32],
+    settings: SearchSettings,
+    *,
+    timed_k: int,
+) -> IndexResult:
+    """Return what the index answers over gallery rows, against the exact k-th scores `thresholds` (Q, len(ks)).
+
+    ann_recall@k is the share of the first k returned rows that score at least the exact k-th best, less 1e-6, by their
+    true inner product, so that ties may permute (Aumüller et al. 2018, ann-benchmarks, arXiv 1807.05614). MAP@R is
+    left to the caller: an approximate index is not asked for thousands of rows.
+    """
+    embeddings = normalize(gather(source, task.query_rows))
+    reached = np.zeros(len(task.ks), dtype=np.int64)
+    returned = np.zeros(len(task.ks), dtype=np.int64)
+
+    def found() -> Iterator[Found]:
+        for start in range(0, len(embeddings), _QUERIES):
+            span = slice(start, min(start + _QUERIES, len(embeddings)))
+            rows = _neighbours(index, embeddings[span], task, task.own_rows[span], max(task.ks), settings)
+            scores = _true_scores(embeddings[span], rows, source)
+            for i, k in enumerate(task.ks):
+                near = scores[:, :k] >= thresholds[span, i, None] - _TOLERANCE
+                reached[i] += near.sum()
+                returned[i] += near.size
+            yield span, rows
+
+    system = task.measure(found(), boundary, with_map=False)
+    ann_recall = {k: float(reached[i] / returned[i]) for i, k in enumerate(task.ks)}
+    return IndexResult(system, ann_recall, _queries_per_second(index, embeddings, task.gallery, timed_k, settings))
+
+
+def _neighbours(
+    index: Index,
+    embeddings: NDArray[np.float32],
+    task: Task,
+    own: NDArray[np.int64],
+    k: int,
+    settings: SearchSettings,
+) -> NDArray[np.int64]:
+    """Return the first rows (B, min(k, neighbours)), each query's own row left out."""
+    k = min(k, task.neighbours)
+    extra = int(bool((own >= 0).any()))
+    nprobe, ef = settings.nprobe, settings.efSearch
+    _, rows = index.search(embeddings, k + extra, nprobe=nprobe, efSearch=ef, rows_below=task.gallery)
+    if not extra:
+        return rows
+    # A stable sort moves the own row behind the others, which keep their order; the last column then falls away.
+    order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(rows, order, axis=1)
+
+
+def _true_scores(
+    embeddings: NDArray[np.float32], rows: NDArray[np.int64], source: FeatureSource
+) -> NDArray[np.float32]:
+    unique, place = np.unique(rows, return_inverse=True)
+    stored = normalize(gather(source, unique))
+    place = place.reshape(rows.shape)
+    scores = np.empty(rows.shape, dtype=np.float32)
+    for column in range(rows.shape[1]):  # one column at a time: (B, k, D) would not be bounded in k
+        scores[:, column] = np.einsum("bd,bd->b", embeddings, stored[place[:, column]])
+    return scores
+
+
+def _queries_per_second(
+    index: Index, embeddings: NDArray[np.float32], rows: int, k: int, settings: SearchSettings
+) -> float:
+    """Return queries a second of one batch: a warm-up, then the median of up to 5 runs within about 2 seconds."""
+    batch = embeddings[:_TIMED_QUERIES]
+    seconds: list[float] = []
+    widened = index.widened
+    for run in range(6):
+        start = time.perf_counter()
+        index.search(batch, k, nprobe=settings.nprobe, efSearch=settings.efSearch, rows_below=rows)
+        if run:
+            seconds.append(time.perf_counter() - start)
+        if sum(seconds) > _TIMED_SECONDS:
+            break
+    index.widened = widened  # the timing repeats queries that were counted
+    return len(batch) / median(seconds)

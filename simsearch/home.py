@@ -1,0 +1,163 @@
+"""The home folder: where everything is kept, who may write, and the named builds.
+
+`builds/<name>.json` names a set of artifacts; a query reads it and nothing of the recipe.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .artifacts import Artifact, Store, write_durably
+from .errors import ArtifactError, RecipeError
+from .hashing import HashMemory
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+BUILD_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build: its name and what builds/<name>.json holds."""
+
+    name: str
+    home: Path
+    record: dict[str, Any]
+
+    @property
+    def when(self) -> str:
+        """When it was built, ISO 8601 with offset."""
+        return str(self.record["when"])
+
+    @property
+    def report_path(self) -> Path:
+        """The report under the build's own name."""
+        return self.home / "builds" / self.name / "report.json"
+
+    def report(self) -> dict[str, Any]:
+        """report.json of this build (design: section 5)."""
+        artifact = Home(self.home).store.open("evaluate", **self.record["stages"]["evaluate"])
+        report: dict[str, Any] = json.loads(artifact.file("report.json").read_bytes())
+        return {**report, "build": self.name}
+
+
+class Home:
+    """A home folder. Nothing is created before something is written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.datasets = path / "datasets"
+        self.builds = path / "builds"
+        self.memory = HashMemory(path / "datasets" / ".hashes.sqlite")
+        self.store = Store(path / "artifacts", self.memory)
+
+    @classmethod
+    def locate(cls, option: str | None) -> Home:
+        """`--home`, else $SIMSEARCH_HOME, else ./data; always absolute."""
+        return cls(Path(os.path.abspath(Path(option or os.environ.get("SIMSEARCH_HOME") or "data").expanduser())))
+
+    def keep_caches_inside(self) -> None:
+        """Send the caches of other libraries below the home, before they are imported."""
+        os.environ["TORCH_HOME"] = str(self.path / "datasets" / "torch")
+        os.environ["MPLCONFIGDIR"] = str(self.path / "datasets" / "matplotlib")
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.path / "datasets" / "inductor")
+
+    @contextmanager
+    def lock(self, who: str, waiting: Callable[[str], None]) -> Iterator[None]:
+        """Hold the home's exclusive lock; while another process has it, say once for whom we wait.
+
+        The lock is the kernel's, so it is free as soon as its holder is gone; the note beside it is only for people.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        note = self.path / ".lock.json"
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            waiting(_holder(note))
+            lock.acquire()
+        try:
+            started = dt.datetime.now().astimezone().isoformat(timespec="seconds")
+            write_durably(note, json.dumps({"who": who, "pid": os.getpid(), "since": started}).encode())
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+            lock.release()
+
+    def write_build(self, name: str, record: dict[str, Any], evaluated: Artifact) -> Build:
+        """Name a set of artifacts; its report first, the build last, each durably."""
+        build = Build(name, self.path, {"schema": BUILD_SCHEMA, **record})
+        report = json.loads(evaluated.file("report.json").read_bytes())
+        write_durably(build.report_path, json.dumps({**report, "build": name}, indent=1).encode())
+        write_durably(self.builds / f"{name}.json", json.dumps(build.record, indent=1).encode())
+        return build
+
+    def build_names(self) -> list[str]:
+        """Names of all builds, sorted."""
+        if not self.builds.is_dir():
+            return []
+        return sorted(p.stem for p in self.builds.glob("*.json") if NAME_PATTERN.fullmatch(p.stem))
+
+    def has_build(self, name: str) -> bool:
+        """Whether a build of that name exists."""
+        return (self.builds / f"{checked_name(name)}.json").is_file()
+
+    def build(self, name: str | None = None) -> Build:
+        """The build of that name, or the newest listed one; ArtifactError when there is none."""
+        if name is not None:
+            if not self.has_build(name):
+                names = self.build_names()
+                near = difflib.get_close_matches(name, names, n=1)
+                guess = f"; did you mean {near[0]!r}?" if near else ""
+                raise ArtifactError(
+                    f"no build {name!r} in {self.path}{guess}", hint=f"builds here: {', '.join(names) or 'none'}"
+                )
+            return self._read(name)
+        listed = [b for b in map(self._read, self.build_names()) if b.record.get("listed", True)]
+        if not listed:
+            raise ArtifactError(
+                f"no build in {self.path}", hint="simsearch build makes one; --home names another home folder"
+            )
+        return max(listed, key=lambda b: dt.datetime.fromisoformat(b.when))
+
+    def _read(self, name: str) -> Build:
+        path = self.builds / f"{name}.json"
+        try:
+            record = json.loads(path.read_bytes())
+            dt.datetime.fromisoformat(record["when"])
+            for reference in record["stages"].values():
+                reference["digest"], reference["content"]
+            if record["schema"] != BUILD_SCHEMA:
+                raise ValueError
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ArtifactError(
+                f"{path} is damaged or of another version", hint="move it away and run simsearch build again"
+            ) from None
+        return Build(name, self.path, record)
+
+
+def checked_name(name: str) -> str:
+    """`name` when it is a legal build name; RecipeError when not."""
+    if not NAME_PATTERN.fullmatch(name):
+        raise RecipeError(
+            f"not a build name: {name!r}", hint="1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit"
+        )
+    return name
+
+
+def _holder(note: Path) -> str:
+    try:
+        holder = json.loads(note.read_bytes())
+        return f"{holder['who']} (process {holder['pid']}, since {holder['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

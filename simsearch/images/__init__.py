@@ -1,0 +1,1 @@
+"""What goes in: sources, splits, decoding and preprocessing of images."""

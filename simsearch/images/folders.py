@@ -1,0 +1,194 @@
+"""folder:PATH: class/x.jpg, any depth below the class, with an optional train/val/test level on top."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from simsearch.errors import SourceError
+from simsearch.images.source import IMAGE_SUFFIXES, SPLIT_NAMES, FileSource, SourceImage
+
+NO_LABEL = "no label: lies beside the class folders"
+
+
+@dataclass
+class _Scan:
+    """What a walk through a folder saw, apart from the images: counted, not bad."""
+
+    images: list[str] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    top: set[str] = field(default_factory=set)
+    folders: int = 0
+    hidden: int = 0
+    excluded: int = 0
+    linked: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+
+
+def open_folder(path: str, *, spec: str, exclude: list[str], title: str | None = None) -> FileSource:
+    """Return the source of a folder; raises SourceError when it is missing or holds no image."""
+    root = os.path.realpath(path)
+    if not os.path.isdir(root):
+        seen = "it is a file" if os.path.exists(root) else "no such folder"
+        raise SourceError(f"cannot use the folder {path!r}: {seen}", hint="give a folder that holds class/x.jpg")
+    scan = _walk(root, _matcher(exclude))
+    if not scan.images:
+        raise SourceError(
+            f"no images in {path!r}: {_seen(scan)}",
+            hint=f"expected class/x.jpg with one of {' '.join(sorted(IMAGE_SUFFIXES))}",
+        )
+    images, unlabelled = _label(scan)
+    notes = _notes(scan)
+    if not images:
+        images = [SourceImage(image, "", split) for image, split in unlabelled]
+        notes.insert(0, "flat folder: building without labels (put images into one folder a label to measure quality)")
+        labelled = False
+    else:
+        scan.rejected += [(image, NO_LABEL) for image, _ in unlabelled]
+        labelled = True
+    return FileSource(
+        spec=spec,
+        title=title or os.path.basename(root) or root,
+        root=root,
+        identity=f"folder:{root}",
+        images=sorted(images, key=lambda image: image.image),
+        labelled=labelled,
+        rejected=sorted(scan.rejected),
+        notes=notes,
+    )
+
+
+def query_files(paths: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
+    """Yield the files that a query names: a folder gives its images by name, "-" gives `lines`, a file gives itself.
+
+    Raises SourceError for a folder that holds no image.
+    """
+    for path in paths:
+        if path == "-":
+            yield from (line for line in lines if line)
+        elif os.path.isdir(path):
+            scan = _walk(path, _matcher([]))
+            if not scan.images:
+                raise SourceError(f"no images in {path!r}: {_seen(scan)}", hint="give an image, or a folder of images")
+            yield from (os.path.join(path, image) for image in sorted(scan.images))
+        else:
+            yield path
+
+
+def _matcher(patterns: list[str]) -> Callable[[str], bool]:
+    """Return a test of relative paths against glob patterns in which * also matches "/"."""
+    if not patterns:
+        return lambda path: False
+    match = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match
+    return lambda path: match(path) is not None
+
+
+def _walk(root: str, excluded: Callable[[str], bool]) -> _Scan:
+    scan = _Scan()
+    stack = [""]
+    while stack:
+        prefix = stack.pop()
+        try:
+            entries = os.scandir(os.path.join(root, prefix))
+        except OSError as error:
+            scan.rejected.append((prefix.rstrip("/"), f"folder cannot be read: {error.strerror}"))
+            continue
+        with entries:
+            for entry in entries:
+                _visit(entry, prefix, scan, stack, excluded)
+    return scan
+
+
+def _visit(
+    entry: os.DirEntry[str], prefix: str, scan: _Scan, stack: list[str], excluded: Callable[[str], bool]
+) -> None:
+    name = entry.name
+    path = prefix + name
+    if name.startswith("."):
+        scan.hidden += 1
+        return
+    if entry.is_dir(follow_symlinks=False):
+        # "masks/**" names what lies in masks, and with it masks itself.
+        if excluded(path) or excluded(path + "/"):
+            scan.excluded += 1
+            return
+        scan.folders += 1
+        if not prefix:
+            scan.top.add(name)
+        stack.append(path + "/")
+        return
+    if excluded(path):
+        scan.excluded += 1
+        return
+    suffix = os.path.splitext(name)[1].lower()
+    if entry.is_symlink() and _is_folder(entry):
+        scan.linked += 1
+    elif suffix not in IMAGE_SUFFIXES:
+        scan.others[suffix[1:] or "no suffix"] += 1
+    elif _is_file(entry):
+        scan.images.append(path)
+    else:
+        scan.rejected.append((path, "not a regular file" if os.path.exists(entry) else "leads nowhere (broken link)"))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a ring of links
+        return False
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
+
+
+def _label(scan: _Scan) -> tuple[list[SourceImage], list[tuple[str, str | None]]]:
+    """Return the images that have a label, and (name, split) of those that lie too high in the tree to have one."""
+    splits = {name: SPLIT_NAMES[name.lower()] for name in scan.top if name.lower() in SPLIT_NAMES}
+    with_splits = len(splits) == len(scan.top) and "train" in splits.values()
+    labelled, unlabelled = [], []
+    for path in scan.images:
+        parts = path.split("/")
+        split = splits.get(parts[0]) if with_splits and len(parts) > 1 else None
+        depth = 1 if split else 0
+        if len(parts) - 1 > depth:
+            labelled.append(SourceImage(path, parts[depth], split))
+        else:
+            unlabelled.append((path, split))
+    return labelled, unlabelled
+
+
+def _notes(scan: _Scan) -> list[str]:
+    notes = []
+    counts = dict(sorted(scan.others.items(), key=lambda item: (-item[1], item[0])))
+    if scan.hidden:
+        counts["hidden"] = scan.hidden
+    if counts:
+        shown = [f"{name} {count:,}" for name, count in counts.items()]
+        listed = ", ".join(shown[:6]) + (", ..." if len(shown) > 6 else "")
+        notes.append(f"{_files(sum(counts.values()))} ignored ({listed})")
+    if scan.excluded:
+        notes.append(f"{scan.excluded:,} left out by dataset.exclude")
+    if scan.linked:
+        notes.append(f"{scan.linked:,} linked {'folder' if scan.linked == 1 else 'folders'} not followed")
+    return notes
+
+
+def _files(count: int) -> str:
+    return f"{count:,} other {'file' if count == 1 else 'files'}"
+
+
+def _seen(scan: _Scan) -> str:
+    seen = _notes(scan)
+    if scan.folders:
+        seen.insert(0, f"{scan.folders:,} {'folder' if scan.folders == 1 else 'folders'}")
+    if scan.rejected:
+        seen.append(f"{scan.rejected[0][0]!r} {scan.rejected[0][1]}")
+    return "; ".join(seen) if seen else "the folder is empty"

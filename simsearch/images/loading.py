@@ -1,0 +1,194 @@
+"""Reading many images: in threads, in order, with bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from simsearch.errors import ImageError
+from simsearch.images.preprocess import Preprocess
+from simsearch.images.records import ImageRecord
+from simsearch.images.source import Pixels, Reader, Source, changed
+from simsearch.images.thumbnails import THUMBNAIL_PIXELS, encode_thumbnail
+
+PIECE = 32
+PIECES_AHEAD = 3
+
+Progress = Callable[[int], None]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """One image after its first full decode: SHA-256 of its bytes ("" when unreadable), its thumbnail or the reason."""
+
+    image: str
+    sha256: str
+    thumbnail: bytes | None
+    reason: str | None
+
+
+def survey(source: Source, reader: Reader, *, threads: int = 2, progress: Progress | None = None) -> Iterator[Surveyed]:
+    """Yield the outcome of every image of a source in order; `progress` gets the number that is done."""
+
+    def look(names: list[str]) -> list[Surveyed]:
+        return [_survey_one(reader, name) for name in names]
+
+    done = 0
+    for outcomes in in_order(look, pieces((image.image for image in source.images), PIECE), threads):
+        yield from outcomes
+        done += len(outcomes)
+        if progress is not None:
+            progress(done)
+
+
+def _survey_one(reader: Reader, image: str) -> Surveyed:
+    digest = ""
+    try:
+        data = reader.data(image)
+        digest = hashlib.sha256(data).hexdigest()
+        # Half-size decoding still reads every byte of a JPEG, so a file that was cut off is found here.
+        return Surveyed(image, digest, encode_thumbnail(reader.decode(data, THUMBNAIL_PIXELS)), None)
+    except ImageError as error:
+        return Surveyed(image, digest, None, error.message)
+
+
+def pixel_batches(
+    reader: Reader, records: Iterable[ImageRecord], preprocess: Preprocess, *, batch: int, threads: int = 2
+) -> Iterator[tuple[npt.NDArray[np.int64], Pixels]]:
+    """Yield (rows (n,) int64, pixels (n, size, size, channels) uint8) in the order of the records, n <= batch.
+
+    Raises SourceError when the bytes of an image are not those of its record.
+    """
+
+    def load(part: list[ImageRecord]) -> Pixels:
+        return _load(reader, part, preprocess)
+
+    for group in _batches(records, load, batch, threads):
+        members = [record for part, _ in group for record in part]
+        rows = np.array([record.row for record in members], dtype=np.int64)
+        yield rows, group[0][1] if len(group) == 1 else np.concatenate([pixels for _, pixels in group])
+
+
+def _batches(
+    records: Iterable[ImageRecord], load: Callable[[list[ImageRecord]], Pixels], batch: int, threads: int
+) -> Iterator[list[tuple[list[ImageRecord], Pixels]]]:
+    """Yield the loaded pieces of each batch; pieces are small, so that one batch already feeds every thread."""
+
+    def cut() -> Iterator[tuple[list[ImageRecord], bool]]:
+        for whole in pieces(records, batch):
+            size = len(whole) if threads == 1 else PIECE
+            parts = list(pieces(whole, size))
+            for number, part in enumerate(parts):
+                yield part, number == len(parts) - 1
+
+    def work(item: tuple[list[ImageRecord], bool]) -> tuple[list[ImageRecord], Pixels, bool]:
+        return item[0], load(item[0]), item[1]
+
+    group: list[tuple[list[ImageRecord], Pixels]] = []
+    for part, pixels, last in in_order(work, cut(), threads):
+        group.append((part, pixels))
+        if last:
+            yield group
+            group = []
+
+
+def _load(reader: Reader, records: Sequence[ImageRecord], preprocess: Preprocess) -> Pixels:
+    size = preprocess.size
+    out = np.empty((len(records), size, size, preprocess.channels), dtype=np.uint8)
+    for position, record in enumerate(records):
+        try:
+            out[position] = preprocess.fit(reader.array(record.image, size, record.sha256))
+        except ImageError:
+            # It was decoded when the data set was made, so it is the file that has changed.
+            raise changed(record.image) from None
+    return out
+
+
+class PixelStore:
+    """Preprocessed pixels by position: one array in memory when they fit below `memory_limit` bytes, else on demand."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        records: Sequence[ImageRecord],
+        preprocess: Preprocess,
+        *,
+        threads: int = 2,
+        memory_limit: int = 2 << 30,
+        progress: Progress | None = None,
+    ) -> None:
+        self._reader, self._records, self._preprocess, self._threads = reader, records, preprocess, threads
+        shape = (len(records), preprocess.size, preprocess.size, preprocess.channels)
+        self.in_memory = int(np.prod(shape, dtype=np.int64)) <= memory_limit
+        self._pixels: Pixels | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        if self.in_memory:
+            self._pixels = np.empty(shape, dtype=np.uint8)
+            start = 0
+            for _, pixels in pixel_batches(reader, records, preprocess, batch=1024, threads=threads):
+                self._pixels[start : start + len(pixels)] = pixels
+                start += len(pixels)
+                if progress is not None:
+                    progress(start)
+        elif threads > 1:
+            self._pool = ThreadPoolExecutor(threads)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def fetch(self, indices: npt.NDArray[np.int64]) -> Pixels:
+        """Return (B, size, size, channels) uint8 for the positions (B,) in the records.
+
+        Raises IndexError outside of the records, SourceError when an image has changed.
+        """
+        if self._pixels is not None:
+            return self._pixels[indices]
+        records = [self._records[index] for index in indices.tolist()]
+        if self._pool is None or len(records) < 2:
+            return _load(self._reader, records, self._preprocess)
+        parts = list(pieces(records, -(-len(records) // (4 * self._threads))))
+        loaded = self._pool.map(lambda part: _load(self._reader, part, self._preprocess), parts)
+        return np.concatenate(list(loaded))
+
+    def close(self) -> None:
+        """Stop the threads, if there are any."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+
+def pieces(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yield lists of at most `size` items."""
+    iterator = iter(items)
+    while piece := list(islice(iterator, size)):
+        yield piece
+
+
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """Yield work(item) in the order of the items from `threads` threads; a few results at most wait to be taken."""
+    if threads == 1:
+        yield from map(work, items)
+        return
+    waiting: deque[Future[Result]] = deque()
+    iterator = iter(items)
+    pool = ThreadPoolExecutor(threads)
+    try:
+        for item in islice(iterator, threads * PIECES_AHEAD):
+            waiting.append(pool.submit(work, item))
+        while waiting:
+            result = waiting.popleft().result()
+            for item in islice(iterator, 1):
+                waiting.append(pool.submit(work, item))
+            yield result
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)

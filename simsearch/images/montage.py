@@ -1,0 +1,153 @@
+"""One picture of queries and their neighbours: a row a query, whole pictures, label and score below each."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from simsearch.errors import SimsearchError
+
+TILE, PAD, MARGIN = 144, 12, 20
+FONT_SIZE, LINE = 13, 17
+LINES = 2
+PAPER, TILE_PAPER, BORDER, INK, PALE = (255, 255, 255), (246, 246, 247), (32, 92, 168), (60, 60, 66), (140, 140, 146)
+ELLIPSIS = "..."
+
+Pixels = npt.NDArray[np.uint8]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True)
+class MontageRow:
+    """A query's picture and caption, and (picture or None, lines of caption) for each of its neighbours."""
+
+    query_picture: Pixels
+    query_caption: str
+    hits: list[tuple[Pixels | None, list[str]]] = field(default_factory=list)
+
+
+def montage(rows: Sequence[MontageRow], out: Path) -> None:
+    """Write one picture, the query left in a frame, its neighbours to the right; whole or not at all.
+
+    Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file cannot be written.
+    """
+    if not rows:
+        raise SimsearchError("no query could be shown: the montage would be empty")
+    format_name = _format(out)
+    columns = 1 + max(len(row.hits) for row in rows)
+    cell_height = TILE + 6 + LINES * LINE
+    width = 2 * MARGIN + columns * TILE + (columns - 1) * PAD + PAD
+    canvas = Image.new("RGB", (width, 2 * MARGIN + len(rows) * cell_height + (len(rows) - 1) * PAD), PAPER)
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(FONT_SIZE)
+    for number, row in enumerate(rows):
+        top = MARGIN + number * (cell_height + PAD)
+        _cell(canvas, draw, font, (MARGIN, top), row.query_picture, [row.query_caption, "query"])
+        draw.rectangle((MARGIN - 3, top - 3, MARGIN + TILE + 2, top + TILE + 2), outline=BORDER, width=3)
+        for place, (picture, lines) in enumerate(row.hits, start=1):
+            left = MARGIN + PAD + place * (TILE + PAD)
+            _cell(canvas, draw, font, (left, top), picture, lines)
+    _save(canvas, out, format_name)
+
+
+def _cell(
+    canvas: Image.Image,
+    draw: ImageDraw.ImageDraw,
+    font: Font,
+    corner: tuple[int, int],
+    picture: Pixels | None,
+    lines: Sequence[str],
+) -> None:
+    left, top = corner
+    draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=TILE_PAPER)
+    if picture is None:
+        _text(draw, font, (left, top + TILE // 2 - LINE // 2), "no picture here", PALE)
+    else:
+        tile = _fit(picture)
+        canvas.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
+    for number, line in enumerate(lines[:LINES]):
+        _text(draw, font, (left, top + TILE + 6 + number * LINE), line, INK if number == 0 else PALE)
+
+
+def _fit(picture: Pixels) -> Image.Image:
+    """Return the whole picture as large as a tile; very small ones by whole steps, so that their pixels stay sharp."""
+    image = Image.fromarray(picture).convert("RGB")
+    longer = max(image.size)
+    if longer * 3 <= TILE:
+        step = TILE // longer
+        return image.resize((image.width * step, image.height * step), Image.Resampling.NEAREST)
+    scale = TILE / longer
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    return image.resize(size, Image.Resampling.BILINEAR)
+
+
+def _text(
+    draw: ImageDraw.ImageDraw, font: Font, corner: tuple[int, int], text: str, colour: tuple[int, int, int]
+) -> None:
+    shown = shorten(printable(text, font), lambda part: _width(draw, font, part) <= TILE)
+    left = corner[0] + (TILE - _width(draw, font, shown)) / 2
+    draw.text((left, corner[1]), shown, fill=colour, font=font)
+
+
+def _width(draw: ImageDraw.ImageDraw, font: Font, text: str) -> float:
+    return draw.textlength(text, font=font)
+
+
+def printable(text: str, font: Font) -> str:
+    """Return the text with everything that cannot be shown (control characters, lost bytes) as a question mark."""
+    shown = "".join(char if char.isprintable() else "?" for char in text)
+    # Pillow built without FreeType has a Latin-1 font only; every other font draws a box for what it lacks.
+    return shown if isinstance(font, ImageFont.FreeTypeFont) else shown.encode("latin-1", "replace").decode("latin-1")
+
+
+def shorten(text: str, fits: Callable[[str], bool]) -> str:
+    """Return the text, with as much of its middle replaced by ... as `fits(text) -> bool` asks for."""
+    # A caption of a thousand characters never fits: cut it before the font measures it.
+    if len(text) > 200:
+        text = text[:100] + text[-100:]
+    elif fits(text):
+        return text
+    low, high = 0, len(text) - 1
+    while low < high:
+        keep = (low + high + 1) // 2
+        low, high = (keep, high) if fits(_cut(text, keep)) else (low, keep - 1)
+    return _cut(text, low)
+
+
+def _cut(text: str, keep: int) -> str:
+    head = (keep + 1) // 2
+    tail = keep - head
+    return text[:head] + ELLIPSIS + (text[-tail:] if tail else "")
+
+
+def _format(out: Path) -> str:
+    known = Image.registered_extensions()
+    name = known.get(out.suffix.lower())
+    if name is None or name not in Image.SAVE:
+        raise SimsearchError(
+            f"cannot write a picture to {str(out)!r}: unknown suffix {out.suffix!r}",
+            hint="end the name in .png or .jpg",
+        )
+    return name
+
+
+def _save(canvas: Image.Image, out: Path, format_name: str) -> None:
+    temporary = None
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=".montage-", dir=out.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            canvas.save(file, format_name)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, out)
+    except (OSError, ValueError, KeyError) as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        why = getattr(error, "strerror", None) or str(error)
+        raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None

@@ -1,0 +1,87 @@
+"""The table of images: one record a row, kept as images.csv, read as a stream or row by row.
+
+File names are bytes that need not be UTF-8; they are carried with `surrogateescape`, so that every name that the
+file system can hold survives the round trip. Beside the table lies the byte offset of each record, so that a query
+reads the ten records that it shows and not all of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+COLUMNS = ("row", "image", "label", "fit", "val", "gallery", "query", "sha256")
+RECORDS = "images.csv"
+OFFSETS = "images.offsets.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image: its row (= FAISS id), its stable name, its label ("" when unlabelled) and its four flags."""
+
+    row: int
+    image: str
+    label: str
+    fit: bool
+    val: bool
+    gallery: bool
+    query: bool
+    sha256: str
+
+
+def write_records(folder: Path, records: Iterable[ImageRecord]) -> None:
+    """Write images.csv (a header line, flags as 0 or 1) and the offsets of its records into `folder`."""
+    offsets = []
+    with (folder / RECORDS).open("wb") as file:
+        file.write(_line(COLUMNS))
+        for r in records:
+            offsets.append(file.tell())
+            flags = (int(r.fit), int(r.val), int(r.gallery), int(r.query))
+            file.write(_line((r.row, r.image, r.label, *flags, r.sha256)))
+        offsets.append(file.tell())
+    np.save(folder / OFFSETS, np.asarray(offsets, dtype=np.int64))
+
+
+def read_records(folder: Path) -> Iterator[ImageRecord]:
+    """Yield the records in row order, without holding the table in memory."""
+    with (folder / RECORDS).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = csv.reader(file)
+        next(rows)
+        yield from map(_record, rows)
+
+
+class RecordTable:
+    """Random access to the records of a folder; reads only what is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._offsets = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
+        self._descriptor = os.open(folder / RECORDS, os.O_RDONLY)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, row: int) -> ImageRecord:
+        start, stop = int(self._offsets[row]), int(self._offsets[row + 1])
+        text = os.pread(self._descriptor, stop - start, start).decode("utf-8", "surrogateescape")
+        return _record(next(csv.reader(io.StringIO(text, newline=""))))
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)
+
+
+def _line(values: Iterable[object]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(values)
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _record(values: list[str]) -> ImageRecord:
+    row, image, label, fit, val, gallery, query, sha256 = values
+    return ImageRecord(int(row), image, label, fit == "1", val == "1", gallery == "1", query == "1", sha256)

@@ -1,0 +1,130 @@
+"""What every source of images offers: a list of images, a fingerprint, and a reader of their bytes and pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from simsearch.errors import SourceError
+from simsearch.hashing import HashMemory
+from simsearch.images.decode import decode, read_bytes
+
+Pixels = npt.NDArray[np.uint8]
+Fingerprint = list[tuple[str, int, str]]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceImage:
+    """One image of a source: its stable name, its label ("" = none) and the split that the source gives it, if any."""
+
+    image: str
+    label: str
+    split: str | None
+
+
+class Reader(ABC):
+    """Reads the images of one source by name; safe for threads."""
+
+    @abstractmethod
+    def data(self, image: str) -> bytes:
+        """Return the bytes that are hashed: the file, or the raw pixels; raises ImageError when they cannot be read."""
+
+    @abstractmethod
+    def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
+        """Return the pixels that `data` holds: (H, W) or (H, W, 3) uint8; raises ImageError."""
+
+    def array(self, image: str, at_least: int | None = None, sha256: str | None = None) -> Pixels:
+        """Return the pixels of an image, (H, W) or (H, W, 3) uint8.
+
+        Raises ImageError when it cannot be read or decoded, SourceError when its bytes do not have `sha256`.
+        """
+        data = self.data(image)
+        if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+            raise changed(image)
+        return self.decode(data, at_least)
+
+    def sha256(self, image: str) -> str:
+        """Return the SHA-256 of the bytes of an image; raises ImageError when they cannot be read."""
+        return hashlib.sha256(self.data(image)).hexdigest()
+
+
+class FileReader(Reader):
+    """Reads images that are files below a root folder."""
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def data(self, image: str) -> bytes:
+        return read_bytes(os.path.join(self._root, image))
+
+    def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
+        return decode(data, at_least)
+
+
+@dataclass(kw_only=True)
+class Source(ABC):
+    """A source that was opened: what it holds, what it refused, and what the user should know about it.
+
+    `root` is the real path of the folder below which image names are files, None when images are no files.
+    `identity` tells two sources apart that would build under one name; `rejected` holds (image name, reason).
+    """
+
+    spec: str
+    title: str
+    root: str | None
+    identity: str
+    images: list[SourceImage]
+    labelled: bool
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @abstractmethod
+    def fingerprint(self, memory: HashMemory) -> Fingerprint:
+        """Return sorted (relative path, size in bytes, SHA-256) of everything that decides what this source gives."""
+
+    @abstractmethod
+    def reader(self) -> Reader:
+        """Return a reader of the images."""
+
+
+@dataclass(kw_only=True)
+class FileSource(Source):
+    """A source whose images are files below `root`; `rows` is the digest of a table that lists them, if one does."""
+
+    root: str
+    rows: tuple[int, str] | None = None
+
+    def fingerprint(self, memory: HashMemory) -> Fingerprint:
+        entries = fingerprint_files(self.root, [image.image for image in self.images], memory)
+        # What is refused stands in quarantine.csv, so it decides the artifact too. Reasons may name places; left out.
+        entries += [(name, -1, "rejected") for name, _ in self.rejected if self.rows is None]
+        if self.rows is not None:
+            entries.append(("", *self.rows))
+        return sorted(entries)
+
+    def reader(self) -> FileReader:
+        return FileReader(self.root)
+
+
+def fingerprint_files(root: str, names: list[str], memory: HashMemory) -> Fingerprint:
+    """Return (name, size, SHA-256) of files below a root; one that cannot be read has size -1 and "unreadable"."""
+    found = memory.many([os.path.join(root, name) for name in names])
+    unreadable = (-1, "unreadable")
+    return [
+        (name, *(unreadable if isinstance(entry, OSError) else entry)) for name, entry in zip(names, found, strict=True)
+    ]
+
+
+def changed(image: str) -> SourceError:
+    """Return the error for an image whose bytes are not those that were seen first."""
+    return SourceError(
+        f"{image!r} changed while it was being read", hint="run the same build again when nothing writes to the source"
+    )

@@ -1,0 +1,62 @@
+"""The entrance: a recipe's `dataset.source` -> an opened Source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from simsearch.errors import SourceError
+from simsearch.hashing import HashMemory
+from simsearch.images.digits import open_digits
+from simsearch.images.folders import open_folder
+from simsearch.images.source import FileReader, FileSource, Reader, Source, SourceImage
+from simsearch.images.tables import open_table
+from simsearch.images.torchvision_sets import open_torchvision
+
+__all__ = ["FileReader", "FileSource", "Reader", "Source", "SourceImage", "open_source"]
+
+
+def open_source(
+    spec: str,
+    *,
+    home_datasets: Path,
+    options: dict[str, Any],
+    exclude: list[str],
+    root: str | None,
+    base: Path,
+    offline: bool = False,
+    memory: HashMemory | None = None,
+) -> Source:
+    """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
+
+    Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
+    torchvision sets; without it one is kept under `home_datasets`.
+    Raises SourceError when the source cannot be read, or is given what it does not know.
+    """
+    kind, _, rest = spec.partition(":")
+    if spec == "digits":
+        kind = "digits"
+    elif kind not in ("torchvision", "folder", "table") or not rest:
+        raise SourceError(f"dataset.source is {spec!r}: expected digits, torchvision:NAME, folder:PATH or table:FILE")
+    if options and kind != "torchvision":
+        raise SourceError(f"dataset.options is for torchvision:NAME, and the source is {spec!r}", hint="leave it out")
+    if root is not None and kind != "table":
+        raise SourceError(f"dataset.root is for table:FILE, and the source is {spec!r}", hint="leave it out")
+    if exclude and kind not in ("digits", "folder"):
+        raise SourceError(f"dataset.exclude is for folder:PATH, and the source is {spec!r}", hint="leave it out")
+    path = os.path.join(base, os.path.expanduser(rest))
+    if kind == "folder":
+        return open_folder(path, spec=spec, exclude=exclude)
+    if kind == "table":
+        return open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base))
+    own = HashMemory(home_datasets / ".hashes.sqlite") if memory is None else None
+    try:
+        used = memory or own
+        assert used is not None
+        if kind == "digits":
+            return open_digits(home_datasets, exclude=exclude, memory=used)
+        return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=used)
+    finally:
+        if own is not None:
+            own.close()

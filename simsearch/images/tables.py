@@ -1,0 +1,202 @@
+"""table:FILE: a CSV or parquet file with the columns path, label and, if it likes, split."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from simsearch.errors import SourceError
+from simsearch.images.source import SPLIT_NAMES, FileSource, SourceImage
+
+_SPLITS = {**SPLIT_NAMES, "fit": "train", "query": "test"}
+_HINT = "a table has the columns path, label and, if you like, split"
+
+Row = tuple[int, str, str, str]
+
+
+def open_table(path: str, *, spec: str, root: str | None, base: str) -> FileSource:
+    """Return the source of a table; relative paths in it lie under `root` (itself under `base`) or the table's folder.
+
+    Raises SourceError when the table cannot be read, names no usable image, or holds a split that does not exist.
+    """
+    table = os.path.realpath(path)
+    if not os.path.isfile(table):
+        raise SourceError(f"cannot use the table {path!r}: no such file", hint=_HINT)
+    folder = os.path.realpath(os.path.join(base, root) if root else os.path.dirname(table))
+    if not os.path.isdir(folder):
+        raise SourceError(
+            f"the table's root {folder!r} is no folder", hint="set dataset.root to the folder of its images"
+        )
+    columns, rows = _read_parquet(table) if table.lower().endswith(".parquet") else _read_csv(table)
+    kept, rejected = _resolve(rows, folder)
+    labelled = any(label for _, _, label, _ in rows)
+    any_split = any(split for _, _, _, split in rows)
+    images = []
+    for line, name, label, split in kept:
+        place = _split(split, line, table) if any_split else None
+        if labelled and not label:
+            rejected.append((name, "no label"))
+        else:
+            images.append(SourceImage(name, label, place))
+    if not images:
+        first = f": {rejected[0][0]!r} {rejected[0][1]}" if rejected else ""
+        raise SourceError(f"no image can be used of {len(rows):,} rows in {path!r}{first}", hint=_HINT)
+    notes = []
+    if not labelled:
+        seen = "every label is empty" if "label" in columns else f"no column label (seen: {', '.join(columns)})"
+        notes.append(f"{seen}: building without labels")
+    return FileSource(
+        spec=spec,
+        title=os.path.splitext(os.path.basename(table))[0],
+        root=folder,
+        identity=f"table:{table}",
+        images=sorted(images, key=lambda image: image.image),
+        labelled=labelled,
+        rejected=sorted(rejected),
+        notes=notes,
+        rows=_canonical(rows, rejected),
+    )
+
+
+def _read_csv(table: str) -> tuple[list[str], list[Row]]:
+    line = 0
+    try:
+        with open(table, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            columns = [name.strip().lower() for name in next(reader, [])]
+            line = reader.line_num
+            places = _places(columns, table)
+            rows: list[Row] = []
+            for fields in reader:
+                line = reader.line_num
+                if not fields:
+                    continue
+                if len(fields) > len(columns):
+                    raise SourceError(
+                        f"{table!r} line {line}: {len(fields)} fields, the header has {len(columns)}",
+                        hint='put a field that holds a comma into quotes: "a, b.jpg"',
+                    )
+                path, label, split = (_field(fields, place) for place in places)
+                # A file's name may begin or end with a space; a label that does is a slip.
+                rows.append((line, path, label.strip(), split.strip()))
+    except (csv.Error, UnicodeDecodeError) as error:
+        what = f"not UTF-8 text ({error.reason})" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise SourceError(
+            f"{table!r} line {line + 1}: {what}", hint=f"save the table as CSV in UTF-8; {_HINT}"
+        ) from None
+    except OSError as error:
+        raise SourceError(f"{table!r} cannot be read: {error.strerror}") from None
+    return columns, rows
+
+
+def _read_parquet(table: str) -> tuple[list[str], list[Row]]:
+    try:
+        from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise SourceError(
+            f"{table!r} needs pyarrow, which is not installed",
+            hint="pip install 'simsearch[parquet]', or save it as CSV",
+        ) from None
+    try:
+        columns = [str(name) for name in parquet.read_schema(table).names]
+        wanted = _places([name.strip().lower() for name in columns], table)
+        data: Mapping[str, Sequence[object]] = parquet.read_table(
+            table, columns=[columns[place] for place in wanted if place is not None]
+        ).to_pydict()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{table!r} cannot be read as parquet: {type(error).__name__}", hint=_HINT) from None
+    height = len(next(iter(data.values())))
+    paths, labels, splits = (
+        ["" if value is None else str(value) for value in data[columns[place]]] if place is not None else [""] * height
+        for place in wanted
+    )
+    rows = list(zip(range(1, height + 1), paths, labels, splits, strict=True))
+    return [name.strip().lower() for name in columns], rows
+
+
+def _places(columns: list[str], table: str) -> tuple[int | None, int | None, int | None]:
+    """Return the positions of path, label and split."""
+    if "path" not in columns:
+        seen = ", ".join(columns) or "nothing"
+        raise SourceError(f"{table!r} has no column path (seen: {seen})", hint=_HINT)
+    label, split = (columns.index(name) if name in columns else None for name in ("label", "split"))
+    return columns.index("path"), label, split
+
+
+def _field(fields: list[str], place: int | None) -> str:
+    return fields[place] if place is not None and place < len(fields) else ""
+
+
+def _split(value: str, line: int, table: str) -> str:
+    name = _SPLITS.get(value.lower() or "train")
+    if name is None:
+        raise SourceError(
+            f"{table!r} line {line}: split is {value!r}",
+            hint=f"expected one of {', '.join(sorted(_SPLITS))}, or nothing",
+        )
+    return name
+
+
+def _resolve(rows: Iterable[Row], root: str) -> tuple[list[Row], list[tuple[str, str]]]:
+    """Return the rows with the real path below `root` in place of the path, and (path, reason) of the others."""
+    kept: list[Row] = []
+    rejected: list[tuple[str, str]] = []
+    seen: set[str] = set()
+    folders: dict[str, str] = {}
+    inside = os.path.join(root, "")
+    for line, path, label, split in rows:
+        reason, real = _real_path(path, root, folders)
+        if not reason:
+            if not real.startswith(inside):
+                reason = f"lies outside of {root}"
+            elif real in seen:
+                reason = "listed twice"
+        if reason:
+            rejected.append((path, reason))
+        else:
+            seen.add(real)
+            kept.append((line, real[len(inside) :], label, split))
+    return kept, rejected
+
+
+def _real_path(path: str, root: str, folders: dict[str, str]) -> tuple[str, str]:
+    """Return a reason ("" = none) and the real path; the folders on the way are resolved once each."""
+    if not path or "\0" in path:
+        return ("no path" if not path else "not a usable path"), ""
+    head, name = os.path.split(os.path.join(root, path))
+    try:
+        if name in ("", ".", ".."):
+            real = os.path.realpath(os.path.join(head, name))
+        else:
+            if head not in folders:
+                folders[head] = os.path.realpath(head)
+            real = os.path.join(folders[head], name)
+        status = os.lstat(real)
+        if stat.S_ISLNK(status.st_mode):
+            real = os.path.realpath(real)
+            # Where a link leads is said before whether something is there, so that nothing outside is probed.
+            if not real.startswith(os.path.join(root, "")):
+                return "", real
+            status = os.lstat(real)
+    except FileNotFoundError:
+        real = os.path.realpath(os.path.join(head, name))
+        return ("file is missing", real) if real.startswith(os.path.join(root, "")) else ("", real)
+    except (OSError, ValueError) as error:
+        return f"cannot be read: {getattr(error, 'strerror', None) or 'not a usable path'}", ""
+    if not real.startswith(os.path.join(root, "")):
+        return "", real
+    return ("" if stat.S_ISREG(status.st_mode) else "not a regular file"), real
+
+
+def _canonical(rows: Sequence[Row], rejected: Iterable[tuple[str, str]]) -> tuple[int, str]:
+    """Return the number of rows and the SHA-256 of what they say, in any order, without absolute places."""
+
+    def lines() -> Iterator[str]:
+        yield from sorted(json.dumps(["row", *row[1:]]) for row in rows)
+        yield from sorted(json.dumps(["rejected", name, reason.split(" outside of ")[0]]) for name, reason in rejected)
+
+    return len(rows), hashlib.sha256("\n".join(lines()).encode()).hexdigest()

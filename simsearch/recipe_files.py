@@ -1,0 +1,122 @@
+"""Where recipes come from: shipped ones, TOML files, folders of images, and `--set` on top of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import RecipeError
+from .recipe import Recipe, make_recipe
+
+# In a wheel the recipes travel inside the package; in a checkout they lie at the root.
+SHIPPED_FOLDERS = (Path(__file__).parent / "pipelines", Path(__file__).parent.parent / "pipelines")
+
+
+@dataclass(frozen=True)
+class NamedRecipe:
+    """A checked recipe and the name that its build gets."""
+
+    name: str
+    recipe: Recipe
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """The recipes that ship with the package, by name."""
+    for folder in SHIPPED_FOLDERS:
+        if folder.is_dir():
+            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {}
+
+
+def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
+    """The recipe that RECIPE or FOLDER on the command line stands for, with the `--set` settings applied.
+
+    A shipped name wins over a folder of that name; `./x` is always a path. Relative paths inside a recipe file start
+    at the file's folder, those of a shipped recipe and of `--set` at the current one.
+    """
+    shipped = shipped_recipes()
+    path = Path(argument).expanduser()
+    if argument in shipped:
+        tables = _read_tables(shipped[argument], Path.cwd())
+        name, where = argument, f"recipe {argument}"
+    elif path.is_dir():
+        tables = {"dataset": {"source": f"folder:{os.path.abspath(path)}"}}
+        name, where = build_name(path.resolve().name), f"folder {argument}"
+    elif path.is_file():
+        tables = _read_tables(path, path.resolve().parent)
+        name, where = build_name(path.stem), argument
+    else:
+        near = difflib.get_close_matches(argument, shipped, n=1)
+        guess = f"; did you mean {near[0]!r}?" if near else ""
+        raise RecipeError(
+            f"no recipe, recipe file or folder {argument!r}{guess}",
+            hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg)",
+        )
+    return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where))
+
+
+def build_name(text: str) -> str:
+    """A legal build name made of `text`: lower case, other characters replaced by '-'."""
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "build"
+
+
+def parse_setting(text: str) -> tuple[str, str, Any]:
+    """(table, key, value) of a `--set table.key=value`; the value is TOML, or a string when it is not."""
+    left, equals, right = text.partition("=")
+    table, dot, key = left.strip().partition(".")
+    if not (equals and dot and table and key):
+        raise RecipeError(f"--set expects table.key=value, seen {text!r}", hint="as --set training.epochs=3")
+    try:
+        parsed = tomllib.loads(f"value = {right}")
+    except tomllib.TOMLDecodeError:
+        return table, key, right.strip()
+    return table, key, parsed["value"] if len(parsed) == 1 else right.strip()
+
+
+def _with_settings(tables: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    for text in settings:
+        table, key, value = parse_setting(text)
+        overrides.setdefault(table, {})[key] = value
+    merged = dict(tables)
+    for table, keys in _with_absolute_paths(overrides, Path.cwd()).items():
+        old = merged.get(table, {})
+        merged[table] = {**old, **keys} if isinstance(old, dict) else old
+    return merged
+
+
+def _read_tables(path: Path, base: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(
+            f"{path}: expected a TOML recipe, seen {error}",
+            hint="give a .toml recipe or a folder of images; pictures go to simsearch query",
+        ) from None
+    return _with_absolute_paths(tables, base)
+
+
+def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
+    """`tables` with the paths in [dataset] source, root and [embedder] weights made absolute, relative to `base`."""
+
+    def absolute(path: str) -> str:
+        return os.path.normpath(base / os.path.expanduser(path))
+
+    result = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
+    dataset, embedder = result.get("dataset"), result.get("embedder")
+    if isinstance(dataset, dict):
+        kind, colon, path = str(dataset.get("source", "")).partition(":")
+        if kind in {"folder", "table"} and colon and path:
+            dataset["source"] = f"{kind}:{absolute(path)}"
+        if isinstance(dataset.get("root"), str):
+            dataset["root"] = absolute(dataset["root"])
+    if isinstance(embedder, dict) and isinstance(embedder.get("weights"), str):
+        if embedder["weights"] not in {"none", "default"}:
+            embedder["weights"] = absolute(embedder["weights"])
+    return result

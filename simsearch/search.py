@@ -1,0 +1,138 @@
+"""Searcher: image -> embedding -> hits. What the command line, and later the web page and the nightly job, use.
+
+This is the cold path: it imports numpy, ONNX Runtime, faiss and Pillow, and neither torch, pydantic, rich nor h5py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .embedder.runtime import Runtime
+from .errors import ArtifactError, ImageError
+from .home import Build, Home
+from .images.decode import decode, read_bytes
+from .images.preprocess import PREPROCESS_VERSION, Preprocess
+from .images.records import RecordTable
+from .images.thumbnails import ThumbnailReader
+from .vectors.index import Index
+from .vectors.normalize import normalize
+
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One neighbour: rank from 1, score (inner product of embeddings, -1 to 1), and which image it is.
+
+    `path` is None where the file is not on this machine; `same_file` tells that it is the query itself, byte for byte.
+    """
+
+    rank: int
+    score: float
+    label: str
+    image: str
+    path: str | None
+    row: int
+    same_file: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The keys of a hit in `query --json`."""
+        record = asdict(self)
+        del record["same_file"]
+        return record
+
+
+class Searcher:
+    """An opened build that answers images with their nearest neighbours in the corpus."""
+
+    def __init__(self, build: Build) -> None:
+        """Open a build; every file is checked against its sha256 before it is parsed.
+
+        Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
+        """
+        self.build = build
+        stages = build.record["stages"]
+        home = Home(build.home)
+        try:
+            dataset, train, index = (home.store.open(name, **stages[name]) for name in ("dataset", "train", "index"))
+            self.labelled = bool(build.record["labelled"])
+            self.images = int(build.record["images"])
+            self._search = {name: build.record["search"][name] for name in ("nprobe", "efSearch")}
+        except KeyError as error:
+            raise ArtifactError(f"build {build.name} has no {error}", hint="run simsearch build again") from None
+        finally:
+            home.memory.close()
+        bundle = json.loads(train.file("embedder.json").read_bytes())
+        if bundle["preprocessing"].get("version") != PREPROCESS_VERSION:
+            raise ArtifactError(
+                f"build {build.name} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
+                f"this simsearch has version {PREPROCESS_VERSION}",
+                hint="run the same simsearch build again",
+            )
+        self._preprocess = Preprocess.from_json(bundle["preprocessing"])
+        self._runtime = Runtime(train.file("embedder.onnx"), threads=os.cpu_count() or 1)
+        self._index = Index.load(index.file("index.faiss"), threads=1)
+        self._records = RecordTable(dataset.path)
+        self._thumbnails = dataset.path
+        if self._index.dim != self._runtime.dim or self._index.ntotal > len(self._records):
+            raise ArtifactError(
+                f"the index of build {build.name} has {self._index.ntotal} rows of {self._index.dim}-d, "
+                f"its embedder makes {self._runtime.dim}-d features of {len(self._records)} images",
+                hint="run the same simsearch build again",
+            )
+
+    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+        """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3)."""
+        pixels = np.stack([self._preprocess.fit(image) for image in images])
+        return normalize(self._runtime.features(self._preprocess.normalize(pixels)))
+
+    def search(
+        self, images: Sequence[str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]], k: int = 10
+    ) -> list[list[Hit]]:
+        """The k nearest images of the corpus for each image: a path, the bytes of a file, or a decoded array.
+
+        Raises ImageError for the first image that cannot be decoded.
+        """
+        answers: list[list[Hit]] = []
+        for start in range(0, len(images), BATCH):
+            loaded = [self._load(image) for image in images[start : start + BATCH]]
+            answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
+        return answers
+
+    def thumbnail(self, row: int) -> npt.NDArray[np.uint8]:
+        """The stored thumbnail of a row, decoded."""
+        return decode(ThumbnailReader(self._thumbnails)[row])
+
+    def _load(self, image: Any) -> tuple[npt.NDArray[np.uint8], str]:
+        if isinstance(image, np.ndarray):
+            return image, ""
+        data = image if isinstance(image, bytes) else read_bytes(Path(image))
+        return decode(data, at_least=self._preprocess.size), hashlib.sha256(data).hexdigest()
+
+    def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
+        try:
+            embeddings = self.embed(images)
+        except ArithmeticError as error:
+            raise ImageError(str(error)) from None
+        scores, rows = self._index.search(embeddings, k, **self._search)
+        return [
+            [self._hit(rank, float(s), int(r), digest) for rank, (s, r) in enumerate(zip(ss, rr, strict=True), 1)]
+            for ss, rr, digest in zip(scores, rows, digests, strict=True)
+        ]
+
+    def _hit(self, rank: int, score: float, row: int, digest: str) -> Hit:
+        record = self._records[row]
+        path = None
+        if self.build.record["root"] is not None:
+            candidate = os.path.join(self.build.record["root"], record.image)
+            path = candidate if os.path.isfile(candidate) else None
+        return Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest)

@@ -1,0 +1,110 @@
+"""What there is: the builds of a home, or one recipe or build with its digests, versions and devices."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .errors import SimsearchError
+from .home import NAME_PATTERN, Home
+from .pipeline import Pipeline
+from .plan import NotBuiltError, Plan
+from .recipe_files import find_recipe, shipped_recipes
+from .versions import versions
+
+
+def describe_home(home: Home) -> dict[str, Any]:
+    """All builds of a home, the shipped recipes and this machine's versions."""
+    builds = []
+    for name in home.build_names():
+        build = home.build(name)
+        builds.append(
+            {"name": name, "images": build.record["images"], "when": build.when, "source": build.record["source"]}
+        )
+    return {"home": str(home.path), "builds": builds, "recipes": list(shipped_recipes()), "versions": versions()}
+
+
+def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
+    """A build's record, or what a recipe or folder would come to: resolved recipe and the stages that are there."""
+    if NAME_PATTERN.fullmatch(what) and not settings and home.has_build(what):
+        build = home.build(what)
+        stages = {name: _stage(home, name, reference["digest"]) for name, reference in build.record["stages"].items()}
+        return {
+            "build": what,
+            "when": build.when,
+            "source": build.record["source"],
+            "images": build.record["images"],
+            "recipe": build.record["recipe"],
+            "stages": stages,
+        }
+    named = find_recipe(what, settings)
+    plan = Plan(home, may_run=False)
+    pipeline = Pipeline(plan, named.recipe)
+    missing = None
+    try:
+        pipeline.run(named.name, offline=True)
+    except NotBuiltError as stage:
+        missing = f"{stage} is not built"
+    except SimsearchError as error:
+        missing = error.message
+    return {
+        "recipe_name": named.name,
+        "recipe": pipeline.recipe.model_dump(),
+        "stages": {name: _stage(home, name, artifact.digest) for name, artifact in plan.stages.items()},
+        "next": missing,
+    }
+
+
+def _stage(home: Home, name: str, digest: str) -> dict[str, Any]:
+    manifest = home.store.open(name.rpartition("/")[2], digest).manifest
+    return {
+        "digest": digest,
+        "content": manifest["content"],
+        "path": str(home.store.path(name.rpartition("/")[2], digest)),
+        "seconds": manifest["seconds"],
+        "device": manifest["device"],
+        "versions": manifest["versions"],
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """The description as text: tables of the recipe as TOML, one line a stage."""
+    if "builds" in found:
+        lines = [f"home {found['home']}"]
+        lines += [
+            f"  {b['name']:<20} {b['images']:>9,} images  {b['when'][:16]}  {b['source']}" for b in found["builds"]
+        ]
+        lines += ["  no builds yet"] if not found["builds"] else []
+        lines.append(f"recipes: {', '.join(found['recipes'])}")
+        return "\n".join([*lines, _versions(found["versions"])])
+    lines = []
+    if "build" in found:
+        lines.append(f"# build {found['build']}: {found['images']:,} images of {found['source']}, {found['when'][:16]}")
+    for table, keys in found["recipe"].items():
+        lines.append(f"[{table}]")
+        lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
+        lines += [
+            f"# {key}: measured on the fit images"
+            for key, value in keys.items()
+            if value is None and key in {"mean", "std"}
+        ]
+    lines.append("")
+    for name, stage in found["stages"].items():
+        lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")
+    if found.get("next"):
+        lines.append(f"# next: {found['next']}")
+    last = next(reversed(found["stages"].values()), None)
+    lines += [f"# {_versions(last['versions'])}"] if last else []
+    return "\n".join(lines)
+
+
+def _versions(found: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

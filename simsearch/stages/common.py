@@ -1,0 +1,76 @@
+"""What stages hand to one another: the data, a trained bundle, the cached features of a frozen backbone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..artifacts import Artifact
+from ..console import safe
+from ..images.preprocess import Preprocess
+from ..images.records import ImageRecord, RecordTable, read_records
+from ..images.source import Reader
+
+Features = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.int64]
+
+THREADS = os.cpu_count() or 1
+BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Data:
+    """The dataset artifact and the reader of the source that it was made from."""
+
+    artifact: Artifact
+    reader: Reader
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Counts and views, as make_dataset returned them."""
+        return self.artifact.facts
+
+    def records(self) -> Iterator[ImageRecord]:
+        """The table of images, streamed."""
+        return read_records(self.artifact.path)
+
+    def name(self, row: int) -> str:
+        """The image in a row, safe to show."""
+        return safe(RecordTable(self.artifact.path)[row].image)
+
+
+def bundle_of(trained: Artifact) -> tuple[dict[str, Any], Preprocess]:
+    """embedder.json of a train artifact, and its preprocessing."""
+    bundle = json.loads(trained.file("embedder.json").read_bytes())
+    return bundle, Preprocess.from_json(bundle["preprocessing"])
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The frozen backbone's artifacts: its bundle, and its features of every row."""
+
+    trained: Artifact
+    embedded: Artifact
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """The preprocessing that the cached features were made with."""
+        return bundle_of(self.trained)[1]
+
+    def features(self, rows: Indices) -> Features:
+        """The cached features (n, width) float32 of ascending `rows` (n,)."""
+        from ..vectors.features import FeatureFile
+
+        with FeatureFile(self.embedded.file("features.h5")) as file:
+            parts = []
+            for start in range(0, file.shape[0], BLOCK_ROWS):
+                inside = rows[(rows >= start) & (rows < start + BLOCK_ROWS)]
+                if len(inside):
+                    parts.append(file.read(start, min(start + BLOCK_ROWS, file.shape[0]))[inside - start])
+        return np.concatenate(parts)

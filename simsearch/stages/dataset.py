@@ -1,0 +1,91 @@
+"""The dataset stage: every image decoded once, the table with its four flags, what was set aside, thumbnails."""
+
+from __future__ import annotations
+
+import csv
+from typing import Any
+
+from ..artifacts import Workspace, digest_of
+from ..console import Stage, safe
+from ..errors import SourceError
+from ..images.loading import survey
+from ..images.records import write_records
+from ..images.source import Source
+from ..images.splits import assign
+from ..images.thumbnails import ThumbnailReader, ThumbnailWriter
+from .common import THREADS
+
+QUARANTINE = "quarantine.csv"
+
+
+def make_dataset(
+    space: Workspace, source: Source, settings: dict[str, Any], max_bad_fraction: float, progress: Stage
+) -> dict[str, Any]:
+    """Write images.csv, quarantine.csv and the thumbnails; returns counts, notes and views.
+
+    Raises SourceError when too many images cannot be used, or when they cannot be split.
+    """
+    kept, digests, bad = [], [], list(source.rejected)
+    listed = {image.image: image for image in source.images}
+    with ThumbnailWriter(space.scratch) as thumbnails:
+        for done, found in enumerate(survey(source, source.reader(), threads=THREADS), 1):
+            if found.thumbnail is None:
+                bad.append((found.image, found.reason or "unreadable"))
+            else:
+                kept.append(listed[found.image])
+                digests.append(found.sha256)
+                thumbnails.append_encoded(found.thumbnail)
+            progress(done, len(listed))
+    check_bad(len(bad), len(kept) + len(bad), max_bad_fraction, bad)
+    records, notes = assign(
+        kept,
+        digests,
+        split=settings["split"],
+        test_classes=settings["test_classes"],
+        seed=settings["seed"],
+        labelled=source.labelled,
+    )
+    write_records(space.out, records)
+    # Thumbnails were made in the source's order; the split decides the rows.
+    position = {image.image: i for i, image in enumerate(kept)}
+    unordered = ThumbnailReader(space.scratch)
+    with ThumbnailWriter(space.out) as thumbnails:
+        for record in records:
+            thumbnails.append_encoded(unordered[position[record.image]])
+    with (space.out / QUARANTINE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(("image", "reason"))
+        writer.writerows(sorted(bad))
+    gallery = sum(r.gallery for r in records)
+    return {
+        "images": len(records),
+        "bad": len(bad),
+        "labelled": source.labelled,
+        "labels": len({r.label for r in records}) if source.labelled else 0,
+        "fit": sum(r.fit for r in records),
+        "val": sum(r.val for r in records),
+        "gallery": gallery,
+        "queries": sum(r.query for r in records),
+        "notes": notes,
+        # What training and embedding look at: a renamed image changes the table, but neither of these.
+        "views": {
+            "train": digest_of([(r.sha256, _escaped(r.label), r.fit) for r in records if r.fit or r.val]),
+            "rows": digest_of([gallery, [r.sha256 for r in records]]),
+        },
+    }
+
+
+def check_bad(bad: int, total: int, limit: float, examples: list[tuple[str, str]]) -> None:
+    """Raise SourceError when more than the share `limit` of the images cannot be used."""
+    if total and bad / total > limit:
+        first = "; ".join(f"{safe(image)}: {safe(reason)}" for image, reason in sorted(examples)[:3])
+        raise SourceError(
+            f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"
+            + (f" ({first})" if first else ""),
+            hint="mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction",
+        )
+
+
+def _escaped(label: str) -> str:
+    """Labels may hold bytes that are not UTF-8; JSON writes them as escapes, but not as one text in every reader."""
+    return label.encode("utf-8", "surrogateescape").hex()

@@ -1,0 +1,62 @@
+"""The index stage: a FAISS index over unit vectors, on the gallery rows and, when asked, on the whole corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from ..artifacts import Artifact, Workspace
+from ..console import Stage
+from ..vectors.features import FeatureFile
+from ..vectors.index import Index, build
+from ..vectors.verify import verify
+from .common import BLOCK_ROWS, Data, Features
+
+CORPUS = "index.faiss"
+GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figures are taken on
+
+
+def make_index(
+    space: Workspace, data: Data, embedded: Artifact, settings: dict[str, Any], progress: Stage
+) -> dict[str, Any]:
+    """Write index.faiss (what a query searches) and, when the corpus is larger, gallery.faiss (what is measured).
+
+    Raises VectorsError that names the image of a zero or NaN row.
+    """
+    gallery, rows = int(data.facts["gallery"]), int(data.facts["images"])
+    with FeatureFile(embedded.file("features.h5")) as file:
+
+        def blocks(start: int, stop: int) -> Iterator[Features]:
+            for first in range(start, stop, BLOCK_ROWS):
+                yield file.read(first, min(first + BLOCK_ROWS, stop))
+                progress(min(first + BLOCK_ROWS, stop), rows, "rows")
+
+        index = build(
+            lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=settings["factory"], name=data.name
+        )
+        verify(index, gallery, file.read(0, min(gallery, 1000)))
+        if settings["corpus"] == "all" and rows > gallery:
+            index.save(space.out / GALLERY)
+            at = gallery
+            for block in blocks(gallery, rows):
+                index.add(block, name=partial(_name_after, data, at))
+                at += len(block)
+            verify(index, rows, file.read(0, min(rows, 1000)))
+        index.save(space.out / CORPUS)
+    return {
+        "factory": settings["factory"],
+        "ntotal": index.ntotal,
+        "dim": index.dim,
+        "bytes": (space.out / CORPUS).stat().st_size,
+    }
+
+
+def _name_after(data: Data, start: int, i: int) -> str:
+    return data.name(start + i)
+
+
+def gallery_index(artifact: Artifact) -> Index:
+    """The index on the gallery rows alone, opened."""
+    name = GALLERY if GALLERY in artifact.manifest["files"] else CORPUS
+    return Index.load(artifact.file(name), factory=str(artifact.facts["factory"]))

@@ -1,0 +1,1 @@
+"""Features to neighbours: the HDF5 file, normalization and the FAISS index."""

@@ -1,0 +1,192 @@
+"""The HDF5 file of raw features: written in blocks that survive a kill, read in blocks that fit in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import VectorsError
+
+DATASET = "features"
+_CHUNK_BYTES = 1 << 20  # the size of h5py's own chunk cache
+
+
+class FeatureBlocks:
+    """The (rows, dim) float32 features of one embed run, kept as `block-000012.npy` until they are joined.
+
+    `dim` None means: the width of the first readable block, or of the first one written.
+    """
+
+    def __init__(self, folder: Path, rows: int, dim: int | None, block_rows: int = 8192) -> None:
+        if rows < 1:
+            raise VectorsError(f"features of {rows} rows cannot be written", hint="give at least one readable image")
+        self.folder = folder
+        self.rows = rows
+        self.dim = dim
+        self.block_rows = block_rows
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Return the (start, stop) rows of each block that is not there; damaged and foreign files are removed."""
+        spans = (self._span(block) for block in range(-(-self.rows // self.block_rows)))
+        return [(start, stop) for start, stop in spans if not self._keep(start, stop)]
+
+    def write(self, start: int, features: NDArray[np.float32]) -> None:
+        """Keep the block that begins at row `start`: to a temporary name, flushed to the disk, renamed.
+
+        NaN passes here; normalization names the image later. Raises VectorsError for another shape or dtype.
+        """
+        span = self._span(start // self.block_rows)
+        if self.dim is None and features.ndim == 2:
+            self.dim = features.shape[1]
+        expected = (span[1] - span[0], self.dim)
+        if start != span[0] or features.shape != expected or features.dtype != np.float32:
+            raise VectorsError(
+                f"block of features at row {start}: expected float32 {expected} at row {span[0]}, "
+                f"seen {features.dtype} {features.shape}"
+            )
+        path = self._path(start)
+        temporary = path.with_suffix(".tmp")
+        with temporary.open("wb") as file:
+            np.save(file, np.ascontiguousarray(features), allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+
+    def join(self, out: Path) -> None:
+        """Write all blocks to the HDF5 file `out` (one plain chunked data set), flush it, then remove the blocks.
+
+        Memory: one block. Raises VectorsError when a block is missing or the file cannot be written.
+        """
+        missing = self.missing()
+        if missing or self.dim is None:
+            first = missing[0] if missing else (0, self.rows)
+            raise VectorsError(
+                f"{len(missing)} blocks of features are missing, the first is rows {first} in {self.folder}"
+            )
+        temporary = out.with_name(out.name + ".tmp")
+        chunk = (max(1, min(self.rows, _CHUNK_BYTES // (4 * self.dim))), self.dim)
+        try:
+            with h5py.File(temporary, "w") as file:
+                shape = (self.rows, self.dim)
+                data = file.create_dataset(DATASET, shape, np.float32, chunks=chunk, track_times=False)
+                for start in range(0, self.rows, self.block_rows):
+                    block = np.load(self._path(start), allow_pickle=False)
+                    data[start : start + len(block)] = block
+        except OSError as error:
+            raise VectorsError(f"cannot write features {out}: {error}") from error
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(out)
+        for start in range(0, self.rows, self.block_rows):
+            self._path(start).unlink()
+
+    def _span(self, block: int) -> tuple[int, int]:
+        return block * self.block_rows, min((block + 1) * self.block_rows, self.rows)
+
+    def _path(self, start: int) -> Path:
+        return self.folder / f"block-{start // self.block_rows:06d}.npy"
+
+    def _keep(self, start: int, stop: int) -> bool:
+        path = self._path(start)
+        if not path.exists():
+            return False
+        try:
+            # Mapped, not read: only the header and the length of the file are looked at.
+            block = np.load(path, mmap_mode="r", allow_pickle=False)
+            whole = isinstance(block, np.memmap) and block.offset + block.nbytes == path.stat().st_size
+        except (OSError, ValueError, EOFError):
+            whole = False
+        if whole and block.dtype == np.float32 and block.ndim == 2 and len(block) == stop - start:
+            self.dim = block.shape[1] if self.dim is None else self.dim
+            if block.shape[1] == self.dim and block.flags.c_contiguous:
+                return True
+        path.unlink()
+        return False
+
+
+class FeatureFile:
+    """An open features.h5: raw float32 features (N, D) in row order.
+
+    Raises VectorsError, with path, expected and seen, for anything but one plain, whole data set: virtual, external
+    and linked ones can read other files, and all of them read what is missing as zeros without an error.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = h5py.File(path, "r")
+        except (OSError, ValueError) as error:
+            raise VectorsError(f"cannot read features {path}: expected an HDF5 file, seen: {error}") from error
+        try:
+            self._data = self._open()
+        except BaseException:
+            self._file.close()
+            raise
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dim, (N, D)."""
+        rows, dim = self._data.shape
+        return int(rows), int(dim)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return rows [start, stop) as (stop - start, D) float32. Raises VectorsError for rows that are not there."""
+        if not 0 <= start <= stop <= self.shape[0]:
+            raise VectorsError(
+                f"features {self.path}: expected rows within 0 to {self.shape[0]}, seen {start} to {stop}"
+            )
+        try:
+            block: NDArray[np.float32] = self._data[start:stop]
+        except (OSError, ValueError, RuntimeError) as error:
+            raise VectorsError(f"cannot read features {self.path}, rows {start} to {stop}: {error}") from error
+        return block
+
+    def blocks(self, start: int, stop: int, size: int = 65536) -> Iterator[NDArray[np.float32]]:
+        """Yield rows [start, stop) in blocks of at most `size` rows, (n, D) float32."""
+        for first in range(start, stop, size):
+            yield self.read(first, min(first + size, stop))
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> FeatureFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self) -> Any:
+        try:
+            link = self._file.get(DATASET, getlink=True)
+            data = self._file[DATASET] if isinstance(link, h5py.HardLink) else None
+            seen = _refusal(data)
+        except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+            seen = str(error).strip("'\"")
+        if seen is None:
+            return data
+        expected = f'one plain float32 data set "{DATASET}" (N, D)'
+        raise VectorsError(f"cannot read features {self.path}: expected {expected}, seen {seen}")
+
+
+def _refusal(data: Any) -> str | None:
+    """Return what is wrong with a data set, or None."""
+    if not isinstance(data, h5py.Dataset):
+        return "no such data set, or a link"
+    if data.is_virtual or data.external:
+        return "a virtual or external data set"
+    if data.dtype != np.float32 or data.ndim != 2 or 0 in data.shape:
+        return f"{data.dtype} {data.shape}"
+    # A chunk or a tail that was never written reads as fill values; only the storage shows it.
+    if data.chunks is None:
+        whole = data.id.get_storage_size() == data.size * 4
+    else:
+        whole = data.id.get_num_chunks() == -(-data.shape[0] // data.chunks[0]) * -(-data.shape[1] // data.chunks[1])
+    return None if whole else "a data set with parts that were never written"

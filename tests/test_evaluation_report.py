@@ -1,0 +1,256 @@
+"""The whole evaluation on small arrays: seven systems, leave-one-out, approximate indexes, nothing to measure."""
+
+import json
+
+import numpy as np
+import pytest
+
+from simsearch.errors import VectorsError
+from simsearch.evaluation.report import Features, evaluate
+from simsearch.evaluation.summary import render_table, summarize
+from simsearch.evaluation.systems import SYSTEMS
+from simsearch.evaluation.through_index import SearchSettings
+from simsearch.vectors.index import build
+
+G, Q, D, C = 300, 120, 8, 4
+LABELS = np.random.default_rng(0).integers(0, C, G + Q)
+
+
+class Array:
+    """Features in memory that count how often they are read."""
+
+    def __init__(self, features):
+        self.features, self.reads = features, 0
+
+    @property
+    def shape(self):
+        return self.features.shape
+
+    def read(self, start, stop):
+        self.reads += 1
+        assert 0 <= start <= stop <= len(self.features)
+        return self.features[start:stop].copy()
+
+
+def make(seed, noise):
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(9).standard_normal((C, D))
+    features = centres[LABELS] + noise * random.standard_normal((G + Q, D))
+    return Array((features * random.gamma(8, 0.3, (G + Q, 1))).astype(np.float32))
+
+
+def run(factory="Flat", *, recipe=None, queries=None, **options):
+    recipe = recipe or make(1, 0.5)
+    arguments = {
+        "build": "test",
+        "features": Features(recipe, make(2, 0.9), make(3, 0.9)),
+        "gallery": G,
+        "query_rows": np.arange(G, G + Q) if queries is None else queries,
+        "labels": LABELS,
+        "index": options.get("index") or build(lambda: [recipe.features[:G]], D, factory),
+        "index_bytes": 123,
+        "ks": [1, 5, 10],
+    }
+    return evaluate(**{**arguments, **options})
+
+
+def slow_error(features, kind, query, own, k):
+    """Mean share of wrong labels among the first k, and the order, by plain sorting in float64."""
+    base = features.features.astype(np.float64)
+    if kind == "cosine":
+        base = base / np.linalg.norm(base, axis=1, keepdims=True)
+    distance = ((base[:G] - base[query]) ** 2).sum(1) if kind == "raw-l2" else -(base[:G] @ base[query])
+    if own:
+        distance[query] = np.inf
+    order = np.argsort(distance, kind="stable")
+    return (LABELS[order[:k]] != LABELS[query]).mean()
+
+
+@pytest.mark.parametrize("leave_one_out", [False, True])
+def test_every_system_equals_a_plain_sort(leave_one_out):
+    rows = np.arange(0, G, 3) if leave_one_out else np.arange(G, G + Q)
+    features = Features(make(1, 0.5), make(2, 0.9), make(3, 0.9))
+    result = run(queries=rows, features=features, recipe=features.recipe)
+    assert list(result.report["systems"]) == list(SYSTEMS)
+    for system, figures in result.report["systems"].items():
+        side, kind = system.split("/")
+        source = getattr(features, side)
+        kind = "cosine" if kind == "index" else kind
+        expected = [slow_error(source, kind, row, leave_one_out, 10) for row in rows]
+        np.testing.assert_allclose(result.per_query[f"{system}/error@10"], expected, atol=1e-6)
+        assert figures["cross_boundary_error"]["10"]["all"] == pytest.approx(np.mean(expected), abs=1e-6)
+        assert figures["precision"]["10"] == pytest.approx(1 - np.mean(expected), abs=1e-6)
+        near = result.per_query["boundary"]
+        assert figures["cross_boundary_error"]["10"]["boundary"] == pytest.approx(
+            np.mean(np.array(expected)[near]), abs=1e-6
+        )
+    assert result.report["boundary_queries"] == -(-len(rows) // 10)
+    assert result.report["systems"]["recipe/index"]["map_at_r"] == result.report["systems"]["recipe/cosine"]["map_at_r"]
+
+
+def test_the_report_has_the_agreed_shape():
+    report = json.loads(json.dumps(run().report, allow_nan=False))
+    assert {key: report[key] for key in ("schema", "build", "queries", "gallery", "classes", "k", "few_shot")} == {
+        "schema": 1, "build": "test", "queries": Q, "gallery": G, "classes": C, "k": [1, 5, 10], "few_shot": None,
+    }  # fmt: skip
+    keys = (
+        "recall relevant_recall precision map_at_r cross_boundary_error roc_auc eer tar_at_far inversion_rate intervals"
+    )
+    for figures in report["systems"].values():
+        assert list(figures) == keys.split()
+        assert list(figures["recall"]) == ["1", "5", "10"]
+        assert figures["intervals"] is None
+    assert list(report["index"]) == ["factory", "ann_recall", "qps", "bytes", "ntotal"]
+    assert report["index"]["ann_recall"] == {"1": 1.0, "5": 1.0, "10": 1.0}
+    assert (report["index"]["bytes"], report["index"]["ntotal"]) == (123, G)
+    (entry,) = report["comparisons"]
+    recipe, baseline = (
+        report["systems"][entry[side]]["cross_boundary_error"]["10"]["boundary"] for side in ("system", "baseline")
+    )
+    assert entry["difference"] == pytest.approx(recipe - baseline, abs=1e-6)
+    assert (entry["n"], entry["seeds"], entry["interval"]) == (12, 1, None)
+    assert (entry["metric"], entry["scope"], entry["test"]) == (
+        "cross_boundary_error",
+        "boundary",
+        "sign-flip permutation",
+    )
+    assert report["placebo"]["reference"] == baseline
+    assert report["placebo"]["self"] > 0
+    assert report["unanswerable"] == 0
+
+
+@pytest.mark.parametrize(
+    ("factory", "settings"), [("IVF8,Flat", SearchSettings(nprobe=1)), ("HNSW8", None), ("SQ8", None)]
+)
+def test_an_approximate_index_has_its_own_figures_and_no_map(factory, settings):
+    report = run(factory, settings=settings).report
+    assert report["systems"]["recipe/index"]["map_at_r"] is None
+    assert 0.3 < report["index"]["ann_recall"]["10"] <= 1
+    assert report["index"]["factory"] == factory
+    assert report["index"]["qps"] > 0
+
+
+def test_ties_may_permute_in_ann_recall():
+    doubled = np.repeat(make(1, 0.5).features[: (G + Q) // 2], 2, axis=0)
+    report = run("HNSW32", recipe=Array(doubled), settings=SearchSettings(efSearch=300), labels=None, ks=[1]).report
+    assert report["index"]["ann_recall"]["1"] == 1
+
+
+def test_rows_beyond_the_gallery_are_not_searched():
+    recipe = make(1, 0.5)
+    grown = build(lambda: [recipe.features], D, "Flat")
+    figures, alone = run(recipe=recipe, index=grown).report, run(recipe=recipe).report
+    assert figures["systems"] == alone["systems"]
+    assert figures["index"]["ntotal"] == G + Q
+
+
+def test_the_same_features_are_searched_once():
+    recipe = make(1, 0.5)
+    report = run(recipe=recipe, features=Features(recipe, recipe, recipe)).report
+    assert report["systems"]["baseline/cosine"] == report["systems"]["recipe/cosine"]
+    assert report["summary"].startswith("Normalization alone explains")
+    assert report["placebo"]["self"] == report["placebo"]["reference"]
+
+
+def test_without_baseline_reference_or_labels_figures_are_null():
+    report = run(features=Features(make(1, 0.5), None, make(3, 0.9))).report
+    assert list(report["systems"]) == list(SYSTEMS[3:])
+    assert report["comparisons"] == []
+    assert report["placebo"] is None
+    assert report["systems"]["recipe/index"]["cross_boundary_error"]["10"]["boundary"] is not None
+
+    report = run(features=Features(make(1, 0.5), make(2, 0.9))).report
+    assert report["systems"]["recipe/index"]["cross_boundary_error"]["10"] == {
+        "all": pytest.approx(0, abs=0.5),
+        "boundary": None,
+    }
+    assert report["comparisons"] == []
+
+    result = run(labels=None)
+    report = json.loads(json.dumps(result.report, allow_nan=False))
+    assert (report["classes"], report["unanswerable"], report["boundary_queries"]) == (None, None, None)
+    assert report["systems"]["baseline/cosine"]["recall"] == {"1": None, "5": None, "10": None}
+    assert report["index"]["ann_recall"]["10"] == 1.0
+    assert report["summary"].startswith("No labels")
+    assert list(result.per_query) == ["rows"]
+    assert max(map(len, render_table(report).splitlines())) <= 80
+
+
+def test_k_beyond_the_gallery_and_single_classes_give_a_report():
+    assert run(ks=[1, 5000]).report["systems"]["recipe/index"]["relevant_recall"]["5000"] == 1
+    assert run(ks=[1, 5000], queries=np.arange(9)).report["systems"]["recipe/index"]["relevant_recall"]["5000"] == 1
+    one = run(labels=np.zeros(G + Q, int)).report
+    assert one["systems"]["recipe/index"]["cross_boundary_error"]["10"] == {"all": 0.0, "boundary": None}
+    lonely = run(labels=np.arange(G + Q)).report
+    assert lonely["unanswerable"] == Q
+    assert lonely["systems"]["recipe/index"]["recall"]["1"] is None
+    assert "not measured" in lonely["summary"]
+
+
+def test_per_query_values_survive_the_file(tmp_path):
+    result = run()
+    result.save_per_query(tmp_path / "per_query.npz")
+    with np.load(tmp_path / "per_query.npz", allow_pickle=False) as arrays:
+        assert set(arrays.files) == set(result.per_query)
+        np.testing.assert_array_equal(arrays["recipe/index/error@10"], result.per_query["recipe/index/error@10"])
+
+
+def test_a_broken_feature_names_its_image():
+    recipe = make(1, 0.5)
+    index = build(lambda: [recipe.features[:G]], D, "Flat")
+    for row in (7, G + 3):
+        broken = Array(recipe.features.copy())
+        broken.features[row] = np.nan
+        with pytest.raises(VectorsError, match=f"image {row}.png is NaN"):
+            run(recipe=broken, index=index, features=Features(broken), name=lambda i: f"{i}.png")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ks": []}, "k of at least 1"),
+        ({"ks": [0]}, "k of at least 1"),
+        ({"gallery": 9999}, "within 420 rows"),
+        ({"query_rows": []}, "seen 0 queries"),
+        ({"labels": LABELS[:5]}, r"expected the shape \(420,\), seen \(5,\)"),
+        (
+            {"features": Features(make(1, 1), Array(np.ones((3, D), np.float32)))},
+            "baseline features: expected 420 rows",
+        ),
+        ({"features": Features(Array(np.ones((G + Q, 3), np.float32)))}, "index: expected at least 300 rows x 3"),
+    ],
+)
+def test_input_that_does_not_fit_is_one_line(options, words):
+    with pytest.raises(VectorsError, match=words):
+        run(**options)
+
+
+def test_the_table_fits_80_columns_and_says_dash_for_null():
+    for report in (run().report, run("IVF8,Flat", ks=[1, 2000]).report):
+        report["build"] = "a-name-of-63-characters-" * 3
+        table = render_table(report)
+        assert max(map(len, table.splitlines())) <= 80
+        assert table.isascii()
+        assert all(system in table for system in SYSTEMS)
+    row = next(line for line in table.splitlines() if line.startswith("recipe/index"))
+    assert row.endswith(" -")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "p", "words"),
+    [(0.05, 0.001, "50 % less"), (0.2, 0.001, "100 % MORE"), (0.099, 0.6, "no difference seen")],
+)
+def test_the_sentence_says_which_way_it_fell(recipe, p, words):
+    report = run().report
+    for name, value in (
+        ("recipe/index", recipe),
+        ("baseline/raw-l2", 0.1),
+        ("recipe/cosine", 0.1),
+        ("baseline/cosine", 0.2),
+    ):
+        report["systems"][name]["cross_boundary_error"]["10"]["boundary"] = value
+    report["comparisons"][0]["p_value"] = p
+    assert words in summarize(report)
+    assert summarize(report).startswith("recall@1")
+    report["systems"]["baseline/cosine"]["cross_boundary_error"]["10"]["boundary"] = 0.1
+    assert summarize(report).startswith("Normalization alone explains what gain there is")

@@ -1,0 +1,86 @@
+"""Every retrieval metric against a table written by hand and against an obvious loop."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simsearch.evaluation.retrieval import evaluate_system, relevant_counts
+
+NONE = np.full(3, -1)
+
+
+def run(rows, queries, gallery, ks, *, own=None, boundary=None, with_map=True, block=2):
+    queries, gallery, rows = np.asarray(queries), np.asarray(gallery), np.asarray(rows)
+    relevant = relevant_counts(queries, gallery, np.full(len(queries), -1) if own is None else own)
+    blocks = ((slice(i, min(i + block, len(rows))), rows[i : i + block]) for i in range(0, len(rows), block))
+    return evaluate_system(blocks, queries, gallery, relevant=relevant, boundary=boundary, ks=ks, with_map=with_map)
+
+
+def test_a_table_written_by_hand():
+    # gallery rows:  0 1 2 3 4   labels a a b b b; the third query has a label that the gallery lacks.
+    gallery, queries = [0, 0, 1, 1, 1], [0, 1, 2]
+    rows = [
+        [0, 2, 1, 3, 4],  # a: right, wrong, right        R = 2
+        [0, 2, 3, 1, 4],  # b: wrong, right, right, wrong, right  R = 3
+        [0, 1, 2, 3, 4],  # unanswerable
+    ]
+    result = run(rows, queries, gallery, (1, 2, 3), boundary=np.array([False, True, True]))
+    assert result.recall == {1: 1 / 2, 2: 1.0, 3: 1.0}
+    assert result.relevant_recall == pytest.approx({1: (1 / 2 + 0) / 2, 2: (1 / 2 + 1 / 3) / 2, 3: (1 + 2 / 3) / 2})
+    assert result.precision == pytest.approx({1: 1 / 2, 2: 1 / 2, 3: 2 / 3})
+    assert result.error_all == pytest.approx({1: 1 / 2, 2: 1 / 2, 3: 1 / 3})
+    assert result.error_boundary == pytest.approx({1: 1.0, 2: 1 / 2, 3: 1 / 3})
+    # first: (1/1) / 2; second: (1/2 + 2/3) / 3
+    assert result.map_at_r == pytest.approx((1 / 2 + (1 / 2 + 2 / 3) / 3) / 2)
+    np.testing.assert_array_equal(result.hit[1], np.array([1, 0, np.nan], np.float32))
+    np.testing.assert_array_equal(result.error[2], np.array([0.5, 0.5, np.nan], np.float32))
+    assert result.error[2].dtype == np.float32
+
+
+def test_k_beyond_the_gallery_divides_by_what_there_is():
+    result = run([[0, 1, 2]], [0], [0, 1, 1], (10,))
+    assert result.precision[10] == pytest.approx(1 / 3)
+    assert result.error_all[10] == pytest.approx(2 / 3)
+    assert result.relevant_recall[10] == 1
+
+
+def test_nothing_answerable_is_null_and_not_zero():
+    result = run([[0]], [5], [0], (1,), boundary=np.array([False]))
+    assert result.recall == {1: None}
+    assert result.error_all == {1: None}
+    assert result.error_boundary == {1: None}
+    assert result.map_at_r is None
+    assert run([[0]], [0], [0], (1,), with_map=False).map_at_r is None
+    assert run([[0]], [0], [0], (1,)).error_boundary == {1: None}
+
+
+def test_own_row_and_unlabelled_images_are_not_relevant():
+    gallery = np.array([0, 0, 1, -1, -1])
+    assert relevant_counts(np.array([0, 0, 1, -1, 7]), gallery, np.array([0, -1, 2, 3, -1])).tolist() == [1, 2, 0, 0, 0]
+    assert relevant_counts(np.array([0]), np.array([-1]), np.array([-1])).tolist() == [0]
+
+
+def slow(rows, queries, gallery, k):
+    hit, relevant_recall, precision, average = [], [], [], []
+    for query, found in zip(queries, rows, strict=True):
+        total = sum(label == query for label in gallery)
+        if not total:
+            continue
+        right = [gallery[row] == query for row in found]
+        hit.append(any(right[:k]))
+        relevant_recall.append(sum(right[:k]) / total)
+        precision.append(sum(right[:k]) / len(right[:k]))
+        average.append(sum(sum(right[: i + 1]) / (i + 1) for i in range(total) if right[i]) / total)
+    return [float(np.mean(v)) if v else None for v in (hit, relevant_recall, precision, average)]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 12), st.integers(1, 6), st.integers(1, 40))
+def test_random_tables_equal_the_loop(seed, size, count, classes, k):
+    random = np.random.default_rng(seed)
+    gallery, queries = random.integers(0, classes, size), random.integers(0, classes + 1, count)
+    rows = np.stack([random.permutation(size) for _ in range(count)])
+    result = run(rows, queries, gallery, (k,), block=int(random.integers(1, 6)))
+    got = [result.recall[k], result.relevant_recall[k], result.precision[k], result.map_at_r]
+    for one, other in zip(got, slow(rows, queries, gallery, k), strict=True):
+        assert one == (None if other is None else pytest.approx(other, abs=1e-6))

@@ -1,0 +1,141 @@
+"""simsearch/hashing.py: what is remembered, what is not, and that a bad memory never matters."""
+
+import hashlib
+import os
+import sqlite3
+import threading
+
+import pytest
+
+from simsearch import hashing
+from simsearch.hashing import HashMemory, sha256_file
+
+
+def old_file(path, data=b"picture"):
+    path.write_bytes(data)
+    os.utime(path, ns=(10**18, 10**18))
+    return path
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    calls = []
+    real = hashing._hash
+
+    def spy(path):
+        calls.append(path)
+        return real(path)
+
+    monkeypatch.setattr(hashing, "_hash", spy)
+    return calls
+
+
+def test_sha256_file_is_that_of_the_bytes(tmp_path):
+    path = tmp_path / "big"
+    path.write_bytes(b"ab" * 1_000_000)
+    assert sha256_file(path) == hashlib.sha256(b"ab" * 1_000_000).hexdigest()
+
+
+def test_fifo_does_not_block_and_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="not a regular file"):
+        sha256_file(tmp_path / "pipe")
+    with pytest.raises(OSError), HashMemory(tmp_path / "m") as memory:  # noqa: PT011
+        memory.sha256(tmp_path / "missing")
+
+
+def test_remembers_across_openings(tmp_path, counted):
+    path = old_file(tmp_path / "x.png")
+    for _ in range(3):
+        with HashMemory(tmp_path / "memory") as memory:
+            assert memory.sha256(path) == hashlib.sha256(b"picture").hexdigest()
+    assert len(counted) == 1
+
+
+def test_any_change_of_the_stamp_hashes_again(tmp_path, counted):
+    path = old_file(tmp_path / "x.png")
+    with HashMemory(tmp_path / "memory") as memory:
+        memory.sha256(path)
+        old_file(path, b"PICTURE")
+        os.utime(path, ns=(10**18 + 1, 10**18 + 1))
+        assert memory.sha256(path) == hashlib.sha256(b"PICTURE").hexdigest()
+        replacement = old_file(tmp_path / "new", b"another")  # same size and time, other inode
+        os.utime(replacement, ns=(10**18 + 1, 10**18 + 1))
+        replacement.rename(path)
+        assert memory.sha256(path) == hashlib.sha256(b"another").hexdigest()
+    assert len(counted) == 3
+
+
+def test_young_files_are_not_remembered(tmp_path, counted):
+    path = tmp_path / "x.png"
+    path.write_bytes(b"a")
+    with HashMemory(tmp_path / "memory") as memory:
+        memory.sha256(path)
+        memory.sha256(path)
+    assert len(counted) == 2
+
+
+def test_many_keeps_order_and_reports_errors(tmp_path):
+    names = [str(old_file(tmp_path / f"{n}.png", bytes([n]))) for n in range(20)]
+    names.insert(7, str(tmp_path / "missing"))
+    with HashMemory(tmp_path / "memory") as memory:
+        first = memory.many(names)
+        again = memory.many(names)
+    assert isinstance(first[7], OSError)
+    assert isinstance(again[7], OSError)
+    wanted = [(1, hashlib.sha256(bytes([n])).hexdigest()) for n in range(20)]
+    assert first[:7] + first[8:] == wanted == again[:7] + again[8:]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database at all, not at all" * 100, b"SQLite format 3\0" + b"\xff" * 4000]
+)
+def test_a_damaged_memory_is_made_anew(tmp_path, content, counted):
+    place = tmp_path / "memory"
+    place.write_bytes(content)
+    path = old_file(tmp_path / "x.png")
+    for _ in range(2):
+        with HashMemory(place) as memory:
+            assert memory.sha256(path) == hashlib.sha256(b"picture").hexdigest()
+    assert len(counted) == 1
+
+
+def test_a_memory_of_another_shape_is_made_anew(tmp_path):
+    place = tmp_path / "memory"
+    database = sqlite3.connect(place)
+    database.execute("CREATE TABLE files (name TEXT)")
+    database.close()
+    with HashMemory(place) as memory:
+        assert memory.sha256(old_file(tmp_path / "x")) == hashlib.sha256(b"picture").hexdigest()
+
+
+@pytest.mark.parametrize("place", ["folder", "file/below", None])
+def test_a_memory_that_cannot_be_written_is_done_without(tmp_path, place):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    with HashMemory(None if place is None else tmp_path / place) as memory:
+        assert memory.sha256(old_file(tmp_path / "x")) == hashlib.sha256(b"picture").hexdigest()
+    assert (tmp_path / "folder").is_dir()
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+def test_names_that_are_not_utf8(tmp_path, counted):
+    name = os.fsencode(tmp_path) + b"/\xff\xfe.png"
+    with open(name, "wb") as file:
+        file.write(b"x")
+    os.utime(name, ns=(10**18, 10**18))
+    for _ in range(2):
+        with HashMemory(tmp_path / "memory") as memory:
+            assert memory.sha256(os.fsdecode(name)) == hashlib.sha256(b"x").hexdigest()
+    assert len(counted) == 1
+
+
+def test_threads_share_a_memory(tmp_path):
+    paths = [old_file(tmp_path / f"{n}", bytes([n])) for n in range(30)]
+    with HashMemory(tmp_path / "memory") as memory:
+        threads = [threading.Thread(target=lambda: [memory.sha256(path) for path in paths]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert memory.sha256(paths[3]) == hashlib.sha256(b"\3").hexdigest()

@@ -1,0 +1,87 @@
+"""exact_search against a sort of all distances, ties and left-out rows included."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simsearch.errors import VectorsError
+from simsearch.vectors import exact
+from simsearch.vectors.exact import Ranking, exact_search
+
+
+def slow(queries, base, k, metric, own):
+    rows, values = [], []
+    for query, out in zip(queries.astype(np.float64), own, strict=True):
+        scores = base.astype(np.float64) @ query
+        if metric == "l2":
+            scores = ((base.astype(np.float64) - query) ** 2).sum(axis=1)
+        order = sorted(
+            (row for row in range(len(base)) if row != out),
+            key=lambda r: (scores[r] * (1 if metric == "l2" else -1), r),
+        )
+        rows.append(order[:k])
+        values.append(scores[order[:k]])
+    return np.array(values), np.array(rows)
+
+
+def collect(found):
+    parts = list(found)
+    assert [p[0].start for p in parts] == [0, *(p[0].stop for p in parts[:-1])]
+    return np.concatenate([p[1] for p in parts]), np.concatenate([p[2] for p in parts])
+
+
+@given(st.data())
+def test_whole_numbers_with_many_ties_come_in_the_stated_order(data):
+    """Small integers make every score exact, so that ties are ties in both computations."""
+    seed = data.draw(st.integers(0, 10_000))
+    n, q, k = data.draw(st.integers(2, 40)), data.draw(st.integers(1, 70)), data.draw(st.integers(1, 45))
+    metric = data.draw(st.sampled_from(["ip", "l2"]))
+    random = np.random.default_rng(seed)
+    base = random.integers(-2, 3, (n, 3)).astype(np.float32)
+    base -= 0 if metric == "ip" else base.mean(axis=0).round()
+    base = np.concatenate((base, -base))  # mean zero: the shift to the centre stays exact as well
+    queries = random.integers(-2, 3, (q, 3)).astype(np.float32)
+    own = random.integers(-1, 2 * n, q) if data.draw(st.booleans()) else np.full(q, -1)
+    left = 2 * n - int((own >= 0).any())
+    values, rows = collect(exact_search(queries, base, k, metric, own))
+    expected_values, expected_rows = slow(queries, base, min(k, left), metric, own)
+    np.testing.assert_array_equal(rows, expected_rows)
+    np.testing.assert_array_equal(values, expected_values)
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_tiles_and_blocks_do_not_change_the_answer(metric, monkeypatch):
+    random = np.random.default_rng(0)
+    base, queries = random.standard_normal((500, 8), np.float32), random.standard_normal((100, 8), np.float32)
+    own = np.where(np.arange(100) % 3 == 0, np.arange(100), -1)
+    expected = slow(queries, base, 37, metric, own)
+    monkeypatch.setattr(exact, "_TILE", 64)
+    values, rows = collect(exact_search(queries, base, 37, metric, own))
+    np.testing.assert_array_equal(rows, expected[1])
+    np.testing.assert_allclose(values, expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_distances_far_from_the_origin_keep_their_order():
+    base = (np.arange(8, dtype=np.float32) + 10_000)[:, None] * np.ones((1, 4), np.float32)
+    _, rows = collect(exact_search(base[[2]], base, 3, "l2"))
+    assert rows.tolist() == [[2, 1, 3]]
+
+
+def test_shapes_empty_bases_and_endless_vectors_are_refused():
+    one = np.ones((1, 3), np.float32)
+    with pytest.raises(VectorsError, match=r"seen \(1, 3\), \(1, 2\)"):
+        exact_search(one, np.ones((1, 2), np.float32), 1, "ip")
+    with pytest.raises(VectorsError, match="nothing to search"):
+        exact_search(one, one, 1, "ip", np.array([0]))
+    for bad in (np.nan, np.inf, 1e30):
+        with pytest.raises(VectorsError, match="beyond float32"):
+            exact_search(one, one * np.float32(bad), 1, "ip")
+
+
+def test_ranking_takes_minus_zero_for_zero_and_keeps_negative_scores_in_order():
+    ranking = Ranking(1, 4)
+    ranking.update(0, np.array([[-1.5, -0.0, 2.0, 0.0, -1e-30]], np.float32))
+    scores, rows = ranking.result()
+    assert rows.tolist() == [[2, 1, 3, 4]]
+    np.testing.assert_array_equal(scores, np.array([[2.0, 0, 0, -1e-30]], np.float32))
