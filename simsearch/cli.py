@@ -14,7 +14,7 @@ import click
 
 from . import __version__
 from .console import safe, say, shorten
-from .errors import ImageError, SimsearchError
+from .errors import ImageError, SimsearchError, SourceError
 
 if TYPE_CHECKING:
     from .home import Home
@@ -78,8 +78,9 @@ def query(
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
     lines = (line.rstrip("\n") for line in sys.stdin) if "-" in images else iter(())
     answered: list[tuple[str, list[Hit]]] = []
-    failed = 0
+    asked = failed = 0
     for path in query_files(images, lines):
+        asked += 1
         started = time.perf_counter()
         try:
             hits = [hit for hit in searcher.search([path], k)[0] if min_score is None or hit.score >= min_score]
@@ -98,6 +99,8 @@ def query(
             _print_hits(path, hits, searcher.labelled)
         if montage and len(answered) < MONTAGE_ROWS:
             answered.append((path, hits))
+    if not asked:
+        raise SourceError("no image was named on stdin", hint="find photos -name '*.jpg' | simsearch query -")
     if montage and answered:
         _write_montage(searcher, answered, Path(montage))
     elif not montage and not as_json and not failed:
@@ -138,7 +141,7 @@ def _home(option: str | None) -> Home:
     from .home import Home
 
     home = Home.locate(option)
-    home.keep_caches_inside()
+    home.prepare_environment()
     return home
 
 

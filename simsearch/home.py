@@ -64,8 +64,13 @@ class Home:
         """`--home`, else $SIMSEARCH_HOME, else ./data; always absolute."""
         return cls(Path(os.path.abspath(Path(option or os.environ.get("SIMSEARCH_HOME") or "data").expanduser())))
 
-    def keep_caches_inside(self) -> None:
-        """Send the caches of other libraries below the home, before they are imported."""
+    def prepare_environment(self) -> None:
+        """Settings that other libraries read when they are imported: their caches go below the home.
+
+        OpenMP's threads sleep while they wait, unless the user said otherwise: spinning ones stall training twentyfold
+        as soon as another process wants one of the cores, and gain nothing where none does.
+        """
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ["TORCH_HOME"] = str(self.path / "datasets" / "torch")
         os.environ["MPLCONFIGDIR"] = str(self.path / "datasets" / "matplotlib")
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.path / "datasets" / "inductor")

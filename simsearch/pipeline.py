@@ -35,7 +35,7 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Out
     """Build a recipe: run what is missing or stale, name the result, return it. Raises SimsearchError."""
     started = time.perf_counter()
     build_name = checked_name(name or named.name)
-    home.keep_caches_inside()
+    home.prepare_environment()
     with home.lock(f"build {build_name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {home.path}")):
         home.store.clean_up()
         plan = Plan(home)

@@ -110,7 +110,8 @@ class Searcher:
 
     def thumbnail(self, row: int) -> npt.NDArray[np.uint8]:
         """The stored thumbnail of a row, decoded."""
-        return decode(ThumbnailReader(self._thumbnails)[row])
+        with ThumbnailReader(self._thumbnails) as thumbnails:
+            return decode(thumbnails[row])
 
     def _load(self, image: Any) -> tuple[npt.NDArray[np.uint8], str]:
         if isinstance(image, np.ndarray):

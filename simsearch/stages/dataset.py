@@ -48,8 +48,7 @@ def make_dataset(
     write_records(space.out, records)
     # Thumbnails were made in the source's order; the split decides the rows.
     position = {image.image: i for i, image in enumerate(kept)}
-    unordered = ThumbnailReader(space.scratch)
-    with ThumbnailWriter(space.out) as thumbnails:
+    with ThumbnailReader(space.scratch) as unordered, ThumbnailWriter(space.out) as thumbnails:
         for record in records:
             thumbnails.append_encoded(unordered[position[record.image]])
     with (space.out / QUARANTINE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:

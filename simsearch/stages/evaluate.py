@@ -33,7 +33,7 @@ def evaluate(
         labels.append(record.label)
         if record.query:
             queries.append(record.row)
-    number = {label: i for i, label in enumerate(sorted(set(labels)))}
+    number = {label: i for i, label in enumerate(sorted(set(labels) - {""}))}
     with ExitStack() as stack:
         # One file object for one artifact: systems that share features are measured once.
         paths = {system: artifact.file("features.h5") for system, artifact in embedded.items()}
@@ -44,7 +44,7 @@ def evaluate(
             features=Features(opened["recipe"], opened.get("baseline"), opened.get("reference")),
             gallery=int(data.facts["gallery"]),
             query_rows=queries,
-            labels=np.array([number[label] for label in labels]) if data.facts["labelled"] else None,
+            labels=np.array([number.get(label, -1) for label in labels]) if data.facts["labelled"] else None,
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from ..artifacts import Artifact, Workspace
@@ -38,10 +37,8 @@ def make_index(
         verify(index, gallery, file.read(0, min(gallery, 1000)))
         if settings["corpus"] == "all" and rows > gallery:
             index.save(space.out / GALLERY)
-            at = gallery
             for block in blocks(gallery, rows):
-                index.add(block, name=partial(_name_after, data, at))
-                at += len(block)
+                index.add(block, name=data.name)
             verify(index, rows, file.read(0, min(rows, 1000)))
         index.save(space.out / CORPUS)
     return {
@@ -50,10 +47,6 @@ def make_index(
         "dim": index.dim,
         "bytes": (space.out / CORPUS).stat().st_size,
     }
-
-
-def _name_after(data: Data, start: int, i: int) -> str:
-    return data.name(start + i)
 
 
 def gallery_index(artifact: Artifact) -> Index:

@@ -91,7 +91,7 @@ def train(
     _write_bundle(space, model, preprocess, classes, alpha)
     # Seconds would give each run other bits, and make what follows look stale.
     rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
-    (space.out / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return {"dim": model.dim, "classes": len(classes), **trained.info}
 
 

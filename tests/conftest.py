@@ -1,0 +1,94 @@
+"""Small pictures, a home, and the command line through its real entry point."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+# As the command line does, before anything imports torch.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+ENTRY = [sys.executable, "-c", "from simsearch.cli import main; main()"]
+SMALL = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "training.epochs=1"]
+
+
+def run_cli(*arguments, cwd=None, stdin="", env=None, check=None, text=True):
+    """Run `simsearch ARGUMENTS` in a process of its own; `check` is the exit code that it must have."""
+    done = subprocess.run(
+        [*ENTRY, *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=text,
+        timeout=300,
+        env={**os.environ, **(env or {})},
+    )
+    if check is not None:
+        assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert b"Traceback" not in (done.stderr if isinstance(done.stderr, bytes) else done.stderr.encode())
+    return done
+
+
+def picture(label: int, number: int, size: int = 24) -> Image.Image:
+    """A gray picture whose bright square tells the label, on seeded noise."""
+    noise = np.random.default_rng([label, number]).integers(0, 90, (size, size)).astype(np.uint8)
+    third = size // 3
+    row, column = divmod(label, 3)
+    noise[row * third : (row + 1) * third, column * third : (column + 1) * third] += 150
+    return Image.fromarray(noise)
+
+
+def write_folder(root: Path, labels: int = 3, each: int = 10) -> Path:
+    """A folder class/x.png of `labels` labels."""
+    for label in range(labels):
+        folder = root / f"class {label}"
+        folder.mkdir(parents=True)
+        for number in range(each):
+            picture(label, number).save(folder / f"{number:02d}.png")
+    return root
+
+
+@pytest.fixture
+def photos(tmp_path):
+    return write_folder(tmp_path / "photos")
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """(folder, home) of a small finished build named `photos`; tests must not change it."""
+    root = tmp_path_factory.mktemp("built")
+    folder = write_folder(root / "photos")
+    run_cli("build", folder, *SMALL, "--home", root / "home", check=0)
+    return folder, root / "home"
+
+
+@pytest.fixture
+def copy_of_built(built, tmp_path):
+    """(folder, home) as `built`, to be damaged."""
+    import shutil
+
+    shutil.copytree(built[1], tmp_path / "copy")
+    return built[0], tmp_path / "copy"
+
+
+def artifact_file(home: Path, stage: str, name: str) -> Path:
+    """The one file of that name among a build's artifacts of a stage."""
+    record = json.loads(next((home / "builds").glob("*.json")).read_bytes())
+    return home / "artifacts" / stage / record["stages"][stage]["digest"] / name
+
+
+def snapshot(home: Path) -> dict[str, str]:
+    """Manifests of all finished artifacts: path -> text."""
+    return {str(p.relative_to(home)): p.read_text() for p in home.glob("artifacts/*/[0-9a-f]*/manifest.json")}

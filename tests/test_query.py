@@ -1,0 +1,187 @@
+"""`simsearch query` through its real entry point, without torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+from conftest import artifact_file, picture, run_cli
+from PIL import Image
+
+import simsearch
+
+
+def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built, tmp_path):
+    folder, home = built
+    for library in ("torch", "torchvision", "pydantic", "rich", "h5py", "sklearn", "filelock"):
+        (tmp_path / f"{library}.py").write_text(f"raise ImportError('{library} must not be imported')")
+    done = run_cli("query", folder / "class 1" / "04.png", "--json", "--home", home,
+                   env={"PYTHONPATH": str(tmp_path)}, check=0)  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert set(answer) == {"query", "build", "hits", "milliseconds"}
+    assert answer["build"] == "photos"
+    assert len(answer["hits"]) == 10
+    first = answer["hits"][0]
+    assert set(first) == {"rank", "score", "label", "image", "path", "row"}
+    assert (first["rank"], first["label"], first["image"]) == (1, "class 1", "class 1/04.png")
+    assert first["score"] >= 0.9999
+    assert os.path.samefile(first["path"], folder / "class 1" / "04.png")
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_help_needs_no_torch(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError")
+    for command in ([], ["build"], ["query"], ["show"], ["evaluate"]):
+        done = run_cli(*command, "--help", env={"PYTHONPATH": str(tmp_path)}, check=0)
+        assert "Example:" in done.stdout
+
+
+def test_table_goes_to_stdout_and_words_to_stderr(built):
+    folder, home = built
+    done = run_cli("query", folder / "class 0" / "01.png", "--k", 3, "--home", home, check=0)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 5
+    assert "score" in lines[1]
+    assert "label" in lines[1]
+    assert lines[2].split()[0] == "1"
+    assert "same file" in lines[2]
+    assert "photos" in done.stderr
+    assert str(home) in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_least_score(built):
+    folder, home = built
+    done = run_cli("query", folder / "class 0" / "01.png", "--min-score", 0.99999, "--json", "--home", home, check=0)
+    hits = json.loads(done.stdout)["hits"]
+    assert 1 <= len(hits) < 10
+    assert all(hit["score"] >= 0.99999 for hit in hits)
+
+
+def test_several_a_folder_and_stdin_in_the_order_of_input(built):
+    folder, home = built
+    first, second = folder / "class 2" / "00.png", folder / "class 0" / "00.png"
+    done = run_cli("query", first, folder / "class 1", "-", "--k", 1, "--json", "--home", home,
+                   stdin=f"{second}\n", check=0)  # fmt: skip
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [a["query"] for a in answers] == [
+        str(first),
+        *(str(folder / "class 1" / f"{i:02d}.png") for i in range(10)),
+        str(second),
+    ]
+
+
+def test_an_unreadable_image_is_told_and_the_others_are_answered(built, tmp_path):
+    folder, home = built
+    bad = tmp_path / "bad.png"
+    bad.write_text("text")
+    done = run_cli(
+        "query", bad, folder / "class 0" / "00.png", tmp_path / "gone.png", "--json", "--home", home, check=2
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert ["error" in a for a in answers] == [True, False, True]
+    assert answers[0]["query"] == str(bad)
+    assert "hint:" in done.stderr
+
+
+def test_montage_is_a_picture(built, tmp_path):
+    folder, home = built
+    out = tmp_path / "hits.png"
+    run_cli("query", folder / "class 0" / "00.png", folder / "class 1" / "00.png", "--k", 4, "--montage", out,
+            "--home", home, check=0)  # fmt: skip
+    with Image.open(out) as image:
+        assert image.width > 5 * 100
+        assert image.height > 2 * 100
+
+
+def test_montage_without_the_original_files(built, tmp_path):
+    folder, home = built
+    shutil.copytree(home, tmp_path / "elsewhere")
+    build = tmp_path / "elsewhere" / "builds" / "photos.json"
+    record = json.loads(build.read_text())
+    build.write_text(json.dumps({**record, "root": "/nowhere"}))
+    done = run_cli("query", folder / "class 0" / "00.png", "--json", "--montage", tmp_path / "m.png",
+                   "--home", tmp_path / "elsewhere", check=0)  # fmt: skip
+    assert json.loads(done.stdout)["hits"][0]["path"] is None
+    assert (tmp_path / "m.png").stat().st_size > 1000
+
+
+def test_k_beyond_the_corpus_gives_the_corpus(built):
+    folder, home = built
+    done = run_cli("query", folder / "class 0" / "00.png", "--k", 500, "--json", "--home", home, check=0)
+    rows = [hit["row"] for hit in json.loads(done.stdout)["hits"]]
+    assert sorted(rows) == list(range(30))
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "x"])
+def test_a_k_that_makes_no_sense(built, k):
+    run_cli("query", built[0] / "class 0" / "00.png", f"--k={k}", "--home", built[1], check=2)
+
+
+def test_strange_names_are_shown_safely(tmp_path):
+    folder = tmp_path / "photos"
+    names = [
+        "a [bold]b.png",
+        "quote\"'.png",
+        "ü ñ 图.png",
+        "line\nbreak.png",
+        "esc\x1b[31mred.png",
+        "bidi\u202egnp.png",
+    ]
+    for label in ("x\x1b]0;title\x07", "[red]y"):
+        (folder / label).mkdir(parents=True)
+        for number, name in enumerate(names):
+            picture(len(label) % 5, number).save(folder / label / name)
+    (folder / "[red]y" / os.fsdecode(b"latin\xff.png")).write_bytes((folder / "[red]y" / names[0]).read_bytes())
+    home = tmp_path / "home"
+    wanted = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "training.epochs=1"]
+    built = run_cli("build", folder, *wanted, "--set", "evaluation.baseline=false", "--home", home, check=0)
+    table = run_cli("query", folder / "[red]y" / names[4], "--k", 20, "--home", home, check=0)
+    for text in (built.stderr, built.stdout, table.stdout, table.stderr):
+        assert not set("\x1b\x07\u202e") & set(text)
+    assert "[bold]" in table.stdout
+    answer = run_cli("query", folder / "[red]y" / names[3], "--k", 20, "--json", "--home", home, check=0)
+    assert len(answer.stdout.splitlines()) == 1
+    hits = json.loads(answer.stdout)["hits"]
+    assert {os.path.basename(hit["image"]) for hit in hits} >= set(names)
+    run_cli("query", folder, "--k", 2, "--montage", tmp_path / "m.png", "--home", home, check=0)
+
+
+def test_the_newest_listed_build_answers(copy_of_built):
+    folder, home = copy_of_built
+    record = json.loads((home / "builds" / "photos.json").read_text())
+    newer = {**record, "when": "2999-01-01T00:00:00+00:00"}
+    (home / "builds" / "newer.json").write_text(json.dumps(newer))
+    (home / "builds" / "hidden.json").write_text(
+        json.dumps({**record, "when": "2999-02-01T00:00:00+00:00", "listed": False})
+    )
+    done = run_cli("query", folder / "class 0" / "00.png", "--json", "--home", home, check=0)
+    assert json.loads(done.stdout)["build"] == "newer"
+
+
+def test_a_reader_that_goes_away_is_no_error(built):
+    import subprocess
+    import sys
+
+    folder, home = built
+    command = f"{sys.executable} -c 'from simsearch.cli import main; main()' query '{folder}' --home '{home}' | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=120)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_python_interface(built):
+    folder, home = built
+    searcher = simsearch.open("photos", home=str(home))
+    path = folder / "class 2" / "07.png"
+    (by_path,), (by_bytes,) = searcher.search([path], k=3), searcher.search([path.read_bytes()], k=3)
+    assert by_path == by_bytes
+    assert by_path[0].image == "class 2/07.png"
+    assert by_path[0].same_file
+
+
+def test_data_of_the_index_belongs_to_the_build(built):
+    assert artifact_file(built[1], "index", "index.faiss").is_file()

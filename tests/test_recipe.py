@@ -1,0 +1,123 @@
+"""Recipes: a closed set of keys, one clear line for each mistake, defaults that suit the source."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from simsearch.errors import RecipeError, SimsearchError
+from simsearch.recipe import make_recipe
+from simsearch.recipe_files import build_name, find_recipe, parse_setting, shipped_recipes
+
+DIGITS = {"dataset": {"source": "digits"}}
+
+
+@pytest.mark.parametrize(
+    ("tables", "words"),
+    [
+        ({"dataset": {"source": "digits", "exlude": []}}, ["exlude", "[dataset]", "'exclude'"]),
+        ({**DIGITS, "traning": {}}, ["traning", "'training'"]),
+        ({**DIGITS, "loss": {"name": "l2_softmax", "margin": 0.2}}, ["margin", "[loss]"]),
+        ({**DIGITS, "loss": {"name": "triplet", "alpha": 1.0}}, ["alpha", "[loss]"]),
+        ({**DIGITS, "loss": {"alpah": 3.0}}, ["alpah", "'alpha'"]),
+        ({**DIGITS, "loss": {"name": "arcface"}}, ["[loss]", "arcface"]),
+        ({**DIGITS, "training": {"epochs": "three"}}, ["[training] epochs", "three"]),
+        ({**DIGITS, "training": {"epochs": -1}}, ["[training] epochs", "-1"]),
+        ({**DIGITS, "training": {"epochs": True}}, ["[training] epochs", "True"]),
+        ({**DIGITS, "training": 3}, ["[training]", "3"]),
+        ({**DIGITS, "evaluation": {"k": [0]}}, ["[evaluation] k", "[0]"]),
+        ({**DIGITS, "images": {"std": [0.0]}}, ["[images] std"]),
+        ({**DIGITS, "loss": {"alpha": float("nan")}}, ["[loss]", "alpha"]),
+        ({"dataset": {"source": "folder:"}}, ["[dataset] source", "folder:PATH"]),
+        ({}, ["[dataset]", "missing"]),
+        ({"dataset": {}}, ["[dataset] source", "missing"]),
+    ],
+)
+def test_mistakes_are_one_clear_line(tables, words):
+    with pytest.raises(RecipeError) as seen:
+        make_recipe(tables, "x.toml")
+    assert "x.toml" in seen.value.message
+    assert "\n" not in seen.value.message
+    for word in words:
+        assert word in seen.value.message, seen.value.message
+    assert seen.value.hint
+
+
+def test_defaults_of_digits_and_of_photos(tmp_path):
+    digits = make_recipe(DIGITS, "x").resolve()
+    assert (digits.embedder.backbone, digits.embedder.weights, digits.embedder.train) == ("mnist_cnn", "none", "all")
+    assert (digits.images.size, digits.images.resize, digits.index.corpus) == (28, "squash", "gallery")
+    photos = make_recipe({"dataset": {"source": f"folder:{tmp_path}"}}, "x").resolve()
+    assert (photos.embedder.backbone, photos.embedder.weights) == ("torchvision:mobilenet_v2", "default")
+    assert (photos.embedder.train, photos.index.corpus, photos.images.size) == ("head", "all", 224)
+    assert photos.images.mean == [0.485, 0.456, 0.406]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {**DIGITS, "images": {"mean": [0.1, 0.2]}},
+        {**DIGITS, "embedder": {"backbone": "torchvision:alexnet"}},
+        {**DIGITS, "embedder": {"weights": "default"}},
+    ],
+)
+def test_what_only_resolving_can_refuse(tables):
+    with pytest.raises(SimsearchError):
+        make_recipe(tables, "x").resolve()
+
+
+def test_settings_are_toml_or_text():
+    assert parse_setting("training.epochs=3") == ("training", "epochs", 3)
+    assert parse_setting("evaluation.k=[1, 2]") == ("evaluation", "k", [1, 2])
+    assert parse_setting("embedder.weights=a b.pth") == ("embedder", "weights", "a b.pth")
+    assert parse_setting("loss.learn_alpha=true") == ("loss", "learn_alpha", True)
+    assert parse_setting("dataset.source=folder:x = y\nz = 1")[2] == "folder:x = y\nz = 1"
+    for wrong in ("epochs=3", "training.epochs", ".x=1", "training.=1"):
+        with pytest.raises(RecipeError):
+            parse_setting(wrong)
+
+
+def test_a_shipped_name_wins_over_a_folder(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_recipe("digits", []).recipe.dataset.source == "digits"
+    assert find_recipe("./digits", []).recipe.dataset.source == f"folder:{tmp_path / 'digits'}"
+
+
+def test_relative_paths_start_at_the_recipe_or_at_the_current_folder(tmp_path, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "r.toml").write_text(
+        '[dataset]\nsource = "folder:photos"\n[embedder]\nweights = "w.safetensors"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    recipe = find_recipe("deep/r.toml", []).recipe
+    assert recipe.dataset.source == f"folder:{tmp_path}/deep/photos"
+    assert recipe.embedder.weights == f"{tmp_path}/deep/w.safetensors"
+    assert find_recipe("deep/r.toml", ["embedder.weights=v.pth"]).recipe.embedder.weights == f"{tmp_path}/v.pth"
+
+
+def test_what_is_no_recipe(tmp_path):
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
+    with pytest.raises(RecipeError, match="TOML"):
+        find_recipe(str(tmp_path / "x.png"), [])
+    with pytest.raises(RecipeError, match="did you mean 'digits'"):
+        find_recipe("digit", [])
+
+
+def test_build_names_are_legal():
+    assert build_name("My Photos (2)") == "my-photos-2"
+    assert build_name("...") == "build"
+    assert build_name("Ünïcode") == "n-code"
+    assert len(build_name("a" * 100)) == 64
+
+
+def test_every_shipped_recipe_is_valid_short_and_headed():
+    recipes = shipped_recipes()
+    assert set(recipes) >= {"digits", "mnist", "mnist-2d", "mnist-triplet", "fashion-mnist", "folder"}
+    for name, path in recipes.items():
+        lines = path.read_text().splitlines()
+        assert len(lines) <= 30, name
+        assert lines[0].startswith("# "), name
+        assert any("simsearch build" in line for line in lines if line.startswith("#")), name
+        make_recipe(tomllib.loads(path.read_text()), name).resolve()
