@@ -116,7 +116,7 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
             dataset["source"] = f"{kind}:{absolute(path)}"
         if isinstance(dataset.get("root"), str):
             dataset["root"] = absolute(dataset["root"])
-    if isinstance(embedder, dict) and isinstance(embedder.get("weights"), str):
-        if embedder["weights"] not in {"none", "default"}:
-            embedder["weights"] = absolute(embedder["weights"])
+    weights = embedder.get("weights") if isinstance(embedder, dict) else None
+    if isinstance(weights, str) and weights not in {"none", "default"}:
+        result["embedder"]["weights"] = absolute(weights)
     return result

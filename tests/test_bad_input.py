@@ -79,7 +79,9 @@ def test_one_class_or_classes_of_one(tmp_path, home):
 
 def test_no_weights_and_no_network_names_the_option(photos, home):
     blocked = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
-    refused("build", photos, "--home", home, env=blocked, words=["mobilenet_v2", "embedder.weights="])
+    done = refused("build", photos, "--home", home, env=blocked, words=["mobilenet_v2", "embedder.weights="])
+    assert "Downloading weights: mobilenet_v2" in done.stderr
+    assert "MB) from http" in done.stderr
     assert list(home.glob("artifacts/dataset/[0-9a-f]*")), "what was finished before is kept"
 
 

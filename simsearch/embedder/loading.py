@@ -106,15 +106,25 @@ def _download(name: str) -> dict[str, Tensor]:
     if not name.startswith(PREFIX):
         raise EmbedderError(f"{name} has no default weights", hint="--set embedder.weights=none")
     entry = models.get_model_weights(name.removeprefix(PREFIX)).DEFAULT
-    file, size = str(entry.url).rpartition("/")[2], entry.meta.get("_file_size")
-    what = f"{file} ({size:.0f} MB)" if size else file
     try:
         with _timeout(_DOWNLOAD_TIMEOUT):
             return dict(entry.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except Exception as error:  # no network, a wrong hash, a damaged file: each has a class of its own
         raise EmbedderError(
-            f"cannot have the default weights of {name}: {what} from {entry.url}: {_first_line(error)}", hint=_HINT
+            f"cannot have the default weights of {name}: {_described(entry)}: {_first_line(error)}", hint=_HINT
         ) from error
+
+
+def pending_download(name: str) -> str | None:
+    """What torchvision will download as default weights of `name`, size and address; None when they are there."""
+    entry = models.get_model_weights(name.removeprefix(PREFIX)).DEFAULT
+    stored = Path(torch.hub.get_dir()) / "checkpoints" / str(entry.url).rpartition("/")[2]
+    return None if stored.exists() else _described(entry)
+
+
+def _described(entry: Any) -> str:
+    size = entry.meta.get("_file_size")
+    return str(entry.url).rpartition("/")[2] + (f" ({size:.0f} MB)" if size else "") + f" from {entry.url}"
 
 
 @contextmanager

@@ -15,10 +15,12 @@ from ..embedder.backbones import Embedder, build_embedder
 from ..embedder.catalog import find_backbone
 from ..embedder.export import export_onnx
 from ..embedder.extract import extract
-from ..embedder.losses import alpha_warning, make_loss
+from ..embedder.loading import pending_download
+from ..embedder.losses import L2Softmax, alpha_warning, make_loss
 from ..embedder.mining import BalancedSampler, shuffled_batches
-from ..embedder.prepare import make_prepare
+from ..embedder.prepare import Prepare, make_prepare
 from ..embedder.saving import save_weights
+from ..embedder.training import Fetch
 from ..embedder.training import train as run_training
 from ..errors import VectorsError
 from ..images.loading import PixelStore, pixel_batches
@@ -36,6 +38,7 @@ def freeze(space: Workspace, data: Data, settings: dict[str, Any], weights: str)
     """The backbone as it is, without a head: features are its own."""
     preprocess = _preprocess(settings, data)
     backbone = settings["embedder"]["backbone"]
+    _announce_download(backbone, weights)
     model = build_embedder(backbone, None, weights=weights, seed=settings["seed"], size=preprocess.size)
     _write_bundle(space, model, preprocess, [], None)
     return {"dim": model.dim}
@@ -55,17 +58,21 @@ def train(
     val = np.flatnonzero([r.val for r in records])
 
     preprocess = frozen.preprocess if frozen else _preprocess(settings, data)
+    _announce_download(embedder["backbone"], weights)
     model = build_embedder(embedder["backbone"], embedder["dim"], weights=weights, seed=seed, size=preprocess.size)
     loss = make_loss(table, embedder["dim"], len(classes), seed)
     warning = alpha_warning(table["alpha"], len(classes)) if "alpha" in table else None
     if warning:
         say(f"warning: {warning}")
+    learner: Any = model
+    prepare: Prepare | None = None
+    fetch: Fetch
     if frozen:
         cached = frozen.features(np.array([r.row for r in records], dtype=np.int64))
-        learner, prepare, fetch = model.head, None, cached.__getitem__
+        learner, fetch = model.head, cached.__getitem__
     else:
         store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
-        learner, prepare, fetch = model, make_prepare(preprocess.mean, preprocess.std), store.fetch
+        prepare, fetch = make_prepare(preprocess.mean, preprocess.std), store.fetch
 
     recall_at_1 = _recall_at_1(
         lambda rows: extract(learner, fetch, rows, prepare), labels, val, fit, raw=table["name"] == "softmax"
@@ -87,12 +94,18 @@ def train(
         freeze_batch_norm=weights != "none",
         threads=THREADS,
     )
-    alpha = float(loss.alpha.detach()) if hasattr(loss, "alpha") else None
+    alpha = float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None
     _write_bundle(space, model, preprocess, classes, alpha)
     # Seconds would give each run other bits, and make what follows look stale.
     rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
     (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return {"dim": model.dim, "classes": len(classes), **trained.info}
+
+
+def _announce_download(backbone: str, weights: str) -> None:
+    pending = pending_download(backbone) if weights == "default" else None
+    if pending:
+        say(f"Downloading weights: {pending}")
 
 
 def _batches(table: dict[str, Any], training: dict[str, Any], labels: Indices) -> Callable[[int], Iterator[Indices]]:

@@ -1,0 +1,59 @@
+"""Ours in embed.py: the embed stage alone, on the first COUNT rows of a finished build; writes below TMPDIR only."""
+
+import dataclasses
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from simsearch.home import Home
+
+BLOCK = 8192
+
+
+def reader_of(home, record):
+    """The reader of the build's source, without the listing of the source, which would hold a name for every image."""
+    from simsearch.images.source import FileReader
+    from simsearch.images.unpacked import IMAGES, META, PixelReader
+
+    if record["root"] is not None:
+        return FileReader(record["root"])
+    (folder,) = (home.datasets / ".unpacked").iterdir()
+    meta = json.loads((folder / META).read_text())
+    return PixelReader(folder / IMAGES, tuple(meta["shape"]), dict(meta["splits"]))
+
+
+def mean_feature(path):
+    from simsearch.vectors.features import FeatureFile
+
+    with FeatureFile(path) as file:
+        rows = file.shape[0]
+        return rows, (sum(block.sum(0, dtype="f8") for block in file.blocks(0, rows, BLOCK)) / rows).tolist()
+
+
+def main() -> None:
+    home, name, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
+    home.prepare_environment()
+    from simsearch.artifacts import Workspace
+    from simsearch.console import Stage
+    from simsearch.stages.common import Data
+    from simsearch.stages.embed import embed
+
+    record = home.build(name).record
+    whole, trained = (home.store.open(stage, **record["stages"][stage]) for stage in ("dataset", "train"))
+    manifest = {**whole.manifest, "facts": {**whole.facts, "images": count}}
+    data = Data(dataclasses.replace(whole, manifest=manifest), reader_of(home, record))
+    with tempfile.TemporaryDirectory() as folder:
+        space = Workspace(Path(folder) / "out", Path(folder) / "scratch")
+        space.out.mkdir()
+        space.scratch.mkdir()
+        began = time.perf_counter()
+        embed(space, data, trained, None, Stage("Embedded"))
+        seconds = time.perf_counter() - began
+        rows, mean = mean_feature(space.out / "features.h5")
+    print(json.dumps({"images": rows, "images_per_second": rows / seconds, "mean": mean}))
+
+
+if __name__ == "__main__":
+    main()
