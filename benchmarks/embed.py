@@ -61,6 +61,8 @@ def _mnist(folder: Path, rounds: int) -> Iterator[Row]:
         },
     )
     _check_same(results["ours"][0], results["eager"][0], MNIST)
+    if results["ours, few"][0].said["images"] != FEW:
+        raise disagree(f"{results['ours, few'][0].said['images']} images instead of {FEW}")
     ours, eager = (median(results[name], _rate) for name in ("ours", "eager"))
     peer = f"eager {versions('torch')}, batch 256"
     yield Row(f"embed/mnist/{MNIST}", ours, eager, peer, "images/s", TARGET_MNIST)

@@ -70,7 +70,8 @@ class HashMemory:
         self._path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._new: dict[bytes, tuple[Stamp, bytes]] = {}
-        self._database = self._open()
+        self._database: sqlite3.Connection | None = None
+        self._opened = False  # only when something is asked: most queries never do, and a look must not write
 
     def __enter__(self) -> HashMemory:
         return self
@@ -121,15 +122,16 @@ class HashMemory:
     def close(self) -> None:
         """Write what was learnt in one transaction, and close the file."""
         with self._lock:
-            import sqlite3
-
-            database, self._database = self._database, None
+            database, self._database, self._opened = self._database, None, False
             if database is None:
                 return
+            import sqlite3
+
             rows = [(key, *stamp, digest) for key, (stamp, digest) in self._new.items()]
             with contextlib.suppress(sqlite3.Error), database:
                 database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
             database.close()
+            self._new.clear()
 
     def _open(self) -> sqlite3.Connection | None:
         import sqlite3  # here, so that a query that checks small files only does not pay for it
@@ -169,6 +171,8 @@ class HashMemory:
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
         stamp = _stamp(os.stat(name))
         with self._lock:
+            if not self._opened:
+                self._database, self._opened = self._open(), True
             known = self._new.get(key)
             if known is None and self._database is not None:
                 row = self._find(key)

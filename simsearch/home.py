@@ -44,7 +44,11 @@ class Build:
 
     def report(self) -> dict[str, Any]:
         """report.json of this build (design: section 5)."""
-        artifact = Home(self.home).store.open("evaluate", **self.record["stages"]["evaluate"])
+        home = Home(self.home)
+        try:
+            artifact = home.store.open("evaluate", **self.record["stages"]["evaluate"])
+        finally:
+            home.memory.close()
         report: dict[str, Any] = json.loads(artifact.file("report.json").read_bytes())
         return {**report, "build": self.name}
 

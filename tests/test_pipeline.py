@@ -61,6 +61,8 @@ def test_a_build_leaves_what_the_design_says(built):
     assert norms.std() > 1e-3, "features are raw, not normalized"
     for name in ("weights.safetensors", "embedder.onnx", "embedder.json", "metrics.jsonl"):
         assert artifact_file(home, "train", name).is_file()
+    facts = json.loads(artifact_file(home, "index", "index.json").read_text())
+    assert (facts["factory"], facts["ntotal"], facts["gallery"], facts["dim"]) == ("Flat", 30, 24, 64)
     assert str(home).encode() not in artifact_file(home, "train", "embedder.onnx").read_bytes()
 
 

@@ -1,10 +1,10 @@
 """Ours in embed.py: the embed stage alone, on the first COUNT rows of a finished build; writes below TMPDIR only."""
 
-import dataclasses
 import json
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 
 from simsearch.home import Home
@@ -42,8 +42,18 @@ def main() -> None:
 
     record = home.build(name).record
     whole, trained = (home.store.open(stage, **record["stages"][stage]) for stage in ("dataset", "train"))
-    manifest = {**whole.manifest, "facts": {**whole.facts, "images": count}}
-    data = Data(dataclasses.replace(whole, manifest=manifest), reader_of(home, record))
+
+    class FirstRows(Data):
+        """A data set that ends after `count` rows."""
+
+        @property
+        def facts(self):
+            return {**super().facts, "images": count}
+
+        def records(self):
+            return islice(super().records(), count)
+
+    data = FirstRows(whole, reader_of(home, record))
     with tempfile.TemporaryDirectory() as folder:
         space = Workspace(Path(folder) / "out", Path(folder) / "scratch")
         space.out.mkdir()

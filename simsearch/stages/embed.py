@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors.numpy import load_file
@@ -14,6 +12,7 @@ from safetensors.numpy import load_file
 from ..artifacts import Artifact, Workspace
 from ..console import Stage
 from ..embedder.runtime import Runtime
+from ..images.loading import in_order, pieces
 from ..images.records import ImageRecord
 from ..vectors.features import FeatureBlocks, FeatureFile
 from .common import BLOCK_ROWS, THREADS, Data, Features, Frozen, bundle_of
@@ -29,10 +28,6 @@ class Head(NamedTuple):
     weight: Features
     bias: Features
     frozen: Frozen
-
-
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None, progress: Stage) -> dict[str, Any]:
@@ -52,40 +47,19 @@ def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None
 
     head = None if frozen is None else _head(trained, frozen)
     through = "onnxruntime"
-    with ThreadPoolExecutor(THREADS) as pool:
-        if head is not None and _agrees(data, head, lambda batches: in_order(pool, through_bundle, batches)):
-            through = "head on cached features"
-            _write_by_head(blocks, head, progress)
-        for start, stop in blocks.missing():
+    if head is not None and _agrees(data, head, through_bundle):
+        through = "head on cached features"
+        _write_by_head(blocks, head, progress)
+    missing = {start for start, _ in blocks.missing()}
+    for records in pieces(data.records(), BLOCK_ROWS):
+        if (start := records[0].row) in missing:
             parts: list[Features] = []
-            records = islice(data.records(), start, stop)
-            for part in in_order(pool, through_bundle, _batched(records)):
+            for part in in_order(through_bundle, pieces(records, BATCH), THREADS):
                 parts.append(part)
                 progress(start + sum(map(len, parts)), rows)
             blocks.write(start, np.concatenate(parts))
     blocks.join(space.out / "features.h5")
     return {"rows": rows, "dim": int(bundle["dim"]), "through": through}
-
-
-def in_order(pool: ThreadPoolExecutor, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Results of `work` on each item, in order, with a few in flight at a time, so that memory stays bounded."""
-    waiting: deque[Future[R]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 2 * THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-def _batched(records: Iterable[ImageRecord]) -> Iterator[list[ImageRecord]]:
-    records = iter(records)
-    while batch := list(islice(records, BATCH)):
-        yield batch
 
 
 def _head(trained: Artifact, frozen: Frozen) -> Head:
@@ -97,11 +71,11 @@ def _apply(head: Head, features: Features) -> Features:
     return np.asarray(features @ head.weight.T + head.bias, dtype=np.float32)
 
 
-def _agrees(data: Data, head: Head, run: Callable[[Iterable[list[ImageRecord]]], Iterator[Features]]) -> bool:
+def _agrees(data: Data, head: Head, through_bundle: Callable[[list[ImageRecord]], Features]) -> bool:
     """Whether the head on cached features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))
-    bundle = np.concatenate(list(run(_batched(chosen)))).astype(np.float64)
+    bundle = np.concatenate(list(in_order(through_bundle, pieces(chosen, BATCH), THREADS))).astype(np.float64)
     cached = _apply(head, head.frozen.features(np.array([r.row for r in chosen], dtype=np.int64))).astype(np.float64)
     lengths = np.linalg.norm(bundle, axis=1) * np.linalg.norm(cached, axis=1)
     return bool((np.einsum("nd,nd->n", bundle, cached) >= LEAST_COSINE * lengths).all())

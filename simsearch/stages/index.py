@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figu
 def make_index(
     space: Workspace, data: Data, embedded: Artifact, settings: dict[str, Any], progress: Stage
 ) -> dict[str, Any]:
-    """Write index.faiss (what a query searches) and, when the corpus is larger, gallery.faiss (what is measured).
+    """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
 
     Raises VectorsError that names the image of a zero or NaN row.
     """
@@ -41,12 +42,16 @@ def make_index(
                 index.add(block, name=data.name)
             verify(index, rows, file.read(0, min(rows, 1000)))
         index.save(space.out / CORPUS)
-    return {
+    facts = {
         "factory": settings["factory"],
-        "ntotal": index.ntotal,
+        "metric": "inner product",
         "dim": index.dim,
+        "ntotal": index.ntotal,
+        "gallery": gallery,
         "bytes": (space.out / CORPUS).stat().st_size,
     }
+    (space.out / "index.json").write_text(json.dumps(facts, indent=1))
+    return facts
 
 
 def gallery_index(artifact: Artifact) -> Index:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from simsearch.errors import VectorsError
 
 DATASET = "features"
-_CHUNK_BYTES = 1 << 20  # the size of h5py's own chunk cache
+_CHUNK_BYTES = 1 << 20  # of a chunk, and of the cache of chunks, which grows to 8 MB by default
 
 
 class FeatureBlocks:
@@ -73,7 +73,7 @@ class FeatureBlocks:
         temporary = out.with_name(out.name + ".tmp")
         chunk = (max(1, min(self.rows, _CHUNK_BYTES // (4 * self.dim))), self.dim)
         try:
-            with h5py.File(temporary, "w") as file:
+            with h5py.File(temporary, "w", rdcc_nbytes=_CHUNK_BYTES) as file:
                 shape = (self.rows, self.dim)
                 data = file.create_dataset(DATASET, shape, np.float32, chunks=chunk, track_times=False)
                 for start in range(0, self.rows, self.block_rows):
@@ -121,7 +121,7 @@ class FeatureFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = h5py.File(path, "r")
+            self._file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_BYTES)
         except (OSError, ValueError) as error:
             raise VectorsError(f"cannot read features {path}: expected an HDF5 file, seen: {error}") from error
         try:
