@@ -106,6 +106,7 @@ class Training(Table):
     batch_size: int = Field(default=256, ge=2, le=65536)
     learning_rate: float | None = Field(default=None, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
+    shift: int = Field(default=0, ge=0, le=64)  # augmentation: each image moved by up to so many pixels
     seed: int = Field(default=0, ge=0, lt=2**31 - 1)
 
 

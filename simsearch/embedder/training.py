@@ -40,7 +40,7 @@ Progress = Callable[[int, int, str], None]
 
 METRICS = "metrics.jsonl"
 WARM_UP = 0.05
-DECAY = 0.2
+DECAY = 0.5
 # Losses are read from the device in groups: reading one waits for all work before it.
 READ_EVERY = 16
 PROGRESS_SECONDS = 0.1
@@ -168,10 +168,10 @@ def train(
 
 
 def learning_rate_at(step: int, steps: int, peak: float) -> float:
-    """The learning rate of step 0 .. steps - 1: linear over the first 5 %, `peak`, half a cosine to 0 in the last 20 %.
+    """The learning rate of step 0 .. steps - 1: linear over the first 5 %, `peak`, half a cosine to 0 in the second half.
 
-    A cosine over the whole run halves the mean rate: on digits, in 5 epochs, recall@1 was .980 with it, .985 so
-    (means over three splits and three seeds).
+    A cosine over the whole run halves the mean rate, which short runs cannot spare: on digits, in 5 epochs, recall@1
+    was .980 with it and .985 with a late decay; on MNIST's val rows error@10 was .0124 with it and .0120 so.
     """
     warm, decay = max(1, round(WARM_UP * steps)), round(DECAY * steps)
     if step < warm:

@@ -18,7 +18,7 @@ from ..embedder.extract import extract
 from ..embedder.loading import pending_download
 from ..embedder.losses import L2Softmax, alpha_warning, make_loss
 from ..embedder.mining import BalancedSampler, shuffled_batches
-from ..embedder.prepare import Prepare, make_prepare
+from ..embedder.prepare import Prepare, make_prepare, shifted
 from ..embedder.saving import save_weights
 from ..embedder.training import Fetch
 from ..embedder.training import train as run_training
@@ -85,7 +85,7 @@ def train(
         batches=_batches(table, training, labels[fit]),
         epochs=training["epochs"],
         partial=space.scratch,
-        prepare=prepare,
+        prepare=shifted(prepare, training["shift"]) if prepare and training["shift"] else prepare,
         learning_rate=training["learning_rate"],
         weight_decay=training["weight_decay"],
         seed=seed,
