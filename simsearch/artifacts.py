@@ -127,11 +127,14 @@ class Store:
             manifest = json.loads((path / MANIFEST).read_bytes())
             files = {str(name): (int(f["size"]), str(f["sha256"])) for name, f in manifest["files"].items()}
             recorded = (manifest["stage"], manifest["digest"], manifest["content"])
-            manifest["facts"], manifest["inputs"]
+            manifest["facts"], manifest["inputs"], manifest["seconds"], manifest["versions"], manifest["device"]
+            sealed = manifest.pop("seal") == digest_of(manifest)
         except FileNotFoundError:
             raise ArtifactError(f"{path} is missing or has no {MANIFEST}", hint=remake_hint(path)) from None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             raise ArtifactError(f"{path / MANIFEST} is damaged", hint=remake_hint(path)) from None
+        if not sealed:
+            raise ArtifactError(f"{path / MANIFEST} was changed after it was written", hint=remake_hint(path))
         if recorded != (stage, digest, content_of(files)):
             raise ArtifactError(f"{path / MANIFEST} does not describe this artifact", hint=remake_hint(path))
         if content is not None and content != recorded[2]:
@@ -158,10 +161,18 @@ class Store:
                 f"{path} is damaged: its sha256 differs from the manifest's", hint=remake_hint(path.parent)
             )
 
-    def workspace(self, stage: str, digest: str) -> Workspace:
-        """The workspace of a stage: an empty `out`, and `scratch` as an earlier, interrupted run left it."""
+    def workspace(self, stage: str, digest: str, inputs: Mapping[str, Any] | None = None) -> Workspace:
+        """The workspace of a stage: an empty `out`, and `scratch` as an earlier, interrupted run left it.
+
+        Scratch that was made from `inputs` with other contents is dropped: a digest names settings, not bits.
+        """
         partial = self.root / stage / f".partial-{digest}"
         workspace = Workspace(partial / "out", partial / "scratch")
+        made_of = partial / "inputs.json"
+        wanted = canonical_json(inputs or {})
+        if partial.exists() and not (made_of.is_file() and made_of.read_bytes() == wanted):
+            shutil.rmtree(partial)
+        write_durably(made_of, wanted)
         if workspace.out.exists():
             shutil.rmtree(workspace.out)
         workspace.out.mkdir(parents=True)
@@ -185,7 +196,8 @@ class Store:
             "files": {name: {"size": size, "sha256": sha256} for name, (size, sha256) in files.items()},
             "content": content_of(files),
         }
-        write_durably(workspace.out / MANIFEST, json.dumps(whole, indent=1, sort_keys=True).encode())
+        sealed = {**whole, "seal": digest_of(whole)}
+        write_durably(workspace.out / MANIFEST, json.dumps(sealed, indent=1, sort_keys=True).encode())
         (workspace.out / MANIFEST).chmod(0o444)
         for folder in {workspace.out, *(p for p in workspace.out.rglob("*") if p.is_dir())}:
             _fsync_folder(folder)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -22,11 +24,35 @@ if TYPE_CHECKING:
 
 OK, SAID_NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 MONTAGE_ROWS = 50
+NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
 HOME_OPTION = click.option("--home", metavar="DIR", help="Where everything is kept [$SIMSEARCH_HOME or ./data].")
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
 
 
-@click.group(epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg")
+class Commands(click.Group):
+    """The commands; a reader of stdout that goes away, as `| head` does, ends them quietly."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would turn the closed pipe into exit code 1, which is a gate's no."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+
+
+class Score(click.FloatRange):
+    """A score, -1 to 1; NaN compares with nothing, so click's own range lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or a usage error."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not in the range -1<=x<=1.", param, ctx)
+        return number
+
+
+@click.group(cls=Commands, epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg")
 @click.version_option(__version__, message="simsearch %(version)s")
 def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
@@ -56,7 +82,7 @@ def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | 
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
 @click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
-@click.option("--min-score", type=click.FloatRange(-1, 1), metavar="S", help="Only hits that score at least S.")
+@click.option("--min-score", type=Score(-1, 1), metavar="S", help="Only hits that score at least S.")
 @click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
 @HOME_OPTION
 @JSON_OPTION
@@ -76,7 +102,7 @@ def query(
     searcher = Searcher(_home(home).build(name))
     build = searcher.build
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
-    lines = (line.rstrip("\n") for line in sys.stdin) if "-" in images else iter(())
+    lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
     answered: list[tuple[str, list[Hit]]] = []
     asked = failed = 0
     for path in query_files(images, lines):
@@ -146,7 +172,7 @@ def _home(option: str | None) -> Home:
 
 
 def _home_words(option: str | None) -> str:
-    return f" --home {option}" if option else ""
+    return f" --home {safe(shlex.quote(option))}" if option else ""
 
 
 def safe_lines(text: str) -> str:
@@ -171,14 +197,11 @@ def _write_montage(searcher: Searcher, answered: list[tuple[str, list[Hit]]], ou
     from .images.decode import read_image
     from .images.montage import MontageRow, montage
 
-    def picture(hit: Hit) -> Any:
-        return searcher.thumbnail(hit.row) if hit.path is None else read_image(Path(hit.path))
-
     rows = [
         MontageRow(
             read_image(Path(path)),
             os.path.basename(path),
-            [(picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in hits],
+            [(searcher.picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in hits],
         )
         for path, hits in answered
     ]
@@ -188,33 +211,47 @@ def _write_montage(searcher: Searcher, answered: list[tuple[str, list[Hit]]], ou
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and exits with 0, 1, 2 or 130; what the user can mend never gives a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
         code = cli.main(args=arguments, prog_name="simsearch", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else OK)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(OK)
     except SimsearchError as error:
         _fail(error.message, error.hint)
     except click.exceptions.Abort:
         _interrupted()
     except click.ClickException as error:
-        error.show()
-        sys.exit(BAD_INPUT)
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "simsearch"
+        _fail(error.format_message(), f"{command} --help shows what it takes, with an example")
     except KeyboardInterrupt:
         _interrupted()
-    except BrokenPipeError:
-        # The reader went away (as `| head` does): nobody is left to tell, and Python's own flush must stay quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(OK)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
         hint = "free some space; what was finished is kept" if full else "check that it exists and may be written"
         _fail(f"{error.strerror or error}{where}", hint)
     except MemoryError:
-        _fail("not enough memory", "close other programs, or take a smaller images.size or training.batch_size")
+        _fail(*NO_MEMORY)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        _fail(*NO_MEMORY)
+    except ImportError as error:
+        if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise
+        _interrupted()  # Ctrl-C while a library was being loaded
+
+
+def _prepare_streams() -> None:
+    """Names that are no text are escaped, and a stream that the caller closed swallows what is written to it."""
+    for name, mode in (("stdout", "w"), ("stderr", "w"), ("stdin", "r")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="surrogateescape" if mode == "r" else "backslashreplace")
 
 
 def _fail(message: str, hint: str) -> None:

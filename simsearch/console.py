@@ -10,7 +10,7 @@ import sys
 import time
 import unicodedata
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 WIDTH = 78
@@ -42,13 +42,20 @@ def shorten(text: str, width: int) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line to stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Print one line to stderr; a reader who went away, or a full disk behind it, is no reason to lose the work."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
 
 def is_live() -> bool:
     """Whether stderr may be redrawn: a terminal, and no screen reader asked for plain lines (ACCESSIBLE)."""
-    return sys.stderr.isatty() and not os.environ.get("ACCESSIBLE") and os.environ.get("TERM") != "dumb"
+    return (
+        sys.stderr is not None
+        and sys.stderr.isatty()
+        and not os.environ.get("ACCESSIBLE")
+        and os.environ.get("TERM") != "dumb"
+    )
 
 
 class Stage:

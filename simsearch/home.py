@@ -66,7 +66,7 @@ class Home:
     @classmethod
     def locate(cls, option: str | None) -> Home:
         """`--home`, else $SIMSEARCH_HOME, else ./data; always absolute."""
-        return cls(Path(os.path.abspath(Path(option or os.environ.get("SIMSEARCH_HOME") or "data").expanduser())))
+        return cls(Path(os.path.abspath(os.path.expanduser(option or os.environ.get("SIMSEARCH_HOME") or "data"))))
 
     def prepare_environment(self) -> None:
         """Settings that other libraries read when they are imported: their caches go below the home.
@@ -115,7 +115,7 @@ class Home:
         """Names of all builds, sorted."""
         if not self.builds.is_dir():
             return []
-        return sorted(p.stem for p in self.builds.glob("*.json") if NAME_PATTERN.fullmatch(p.stem))
+        return sorted(p.stem for p in self.builds.glob("*.json") if NAME_PATTERN.fullmatch(p.stem) and p.is_file())
 
     def has_build(self, name: str) -> bool:
         """Whether a build of that name exists."""
@@ -143,12 +143,8 @@ class Home:
         path = self.builds / f"{name}.json"
         try:
             record = json.loads(path.read_bytes())
-            dt.datetime.fromisoformat(record["when"])
-            for reference in record["stages"].values():
-                reference["digest"], reference["content"]
-            if record["schema"] != BUILD_SCHEMA:
-                raise ValueError
-        except (ValueError, KeyError, TypeError, AttributeError):
+            _check_record(record)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ArtifactError(
                 f"{path} is damaged or of another version", hint="move it away and run simsearch build again"
             ) from None
@@ -157,11 +153,27 @@ class Home:
 
 def checked_name(name: str) -> str:
     """`name` when it is a legal build name; RecipeError when not."""
-    if not NAME_PATTERN.fullmatch(name):
+    if not NAME_PATTERN.fullmatch(name) or name.endswith(".json"):
         raise RecipeError(
-            f"not a build name: {name!r}", hint="1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit"
+            f"not a build name: {name!r}",
+            hint="1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit, not ending in .json",
         )
     return name
+
+
+def _check_record(record: Any) -> None:
+    """Raise ValueError, KeyError or TypeError for a build file that this version did not write."""
+    types = {"when": str, "source": str, "recipe": dict, "search": dict, "images": int, "labelled": bool}
+    sound = record["schema"] == BUILD_SCHEMA and all(isinstance(record[key], kind) for key, kind in types.items())
+    sound = sound and isinstance(record["root"], str | None) and {"nprobe", "efSearch"} <= record["search"].keys()
+    sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
+    for stage in ("dataset", "train", "embed", "index", "evaluate"):
+        record["stages"][stage]
+    for reference in record["stages"].values():
+        sound = sound and reference.keys() == {"digest", "content"}
+        sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
+    if not sound:
+        raise ValueError("not a build")
 
 
 def _holder(note: Path) -> str:

@@ -36,7 +36,9 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Out
     started = time.perf_counter()
     build_name = checked_name(name or named.name)
     home.prepare_environment()
-    with home.lock(f"build {build_name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {home.path}")):
+    with home.lock(
+        f"build {build_name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")
+    ):
         home.store.clean_up()
         plan = Plan(home)
         try:
@@ -120,22 +122,18 @@ class Pipeline:
                 )
 
     def _dataset(self, source: Source) -> Data:
-        from .stages.dataset import check_bad, make_dataset
+        from .stages.dataset import check_bad, check_usable, make_dataset
 
         table = self.recipe.dataset
-        fingerprint = digest_of(
-            [
-                [name.encode("utf-8", "surrogateescape").hex(), *rest]
-                for name, *rest in source.fingerprint(self.plan.home.memory)
-            ]
-        )
+        listing = source.fingerprint(self.plan.home.memory)
+        fingerprint = digest_of([[name.encode("utf-8", "surrogateescape").hex(), *rest] for name, *rest in listing])
         settings = {
             "kind": table.kind if table.kind != "torchvision" else table.source,
             **table.model_dump(include={"options", "split", "test_classes", "exclude", "seed"}),
         }
 
         def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            facts = make_dataset(space, source, settings, table.max_bad_fraction, progress)
+            facts = make_dataset(space, source, listing, settings, table.max_bad_fraction, progress)
             bad = f", {facts['bad']:,} set aside (quarantine.csv)" if facts["bad"] else ""
             return facts, f"{facts['images']:,} images{bad}"
 
@@ -144,6 +142,7 @@ class Pipeline:
         artifact = self.plan.ensure("dataset", "Read", settings, inputs, work)
         facts = artifact.facts
         check_bad(facts["bad"], facts["bad"] + facts["images"], table.max_bad_fraction, [])
+        check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
         if len(self.plan.ran) > before:
             if facts["bad"]:
                 say(f"Set aside: see {safe(str(artifact.file('quarantine.csv')))}")
@@ -221,7 +220,7 @@ class Pipeline:
         }
         # Without a head nothing depends on the data, unless mean and std must be measured on them.
         measured = images.mean is None or images.std is None
-        inputs = {"dataset": _view(data, "rows")} if measured else {}
+        inputs = {"dataset": _view(data, "measured")} if measured else {}
 
         def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
             from .stages.train import freeze

@@ -75,7 +75,7 @@ class Plan:
         started = time.perf_counter()
         try:
             with stage(title) as progress:
-                space = self.home.store.workspace(kind, digest)
+                space = self.home.store.workspace(kind, digest, made_of["inputs"])
                 facts, progress.detail = work(space, progress)
                 manifest = {
                     **made_of,

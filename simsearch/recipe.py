@@ -7,6 +7,8 @@ photos wants pretrained weights and a linear head, a set of small digits a small
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,6 +17,7 @@ from .embedder.catalog import find_backbone
 from .embedder.weights import weights_preprocessing
 from .errors import RecipeError, SimsearchError
 
+MNIST_CNN_MOST = 128
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 
 
@@ -49,6 +52,14 @@ class Dataset(Table):
             return source
         raise ValueError(f"expected digits, torchvision:NAME, folder:PATH or table:FILE, seen {source!r}")
 
+    @field_validator("options")
+    @classmethod
+    def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key, value in options.items():
+            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"expected text, a finite number, true or false for {key}, seen {_brief(value)}")
+        return options
+
 
 class Images(Table):
     """[images]: how an image becomes an array."""
@@ -57,6 +68,13 @@ class Images(Table):
     resize: Literal["squash", "crop", "pad"] | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _a_number_a_channel(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and len(values) not in (1, 3):
+            raise ValueError(f"expected one number a channel, seen {values}")
+        return values
 
     @field_validator("std")
     @classmethod
@@ -118,6 +136,16 @@ class Index(Table):
     nprobe: int | None = Field(default=None, ge=1)
     efSearch: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _settings_of_that_kind(self) -> Index:
+        if re.search(r"(?<![0-9])0+(?![0-9])|HNSW1(?![0-9])", self.factory):
+            # FAISS ends the whole process on some of these.
+            raise ValueError(f"expected sizes above 0 (HNSW above 1) in the factory, seen {self.factory!r}")
+        for key, value, kind in (("nprobe", self.nprobe, "IVF"), ("efSearch", self.efSearch, "HNSW")):
+            if value is not None and kind not in self.factory:
+                raise ValueError(f"{key} belongs to {kind} indexes, seen factory {self.factory!r}")
+        return self
+
 
 class Evaluation(Table):
     """[evaluation]: the k of every figure at k, and whether the baseline is trained."""
@@ -178,6 +206,11 @@ class Recipe(Table):
                     hint=f"give one number a channel, as {key} = {[0.5] * backbone.channels}",
                 )
         size = self.images.size or known.get("size") or backbone.size
+        if name == "mnist_cnn" and size > MNIST_CNN_MOST:
+            raise RecipeError(
+                f"[images] size: mnist_cnn takes at most {MNIST_CNN_MOST} px, seen {size}",
+                hint="its linear layer grows with the square; --set embedder.backbone=torchvision:mobilenet_v3_small",
+            )
         epochs = self.training.epochs if self.training.epochs is not None else (40 if train == "head" else 6)
         rate = self.training.learning_rate or (2e-3 if train == "head" else 1e-3 if weights == "none" else 1e-4)
         return self.model_copy(

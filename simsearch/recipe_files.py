@@ -40,7 +40,7 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
     at the file's folder, those of a shipped recipe and of `--set` at the current one.
     """
     shipped = shipped_recipes()
-    path = Path(argument).expanduser()
+    path = Path(os.path.expanduser(argument))
     if argument in shipped:
         tables = _read_tables(shipped[argument], Path.cwd())
         name, where = argument, f"recipe {argument}"
@@ -62,7 +62,7 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
 
 def build_name(text: str) -> str:
     """A legal build name made of `text`: lower case, other characters replaced by '-'."""
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._")[:64] or "build"
+    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._").removesuffix(".json")[:64].rstrip("-._") or "build"
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:
@@ -73,7 +73,7 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
         raise RecipeError(f"--set expects table.key=value, seen {text!r}", hint="as --set training.epochs=3")
     try:
         parsed = tomllib.loads(f"value = {right}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also a number of thousands of digits, and brackets nested as deep
         return table, key, right.strip()
     return table, key, parsed["value"] if len(parsed) == 1 else right.strip()
 
@@ -94,7 +94,7 @@ def _read_tables(path: Path, base: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             tables = tomllib.load(file)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise RecipeError(
             f"{path}: expected a TOML recipe, seen {error}",
             hint="give a .toml recipe or a folder of images; pictures go to simsearch query",
@@ -106,6 +106,8 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
     """`tables` with the paths in [dataset] source, root and [embedder] weights made absolute, relative to `base`."""
 
     def absolute(path: str) -> str:
+        if "\0" in path:
+            raise RecipeError(f"a path cannot hold a NUL character: {path!r}")
         return os.path.normpath(base / os.path.expanduser(path))
 
     result = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from .errors import ArtifactError, ImageError
 from .home import Build, Home
 from .images.decode import decode, read_bytes
 from .images.preprocess import PREPROCESS_VERSION, Preprocess
-from .images.records import RecordTable
+from .images.records import ImageRecord, RecordTable
 from .images.thumbnails import ThumbnailReader
 from .vectors.index import Index
 from .vectors.normalize import normalize
 
 BATCH = 32
+SAME_SCORE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,15 @@ class Searcher:
             answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
         return answers
 
-    def thumbnail(self, row: int) -> npt.NDArray[np.uint8]:
-        """The stored thumbnail of a row, decoded."""
+    def picture(self, hit: Hit) -> npt.NDArray[np.uint8]:
+        """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
+        with suppress(ImageError):
+            if hit.path is not None:
+                data = read_bytes(Path(hit.path))
+                if hashlib.sha256(data).hexdigest() == self._records[hit.row].sha256:
+                    return decode(data)
         with ThumbnailReader(self._thumbnails) as thumbnails:
-            return decode(thumbnails[row])
+            return decode(thumbnails[hit.row])
 
     def _load(self, image: Any) -> tuple[npt.NDArray[np.uint8], str]:
         if isinstance(image, np.ndarray):
@@ -125,13 +132,18 @@ class Searcher:
         except ArithmeticError as error:
             raise ImageError(str(error)) from None
         scores, rows = self._index.search(embeddings, k, **self._search)
-        return [
-            [self._hit(rank, float(s), int(r), digest) for rank, (s, r) in enumerate(zip(ss, rr, strict=True), 1)]
-            for ss, rr, digest in zip(scores, rows, digests, strict=True)
-        ]
+        # Rounding and coded indexes lead a little beyond the range of a cosine.
+        scores = scores.clip(-1, 1)
+        return [self._answer(*found) for found in zip(scores.tolist(), rows.tolist(), digests, strict=True)]
 
-    def _hit(self, rank: int, score: float, row: int, digest: str) -> Hit:
-        record = self._records[row]
+    def _answer(self, scores: list[float], rows: list[int], digest: str) -> list[Hit]:
+        """Hits in order; among equal scores the query's own file stands before its pixel-identical twins."""
+        found = [(score, row, self._records[row]) for score, row in zip(scores, rows, strict=True)]
+        best = scores[0] - SAME_SCORE if scores else 0.0
+        found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
+        return [self._hit(rank, *hit, digest) for rank, hit in enumerate(found, 1)]
+
+    def _hit(self, rank: int, score: float, row: int, record: ImageRecord, digest: str) -> Hit:
         path = None
         if self.build.record["root"] is not None:
             candidate = os.path.join(self.build.record["root"], record.image)

@@ -40,6 +40,9 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     named = find_recipe(what, settings)
     plan = Plan(home, may_run=False)
     pipeline = Pipeline(plan, named.recipe)
+    missing: str | None = "dataset is not built"
+    if not home.store.root.is_dir():  # a look writes nothing, and opening some sources does
+        return {"recipe_name": named.name, "recipe": pipeline.recipe.model_dump(), "stages": {}, "next": missing}
     missing = None
     try:
         pipeline.run(named.name, offline=True)

@@ -16,12 +16,15 @@ def store(tmp_path):
     return Store(tmp_path / "artifacts", HashMemory(None))
 
 
+MANIFEST = {"facts": {"n": 1}, "inputs": {}, "seconds": 0.0, "versions": {}, "device": "cpu"}
+
+
 def commit(store, digest="d1", text="hello"):
     space = store.workspace("train", digest)
     (space.out / "a.txt").write_text(text)
     (space.out / "deep").mkdir()
     (space.out / "deep" / "b.bin").write_bytes(b"\0" * 10)
-    return store.commit("train", digest, space, {"facts": {"n": 1}, "inputs": {}})
+    return store.commit("train", digest, space, MANIFEST)
 
 
 def test_committed_is_found_and_read_only(store):
@@ -43,7 +46,9 @@ def test_content_depends_on_files_alone(store):
     assert commit(store, "d3", "other").content != first.content
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "gone", "manifest", "manifest-cut", "no-manifest", "renamed"])
+@pytest.mark.parametrize(
+    "damage", ["flip", "cut", "gone", "manifest", "facts", "deep", "manifest-cut", "no-manifest", "renamed"]
+)
 def test_damage_is_found_before_reading(store, damage):
     made = commit(store)
     path = made.path / "a.txt"
@@ -60,6 +65,10 @@ def test_damage_is_found_before_reading(store, damage):
         value = json.loads(manifest.read_text())
         value["files"]["a.txt"]["sha256"] = "0" * 64
         manifest.write_text(json.dumps(value))
+    elif damage == "facts":
+        manifest.write_text(manifest.read_text().replace('"n": 1', '"n": 2'))
+    elif damage == "deep":
+        manifest.write_text("[" * 100_000)
     elif damage == "manifest-cut":
         manifest.write_text(manifest.read_text()[:50])
     elif damage == "no-manifest":
@@ -87,6 +96,16 @@ def test_partial_work_is_not_an_artifact_and_scratch_survives(store):
     again = store.workspace("train", "d1")
     assert not list(again.out.iterdir())
     assert (again.scratch / "checkpoint").read_text() == "y"
+
+
+def test_scratch_of_inputs_with_other_bits_is_dropped(store):
+    """A digest names settings and not bits: blocks of another embedder must not be resumed from."""
+    space = store.workspace("embed", "d1", {"train": {"digest": "a", "content": "x"}})
+    (space.scratch / "block").write_text("features of x")
+    again = store.workspace("embed", "d1", {"train": {"digest": "a", "content": "x"}})
+    assert (again.scratch / "block").exists()
+    other = store.workspace("embed", "d1", {"train": {"digest": "a", "content": "y"}})
+    assert not (other.scratch / "block").exists()
 
 
 def test_a_stale_artifact_is_replaced_whole(store):

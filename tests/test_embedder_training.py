@@ -257,7 +257,7 @@ def test_no_epochs(tmp_path):
 def test_learning_rate():
     rates = [learning_rate_at(step, 100, 1e-3) for step in range(100)]
     assert rates[0] == pytest.approx(2e-4)
-    assert rates[4] == rates[50] == rates[79] == 1e-3
+    assert rates[4] == rates[30] == rates[49] == 1e-3
     assert rates[80:] == sorted(rates[80:], reverse=True)
     assert 0 < rates[-1] < 1e-4
     assert learning_rate_at(0, 1, 1e-3) == 1e-3

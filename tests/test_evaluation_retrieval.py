@@ -35,7 +35,7 @@ def test_a_table_written_by_hand():
     assert result.map_at_r == pytest.approx((1 / 2 + (1 / 2 + 2 / 3) / 3) / 2)
     np.testing.assert_array_equal(result.hit[1], np.array([1, 0, np.nan], np.float32))
     np.testing.assert_array_equal(result.error[2], np.array([0.5, 0.5, np.nan], np.float32))
-    assert result.error[2].dtype == np.float32
+    assert result.error[2].dtype == np.float64
 
 
 def test_k_beyond_the_gallery_divides_by_what_there_is():

@@ -58,3 +58,28 @@ def test_without_a_difference_p_is_below_its_level_as_often_as_it_says():
     for level in (0.05, 0.1, 0.5):
         assert (p <= level).mean() <= level + 3 * np.sqrt(level * (1 - level) / 500)
     assert (p <= 0.1).mean() > 0.05  # and it is not merely timid
+
+
+def test_ties_among_shares_are_counted():
+    """Shares of ten as evaluation stores them: sums that are equal in exact arithmetic must count as equal."""
+    from simsearch.evaluation.retrieval import evaluate_system
+
+    random = np.random.default_rng(5)
+    gallery = np.arange(40) % 4
+    labels = np.arange(30) % 4
+    errors = []
+    for _ in range(2):
+        rows = np.array([random.permutation(40)[:10] for _ in labels])
+        found = evaluate_system(
+            iter([(slice(0, 30), rows)]),
+            labels,
+            gallery,
+            relevant=np.full(30, 10),
+            boundary=None,
+            ks=(10,),
+            with_map=False,
+        )
+        errors.append(found.error[10])
+    differences = errors[0] - errors[1]
+    tenths = np.round(differences * 10).astype(np.int64)
+    assert sign_flip_test(differences) == sign_flip_test(tenths.astype(np.float64))

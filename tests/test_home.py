@@ -15,7 +15,9 @@ from simsearch.home import Home, checked_name
 
 def write(home, name, when, **more):
     home.builds.mkdir(parents=True, exist_ok=True)
-    record = {"schema": 1, "when": when, "stages": {}, **more}
+    stages = {stage: {"digest": "d", "content": "c"} for stage in ("dataset", "train", "embed", "index", "evaluate")}
+    record = {"schema": 1, "when": when, "stages": stages, "source": "x", "root": None, "recipe": {}, "images": 1,
+              "labelled": True, "search": {"nprobe": None, "efSearch": None}, **more}  # fmt: skip
     (home.builds / f"{name}.json").write_text(json.dumps(record))
 
 
@@ -24,7 +26,7 @@ def test_legal_names(name):
     assert checked_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "A", ".a", "-a", "a/b", "../a", "a b", "x" * 65, "ä", "a\n"])
+@pytest.mark.parametrize("name", ["", "A", ".a", "-a", "a/b", "../a", "a b", "a.json", "x" * 65, "ä", "a\n"])
 def test_illegal_names(name):
     with pytest.raises(RecipeError):
         checked_name(name)
@@ -38,6 +40,37 @@ def test_the_newest_is_by_time_and_not_by_name_or_text(tmp_path):
     assert home.build().name == "a"
     assert home.build_names() == ["a", "b", "c"]
     assert home.build("c").name == "c"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"when": "2026-01-01T10:00:00"},
+        {"when": 3},
+        {"images": "many"},
+        {"root": 5},
+        {"stages": {}},
+        {"stages": {"dataset": {"digest": "../..", "content": "c"}}},
+        {"search": {}},
+        {"schema": 2},
+        {"recipe": []},
+    ],
+)
+def test_a_build_file_that_is_none_of_ours(tmp_path, damage):
+    home = Home(tmp_path)
+    write(home, "a", **{"when": "2026-01-01T10:00:00+00:00", **damage})
+    with pytest.raises(ArtifactError, match=r"a\.json"):
+        home.build()
+
+
+def test_folders_and_nesting_among_the_builds(tmp_path):
+    home = Home(tmp_path)
+    write(home, "a", "2026-01-01T10:00:00+00:00")
+    (home.builds / "b.json").mkdir()
+    assert home.build_names() == ["a"]
+    (home.builds / "c.json").write_text("[" * 100_000)
+    with pytest.raises(ArtifactError):
+        home.build("c")
 
 
 def test_only_unlisted_builds_is_none(tmp_path):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from simsearch.errors import ImageError, SourceError
 from simsearch.hashing import HashMemory, sha256_file
-from simsearch.images.folders import NO_LABEL, query_files
+from simsearch.images.folders import NO_LABEL, open_folder, query_files
 from simsearch.images.source import SourceImage
 from simsearch.images.sources import open_source
 
@@ -283,3 +283,16 @@ def test_nothing_heavy_is_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_without_images_does_not_hide_the_splits(tmp_path):
+    for name in ("train/a/1.png", "train/b/1.png", "test/a/2.png", "test/b/2.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (4, 4)).save(path)
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations" / "x.txt").write_text("x")
+    source = open_folder(str(tmp_path), spec="folder:x", exclude=[])
+    assert {(image.label, image.split) for image in source.images} == {
+        (label, split) for label in "ab" for split in ("train", "test")
+    }

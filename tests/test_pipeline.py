@@ -12,6 +12,7 @@ import pytest
 from conftest import SMALL, artifact_file, picture, run_cli, snapshot, write_folder
 
 from simsearch.artifacts import Store
+from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.pipeline import run_build
@@ -156,8 +157,8 @@ def test_an_artifact_made_anew_with_other_bits_makes_what_follows_stale(photos, 
     (space.out / "features.h5").chmod(0o644)
     with (space.out / "features.h5").open("ab") as file:
         file.write(b"\0")
-    kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds")}
-    store.commit("embed", features["digest"], space, {**kept, "device": "cpu"})
+    kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds", "device")}
+    store.commit("embed", features["digest"], space, kept)
     assert build(photos, home).ran == ["Indexed", "Evaluated"]
 
 
@@ -196,6 +197,53 @@ def test_too_many_unreadable_images_stop_before_training(photos, home):
             "--set", "evaluation.baseline=false", "--home", home, check=0)  # fmt: skip
     again = run_cli("build", photos, *SMALL, "--home", home, check=2)
     assert "max_bad_fraction" in again.stderr, "a stricter limit also holds for what is already read"
+
+
+def test_a_file_that_changes_while_it_is_read_stops_the_build(photos, home, monkeypatch):
+    """Otherwise the address of the dataset, made of the first bytes, would hold the second for good."""
+    from simsearch.stages import dataset
+
+    survey = dataset.survey
+
+    def late(source, reader, **options):
+        (photos / "class 1" / "05.png").write_bytes((photos / "class 1" / "06.png").read_bytes())
+        return survey(source, reader, **options)
+
+    original = (photos / "class 1" / "05.png").read_bytes()
+    monkeypatch.setattr(dataset, "survey", late)
+    with pytest.raises(SourceError, match="changed while"):
+        build(photos, home)
+    monkeypatch.undo()
+    (photos / "class 1" / "05.png").write_bytes(original)
+    assert build(photos, home).ran[0] == "Read"
+
+
+def test_measured_mean_and_std_depend_on_which_images_are_fit(photos, home, tmp_path):
+    def table(held):
+        rows = [
+            f"photos/class {c}/{n:02d}.png,{c},{'val' if n < held else 'train'}" for c in range(3) for n in range(9)
+        ]
+        rows += [f"photos/class {c}/09.png,{c},test" for c in range(3)]
+        (tmp_path / "list.csv").write_text("path,label,split\n" + "\n".join(rows))
+
+    (tmp_path / "r.toml").write_text('[dataset]\nsource = "table:list.csv"\n')
+    wanted = [*QUICK, "training.epochs=0"]
+    table(2)
+    build(tmp_path / "r.toml", home, wanted)
+    table(5)
+    assert "Backbone" in build(tmp_path / "r.toml", home, wanted).ran
+
+
+def test_a_factory_that_changes_scores_warns(photos, home, capsys):
+    build(photos, home, [*QUICK, "index.factory=PCA4,Flat"])
+    assert "changes scores" in capsys.readouterr().err
+
+
+def test_a_flat_folder_of_one_picture(tmp_path, home):
+    (tmp_path / "one").mkdir()
+    picture(0, 0).save(tmp_path / "one" / "x.png")
+    with pytest.raises(SourceError, match="nothing to search with"):
+        build(tmp_path / "one", home, ["embedder.backbone=mnist_cnn", "embedder.weights=none"])
 
 
 def test_a_flat_folder_is_built_without_labels(tmp_path, home):

@@ -173,6 +173,70 @@ def test_a_reader_that_goes_away_is_no_error(built):
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["query"], ["build", "--nonsense"], ["query", "x.png", "--min-score", "nan"]]
+)
+def test_usage_errors_have_the_form_of_all_others(arguments):
+    lines = run_cli(*arguments, check=2).stderr.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["error", "hint"]
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&-", "2>/dev/full"])
+def test_closed_streams(built, closed):
+    import subprocess
+    import sys
+
+    folder, home = built
+    image = folder / "class 0" / "00.png"
+    command = f"'{sys.executable}' -c 'from simsearch.cli import main; main()' query '{image}' --json --home '{home}' "
+    done = subprocess.run(["bash", "-c", command + closed], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    if closed != ">&-":
+        (line,) = done.stdout.splitlines()
+        assert json.loads(line)["hits"]
+
+
+def test_nothing_is_written_to_the_users_home(built, tmp_path):
+    folder, home = built
+    done = run_cli("query", folder / "class 0" / "00.png", "--home", home, env={"HOME": str(tmp_path)}, check=0)
+    assert done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gallery_file_that_changed_is_drawn_from_its_thumbnail(tmp_path):
+    from conftest import SMALL, write_folder
+
+    folder, home = write_folder(tmp_path / "photos"), tmp_path / "home"
+    run_cli("build", folder, *SMALL, "--set", "evaluation.baseline=false", "--home", home, check=0)
+    image = folder / "class 0" / "00.png"
+    searcher = simsearch.open(home=str(home))
+    hits = searcher.search([image], k=30)[0]
+    before = {hit.row: searcher.picture(hit) for hit in hits}
+    for path in sorted(folder.rglob("*.png"))[1::2]:
+        path.write_bytes(b"junk")
+    picture(8, 8).save(folder / "class 2" / "00.png")
+    for hit in hits:
+        shown, was = searcher.picture(hit), before[hit.row]
+        # Small pictures have lossless thumbnails; WebP gives gray ones back as RGB.
+        assert (shown == (was if shown.ndim == 2 else was[:, :, None])).all()
+    run_cli("query", image, "--montage", tmp_path / "m.png", "--home", home, check=0)
+
+
+def test_the_querys_own_file_stands_before_its_pixel_twins(tmp_path):
+    from conftest import SMALL, write_folder
+
+    folder, home = write_folder(tmp_path / "photos", each=6), tmp_path / "home"
+    for label in range(3):
+        for number in range(3):
+            twin = folder / f"class {label}" / f"{number:02d}.bmp"
+            picture(label, number).save(twin)
+    run_cli("build", folder, *SMALL, "--set", "evaluation.baseline=false", "--home", home, check=0)
+    searcher = simsearch.open(home=str(home))
+    for path in sorted(folder.rglob("*.*")):
+        assert searcher.search([path], k=3)[0][0].image == f"{path.parent.name}/{path.name}"
+
+
 def test_python_interface(built):
     folder, home = built
     searcher = simsearch.open("photos", home=str(home))

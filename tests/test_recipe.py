@@ -31,6 +31,12 @@ DIGITS = {"dataset": {"source": "digits"}}
         ({**DIGITS, "loss": {"alpha": float("nan")}}, ["[loss]", "alpha"]),
         ({"dataset": {"source": "folder:"}}, ["[dataset] source", "folder:PATH"]),
         ({}, ["[dataset]", "missing"]),
+        ({**DIGITS, "index": {"factory": "HNSW0"}}, ["[index]", "HNSW0"]),
+        ({**DIGITS, "index": {"factory": "IVF0,Flat"}}, ["[index]", "IVF0"]),
+        ({**DIGITS, "index": {"nprobe": 3}}, ["[index]", "nprobe", "IVF"]),
+        ({**DIGITS, "images": {"mean": []}}, ["[images] mean"]),
+        ({"dataset": {"source": "digits", "options": {"x": float("nan")}}}, ["[dataset] options", "nan"]),
+        ({"dataset": {"source": "digits", "options": {"x": [1]}}}, ["[dataset] options"]),
         ({"dataset": {}}, ["[dataset] source", "missing"]),
     ],
 )
@@ -103,6 +109,27 @@ def test_what_is_no_recipe(tmp_path):
         find_recipe(str(tmp_path / "x.png"), [])
     with pytest.raises(RecipeError, match="did you mean 'digits'"):
         find_recipe("digit", [])
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["x = " + "9" * 5000, "x = " + "[" * 5000, "[dataset\n", '[dataset]\nsource = "folder:a\\u0000b"\n', "\ud800"],
+)
+def test_hostile_recipe_files(tmp_path, text):
+    (tmp_path / "r.toml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(RecipeError):
+        find_recipe(str(tmp_path / "r.toml"), [])
+
+
+def test_hostile_settings():
+    assert parse_setting("training.epochs=" + "9" * 5000)[2] == "9" * 5000
+    assert parse_setting("training.epochs=" + "[" * 5000)[2] == "[" * 5000
+    with pytest.raises(RecipeError, match="no recipe"):
+        find_recipe("~nobody-of-that-name/x", [])
+
+
+def test_a_build_name_never_ends_in_json():
+    assert build_name("v1.json") == "v1"
 
 
 def test_build_names_are_legal():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from simsearch.errors import EmbedderError
+
+# It writes a device id and a log of events below the user's home folder when it is imported, unless told before.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 _HINT = "build again: the bundle embedder.onnx is damaged or was not made by simsearch"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,11 @@ def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
                 known[key] = _floats(json.loads(metadata[key]), found.channels)
         if "size" in metadata:
             known["size"] = int(metadata["size"])
-            if known["size"] < 1:
-                raise ValueError("size is under 1")
-    except (ValueError, TypeError) as error:
+            if not 8 <= known["size"] <= 2048:
+                raise ValueError(f"size {known['size']} is not within 8 to 2048")
+        if min(known.get("std", [1.0])) <= 0:
+            raise ValueError(f"std must be positive, seen {known['std']}")
+    except (ValueError, TypeError, RecursionError) as error:
         raise EmbedderError(f"weights {path}: metadata about preprocessing are damaged: {error}") from error
     return known
 
@@ -70,7 +73,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise EmbedderError(
             f"weights file {path} does not exist", hint="--set embedder.weights=FILE (.safetensors, .pth or .pt)"
         ) from error
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise EmbedderError(
             f"cannot read weights {path}: {error}", hint="--set embedder.weights=FILE (.safetensors, .pth or .pt)"
         ) from error
@@ -79,4 +82,7 @@ def read_metadata(path: Path) -> dict[str, str]:
 def _floats(values: Any, channels: int) -> list[float]:
     if not isinstance(values, list) or len(values) != channels:
         raise ValueError(f"expected {channels} values, found {values!r}")
-    return [float(value) for value in values]
+    numbers = [float(value) for value in values]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"expected finite numbers, found {values!r}")
+    return numbers

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Labels = NDArray[np.integer]
-PerQuery = dict[int, NDArray[np.float32]]
+PerQuery = dict[int, NDArray[np.floating]]
 
 
 @dataclass(frozen=True)
 class SystemResult:
     """Figures of one system, by k where they have one; None where they do not apply.
 
-    `hit`, `error` and `average_precision` are the values of the single queries, (Q,) float32, NaN for a query that
+    `hit`, `error` and `average_precision` are the values of the single queries, (Q,) float, NaN for a query that
     cannot be answered: the pairs of the paired tests.
     """
 
@@ -64,18 +64,20 @@ def evaluate_system(
     """
     total = len(query_labels)
     found: PerQuery = {k: np.full(total, np.nan, dtype=np.float32) for k in ks}
-    error: PerQuery = {k: np.full(total, np.nan, dtype=np.float32) for k in ks}
+    # float64: rounded to float32, differences that are equal become unequal, and a permutation test counts no ties.
+    error: PerQuery = {k: np.full(total, np.nan) for k in ks}
     average = np.full(total, np.nan, dtype=np.float32) if with_map else None
     for span, rows in neighbours:
         right = gallery_labels[rows] == query_labels[span][:, None]
         for k in ks:
             first = right[:, :k]
             found[k][span] = first.sum(axis=1)
-            error[k][span] = 1 - found[k][span] / first.shape[1]
+            error[k][span] = (first.shape[1] - found[k][span].astype(np.float64)) / first.shape[1]
         if average is not None:
             average[span] = _average_precision(right, relevant[span])
 
     answerable = relevant > 0
+    values: NDArray[np.floating]
     for values in (*found.values(), *error.values(), *([] if average is None else [average])):
         values[~answerable] = np.nan
     hit: PerQuery = {k: np.where(np.isnan(v), v, v > 0).astype(np.float32) for k, v in found.items()}

@@ -21,7 +21,6 @@ class _Scan:
 
     images: list[str] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
-    top: set[str] = field(default_factory=set)
     folders: int = 0
     hidden: int = 0
     excluded: int = 0
@@ -117,8 +116,6 @@ def _visit(
             scan.excluded += 1
             return
         scan.folders += 1
-        if not prefix:
-            scan.top.add(name)
         stack.append(path + "/")
         return
     if excluded(path):
@@ -151,8 +148,10 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
 
 def _label(scan: _Scan) -> tuple[list[SourceImage], list[tuple[str, str | None]]]:
     """Return the images that have a label, and (name, split) of those that lie too high in the tree to have one."""
-    splits = {name: SPLIT_NAMES[name.lower()] for name in scan.top if name.lower() in SPLIT_NAMES}
-    with_splits = len(splits) == len(scan.top) and "train" in splits.values()
+    # A folder without images, as annotations/, says nothing about the others.
+    top = {path.partition("/")[0] for path in scan.images if "/" in path}
+    splits = {name: SPLIT_NAMES[name.lower()] for name in top if name.lower() in SPLIT_NAMES}
+    with_splits = len(splits) == len(top) and "train" in splits.values()
     labelled, unlabelled = [], []
     for path in scan.images:
         parts = path.split("/")

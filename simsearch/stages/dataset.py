@@ -10,7 +10,7 @@ from ..console import Stage, safe
 from ..errors import SourceError
 from ..images.loading import survey
 from ..images.records import write_records
-from ..images.source import Source
+from ..images.source import Fingerprint, Source, changed
 from ..images.splits import assign
 from ..images.thumbnails import ThumbnailReader, ThumbnailWriter
 from .common import THREADS
@@ -19,16 +19,25 @@ QUARANTINE = "quarantine.csv"
 
 
 def make_dataset(
-    space: Workspace, source: Source, settings: dict[str, Any], max_bad_fraction: float, progress: Stage
+    space: Workspace,
+    source: Source,
+    fingerprint: Fingerprint,
+    settings: dict[str, Any],
+    max_bad_fraction: float,
+    progress: Stage,
 ) -> dict[str, Any]:
     """Write images.csv, quarantine.csv and the thumbnails; returns counts, notes and views.
 
-    Raises SourceError when too many images cannot be used, or when they cannot be split.
+    Raises SourceError when too many images cannot be used, when they cannot be split, or when a file is not what it
+    was when the fingerprint was taken: the artifact's address would promise other bits than it holds.
     """
+    expected = {name: "" if size < 0 else sha256 for name, size, sha256 in fingerprint}
     kept, digests, bad = [], [], list(source.rejected)
     listed = {image.image: image for image in source.images}
     with ThumbnailWriter(space.scratch) as thumbnails:
         for done, found in enumerate(survey(source, source.reader(), threads=THREADS), 1):
+            if expected.get(found.image, found.sha256) != found.sha256:
+                raise changed(found.image)
             if found.thumbnail is None:
                 bad.append((found.image, found.reason or "unreadable"))
             else:
@@ -55,13 +64,13 @@ def make_dataset(
         writer = csv.writer(file)
         writer.writerow(("image", "reason"))
         writer.writerows(sorted(bad))
-    gallery = sum(r.gallery for r in records)
+    gallery, fit = sum(r.gallery for r in records), sum(r.fit for r in records)
     return {
         "images": len(records),
         "bad": len(bad),
         "labelled": source.labelled,
         "labels": len({r.label for r in records}) if source.labelled else 0,
-        "fit": sum(r.fit for r in records),
+        "fit": fit,
         "val": sum(r.val for r in records),
         "gallery": gallery,
         "queries": sum(r.query for r in records),
@@ -69,6 +78,7 @@ def make_dataset(
         # What training and embedding look at: a renamed image changes the table, but neither of these.
         "views": {
             "train": digest_of([(r.sha256, _escaped(r.label), r.fit) for r in records if r.fit or r.val]),
+            "measured": digest_of([r.sha256 for r in records if r.fit or not fit]),
             "rows": digest_of([gallery, [r.sha256 for r in records]]),
         },
     }
@@ -82,6 +92,20 @@ def check_bad(bad: int, total: int, limit: float, examples: list[tuple[str, str]
             f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"
             + (f" ({first})" if first else ""),
             hint="mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction",
+        )
+
+
+def check_usable(facts: dict[str, Any], title: str, *, trains: bool) -> None:
+    """Raise SourceError when there is nothing to search with, or nothing to train on though that is asked for."""
+    if not facts["queries"]:
+        raise SourceError(
+            f"{title}: nothing to search with: all {facts['images']:,} images belong to the gallery",
+            hint="give at least two images, and a class with two of them where there are labels",
+        )
+    if facts["labelled"] and trains and not facts["fit"]:
+        raise SourceError(
+            f"{title}: no image is left to train on",
+            hint="--set training.epochs=0 searches by the backbone's own features",
         )
 
 
