@@ -26,6 +26,7 @@ from .images.records import ImageRecord, RecordTable
 from .images.thumbnails import ThumbnailReader
 from .vectors.index import Index
 from .vectors.normalize import normalize
+from .versions import usable_cores
 
 BATCH = 32
 SAME_SCORE = 1e-6
@@ -81,7 +82,7 @@ class Searcher:
                 hint="run the same simsearch build again",
             )
         self._preprocess = Preprocess.from_json(bundle["preprocessing"])
-        self._runtime = Runtime(train.file("embedder.onnx"), threads=os.cpu_count() or 1)
+        self._runtime = Runtime(train.file("embedder.onnx"), threads=usable_cores())
         self._index = Index.load(index.file("index.faiss"), threads=1)
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path

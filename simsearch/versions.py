@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from . import __version__
@@ -13,13 +12,20 @@ from . import __version__
 PACKAGES = ("torch", "torchvision", "onnxruntime", "faiss-cpu", "numpy", "h5py", "pillow")
 
 
+def usable_cores() -> int:
+    """How many cores this process may use, which a container or taskset can set below the machine's."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def versions() -> dict[str, Any]:
     """Versions of simsearch, Python and the libraries that enter the bits of a result; machine and cores."""
+    from importlib.metadata import PackageNotFoundError, version  # 50 ms that a query need not pay
+
     found: dict[str, Any] = {"simsearch": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
-    return {**found, "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"}
+    return {**found, "machine": f"{platform.system()} {platform.machine()}, {usable_cores()} cores"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +15,12 @@ from ..console import safe
 from ..images.preprocess import Preprocess
 from ..images.records import ImageRecord, RecordTable, read_records
 from ..images.source import Reader
+from ..versions import usable_cores
 
 Features = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
 
-THREADS = os.cpu_count() or 1
+THREADS = usable_cores()
 BLOCK_ROWS = 8192
 
 
