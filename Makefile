@@ -14,6 +14,7 @@ demo: $(READY) ## Install, build the digits, query one of them
 	@$(BIN)/simsearch build digits
 	@echo "simsearch query data/datasets/digits/7/0007.png --k 3 --montage hits.png" >&2
 	@$(BIN)/simsearch query data/datasets/digits/7/0007.png --build digits --k 3 --montage hits.png
+	@echo "Next: source $(BIN)/activate, then simsearch build photos/ (class/x.jpg)" >&2
 
 test: $(READY) ## Run the tests (offline, on a CPU)
 	@$(BIN)/python -m pytest

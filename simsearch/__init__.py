@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .errors import SimsearchError
+
 if TYPE_CHECKING:
     from .home import Build
     from .search import Searcher
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "open"]
+__all__ = ["SimsearchError", "__version__", "build", "open"]
 
 
 def build(

@@ -61,13 +61,17 @@ def cli() -> None:
 @cli.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
 @click.argument("recipe", default="digits")
 @click.option("--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key of the recipe.")
-@click.option("--name", metavar="NAME", help="Name of the build [the recipe's].")
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the build, which a build of that name gives way to [the recipe's or the folder's].",
+)
 @HOME_OPTION
 @JSON_OPTION
 def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | None, as_json: bool) -> None:
-    """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file) or a FOLDER (class/x.jpg).
+    """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
 
-    What is already built is not built again. Prints the path of the report.
+    Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """
     from .pipeline import run_build
     from .recipe_files import find_recipe
@@ -114,7 +118,7 @@ def query(
             failed += 1
             if as_json:
                 print(json.dumps({"query": path, "error": error.message}))
-            say(f"error: cannot read {safe(path)}: {safe(error.message)}")
+            say(f"error: {safe(error.message)}")
             say(f"hint: {error.hint}")
             continue
         milliseconds = round((time.perf_counter() - started) * 1000, 2)
@@ -129,7 +133,7 @@ def query(
         raise SourceError("no image was named on stdin", hint="find photos -name '*.jpg' | simsearch query -")
     if montage and answered:
         _write_montage(searcher, answered, Path(montage))
-    elif not montage and not as_json and not failed:
+    elif not montage and not as_json and not failed and hits:
         say("Look at them: --montage hits.png")
     if failed:
         raise SystemExit(BAD_INPUT)

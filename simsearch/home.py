@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Build:
 
     name: str
     home: Path
-    record: dict[str, Any]
+    record: dict[str, Any] = field(repr=False)
 
     @property
     def when(self) -> str:

@@ -204,7 +204,7 @@ class Pipeline:
 
             facts = train(space, data, settings, str(embedder.weights), frozen, progress)
             what = f"{loss['name']} head on frozen features" if frozen else loss["name"]
-            return facts, f"{what}, {facts['dim']}-d, {self.recipe.training.epochs} epochs, {facts['threads']} threads"
+            return facts, f"{what}, {facts['dim']}-d, {_epochs(self.recipe)}, {facts['threads']} threads"
 
         title = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}[system]
         trained = self.plan.ensure(f"{prefix}train", title, settings, inputs, work)
@@ -273,6 +273,10 @@ class Pipeline:
             return evaluate(space, name, data, features, index, settings, progress)
 
         return self.plan.ensure("evaluate", "Evaluated", settings, inputs, work)
+
+
+def _epochs(recipe: Recipe) -> str:
+    return "1 epoch" if recipe.training.epochs == 1 else f"{recipe.training.epochs} epochs"
 
 
 def _view(data: Data, view: str) -> dict[str, str]:

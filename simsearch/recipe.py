@@ -113,7 +113,7 @@ class TripletLoss(Table):
     name: Literal["triplet"]
     margin: float = Field(default=0.2, gt=0)
     mining: Literal["semi_hard"] = "semi_hard"
-    classes_per_batch: int = Field(default=10, ge=2)
+    classes_per_batch: int | None = Field(default=None, ge=2)  # 10, or as many as there are
     images_per_class: int = Field(default=12, ge=2)
 
 

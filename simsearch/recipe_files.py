@@ -34,7 +34,7 @@ def shipped_recipes() -> dict[str, Path]:
 
 
 def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
-    """The recipe that RECIPE or FOLDER on the command line stands for, with the `--set` settings applied.
+    """The recipe that RECIPE, FOLDER or TABLE on the command line stands for, with the `--set` settings applied.
 
     A shipped name wins over a folder of that name; `./x` is always a path. Relative paths inside a recipe file start
     at the file's folder, those of a shipped recipe and of `--set` at the current one.
@@ -47,6 +47,9 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
     elif path.is_dir():
         tables = {"dataset": {"source": f"folder:{os.path.abspath(path)}"}}
         name, where = build_name(path.resolve().name), f"folder {argument}"
+    elif path.is_file() and path.suffix.lower() in {".csv", ".parquet"}:
+        tables = {"dataset": {"source": f"table:{os.path.abspath(path)}"}}
+        name, where = build_name(path.stem), f"table {argument}"
     elif path.is_file():
         tables = _read_tables(path, path.resolve().parent)
         name, where = build_name(path.stem), argument
@@ -55,7 +58,7 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
         guess = f"; did you mean {near[0]!r}?" if near else ""
         raise RecipeError(
             f"no recipe, recipe file or folder {argument!r}{guess}",
-            hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg)",
+            hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
         )
     return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where))
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .embedder.runtime import Runtime
-from .errors import ArtifactError, ImageError
+from .errors import ArtifactError, ImageError, VectorsError
 from .home import Build, Home
 from .images.decode import decode, read_bytes
 from .images.preprocess import PREPROCESS_VERSION, Preprocess
@@ -124,14 +124,22 @@ class Searcher:
     def _load(self, image: Any) -> tuple[npt.NDArray[np.uint8], str]:
         if isinstance(image, np.ndarray):
             return image, ""
-        data = image if isinstance(image, bytes) else read_bytes(Path(image))
-        return decode(data, at_least=self._preprocess.size), hashlib.sha256(data).hexdigest()
+        try:
+            data = image if isinstance(image, bytes) else read_bytes(Path(image))
+            return decode(data, at_least=self._preprocess.size), hashlib.sha256(data).hexdigest()
+        except ImageError as error:
+            if isinstance(image, bytes):
+                raise
+            hint = (
+                error.hint if os.path.exists(image) else "check the path; a folder, or - for paths on stdin, also works"
+            )
+            raise ImageError(f"cannot read {os.fspath(image)}: {error.message}", hint=hint) from None
 
     def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
         try:
             embeddings = self.embed(images)
-        except ArithmeticError as error:
-            raise ImageError(str(error)) from None
+        except VectorsError as error:  # a feature without direction: this picture has no answer, others may
+            raise ImageError(f"cannot compare this picture: {error.message}") from None
         scores, rows = self._index.search(embeddings, k, **self._search)
         # Rounding and coded indexes lead a little beyond the range of a cosine.
         scores = scores.clip(-1, 1)

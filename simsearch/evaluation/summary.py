@@ -10,7 +10,7 @@ _SIGNIFICANT = 0.05
 
 
 def summarize(report: dict[str, Any]) -> str:
-    """Return what the report says in one sentence; when normalization alone explains the gain, that comes first."""
+    """Return what the report says in a sentence or two; when normalization alone does as well, that comes first."""
     if report["unanswerable"] is None:
         k, share = list(report["index"]["ann_recall"].items())[-1]
         return f"No labels, so quality is not measured; the index returns {share:.4f} of the exact first {k}."
@@ -30,6 +30,8 @@ def render_table(report: dict[str, Any]) -> str:
     """Return the report as plain text: the systems as rows, then index, comparison and placebo; '-' for null."""
     first, last = str(report["k"][0]), str(10 if 10 in report["k"] else report["k"][-1])
     error = f"error@{last}"
+    if report["unanswerable"] is None:
+        return "\n".join([*_wrapped(_title(report)), *_index(report, last), *_wrapped(report["summary"])])
     lines = [
         *_wrapped(_title(report)),
         "",
@@ -40,14 +42,7 @@ def render_table(report: dict[str, Any]) -> str:
         errors = figures["cross_boundary_error"][last]
         cells = (figures["recall"][first], figures["recall"][last], errors["all"], errors["boundary"])
         lines.append(_line(name, *(_number(cell) for cell in (*cells, figures["map_at_r"]))))
-    index = report["index"]
-    lines += [
-        "",
-        *_wrapped(
-            f"index {index['factory']}: ann_recall@{last} {_number(index['ann_recall'][last])}, "
-            f"{index['qps']:,.0f} queries/s, {index['ntotal']:,} rows, {index['bytes']:,} bytes"
-        ),
-    ]
+    lines += ["", *_index(report, last)]
     for entry in report["comparisons"]:
         lines += _wrapped(
             f"{entry['system']} - {entry['baseline']}: error@{entry['k']} over {entry['n']:,} {entry['scope']} queries "
@@ -69,6 +64,14 @@ def _title(report: dict[str, Any]) -> str:
     if report["unanswerable"]:
         title += f"; {report['unanswerable']:,} queries have no other image of their label and are left out"
     return title
+
+
+def _index(report: dict[str, Any], k: str) -> list[str]:
+    index = report["index"]
+    return _wrapped(
+        f"index {index['factory']}: ann_recall@{k} {_number(index['ann_recall'][k])}, {index['qps']:,.0f} queries/s, "
+        f"{index['ntotal']:,} rows, {index['bytes']:,} bytes"
+    )
 
 
 def _line(system: str, *cells: str) -> str:
@@ -104,7 +107,8 @@ def _normalization(report: dict[str, Any]) -> str:
     )
     if recipe < baseline:
         return ""
+    does = "does as well as" if recipe == baseline else "does better than"
     return (
-        f"Normalization alone explains what gain there is, as recipe/cosine does not beat baseline/cosine in "
-        f"cross-boundary error@{k} over boundary queries ({recipe:.4f} against {baseline:.4f}): "
+        f"Normalization alone {does} the recipe: cross-boundary error@{k} over boundary queries is {baseline:.4f} for "
+        f"baseline/cosine and {recipe:.4f} for recipe/cosine. "
     )

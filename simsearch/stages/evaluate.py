@@ -56,5 +56,5 @@ def evaluate(
     found.save_per_query(space.out / "queries.npz")
     system = found.report["systems"]["recipe/index"]
     k, recall = next(iter(system["recall"].items()))
-    measured = "no labels" if recall is None else f"recall@{k} {recall:.3f}"
+    measured = "quality not measured" if recall is None else f"recall@{k} {recall:.3f}"
     return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"

@@ -31,6 +31,7 @@ from .common import THREADS, Data, Frozen, Indices
 
 VAL_IMAGES = 1000  # val recall@1 is a progress figure: a seeded part of the rows is enough
 VAL_GALLERY = 4000
+CLASSES_PER_BATCH = 10
 MEMORY_SHARE = 0.4
 
 
@@ -110,7 +111,8 @@ def _announce_download(backbone: str, weights: str) -> None:
 
 def _batches(table: dict[str, Any], training: dict[str, Any], labels: Indices) -> Callable[[int], Iterator[Indices]]:
     if "classes_per_batch" in table:
-        sampler = BalancedSampler(labels, table["classes_per_batch"], table["images_per_class"], training["seed"])
+        classes = table["classes_per_batch"] or min(CLASSES_PER_BATCH, len(np.unique(labels)))
+        sampler = BalancedSampler(labels, classes, table["images_per_class"], training["seed"])
         if sampler.short_classes:
             images = table["images_per_class"]
             say(f"{sampler.short_classes} classes have fewer than {images} fit images: drawn with replacement")
