@@ -192,9 +192,8 @@ def _print_hits(path: str, hits: list[Hit], labelled: bool) -> None:
     for hit in hits:
         label = f"{shorten(safe(hit.label), 24):<{width}}  " if labelled else ""
         mark = "  (same file)" if hit.same_file else ""
-        print(
-            f"{hit.rank:>2}  {hit.score:.3f}  {label}{shorten(safe(hit.image), max(80 - 11 - len(label) - len(mark), 16))}{mark}"
-        )
+        start = f"{hit.rank:>2}  {hit.score:.3f}  {label}"
+        print(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
     if not hits:
         print("    no hit scores high enough")
 
