@@ -18,7 +18,7 @@ from ..images.records import ImageRecord
 from ..vectors.features import FeatureBlocks, FeatureFile
 from .common import BLOCK_ROWS, THREADS, Data, Features, Frozen, bundle_of
 
-MOST_IMAGES = 64  # a batch
+MOST_IMAGES = 32  # a batch
 # As network input; larger batches fall out of the caches: photos of 224 px went 1.25 times as fast by 8 as by 64.
 BATCH_BYTES = 5 << 20
 CHECKED_IMAGES = 1000
