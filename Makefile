@@ -34,6 +34,6 @@ clean: ## Remove the environment (data/ stays)
 $(READY): pyproject.toml
 	@echo "Environment: making $(VENV) (1 to 2 minutes, about 6 GB with the default torch wheels)" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 	@echo "Environment: $(VENV) ready" >&2
