@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from simsearch.embedder.backbones import build_embedder
-from simsearch.embedder.export import append_head
 from simsearch.errors import EmbedderError
 
 SMALL = ["resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"]
@@ -60,10 +59,3 @@ def test_seed_alone_decides_and_the_callers_random_state_stays():
     other = build_embedder("mnist_cnn", 8, seed=4).state_dict()
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not torch.equal(first["head.weight"], other["head.weight"])
-
-
-def test_append_head():
-    embedder = append_head(build_embedder("mnist_cnn", None), nn.Linear(9216, 4))
-    assert embedder.dim == 4
-    with pytest.raises(EmbedderError, match="9216"):
-        append_head(embedder, nn.Linear(100, 4))

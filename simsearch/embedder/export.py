@@ -12,7 +12,6 @@ from pathlib import Path
 import onnx
 import torch
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
-from torch import nn
 
 from simsearch.embedder.backbones import Embedder
 from simsearch.errors import EmbedderError
@@ -126,14 +125,3 @@ def _clear(owner: object) -> None:
     for name in ("doc_string", "metadata_props"):
         if hasattr(owner, name):
             owner.ClearField(name)  # type: ignore[attr-defined]
-
-
-def append_head(embedder: Embedder, head: nn.Linear) -> Embedder:
-    """The whole embedder of a backbone and a head that was trained on its cached features; `embedder` is changed.
-
-    Raises EmbedderError when the head takes features of another width.
-    """
-    if head.in_features != embedder.width:
-        raise EmbedderError(f"the head takes {head.in_features} values, the backbone gives {embedder.width}")
-    embedder.head = head
-    return embedder
