@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -16,7 +15,7 @@ import click
 
 from . import __version__
 from .console import safe, say, shorten
-from .errors import ImageError, SimsearchError, SourceError
+from .errors import FULL_DISK, ImageError, SimsearchError, SourceError
 
 if TYPE_CHECKING:
     from .home import Home
@@ -37,7 +36,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_stdout()
             return OK
 
 
@@ -222,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else OK)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(OK)
     except SimsearchError as error:
         _fail(error.message, error.hint)
@@ -235,8 +234,11 @@ def main(arguments: list[str] | None = None) -> None:
         _interrupted()
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-        hint = "free some space; what was finished is kept" if full else "check that it exists and may be written"
+        hint = (
+            "free some space; what was finished is kept"
+            if error.errno in FULL_DISK
+            else "check that it exists and may be written"
+        )
         _fail(f"{error.strerror or error}{where}", hint)
     except MemoryError:
         _fail(*NO_MEMORY)
@@ -248,6 +250,11 @@ def main(arguments: list[str] | None = None) -> None:
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
         _interrupted()  # Ctrl-C while a library was being loaded
+
+
+def _drop_stdout() -> None:
+    """Send what is still to be written nowhere: its reader went away, and Python's own flush must stay quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:

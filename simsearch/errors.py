@@ -13,6 +13,11 @@ The command line prints one `error:` line and one `hint:` line and exits with 2.
 
 from __future__ import annotations
 
+import errno
+
+# What the system says of a full disk: no space, no quota, or a bound on the size of files.
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 
 class SimsearchError(Exception):
     """A failure that the user can mend: `message` says what is wrong and where, `hint` what to do."""

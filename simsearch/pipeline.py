@@ -94,8 +94,8 @@ class Pipeline:
         self._refuse_other_source(name, source, renamed)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading = [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
-        data = self._dataset(source)
         self._adapt_to_labels(source)
+        data = self._dataset(source)
         systems = {system: self._system(system, data) for system in self._wanted_systems()}
         embedded = systems["recipe"][1]
         index = self._index(data, embedded)

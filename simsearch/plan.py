@@ -7,7 +7,6 @@ those at hand. Everything else is opened and checked.
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import shutil
 import time
 from collections.abc import Callable
@@ -17,12 +16,11 @@ from typing import Any
 
 from .artifacts import Artifact, Workspace, digest_of
 from .console import Stage, say, stage
-from .errors import ArtifactError, SimsearchError
+from .errors import FULL_DISK, ArtifactError, SimsearchError
 from .home import Home
 from .versions import versions
 
 STAGE_VERSIONS = {"dataset": 1, "train": 1, "embed": 1, "index": 1, "evaluate": 1}
-FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 FULL_DISK_WORDS = ("No space left", "disk is full", "File too large")
 ALMOST_NOTHING = 64 << 10
 
