@@ -3,12 +3,22 @@
 import math
 
 import pytest
+import slow_tuples
 import torch
 
+from simsearch.embedder.drawing import Table, draw_negatives
 from simsearch.embedder.losses import alpha_lower_bound, alpha_warning, make_loss
+from simsearch.embedder.mining import RULES
 from simsearch.errors import EmbedderError
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])  # class 3 has one image
+L2_SOFTMAX = {"name": "l2_softmax", "alpha": 16.0, "learn_alpha": False}
+TUPLE_LOSSES = [
+    {"name": "triplet", "margin": 0.4},
+    {"name": "quadruplet", "form": "paper", "margin1": 0.4, "margin2": 0.2},
+    {"name": "quadruplet", "form": "text", "margin1": 0.4, "margin2": None},
+]
+IDS = ["triplet", "paper", "text"]
 
 
 def features(case):
@@ -34,24 +44,27 @@ def slow_cross_entropy(loss, rows, labels):
     return total / len(labels)
 
 
-def slow_triplet(rows, labels, margin):
-    unit = [unit_slow(row) for row in rows]
-    distance = [[((a - b) ** 2).sum() for b in unit] for a in unit]
-    plain = [[float(value.detach()) for value in row] for row in distance]
-    terms, pairs = [], 0
-    for a in range(len(rows)):
-        for p in range(len(rows)):
-            if a == p or labels[a] != labels[p]:
-                continue
-            pairs += 1
-            farther = [
-                (plain[a][n], n)
-                for n in range(len(rows))
-                if labels[n] != labels[a] and plain[a][n] > plain[a][p] + 1e-12
-            ]
-            if farther and min(farther)[0] < plain[a][p] + margin:
-                terms.append(distance[a][p] - distance[a][min(farther)[1]] + margin)
-    return (sum(terms) / len(terms) if terms else (rows * 0).sum()), len(terms) / pairs
+def slow_distances(rows):
+    """Squared L2 distances of unit rows: with gradient, and as numbers to choose by, where equal rows tie."""
+    embeddings = [unit_slow(row) for row in rows]
+    distances = [[((a - b) ** 2).sum() for b in embeddings] for a in embeddings]
+    return distances, [[round(float(value.detach()), 12) for value in row] for row in distances]
+
+
+def slow_tuple_loss(rows, labels, table):
+    distances, plain = slow_distances(rows)
+    mining, form = table["mining"], table.get("form")
+    margin1 = table["margin1"] if form else table["margin"]
+    first = slow_tuples.triplets(plain, labels, margin1, mining)
+    loss = slow_tuples.mean_cost(distances, first, margin1)
+    if form == "paper":
+        second = slow_tuples.pair_quadruplets(plain, labels, table["margin2"], mining)
+        loss = loss + slow_tuples.mean_cost(distances, second, table["margin2"])
+    if form == "text":
+        loss = loss + slow_tuples.mean_cost(
+            distances, slow_tuples.third_class_triplets(plain, labels, margin1, mining), margin1
+        )
+    return loss, len({within for within, _ in first}) / len(slow_tuples.anchor_pairs(plain, labels, mining))
 
 
 def compare(value, expected, given, slow_given, others=()):
@@ -67,7 +80,7 @@ def compare(value, expected, given, slow_given, others=()):
 
 @pytest.mark.parametrize("case", ["random", "duplicates", "near"])
 @pytest.mark.parametrize(
-    "table", [{"name": "softmax"}, {"name": "l2_softmax"}, {"name": "l2_softmax", "alpha": 4.0, "learn_alpha": True}]
+    "table", [{"name": "softmax"}, L2_SOFTMAX, {"name": "l2_softmax", "alpha": 4.0, "learn_alpha": True}]
 )
 def test_classifiers_are_the_slow_loop(case, table):
     loss = make_loss(table, 6, 4, seed=0).double()
@@ -78,53 +91,121 @@ def test_classifiers_are_the_slow_loop(case, table):
     compare(value, slow_cross_entropy(loss, rows, LABELS), given, slow, list(loss.parameters()))
 
 
-@pytest.mark.parametrize("margin", [0.05, 0.2, 1.0])
-@pytest.mark.parametrize("case", ["random", "near"])
-def test_triplet_is_the_slow_loop(case, margin):
-    loss = make_loss({"name": "triplet", "margin": margin}, 6, 4, seed=0)
+@pytest.mark.parametrize("case", ["random", "duplicates", "near"])
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("table", TUPLE_LOSSES, ids=IDS)
+def test_tuple_losses_are_the_slow_loop(table, rule, case):
+    """In float64, ties between classes included; class 3 has one image."""
+    table = {**table, "mining": rule}
     given, slow = features(case), features(case)
-    value, active = loss(given, LABELS)
-    expected, share = slow_triplet(slow, LABELS, margin)
+    value, active = make_loss(table, 6, 4, seed=0)(given, LABELS)
+    expected, share = slow_tuple_loss(slow, LABELS.tolist(), table)
+    assert value.dtype == torch.float64
     assert float(active) == pytest.approx(share)
     compare(value, expected, given, slow)
 
 
-def test_triplet_with_duplicates():
-    """Equal distances: either negative may be taken, the loss is the same."""
-    loss = make_loss({"name": "triplet", "margin": 1.0}, 6, 4, seed=0)
-    expected, share = slow_triplet(features("duplicates"), LABELS, 1.0)
-    value, active = loss(features("duplicates"), LABELS)
+@pytest.mark.parametrize("rule", sorted(RULES))
+@pytest.mark.parametrize("table", TUPLE_LOSSES, ids=IDS)
+def test_tuple_losses_in_float32(table, rule):
+    """Random features in the type of training: value and gradient within 1e-5 of the slow loop in float64."""
+    torch.manual_seed(9)
+    labels = torch.arange(14) % 4
+    given = (torch.randn(14, 6) + 2).requires_grad_()
+    slow = given.detach().double().requires_grad_()
+    table = {**table, "mining": rule}
+    value, _ = make_loss(table, 6, 4, seed=0)(given, labels)
+    expected, _ = slow_tuple_loss(slow, labels.tolist(), table)
+    value.backward()
+    expected.backward()
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value.double(), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(given.grad.double(), slow.grad, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("table", TUPLE_LOSSES, ids=IDS)
+def test_drawn_losses_are_the_loop_over_their_draws(table):
+    """The tuples drawn with the same state of torch, in a slow loop."""
+    table = {**table, "mining": "distance_weighted"}
+    given, slow = features("random"), features("random")
+    form, margins = table.get("form"), (table.get("margin1", 0.4), table.get("margin2") or table.get("margin1"))
+    torch.manual_seed(11)
+    value, active = make_loss(table, 6, 4, seed=0)(given, LABELS)
+    torch.manual_seed(11)
+    distances, plain = slow_distances(slow)
+    draws = Table(torch.tensor(plain), LABELS, 6)
+    (anchors, positives), negatives, drawn = draw_negatives(draws, LABELS)
+    within = list(zip(anchors.tolist(), positives.tolist(), strict=True))
+
+    def mean_cost(between, there, margin):
+        tuples = [
+            one
+            for one, exists in zip(zip(within, between, strict=True), there.tolist(), strict=True)
+            if exists and plain[one[1][0]][one[1][1]] < plain[one[0][0]][one[0][1]] + margin
+        ]
+        return slow_tuples.mean_cost(distances, tuples, margin), len(tuples) / len(within)
+
+    expected, share = mean_cost(list(zip(anchors.tolist(), negatives.tolist(), strict=True)), drawn, margins[0])
+    if form:
+        rows, without = (negatives, anchors) if form == "paper" else (anchors, negatives)
+        others, third = draws.draw(rows, without)
+        between = list(zip(rows.tolist(), others.tolist(), strict=True))
+        expected = expected + mean_cost(between, drawn & third, margins[1])[0]
     assert float(active) == pytest.approx(share)
-    torch.testing.assert_close(value, expected)
+    compare(value, expected, given, slow)
 
 
-@pytest.mark.parametrize("labels", [[0] * 4, [0, 1, 2, 3], [0, 0, 1, 1]])
-def test_triplet_without_tuples_is_zero_with_gradient(labels):
-    given = torch.ones(4, 3, requires_grad=True)
-    value, active = make_loss({"name": "triplet"}, 3, 4, seed=0)(given, torch.tensor(labels))
+@pytest.mark.parametrize("labels", [[0] * 4, [0, 1, 2, 3], [0]])
+@pytest.mark.parametrize("rule", [*sorted(RULES), "distance_weighted"])
+@pytest.mark.parametrize("table", TUPLE_LOSSES, ids=IDS)
+def test_no_tuples_is_zero_with_a_gradient(table, rule, labels):
+    given = torch.ones(len(labels), 3, requires_grad=True)
+    value, active = make_loss({**table, "mining": rule}, 3, 4, seed=0)(given, torch.tensor(labels))
     value.backward()
     assert float(value.detach()) == float(active) == 0
-    assert torch.equal(given.grad, torch.zeros(4, 3))
+    assert torch.equal(given.grad, torch.zeros(len(labels), 3))
 
 
-@pytest.mark.parametrize("name", ["softmax", "l2_softmax", "triplet"])
-def test_zero_features_have_finite_gradients(name):
+@pytest.mark.parametrize("rule", [*sorted(RULES), "distance_weighted"])
+@pytest.mark.parametrize("table", TUPLE_LOSSES, ids=IDS)
+def test_broken_features_give_no_number(table, rule):
+    """Training stops on a loss that is not finite, so it must not turn into a number, nor break a miner."""
+    given = features("random").detach()
+    given[2, 1], given[5] = math.nan, math.inf
+    value, _ = make_loss({**table, "mining": rule}, 6, 4, seed=0)(given, LABELS)
+    assert math.isnan(float(value))
+
+
+def test_the_quadruplet_term_sees_what_triplets_leave():
+    """A class that is wide, and two others near each other: every triplet is in order, a quadruplet is not."""
+    angles = torch.tensor([0.0, 0.9, 2.6, 2.6, 3.4, 3.4])
+    features, labels = torch.stack([angles.cos(), angles.sin()], dim=1), torch.tensor([0, 0, 1, 1, 2, 2])
+    table = {"name": "quadruplet", "margin1": 0.05, "margin2": 0.025, "mining": "all"}
+    triplet, _ = make_loss({"name": "triplet", "margin": 0.05, "mining": "all"}, 2, 3, seed=0)(features, labels)
+    text, _ = make_loss({**table, "form": "text", "margin2": None}, 2, 3, seed=0)(features, labels)
+    paper, _ = make_loss({**table, "form": "paper"}, 2, 3, seed=0)(features, labels)
+    assert float(triplet) == float(text) == 0
+    assert float(paper) == pytest.approx(0.025 + (2 - 2 * math.cos(0.9)) - (2 - 2 * math.cos(0.8)), abs=1e-5)
+
+
+@pytest.mark.parametrize("table", [{"name": "softmax"}, L2_SOFTMAX, *({**t, "mining": "all"} for t in TUPLE_LOSSES)])
+def test_zero_features_have_finite_gradients(table):
     given = torch.zeros(8, 6)
     given[:3] = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
     given.requires_grad_()
-    value, _ = make_loss({"name": name}, 6, 4, seed=0)(given, LABELS)
+    value, _ = make_loss(table, 6, 4, seed=0)(given, LABELS)
     value.backward()
     assert bool(torch.isfinite(given.grad).all())
 
 
 def test_l2_softmax_does_not_see_the_norm():
-    loss = make_loss({"name": "l2_softmax"}, 6, 4, seed=0).double()
+    loss = make_loss(L2_SOFTMAX, 6, 4, seed=0).double()
     torch.testing.assert_close(loss(features("random"), LABELS)[0], loss(features("random") * 50, LABELS)[0])
 
 
 def test_alpha_is_a_parameter_only_when_learned():
-    fixed = make_loss({"name": "l2_softmax"}, 6, 4, seed=0)
-    learned = make_loss({"name": "l2_softmax", "learn_alpha": True}, 6, 4, seed=0)
+    fixed = make_loss(L2_SOFTMAX, 6, 4, seed=0)
+    learned = make_loss({**L2_SOFTMAX, "learn_alpha": True}, 6, 4, seed=0)
     assert {name for name, _ in learned.named_parameters()} - {name for name, _ in fixed.named_parameters()} == {
         "alpha"
     }
@@ -138,25 +219,12 @@ def test_seed_alone_decides():
     assert torch.equal(first, make_loss({"name": "softmax"}, 6, 4, seed=2).classifier.weight)
 
 
-@pytest.mark.parametrize(
-    ("table", "said"),
-    [
-        ({"name": "arcface"}, "unknown loss 'arcface'"),
-        ({"name": "softmax", "alpha": 16.0}, "softmax has no key alpha"),
-        ({"name": "l2_softmax", "margin": 0.2}, "l2_softmax has no key margin"),
-        ({"name": "triplet", "margin": 0.0}, "loss.margin = 0.0"),
-        ({"name": "l2_softmax", "alpha": -1.0}, "loss.alpha = -1.0"),
-        ({"name": "triplet", "mining": "lazy"}, "unknown loss.mining 'lazy'"),
-    ],
-)
-def test_wrong_settings(table, said):
-    with pytest.raises(EmbedderError, match=said):
-        make_loss(table, 6, 4, seed=0)
-
-
-def test_one_class():
+def test_too_few_classes():
     with pytest.raises(EmbedderError, match="at least 2 classes"):
         make_loss({"name": "softmax"}, 6, 1, seed=0)
+    with pytest.raises(EmbedderError, match="compares three classes, the fit images have 2"):
+        make_loss({**TUPLE_LOSSES[1], "mining": "all"}, 6, 2, seed=0)
+    make_loss({**TUPLE_LOSSES[2], "mining": "all"}, 6, 2, seed=0)
 
 
 def test_alpha_bound():

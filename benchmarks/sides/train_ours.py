@@ -20,8 +20,8 @@ def main() -> None:
         Home(Path(folder)).prepare_environment()  # before torch is imported, as the command line does
         from simsearch.embedder.backbones import build_embedder
         from simsearch.embedder.losses import make_loss
-        from simsearch.embedder.mining import shuffled_batches
         from simsearch.embedder.prepare import make_prepare
+        from simsearch.embedder.sampling import shuffled_batches
         from simsearch.embedder.training import train
 
         pixels = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
@@ -30,7 +30,7 @@ def main() -> None:
 
         def one_epoch(n, name):
             model = build_embedder("mnist_cnn", DIM, seed=SEED, size=SIZE)
-            loss = make_loss({"name": "l2_softmax", "alpha": 16.0}, DIM, CLASSES, SEED)
+            loss = make_loss({"name": "l2_softmax", "alpha": 16.0, "learn_alpha": False}, DIM, CLASSES, SEED)
             began = time.perf_counter()
             trained = train(
                 model,

@@ -1,7 +1,7 @@
-"""What training lowers: softmax, l2_softmax and triplet, each a module on raw features.
+"""What training lowers: softmax, l2_softmax, triplet, quadruplet and pml:NAME, each a module on raw features.
 
-A loss takes raw features (B, dim) float32 and labels (B,) int64 and returns (loss, active): a float32 scalar with
-gradient, and the share of anchor-positive pairs that had a tuple (a float32 scalar), or None where there are none.
+A loss takes raw features (B, dim) float and labels (B,) int64 and returns (loss, active): a scalar with gradient, and
+the share of anchor-positive pairs that have a tuple with a loss above 0 (a scalar), or None where there are none.
 """
 
 from __future__ import annotations
@@ -14,27 +14,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from simsearch.embedder.alpha import alpha_lower_bound, alpha_warning
-from simsearch.embedder.mining import Tuples, semi_hard
+from simsearch.embedder.drawing import drawn_triplets
+from simsearch.embedder.mining import RULES, Selection, squared_distances, triplets
+from simsearch.embedder.pml import PREFIX, make_pml_loss
+from simsearch.embedder.quadruplets import drawn_quadruplets, pair_quadruplets, third_class_triplets
+from simsearch.embedder.unit import unit
 from simsearch.errors import EmbedderError
 
-__all__ = ["DEFAULTS", "L2Softmax", "Softmax", "Triplet", "alpha_lower_bound", "alpha_warning", "make_loss", "unit"]
-
-# Each loss's own keys; an option of another loss is refused.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "softmax": {},
-    "l2_softmax": {"alpha": 16.0, "learn_alpha": False},
-    "triplet": {"margin": 0.2, "mining": "semi_hard", "classes_per_batch": 10, "images_per_class": 12},
-}
-MINERS = {"semi_hard": semi_hard}
-
-# Features shorter than this are not stretched to length 1: a zero feature then has a finite gradient.
-SHORTEST = 1e-6
-
-
-def unit(features: Tensor) -> Tensor:
-    """Embeddings (B, dim) of features (B, dim): each divided by its L2 norm, or by 1e-6 where that is longer."""
-    norms: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-    return features / norms.clamp_min(SHORTEST)
+__all__ = ["L2Softmax", "Quadruplet", "Softmax", "Triplet", "alpha_lower_bound", "alpha_warning", "make_loss", "unit"]
 
 
 class Softmax(nn.Module):
@@ -67,61 +54,97 @@ class L2Softmax(nn.Module):
         return functional.cross_entropy(logits, labels), None
 
 
+def mean_cost(embeddings: Tensor, selection: Selection, margin: float) -> Tensor:
+    """The mean over the selected tuples of (within-class distance - between-class distance + margin): a scalar.
+
+    0 with a gradient of zeros for an empty selection. The selection being fixed, that is a weighted sum of distances,
+    and with |x - y|^2 = |x|^2 + |y|^2 - 2 x y one matrix product: autograd keeps no B x B distances.
+
+    The mean is over tuples with a loss above 0: a sum would tie the learning rate to the batch, and counting idle
+    tuples would shrink the gradient as training goes on.
+    """
+    weights = selection.weights
+    ends = weights.sum(dim=0) + weights.sum(dim=1)
+    squares = (ends * (embeddings * embeddings).sum(dim=1)).sum()
+    products = ((weights @ embeddings) * embeddings).sum()
+    return squares - 2 * products + margin * selection.tuples.clamp_max(1)
+
+
 class Triplet(nn.Module):
     """FaceNet (Schroff et al. 2015), equation 3: max(0, d_p - d_n + margin), d squared L2 of unit embeddings.
 
-    Averaged over the selected tuples with a loss above 0: a sum would tie the learning rate to the batch, and
-    counting idle tuples would shrink the gradient as training goes on. Pairs without a tuple add nothing.
+    Averaged over the triplets that the miner chose and that have a loss above 0; `mining` is one of mining.py's.
     """
 
     def __init__(self, margin: float, mining: str) -> None:
         super().__init__()
         self.margin = margin
-        self.mine = MINERS[mining]
+        self.mining = mining
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Features (B, dim) and labels (B,) to (loss, active share of the anchor-positive pairs); 0 without tuples."""
         embeddings = unit(features)
-        distances = (2 - 2 * embeddings @ embeddings.T).clamp_min(0)
         with torch.no_grad():
-            tuples: Tuples = self.mine(distances, labels, self.margin)
-            pairs = (labels[:, None] == labels[None, :]).sum() - len(labels)
-        anchors, positives, negatives = tuples
-        terms = (distances[anchors, positives] - distances[anchors, negatives] + self.margin).clamp_min(0)
-        active = (terms > 0).sum()
-        # An empty sum still hangs on the features, so the gradient is 0 and not missing.
-        return terms.sum() / active.clamp_min(1), active / pairs.clamp_min(1)
+            distances = squared_distances(embeddings)
+            if self.mining in RULES:
+                chosen = triplets(distances, labels, self.margin, RULES[self.mining])
+            else:
+                chosen = drawn_triplets(distances, labels, self.margin, features.shape[1])
+        return mean_cost(embeddings, chosen, self.margin), chosen.active
+
+
+class Quadruplet(nn.Module):
+    """Chen et al. 2017, equation 6: the triplet term, plus d_p against distances between two other classes.
+
+    max(0, d_p - d(a, n1) + margin1) + max(0, d_p - d(n1, n2) + margin2), a, n1 and n2 of three classes, margin2 <
+    margin1; each sum is averaged over its own tuples with a loss above 0. The form `text` has d(a, n2) and margin1 in
+    the second sum, a triplet more: quadruplets.py says why that is not the same. One rule mines both sums.
+    """
+
+    def __init__(self, form: str, margin1: float, margin2: float | None, mining: str) -> None:
+        """`form` is `paper` or `text`; the latter has one margin, and no `margin2`."""
+        super().__init__()
+        self.form = form
+        self.margins = (margin1, margin1 if margin2 is None else margin2)
+        self.mining = mining
+
+    def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features (B, dim) and labels (B,) from 0 on to (loss, active share of the first sum); 0 without tuples."""
+        embeddings = unit(features)
+        with torch.no_grad():
+            distances = squared_distances(embeddings)
+            if self.mining in RULES:
+                rule = RULES[self.mining]
+                first = triplets(distances, labels, self.margins[0], rule)
+                mine = pair_quadruplets if self.form == "paper" else third_class_triplets
+                second = mine(distances, labels, self.margins[1], rule)
+            else:
+                first, second = drawn_quadruplets(distances, labels, self.margins, features.shape[1], self.form)
+        loss = mean_cost(embeddings, first, self.margins[0]) + mean_cost(embeddings, second, self.margins[1])
+        return loss, first.active
 
 
 def make_loss(settings: Mapping[str, Any], dim: int, classes: int, seed: int) -> nn.Module:
-    """The loss of the recipe's table `[loss]` (name and that loss's own keys), initialised from `seed` alone.
+    """The loss of the recipe's complete table `[loss]` (recipe checks its keys), initialised from `seed` alone.
 
-    Raises EmbedderError for an unknown name, key or value, and for fewer than two classes.
+    Raises EmbedderError for fewer classes than the loss needs, and for what pml:NAME may refuse (pml.py).
     """
-    name = str(settings.get("name", "l2_softmax"))
-    if name not in DEFAULTS:
-        raise EmbedderError(f"unknown loss {name!r}", hint=f"set loss.name to one of: {', '.join(DEFAULTS)}")
-    given = {key: value for key, value in settings.items() if key != "name"}
-    foreign = sorted(given.keys() - DEFAULTS[name].keys())
-    if foreign:
-        raise EmbedderError(
-            f"loss {name} has no key {', '.join(foreign)}",
-            hint=f"keys of {name}: {', '.join(DEFAULTS[name]) or 'none'}",
-        )
+    name = settings["name"]
     if classes < 2:
         raise EmbedderError(f"a loss needs at least 2 classes, the fit images have {classes}")
-    options = {**DEFAULTS[name], **given}
-    for key in ("alpha", "margin"):
-        if key in options and not options[key] > 0:
-            raise EmbedderError(f"loss.{key} = {options[key]}: expected a number above 0")
-    if options.get("mining", "semi_hard") not in MINERS:
+    if name == "quadruplet" and settings["form"] == "paper" and classes < 3:
         raise EmbedderError(
-            f"unknown loss.mining {options['mining']!r}", hint=f"set loss.mining to one of: {', '.join(MINERS)}"
+            f"loss quadruplet compares three classes, the fit images have {classes}",
+            hint="give images of a third class, or --set loss.name=triplet",
         )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if name == "softmax":
             return Softmax(dim, classes)
         if name == "l2_softmax":
-            return L2Softmax(dim, classes, options["alpha"], options["learn_alpha"])
-        return Triplet(options["margin"], options["mining"])
+            return L2Softmax(dim, classes, settings["alpha"], settings["learn_alpha"])
+        if name == "triplet":
+            return Triplet(settings["margin"], settings["mining"])
+        if name == "quadruplet":
+            return Quadruplet(settings["form"], settings["margin1"], settings["margin2"], settings["mining"])
+        return make_pml_loss(name.removeprefix(PREFIX), settings["options"], dim, classes)

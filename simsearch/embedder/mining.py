@@ -1,117 +1,174 @@
-"""Which images meet in a loss: batches of indices, and tuples of indices inside a batch.
+"""Which triplets of a batch count: the miners, and the one plain thing in which every miner and loss meet.
 
-A loss and a miner meet in a plain tuple of index tensors (anchors, positives, negatives), each (T,) int64.
+A miner takes distances (B, B) and labels (B,), and returns a `Selection`. The rules, d_p and d_n the distances from an
+anchor to a positive and to a negative, always d_n < d_p + margin (other triplets have no loss):
+
+    all                 every triplet
+    hard                d_n <= d_p; "hard" of pytorch-metric-learning
+    batch_hard          per anchor the farthest positive and the nearest negative (Hermans, Beyer, Leibe 2017, arXiv
+                        1703.07737, equation 5)
+    semi_hard           per anchor-positive pair the nearest negative with d_n > d_p (FaceNet: Schroff, Kalenichenko,
+                        Philbin 2015, arXiv 1503.03832, section 3.2 and equation 4)
+    semi_hard_all       every triplet with d_n > d_p; "semihard" of pytorch-metric-learning
+    distance_weighted   per anchor-positive pair one drawn negative; in drawing.py
+
+Why semi-hard: one of the texts that this project implements words FaceNet's rule the other way round, "do not use
+triplets with d_n > d_p". That keeps the hardest negatives only (`hard`), whose gradient drives all embeddings to one
+point, where every distance is equal and the loss stays at the margin. The purpose that it gives, not to collapse to
+loss = margin, is that of FaceNet's rule: a negative counts when it is farther than the positive, yet inside the margin.
+
+No miner lists triplets: each row of distances is sorted once, a pair's negatives are then the places from `start` to
+`stop` of its row, and the triplets' loss is a weighted sum of distances whose weights are counts. That takes
+O(B^2 log B) time and O(B^2) memory, in blocks of rows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from simsearch.errors import EmbedderError
-
-Indices = npt.NDArray[np.int64]
-Tuples = tuple[Tensor, Tensor, Tensor]
+# Rows of a batch are worked on in blocks of at most so many distances (some 30 bytes each while they are).
+BLOCK_CELLS = 2**22
 
 
-def semi_hard(distances: Tensor, labels: Tensor, margin: float = 0.2) -> Tuples:
-    """For every anchor-positive pair the nearest negative with d_p < d_n < d_p + margin; other pairs are dropped.
+class Selection(NamedTuple):
+    """The tuples that a miner chose, summed up as the distances that they compare; each has a loss above 0.
 
-    `distances` (B, B) float, lower is nearer; `labels` (B,) int. Returns (anchors, positives, negatives), each (T,)
-    int64, ordered by anchor, then positive; among equally near negatives the first one is taken.
-
-    This is FaceNet's rule (Schroff, Kalenichenko, Philbin 2015, section 3.2 and equation 4): all anchor-positive
-    pairs, ONE negative each, and a negative counts only when it is farther than the positive yet inside the margin.
-    One of the texts that this project implements words it the other way round: "do not use triplets with
-    d_n > d_p". That would keep the hardest negatives only, whose gradient drives all embeddings to one point, where
-    every distance is equal and the loss stays at the margin; its purpose, not to collapse, is FaceNet's rule.
-
-    Each row is sorted once and searched for all its positives: O(B^2 log B) time, O(B^2) memory.
+    A tuple costs (a within-class distance - a between-class distance + margin). With `weights` (B, B) = (how often a
+    distance is the first of the two - how often it is the second) / `tuples`, the mean cost is the sum of
+    weights x distances, plus margin. `tuples` () is their number; `active` () the share of anchor-positive pairs that
+    have one (batch_hard: of anchors with a positive and a negative). All three in the type of the distances.
     """
+
+    weights: Tensor
+    tuples: Tensor
+    active: Tensor
+
+
+class Rule(NamedTuple):
+    """Which between-class distances d_n a within-class distance d_p is compared with, besides d_n < d_p + margin."""
+
+    farther: bool = False  # only d_n > d_p
+    not_farther: bool = False  # only d_n <= d_p
+    nearest: bool = False  # only the least of those
+    farthest_positive: bool = False  # of all d_p of an anchor only the largest
+
+
+RULES = {
+    "all": Rule(),
+    "hard": Rule(not_farther=True),
+    "batch_hard": Rule(nearest=True, farthest_positive=True),
+    "semi_hard": Rule(farther=True, nearest=True),
+    "semi_hard_all": Rule(farther=True),
+}
+
+
+def squared_distances(embeddings: Tensor) -> Tensor:
+    """Squared L2 distances (B, B) of embeddings (B, dim), in their type, for comparing: without gradient.
+
+    Equal embeddings have equal distances to the last bit, whatever their rows, and d(a, b) = d(b, a): a negative that
+    equals the positive is not farther. The faster 2 - 2 x y by a matrix product does not promise that, since the edge
+    of a matrix is summed in another order.
+    """
+    embeddings = embeddings.detach()
+    squares = embeddings.new_empty(len(embeddings), len(embeddings))
+    for rows in row_blocks(len(embeddings)):
+        exact = torch.cdist(embeddings[rows], embeddings, compute_mode="donot_use_mm_for_euclid_dist")
+        torch.square(exact, out=squares[rows])
+    return squares
+
+
+def row_blocks(size: int) -> Iterator[slice]:
+    """Slices that cover range(size), each of at most BLOCK_CELLS / size rows, and at least one row."""
+    step = max(1, BLOCK_CELLS // max(1, size))
+    for start in range(0, size, step):
+        yield slice(start, min(start + step, size))
+
+
+def triplets(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Selection:
+    """The triplets of a rule: `distances` (B, B) float, lower is nearer, `labels` (B,) int; `margin` above 0.
+
+    Among equally near negatives, and equally far positives, the first one is taken where the rule takes one.
+    """
+    weights = torch.empty_like(distances)
+    count, used, pairs = distances.new_zeros(3, dtype=torch.float64)
+    for rows in sorted_rows(distances, labels, margin, rule):
+        count += add_up(weights, rows)
+        used += (rows.stop > rows.start).sum()
+        pairs += rows.pairs.sum()
+    return selection(weights, count, used / pairs.clamp_min(1))
+
+
+def selection(weights: Tensor, count: Tensor, active: Tensor) -> Selection:
+    """A Selection of weights that are not yet divided by the number of tuples; they are changed in place."""
+    weights.div_(count.clamp_min(1))
+    return Selection(weights, count.to(weights.dtype), active.to(weights.dtype))
+
+
+class Rows(NamedTuple):
+    """The anchors of a block of R rows: their negatives from the nearest on, and each pair's window of them."""
+
+    span: slice
+    order: Tensor  # (R, B) int64: the batch by distance; the anchor's own class comes last
+    ranked: Tensor  # (R, B): distances in that order; of the own class: inf
+    mates: Tensor  # (R, K) int64: the anchor's own class, K the size of the largest class
+    pairs: Tensor  # (R, K) bool: where that is a positive, and the rule looks at it; else the anchor itself, or filling
+    wanted: Tensor  # (R, K): d_p
+    start: Tensor  # (R, K) int64: the first of the negatives' places that the pair takes
+    stop: Tensor  # (R, K) int64: the place after the last one; start = stop where the pair takes none
+
+
+def sorted_rows(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Iterator[Rows]:
+    """All anchors in blocks of rows."""
     size = len(labels)
-    same = labels[:, None] == labels[None, :]
-    ranked, order = distances.masked_fill(same, math.inf).sort(dim=1, stable=True)
-    positive = same.clone()
-    positive.fill_diagonal_(False)
-    anchors, positives = positive.nonzero(as_tuple=True)
-    if not len(anchors):
-        return anchors, positives, positives
-    # Rows hold different numbers of positives: each pair gets a column, so that one batched search serves all.
-    counts = positive.sum(dim=1)
-    columns = torch.arange(len(anchors), device=labels.device) - (counts.cumsum(0) - counts)[anchors]
-    wanted = distances[anchors, positives]
-    padded = distances.new_zeros(size, int(counts.max()))
-    padded[anchors, columns] = wanted
-    place = torch.searchsorted(ranked, padded, right=True)[anchors, columns].clamp_max(size - 1)
-    found = ranked[anchors, place]
-    # The first condition is not idle: with no farther negative `place` was clamped to the last one.
-    keep = (found > wanted) & (found < wanted + margin)
-    return anchors[keep], positives[keep], order[anchors, place][keep]
+    by_class = labels.argsort(stable=True)
+    grouped = labels[by_class]
+    first = torch.searchsorted(grouped, labels)
+    members = torch.searchsorted(grouped, labels, right=True) - first
+    step = torch.arange(int(members.max()) if size else 0, device=labels.device)
+    for span in row_blocks(size):
+        block = distances[span]
+        own = labels[span, None] == labels
+        ranked, order = block.masked_fill(own, math.inf).sort(dim=1, stable=True)
+        mates = by_class[(first[span, None] + step).clamp_max(size - 1)]
+        anchors = torch.arange(span.start, span.stop, device=labels.device)
+        pairs = (step < members[span, None]) & (mates != anchors[:, None])
+        wanted = block.gather(1, mates)
+        if rule.farthest_positive:
+            farthest = wanted.masked_fill(~pairs, -1).argmax(dim=1, keepdim=True)
+            pairs &= (step == farthest) & ranked[:, :1].isfinite()
+        start, stop = window(ranked, wanted, margin, rule)
+        yield Rows(span, order, ranked, mates, pairs, wanted, start, torch.where(pairs, stop, start))
 
 
-def shuffled_batches(n: int, batch_size: int, seed: int, epoch: int) -> Iterator[Indices]:
-    """All of range(n) in an order that depends on (seed, epoch) alone, in batches (B,) int64; the last may be smaller.
+def window(ranked: Tensor, wanted: Tensor, margin: float, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Places (..., K) of the first and after the last of the rising `ranked` (..., B) that `wanted` (..., K) takes."""
+    farther = torch.searchsorted(ranked, wanted, right=True)
+    start = farther if rule.farther else torch.zeros_like(farther)
+    stop = farther if rule.not_farther else torch.searchsorted(ranked, wanted + margin)
+    if rule.nearest:
+        stop = torch.minimum(stop, start + 1)
+    return start, torch.maximum(start, stop)
 
-    A last batch of one image joins the one before: batch norm cannot work on a single value.
+
+def add_up(weights: Tensor, rows: Rows, worth: Tensor | None = None) -> Tensor:
+    """Set the block's rows of `weights` (B, B) to signed counts; returns the number of tuples, () float64.
+
+    With `worth` (R, B) a negative, by its column, counts so many times instead of once.
     """
-    order = np.random.default_rng([seed, epoch]).permutation(n).astype(np.int64, copy=False)
-    starts = list(range(0, n, batch_size))
-    if len(starts) > 1 and n - starts[-1] == 1:
-        starts.pop()
-    for start, stop in zip(starts, [*starts[1:], n], strict=True):
-        yield order[start:stop]
-
-
-class BalancedSampler:
-    """Batches of P classes x K images, which pair losses need (FaceNet, section 3.2).
-
-    A class gives its images in shuffled order and starts anew when fewer than K are left, so no batch holds an
-    image twice, unless its class has fewer than K images: those are drawn with replacement (`short_classes` many).
-    """
-
-    def __init__(self, labels: Indices, classes_per_batch: int, images_per_class: int, seed: int) -> None:
-        """`labels` (N,) int64. Raises EmbedderError for one class, for P > number of classes, and for P or K < 2."""
-        names, inverse = np.unique(labels, return_inverse=True)
-        if len(names) < 2:
-            raise EmbedderError(
-                f"a balanced batch needs at least 2 classes, the fit images have {len(names)}",
-                hint="give images of a second class, or set loss.name to softmax or l2_softmax",
-            )
-        if classes_per_batch > len(names):
-            raise EmbedderError(
-                f"loss.classes_per_batch = {classes_per_batch}, but the fit images have {len(names)} classes",
-                hint=f"--set loss.classes_per_batch={len(names)} or fewer",
-            )
-        if classes_per_batch < 2 or images_per_class < 2:
-            raise EmbedderError(
-                f"loss.classes_per_batch = {classes_per_batch} and loss.images_per_class = {images_per_class}: "
-                "a tuple needs at least 2 of each"
-            )
-        self.members = [np.flatnonzero(inverse == row).astype(np.int64) for row in range(len(names))]
-        self.classes_per_batch = classes_per_batch
-        self.images_per_class = images_per_class
-        self.seed = seed
-        self.batches_per_epoch = math.ceil(len(labels) / (classes_per_batch * images_per_class))
-        self.short_classes = sum(len(rows) < images_per_class for rows in self.members)
-
-    def batches(self, epoch: int) -> Iterator[Indices]:
-        """`batches_per_epoch` batches (P * K,) int64 that depend on (seed, epoch) alone, grouped by class."""
-        random = np.random.default_rng([self.seed, epoch])
-        waiting = [np.empty(0, np.int64) for _ in self.members]
-        for _ in range(self.batches_per_epoch):
-            chosen = random.choice(len(self.members), self.classes_per_batch, replace=False)
-            yield np.concatenate([self._take(row, waiting, random) for row in chosen])
-
-    def _take(self, row: int, waiting: list[Indices], random: np.random.Generator) -> Indices:
-        rows, count = self.members[row], self.images_per_class
-        if len(rows) < count:
-            return random.choice(rows, count, replace=True)
-        if len(waiting[row]) < count:
-            waiting[row] = random.permutation(rows)
-        taken, waiting[row] = waiting[row][:count], waiting[row][count:]
-        return taken
+    counts = (rows.stop - rows.start).to(weights.dtype)
+    # A pair enters at its first place and leaves after its last: running sums say how many pairs take each place.
+    steps = weights.new_zeros(len(rows.order), weights.shape[1] + 1)
+    one = steps.new_ones(()).expand_as(counts)
+    taken = steps.scatter_add_(1, rows.start, one).scatter_add_(1, rows.stop, -one)[:, :-1].cumsum(1)
+    if worth is not None:
+        ranked = worth.gather(1, rows.order)
+        until = torch.nn.functional.pad(ranked.cumsum(1, dtype=torch.float64), (1, 0))
+        counts = (until.gather(1, rows.stop) - until.gather(1, rows.start)).to(weights.dtype)
+        taken *= ranked
+    weights[rows.span].scatter_(1, rows.order, -taken).scatter_add_(1, rows.mates, counts)
+    return counts.sum(dtype=torch.float64)
