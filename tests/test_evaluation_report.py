@@ -100,6 +100,16 @@ def test_the_report_has_the_agreed_shape():
         assert list(figures) == keys.split()
         assert list(figures["recall"]) == ["1", "5", "10"]
         assert figures["intervals"] is None
+        assert 0.5 < figures["roc_auc"] <= 1
+        assert figures["inversion_rate"] == pytest.approx(1 - figures["roc_auc"])
+        assert 0 <= figures["eer"] < 0.5
+        assert list(figures["tar_at_far"]) == ["0.1", "0.01", "0.001", "0.0001"]
+        assert figures["tar_at_far"]["0.01"] <= figures["tar_at_far"]["0.1"] <= 1
+        assert figures["tar_at_far"]["0.0001"] is None  # of 7,140 pairs, too few
+    assert list(report["verification"]) == ["pairs", "same", "different", "sampled"]
+    assert report["verification"]["pairs"] == Q * (Q - 1) // 2
+    same = np.bincount(LABELS[G:])
+    assert report["verification"]["same"] == (same * (same - 1) // 2).sum()
     assert list(report["index"]) == ["factory", "ann_recall", "qps", "bytes", "ntotal"]
     assert report["index"]["ann_recall"] == {"1": 1.0, "5": 1.0, "10": 1.0}
     assert (report["index"]["bytes"], report["index"]["ntotal"]) == (123, G)
@@ -144,6 +154,59 @@ def test_rows_beyond_the_gallery_are_not_searched():
     assert figures["index"]["ntotal"] == G + Q
 
 
+def slow_inversion(features, kind):
+    """Share of (within, between) couples of pairs of queries whose within-class one is the farther, in float64."""
+    queries = features.features[G:].astype(np.float64)
+    if kind == "cosine":
+        queries = queries / np.linalg.norm(queries, axis=1, keepdims=True)
+    first, second = np.triu_indices(Q, 1)
+    a, b = queries[first], queries[second]
+    distance = ((a - b) ** 2).sum(1) if kind == "raw-l2" else -(a * b).sum(1)
+    same = LABELS[G:][first] == LABELS[G:][second]
+    between = np.sort(distance[~same])
+    nearer, farther = (np.searchsorted(between, distance[same], side) for side in ("left", "right"))
+    return (nearer + farther).mean() / 2 / len(between)
+
+
+def test_verification_is_over_pairs_of_queries_in_the_space_of_each_system():
+    features = Features(make(1, 0.5), make(2, 0.9), make(3, 0.9))
+    systems = run("HNSW8", features=features, recipe=features.recipe).report["systems"]
+    for system, figures in systems.items():
+        side, kind = system.split("/")
+        expected = slow_inversion(getattr(features, side), "cosine" if kind == "index" else kind)
+        assert figures["inversion_rate"] == pytest.approx(expected, abs=1e-5)
+    for key in ("roc_auc", "eer", "tar_at_far", "inversion_rate"):
+        assert systems["recipe/index"][key] == systems["recipe/cosine"][key]
+
+
+def test_few_shot_is_measured_when_asked_for():
+    labels = np.arange(G + Q) % 30
+    found = run(labels=labels, few_shot=True).report["few_shot"]
+    assert list(found) == ["ways", "shots", "episodes", "accuracy", "interval", "classes"]
+    assert (found["ways"], found["shots"], found["episodes"], found["classes"]) == (20, 1, 1000, 30)
+    assert found["interval"][0] <= found["accuracy"] <= found["interval"][1]
+    report = run(few_shot=True).report
+    assert report["few_shot"] is None  # four labels are not twenty
+    assert "way" not in render_table(report)
+    assert run(labels=None, few_shot=True).report["few_shot"] is None
+
+
+def test_the_table_says_inversions_and_few_shot():
+    report = run().report
+    report["few_shot"] = {
+        "ways": 20, "shots": 1, "episodes": 1000, "accuracy": 0.957, "interval": [0.951, 0.963], "classes": 200,
+    }  # fmt: skip
+    words = " ".join(render_table(report).split())
+    rates = [report["systems"][name]["inversion_rate"] for name in ("baseline/raw-l2", "baseline/cosine")]
+    assert f"inversion rate over 7,140 pairs: baseline/raw-l2 {rates[0]:.4f}, baseline/cosine {rates[1]:.4f}" in words
+    assert "20-way 1-shot: 0.957 [0.951, 0.963], 1,000 episodes over 200 unseen labels (within one alphabet" in words
+    assert max(map(len, render_table(report).splitlines())) <= 80
+    report["verification"]["sampled"] = True
+    assert "over 7,140 sampled pairs" in render_table(report)
+    alone = run(features=Features(make(1, 0.5))).report
+    assert "7,140 pairs: recipe/cosine 0." in render_table(alone)
+
+
 def test_the_same_features_are_searched_once():
     recipe = make(1, 0.5)
     report = run(recipe=recipe, features=Features(recipe, recipe, recipe)).report
@@ -170,6 +233,7 @@ def test_without_baseline_reference_or_labels_figures_are_null():
     report = json.loads(json.dumps(result.report, allow_nan=False))
     assert (report["classes"], report["unanswerable"], report["boundary_queries"]) == (None, None, None)
     assert report["systems"]["baseline/cosine"]["recall"] == {"1": None, "5": None, "10": None}
+    assert (report["verification"], report["systems"]["recipe/cosine"]["tar_at_far"]) == (None, None)
     assert report["index"]["ann_recall"]["10"] == 1.0
     assert report["summary"].startswith("No labels")
     assert list(result.per_query) == ["rows"]
@@ -182,6 +246,8 @@ def test_k_beyond_the_gallery_and_single_classes_give_a_report():
     one = run(labels=np.zeros(G + Q, int)).report
     assert one["systems"]["recipe/index"]["cross_boundary_error"]["10"] == {"all": 0.0, "boundary": None}
     lonely = run(labels=np.arange(G + Q)).report
+    assert one["verification"] is lonely["verification"] is None
+    assert lonely["systems"]["recipe/index"]["roc_auc"] is None
     assert lonely["unanswerable"] == Q
     assert lonely["systems"]["recipe/index"]["recall"]["1"] is None
     assert "not measured" in lonely["summary"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
+from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.retrieval import Labels, SystemResult
 from simsearch.evaluation.statistics import sign_flip_test
 from simsearch.evaluation.summary import render_table, summarize
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Progress, Task, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, SearchSettings, evaluate_index
 from simsearch.vectors.index import Index
+from simsearch.vectors.normalize import normalize
 
 __all__ = ["Evaluation", "Features", "SearchSettings", "evaluate", "render_table"]
 
@@ -63,6 +65,7 @@ def evaluate(
     index_bytes: int,
     ks: Sequence[int],
     settings: SearchSettings | None = None,
+    few_shot: bool = False,
     name: Callable[[int], str] | None = None,
     progress: Progress = lambda message: None,
 ) -> Evaluation:
@@ -70,7 +73,8 @@ def evaluate(
 
     Rows [0, gallery) are searched; `query_rows` (Q,) are searched with, leave-one-out where they lie in the gallery.
     `labels` (N,) are one integer a row (negative: unlabelled), or None: label figures are then null and ann_recall
-    stays. `name(row)` names an image in errors. Memory: two copies of one gallery and blocks.
+    stays. `few_shot` adds that figure, which is for labels that were not trained on. `name(row)` names an image in
+    errors. Memory: two copies of one gallery and blocks.
 
     Raises VectorsError for shapes that do not fit and for features without direction.
     """
@@ -86,7 +90,7 @@ def evaluate(
     through = evaluate_index(
         index, features.recipe, task, boundary, thresholds, settings or SearchSettings(), timed_k=timed_k
     )
-    results[HEADLINE] = _with_map(through.system, results["recipe/cosine"], index)
+    results[HEADLINE] = _as_exact(through.system, results["recipe/cosine"], index)
     if features.baseline is not None:
         if _same(features.baseline, features.recipe) or labels is None:
             results |= {name.replace("recipe/", "baseline/"): result for name, result in exact.items()}
@@ -103,7 +107,8 @@ def evaluate(
         "systems": {system: _figures(results[system], task.ks) for system in SYSTEMS if system in results},
         "index": _index_figures(index, through, index_bytes),
         "comparisons": _comparisons(results, boundary, task, timed_k),
-        "few_shot": None,
+        "few_shot": _few_shot(features.recipe, task) if few_shot else None,
+        "verification": _pairs(results["recipe/cosine"]),
         "placebo": _placebo(features, results, task, boundary, timed_k, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
@@ -147,9 +152,12 @@ def _boundary(source: FeatureSource | None, task: Task, progress: Progress) -> N
     return chosen if chosen.any() else None
 
 
-def _with_map(system: SystemResult | None, cosine: SystemResult | None, index: Index) -> SystemResult | None:
-    """A Flat index answers as exact cosine search does, so MAP@R is that search's; another index has none."""
-    if system is None or cosine is None or not index.is_flat:
+def _as_exact(system: SystemResult | None, cosine: SystemResult | None, index: Index) -> SystemResult | None:
+    """An index scores pairs as exact cosine search does; a Flat one answers so too: MAP@R, which others have not."""
+    if system is None or cosine is None:
+        return system
+    system = replace(system, verification=cosine.verification)
+    if not index.is_flat:
         return system
     return replace(system, map_at_r=cosine.map_at_r, average_precision=cosine.average_precision)
 
@@ -164,18 +172,34 @@ def _figures(result: SystemResult | None, ks: Sequence[int]) -> Report:
     if result is None:
         nothing = dict.fromkeys(ks)
         result = SystemResult(nothing, nothing, nothing, nothing, nothing, None, {}, {}, None)
+    pairs = result.verification
     return {
         "recall": result.recall,
         "relevant_recall": result.relevant_recall,
         "precision": result.precision,
         "map_at_r": result.map_at_r,
         "cross_boundary_error": {k: {"all": result.error_all[k], "boundary": result.error_boundary[k]} for k in ks},
-        "roc_auc": None,
-        "eer": None,
-        "tar_at_far": None,
-        "inversion_rate": None,
+        "roc_auc": None if pairs is None else pairs.roc_auc,
+        "eer": None if pairs is None else pairs.eer,
+        "tar_at_far": None if pairs is None else pairs.tar_at_far,
+        "inversion_rate": None if pairs is None else pairs.inversion_rate,
         "intervals": None,
     }
+
+
+def _pairs(result: SystemResult | None) -> Report | None:
+    """How many pairs of queries the verification figures are over: the same pairs for every system."""
+    if result is None or result.verification is None:
+        return None
+    found = result.verification
+    return {"pairs": found.pairs, "same": found.same, "different": found.different, "sampled": found.sampled}
+
+
+def _few_shot(source: FeatureSource, task: Task) -> Report | None:
+    if task.labels is None:
+        return None
+    found = measure_few_shot(normalize(gather(source, task.query_rows)), task.query_labels)
+    return None if found is None else asdict(found)
 
 
 def _index_figures(index: Index, through: IndexResult, size: int) -> Report:

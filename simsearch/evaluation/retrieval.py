@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.evaluation.verification import Verification
+
 Labels = NDArray[np.integer]
 PerQuery = dict[int, NDArray[np.floating]]
 
@@ -17,7 +19,7 @@ class SystemResult:
     """Figures of one system, by k where they have one; None where they do not apply.
 
     `hit`, `error` and `average_precision` are the values of the single queries, (Q,) float, NaN for a query that
-    cannot be answered: the pairs of the paired tests.
+    cannot be answered: the pairs of the paired tests. `verification` is over pairs of queries, and added by the caller.
     """
 
     recall: dict[int, float | None]
@@ -29,6 +31,7 @@ class SystemResult:
     hit: PerQuery
     error: PerQuery
     average_precision: NDArray[np.float32] | None
+    verification: Verification | None = None
 
 
 def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labels) -> NDArray[np.int64]:

@@ -54,6 +54,7 @@ def render_table(report: dict[str, Any]) -> str:
             f"placebo: {placebo['system']} error@{placebo['k']} {_number(placebo['reference'])} on the reference's "
             f"boundary queries, {_number(placebo['self'])} on its own choice"
         )
+    lines += [*_inversion(report), *_few_shot(report)]
     return "\n".join([*lines, "", *_wrapped(report["summary"])])
 
 
@@ -71,6 +72,31 @@ def _index(report: dict[str, Any], k: str) -> list[str]:
     return _wrapped(
         f"index {index['factory']}: ann_recall@{k} {_number(index['ann_recall'][k])}, {index['qps']:,.0f} queries/s, "
         f"{index['ntotal']:,} rows, {index['bytes']:,} bytes"
+    )
+
+
+def _inversion(report: dict[str, Any]) -> list[str]:
+    pairs = report["verification"]
+    if pairs is None:
+        return []
+    rates = [
+        f"{name} {_number(report['systems'][name]['inversion_rate'])}"
+        for name in ("baseline/raw-l2", "baseline/cosine", "recipe/cosine")
+        if name in report["systems"]
+    ]
+    sampled = "sampled " if pairs["sampled"] else ""
+    return _wrapped(f"inversion rate over {pairs['pairs']:,} {sampled}pairs: {', '.join(rates)}")
+
+
+def _few_shot(report: dict[str, Any]) -> list[str]:
+    found = report["few_shot"]
+    if found is None:
+        return []
+    low, high = found["interval"]
+    return _wrapped(
+        f"{found['ways']}-way {found['shots']}-shot: {found['accuracy']:.3f} [{low:.3f}, {high:.3f}], "
+        f"{found['episodes']:,} episodes over {found['classes']:,} unseen labels (within one alphabet or family it is "
+        f"harder)"
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.evaluation.retrieval import Labels, SystemResult, evaluate_system, relevant_counts
+from simsearch.evaluation.verification import verify
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
 
@@ -141,7 +142,13 @@ def exact_systems(
                     thresholds[span] = scores[:, columns]
                 yield span, rows
 
-        results[f"{prefix}/{kind}"] = task.measure(found(), boundary, with_map=True)
+        result = task.measure(found(), boundary, with_map=True)
+        if result is not None:
+            progress(f"{prefix}/{kind}: verification of pairs of {len(asked):,} queries")
+            # Cosines by the squared distance of embeddings: the same order, and no cancellation near 1.
+            score: Literal["ip", "l2"] = "ip" if kind == "raw-ip" else "l2"
+            result = replace(result, verification=verify(asked, task.query_labels, score))
+        results[f"{prefix}/{kind}"] = result
 
     # Cosine first: normalization names an image without direction, which the raw searches could not.
     query_name = None if name is None else lambda i: name(int(task.query_rows[i]))

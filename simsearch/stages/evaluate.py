@@ -49,6 +49,7 @@ def evaluate(
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],
             settings=SearchSettings(settings["nprobe"], settings["efSearch"]),
+            few_shot=settings.get("few_shot", False),
             name=data.name,
             progress=progress.tell,
         )

@@ -1,0 +1,39 @@
+"""Pictures of what was measured; matplotlib is imported only when one is drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_PANELS = (("loss", "loss"), ("active", "share of active tuples"), ("val_recall_at_1", "val recall@1"))
+
+
+def training_curves(metrics: list[dict[str, Any]], path: Path) -> None:
+    """Write a PNG to `path`: loss, share of active tuples and val recall@1 by epoch, those that have values.
+
+    `metrics` has one row an epoch: {"epoch": 1, "loss": 0.5, "active": 0.3, "val_recall_at_1": 0.98}, where the last
+    two may be None. The same rows give the same bytes, and no global state of matplotlib is touched. Raises
+    ValueError without rows.
+    """
+    if not metrics:
+        raise ValueError("no epoch to draw: metrics is empty")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    panels = [(key, words) for key, words in _PANELS if any(row.get(key) is not None for row in metrics)]
+    figure = Figure(figsize=(7, 0.6 + 1.8 * len(panels)), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (key, words) in zip(axes, panels, strict=True):
+        rows = [row for row in metrics if row.get(key) is not None]
+        axis.plot([row["epoch"] for row in rows], [row[key] for row in rows], marker="o", markersize=3, linewidth=1.5)
+        axis.set_ylabel(words)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].set_xlabel("epoch")
+    axes[-1].set_xlim(metrics[0]["epoch"] - 0.5, metrics[-1]["epoch"] + 0.5)
+    axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    figure.align_ylabels()
+    # matplotlib's own entry names its version; without it the same rows are the same bytes.
+    figure.savefig(path, format="png", metadata={"Software": None})
