@@ -30,7 +30,7 @@ def build(
     """
     from .home import Home
     from .pipeline import run_build
-    from .recipe_files import find_recipe
+    from .recipe.files import find_recipe
 
     return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name).build
 

@@ -73,11 +73,13 @@ def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """
     from .pipeline import run_build
-    from .recipe_files import find_recipe
+    from .recipe.files import find_recipe
 
     outcome = run_build(find_recipe(recipe, list(settings)), _home(home), name=name)
     print(json.dumps(outcome.report) if as_json else outcome.build.report_path)
     if outcome.ran:
+        if outcome.advice:
+            say(safe_lines(outcome.advice) + _home_words(home))
         say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + _home_words(home))
 
 

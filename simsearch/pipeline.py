@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .advice import fine_tuning
 from .artifacts import Artifact, Workspace, digest_of
 from .console import Stage, safe, say
 from .errors import RecipeError, SourceError
@@ -18,17 +19,22 @@ from .images.source import Source
 from .images.sources import open_source
 from .plan import Plan, now
 from .recipe import Recipe
-from .recipe_files import NamedRecipe
-from .stages.common import Data, Frozen
+from .recipe.files import NamedRecipe
+from .stages.common import Data
+from .systems import Systems, weights_digest
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a build did: the build, its report, and the titles of the stages that ran (none: it was up to date)."""
+    """What a build did: the build, its report, and the titles of the stages that ran (none: it was up to date).
+
+    `advice`: a command that may give better answers, and what it costs.
+    """
 
     build: Build
     report: dict[str, Any]
     ran: list[str]
+    advice: str | None = None
 
 
 def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Outcome:
@@ -42,7 +48,8 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Out
         home.store.clean_up()
         plan = Plan(home)
         try:
-            record = Pipeline(plan, named.recipe).run(build_name, renamed=name is not None)
+            pipeline = Pipeline(plan, named.recipe)
+            record = pipeline.run(build_name, renamed=name is not None)
         finally:
             home.memory.close()
         build = _name_it(home, build_name, record, plan)
@@ -51,12 +58,14 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Out
         from .evaluation.summary import render_table
 
         say("\n".join(safe(line) for line in render_table(report).split("\n")))
+        if "Trained" in plan.ran:
+            say(f"Curves of the training: {safe(str(plan.stages['train'].file('training.png')))}")
         say(f"Built {build_name} in {time.perf_counter() - started:.1f} s")
     else:
         say(
             f"{build_name} is up to date ({record['images']:,} images checked in {time.perf_counter() - started:.1f} s)"
         )
-    return Outcome(build, report, plan.ran)
+    return Outcome(build, report, plan.ran, fine_tuning(pipeline.recipe, named.command, build_name, plan.stages))
 
 
 def _name_it(home: Home, name: str, record: dict[str, Any], plan: Plan) -> Build:
@@ -75,7 +84,7 @@ class Pipeline:
         self.plan = plan
         self.asked = recipe
         self.recipe = recipe.resolve()
-        self.weights = _weights_digest(str(self.recipe.embedder.weights), plan.home)
+        self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
 
     def run(self, name: str, *, renamed: bool = False, offline: bool = False) -> dict[str, Any]:
         """Ensure every stage; returns the build's record. NotBuiltError ends a plan that may not run anything."""
@@ -96,7 +105,7 @@ class Pipeline:
         plan.heading = [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
         self._adapt_to_labels(source)
         data = self._dataset(source)
-        systems = {system: self._system(system, data) for system in self._wanted_systems()}
+        systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
         index = self._index(data, embedded)
         self._evaluate(name, data, {system: features for system, (_, features) in systems.items()}, index)
@@ -167,85 +176,6 @@ class Pipeline:
         training = self.recipe.training.model_copy(update={"epochs": 0})
         self.recipe = self.recipe.model_copy(update={"training": training})
 
-    def _wanted_systems(self) -> list[str]:
-        return ["recipe", "baseline", "reference"] if self.recipe.evaluation.baseline else ["recipe"]
-
-    def _loss_and_seed(self, system: str) -> tuple[dict[str, Any], int] | None:
-        """Loss and seed of a system; None when it is the frozen backbone."""
-        training, embedder = self.recipe.training, self.recipe.embedder
-        if training.epochs == 0 or (system == "reference" and embedder.train == "all" and embedder.weights != "none"):
-            return None
-        if system == "recipe":
-            return self.recipe.loss.model_dump(), training.seed
-        return {"name": "softmax"}, training.seed + (system == "reference")
-
-    def _system(self, system: str, data: Data) -> tuple[Artifact, Artifact]:
-        """The train and embed artifacts of recipe, baseline or reference."""
-        chosen = self._loss_and_seed(system)
-        if chosen is None:
-            return self._frozen(system, data)
-        loss, seed = chosen
-        prefix = "" if system == "recipe" else f"{system}/"
-        embedder = self.recipe.embedder
-        head_only = embedder.train == "head"
-        frozen = Frozen(*self._frozen("frozen", data)) if head_only else None
-        settings = {
-            "images": self.recipe.images.model_dump(),
-            "embedder": {**embedder.model_dump(), "weights": self.weights},
-            "loss": loss,
-            "training": {**self.recipe.training.model_dump(), "seed": seed},
-        }
-        inputs = {"dataset": _view(data, "train")}
-        if frozen:
-            inputs["features"] = frozen.embedded.reference
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.train import train
-
-            facts = train(space, data, settings, str(embedder.weights), frozen, progress)
-            what = f"{loss['name']} head on frozen features" if frozen else loss["name"]
-            return facts, f"{what}, {facts['dim']}-d, {_epochs(self.recipe)}, {facts['threads']} threads"
-
-        title = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}[system]
-        trained = self.plan.ensure(f"{prefix}train", title, settings, inputs, work)
-        return trained, self._embed(prefix, data, trained, frozen)
-
-    def _frozen(self, system: str, data: Data) -> tuple[Artifact, Artifact]:
-        """The backbone alone, and its features of every row."""
-        images, embedder, seed = self.recipe.images, self.recipe.embedder, self.recipe.training.seed
-        settings = {
-            "images": images.model_dump(),
-            "embedder": {"backbone": embedder.backbone, "weights": self.weights},
-            "seed": seed if embedder.weights == "none" else 0,
-        }
-        # Without a head nothing depends on the data, unless mean and std must be measured on them.
-        measured = images.mean is None or images.std is None
-        inputs = {"dataset": _view(data, "measured")} if measured else {}
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.train import freeze
-
-            facts = freeze(space, data, settings, str(embedder.weights))
-            return facts, f"{embedder.backbone} as it is, {facts['dim']}-d"
-
-        prefix = "" if system == "recipe" else f"{system}/"
-        trained = self.plan.ensure(f"{prefix}train", "Backbone", settings, inputs, work)
-        return trained, self._embed(prefix, data, trained, None)
-
-    def _embed(self, prefix: str, data: Data, trained: Artifact, frozen: Frozen | None) -> Artifact:
-        inputs = {"dataset": _view(data, "rows"), "train": trained.reference}
-        if frozen:
-            inputs["features"] = frozen.embedded.reference
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.embed import embed
-
-            facts = embed(space, data, trained, frozen, progress)
-            through = "" if facts["through"] == "onnxruntime" else f", {facts['through']}"
-            return facts, f"{facts['rows']:,} images{through}"
-
-        return self.plan.ensure(f"{prefix}embed", "Embedded", {}, inputs, work)
-
     def _index(self, data: Data, embedded: Artifact) -> Artifact:
         settings = self.recipe.index.model_dump(include={"factory", "corpus"})
 
@@ -256,13 +186,14 @@ class Pipeline:
             size = facts["bytes"] / 1024
             return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
 
-        inputs = {"dataset": _view(data, "rows"), "embed": embedded.reference}
+        inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
         return self.plan.ensure("index", "Indexed", settings, inputs, work)
 
     def _evaluate(self, name: str, data: Data, features: dict[str, Artifact], index: Artifact) -> Artifact:
         settings = {
             **self.recipe.evaluation.model_dump(),
             **self.recipe.index.model_dump(include={"nprobe", "efSearch"}),
+            "few_shot": self.recipe.dataset.split == "disjoint",
         }
         inputs = {"dataset": data.artifact.reference, "index": index.reference}
         inputs |= {system: artifact.reference for system, artifact in features.items()}
@@ -273,25 +204,3 @@ class Pipeline:
             return evaluate(space, name, data, features, index, settings, progress)
 
         return self.plan.ensure("evaluate", "Evaluated", settings, inputs, work)
-
-
-def _epochs(recipe: Recipe) -> str:
-    return "1 epoch" if recipe.training.epochs == 1 else f"{recipe.training.epochs} epochs"
-
-
-def _view(data: Data, view: str) -> dict[str, str]:
-    """A reference to the part of the dataset that a stage looks at: its digest is a digest of that content."""
-    digest = str(data.facts["views"][view])
-    return {"digest": digest, "content": digest}
-
-
-def _weights_digest(weights: str, home: Home) -> str:
-    """A weights file enters digests by its bytes, not by its path."""
-    if weights in {"none", "default"}:
-        return weights
-    path = Path(weights)
-    if not path.is_file():
-        raise RecipeError(
-            f"[embedder] weights: no file {weights}", hint="give none, default, or a .safetensors, .pth or .pt file"
-        )
-    return home.memory.sha256(path)

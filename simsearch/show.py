@@ -9,7 +9,7 @@ from .errors import SimsearchError
 from .home import NAME_PATTERN, Home
 from .pipeline import Pipeline
 from .plan import NotBuiltError, Plan
-from .recipe_files import find_recipe, shipped_recipes
+from .recipe.files import find_recipe, shipped_recipes
 from .versions import versions
 
 

@@ -43,6 +43,16 @@ def test_mnist_cnn_too_small():
         build_embedder("mnist_cnn", 3, size=5)
 
 
+@pytest.mark.parametrize(("size", "width"), [(28, 64), (32, 256), (105, 2304), (16, 64)])
+def test_conv4_at_several_sizes(size, width):
+    embedder = build_embedder("conv4", 3, size=size).eval()
+    assert embedder.width == width
+    with torch.no_grad():
+        assert embedder(torch.randn(2, 1, size, size)).shape == (2, 3)
+    with pytest.raises(EmbedderError, match="15 px"):
+        build_embedder("conv4", 3, size=15)
+
+
 def test_without_a_head_the_feature_is_the_backbones():
     embedder = build_embedder("mnist_cnn", None)
     assert isinstance(embedder.head, nn.Identity)

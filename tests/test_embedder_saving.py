@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from safetensors import safe_open
 
 from simsearch.embedder.backbones import build_embedder
 from simsearch.embedder.extract import extract
-from simsearch.embedder.saving import save_weights
+from simsearch.embedder.losses import make_loss
+from simsearch.embedder.saving import save_loss, save_weights, start_from_head
 from simsearch.embedder.weights import weights_preprocessing
+from simsearch.errors import EmbedderError
 
 
 def test_saved_weights_come_back_with_their_preprocessing(tmp_path):
@@ -34,3 +37,25 @@ def test_extract_gives_the_models_features_in_eval_mode():
     model.eval()
     with torch.no_grad():
         assert torch.allclose(torch.from_numpy(found), model(images), atol=1e-5)
+
+
+def test_a_trained_head_and_its_classifier_are_a_start(tmp_path):
+    table = {"name": "l2_softmax", "alpha": 9.0, "learn_alpha": True}
+    head, loss = build_embedder("mnist_cnn", 8, seed=3), make_loss(table, 8, 4, seed=3)
+    save_weights(head, tmp_path / "w.safetensors", mean=[0.5], std=[0.5])
+    save_loss(loss, tmp_path / "loss.safetensors")
+    model, fresh = build_embedder("mnist_cnn", 8, seed=4), make_loss({**table, "alpha": 1.0}, 8, 4, seed=4)
+    backbone = model.backbone.conv1.weight.clone()
+    start_from_head(model, fresh, tmp_path / "w.safetensors", tmp_path / "loss.safetensors")
+    assert torch.equal(model.head.weight, head.head.weight)
+    assert torch.equal(fresh.classifier.weight, loss.classifier.weight)
+    assert fresh.alpha.item() == 9
+    assert torch.equal(model.backbone.conv1.weight, backbone)
+    for other, classes in ((build_embedder("mnist_cnn", 9), 4), (build_embedder("mnist_cnn", 8), 5)):
+        with pytest.raises(EmbedderError, match="does not fit"):
+            start_from_head(
+                other,
+                make_loss(table, other.dim, classes, seed=0),
+                tmp_path / "w.safetensors",
+                tmp_path / "loss.safetensors",
+            )

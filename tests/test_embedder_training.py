@@ -15,10 +15,10 @@ from torch import nn
 from simsearch.embedder import checkpoint
 from simsearch.embedder.backbones import build_embedder
 from simsearch.embedder.losses import make_loss
-from simsearch.embedder.mining import BalancedSampler, shuffled_batches
 from simsearch.embedder.precision import choose_device, choose_precision
 from simsearch.embedder.prepare import make_prepare
-from simsearch.embedder.training import learning_rate_at, train
+from simsearch.embedder.sampling import BalancedSampler, shuffled_batches
+from simsearch.embedder.training import train
 from simsearch.errors import EmbedderError
 
 N = 130
@@ -27,9 +27,13 @@ LABELS = (np.arange(N) % 4).astype(np.int64)
 IMAGES = (RANDOM.integers(0, 60, (N, 28, 28, 1)) + 40 * LABELS[:, None, None, None]).astype(np.uint8)
 
 
-def run(folder, *, loss="l2_softmax", fetch=IMAGES.__getitem__, epochs=3, **options):
+L2_SOFTMAX = {"name": "l2_softmax", "alpha": 16.0, "learn_alpha": False}
+TRIPLET = {"name": "triplet", "margin": 0.2, "mining": "semi_hard"}
+
+
+def run(folder, *, loss=L2_SOFTMAX, fetch=IMAGES.__getitem__, epochs=3, **options):
     model = build_embedder("mnist_cnn", 8, seed=1)
-    criterion = make_loss({"name": loss}, 8, 4, seed=1)
+    criterion = make_loss(loss, 8, 4, seed=1)
     trained = train(
         model,
         criterion,
@@ -146,7 +150,7 @@ def test_interrupt_inside_a_step_waits_for_its_end(tmp_path, whole):
             os.kill(os.getpid(), signal.SIGINT)
         return make_prepare([0.3], [0.3])(images)
 
-    model, criterion = build_embedder("mnist_cnn", 8, seed=1), make_loss({"name": "l2_softmax"}, 8, 4, seed=1)
+    model, criterion = build_embedder("mnist_cnn", 8, seed=1), make_loss(L2_SOFTMAX, 8, 4, seed=1)
     with pytest.raises(KeyboardInterrupt):
         train(
             model,
@@ -215,7 +219,7 @@ def test_a_head_alone_on_cached_features(tmp_path):
     told = []
     trained = train(
         head,
-        make_loss({"name": "triplet"}, 8, 4, seed=0),
+        make_loss(TRIPLET, 8, 4, seed=0),
         fetch=cached.__getitem__,
         labels=LABELS,
         batches=sampler.batches,
@@ -254,13 +258,44 @@ def test_no_epochs(tmp_path):
     assert torch.equal(weights["head.weight"], build_embedder("mnist_cnn", 8, seed=1).head.weight)
 
 
-def test_learning_rate():
-    rates = [learning_rate_at(step, 100, 1e-3) for step in range(100)]
-    assert rates[0] == pytest.approx(2e-4)
-    assert rates[4] == rates[30] == rates[49] == 1e-3
-    assert rates[80:] == sorted(rates[80:], reverse=True)
-    assert 0 < rates[-1] < 1e-4
-    assert learning_rate_at(0, 1, 1e-3) == 1e-3
+def falling(values):
+    """A validation that gives these figures, one an epoch."""
+    left = list(values)
+    return lambda: left.pop(0)
+
+
+def test_patience_keeps_the_best_epoch_and_stops(tmp_path, whole):
+    first_two = run(tmp_path / "two", validate=falling([0.5, 0.7, 0.6]))[1]
+    assert same(first_two, whole[1])  # watching alone changes nothing
+    trained, weights = run(tmp_path / "best", validate=falling([0.7, 0.6, 0.7]), patience=9)
+    assert (len(trained.metrics), trained.kept) == (3, 3)  # of equal ones the last
+    assert same(weights, whole[1])
+    trained, weights = run(tmp_path / "first", validate=falling([0.7, 0.6, 0.5]), patience=9)
+    assert (len(trained.metrics), trained.kept) == (3, 1)
+    assert not same(weights, whole[1])
+    stopped, kept = run(tmp_path / "stop", validate=falling([0.7, 0.6]), patience=1)
+    assert (len(stopped.metrics), stopped.kept) == (2, 1)
+    assert same(kept, weights)
+
+
+def test_the_kept_epoch_survives_an_interruption(tmp_path):
+    _, expected = run(tmp_path / "whole", validate=falling([0.7, 0.6, 0.5]), patience=9)
+    seen = []
+
+    def dying(indices):
+        seen.append(1)
+        if len(seen) == 12:
+            raise Stop
+        return IMAGES[indices]
+
+    with pytest.raises(Stop):
+        run(tmp_path / "cut", fetch=dying, validate=falling([0.7]), patience=9, checkpoint_seconds=0.0)
+    trained, weights = run(tmp_path / "cut", validate=falling([0.6, 0.5]), patience=9)
+    assert trained.kept == 1
+    assert same(weights, expected)
+    again, weights = run(tmp_path / "cut", validate=falling([]), patience=9)
+    assert (again.kept, len(again.metrics)) == (1, 3)
+    assert same(weights, expected)
 
 
 def test_prepare_is_the_textbook_formula():

@@ -16,7 +16,7 @@ from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.pipeline import run_build
-from simsearch.recipe_files import find_recipe
+from simsearch.recipe.files import find_recipe
 from simsearch.vectors.features import FeatureFile
 
 SYSTEMS = {

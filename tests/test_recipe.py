@@ -8,7 +8,7 @@ import pytest
 
 from simsearch.errors import RecipeError, SimsearchError
 from simsearch.recipe import make_recipe
-from simsearch.recipe_files import build_name, find_recipe, parse_setting, shipped_recipes
+from simsearch.recipe.files import build_name, find_recipe, parse_setting, shipped_recipes
 
 DIGITS = {"dataset": {"source": "digits"}}
 
@@ -21,7 +21,21 @@ DIGITS = {"dataset": {"source": "digits"}}
         ({**DIGITS, "loss": {"name": "l2_softmax", "margin": 0.2}}, ["margin", "[loss]"]),
         ({**DIGITS, "loss": {"name": "triplet", "alpha": 1.0}}, ["alpha", "[loss]"]),
         ({**DIGITS, "loss": {"alpah": 3.0}}, ["alpah", "'alpha'"]),
-        ({**DIGITS, "loss": {"name": "arcface"}}, ["[loss]", "arcface"]),
+        ({**DIGITS, "loss": {"name": "arcface"}}, ["[loss]", "arcface", "l2_softmax", "pml:NAME"]),
+        ({**DIGITS, "loss": {"name": "tripet"}}, ["[loss]", "'triplet'"]),
+        ({**DIGITS, "loss": {"name": 3}}, ["[loss]", "3"]),
+        ({**DIGITS, "loss": {"name": "triplet", "margin": 0}}, ["[loss] margin", "0"]),
+        ({**DIGITS, "loss": {"name": "triplet", "mining": "easy"}}, ["[loss] mining", "easy", "semi_hard_all"]),
+        ({**DIGITS, "loss": {"name": "triplet", "classes_per_batch": 1}}, ["[loss] classes_per_batch", "1"]),
+        ({**DIGITS, "loss": {"name": "quadruplet", "margin2": 0.3}}, ["[loss]", "margin2 <= margin1 = 0.2", "0.3"]),
+        ({**DIGITS, "loss": {"name": "quadruplet", "margin1": -1.0}}, ["[loss] margin1", "-1"]),
+        ({**DIGITS, "loss": {"name": "quadruplet", "form": "text", "margin2": 0.1}}, ["[loss]", "one margin", "0.1"]),
+        ({**DIGITS, "loss": {"name": "quadruplet", "classes_per_batch": 2}}, ["[loss]", "three classes", "2"]),
+        ({**DIGITS, "loss": {"name": "quadruplet", "margin": 0.1}}, ["margin", "did you mean"]),
+        ({**DIGITS, "loss": {"name": "pml:Multi Loss"}}, ["[loss] name", "pml:ContrastiveLoss"]),
+        ({**DIGITS, "loss": {"name": "pml:ArcFaceLoss", "margin": 0.1}}, ["margin", "[loss]"]),
+        ({**DIGITS, "augmentation": {"crop": 0.0}}, ["[augmentation] crop", "0"]),
+        ({**DIGITS, "training": {"schedule": "cosine"}}, ["[training] schedule", "cosine"]),
         ({**DIGITS, "training": {"epochs": "three"}}, ["[training] epochs", "three"]),
         ({**DIGITS, "training": {"epochs": -1}}, ["[training] epochs", "-1"]),
         ({**DIGITS, "training": {"epochs": True}}, ["[training] epochs", "True"]),
@@ -58,6 +72,42 @@ def test_defaults_of_digits_and_of_photos(tmp_path):
     assert (photos.embedder.backbone, photos.embedder.weights) == ("torchvision:mobilenet_v2", "default")
     assert (photos.embedder.train, photos.index.corpus, photos.images.size) == ("head", "all", 224)
     assert photos.images.mean == [0.485, 0.456, 0.406]
+    assert (photos.training.epochs, photos.training.head_learning_rate) == (40, 2e-3)
+    assert photos.training.freeze_batch_norm
+
+
+def test_defaults_of_fine_tuning(tmp_path):
+    tables = {"dataset": {"source": f"folder:{tmp_path}"}, "embedder": {"train": "all"}}
+    photos = make_recipe(tables, "x").resolve()
+    assert photos.fine_tunes
+    assert (photos.training.schedule, photos.training.learning_rate) == ("one_cycle", 1e-4)
+    assert photos.training.head_learning_rate == 2e-3
+    assert photos.training.patience == 3
+    assert photos.training.freeze_batch_norm
+    assert photos.augmentation.flip
+    assert photos.augmentation.crop < 1
+    head = photos.with_head_only()
+    assert head == make_recipe({"dataset": tables["dataset"]}, "x").resolve()
+    drawn = make_recipe({**tables, "embedder": {"backbone": "conv4"}}, "x").resolve()
+    assert not drawn.fine_tunes
+    assert drawn.augmentation.model_dump() == make_recipe(DIGITS, "x").resolve().augmentation.model_dump()
+    assert not drawn.augmentation.flip
+
+
+def test_quadruplet_fills_in_its_second_margin():
+    def loss(**keys):
+        return make_recipe({**DIGITS, "loss": {"name": "quadruplet", **keys}}, "x").resolve().loss
+
+    assert loss(margin1=0.4).margin2 == 0.2
+    assert loss(margin1=0.4, margin2=0.4).margin2 == 0.4
+    assert loss(form="text").margin2 is None
+
+
+def test_another_loss_has_none_of_the_keys_of_the_recipes():
+    assert find_recipe("mnist", ["loss.name=triplet"]).recipe.loss.margin == 0.2
+    assert find_recipe("mnist", ["loss.alpha=8.0"]).recipe.loss.alpha == 8
+    with pytest.raises(RecipeError, match="alpha"):
+        find_recipe("mnist", ["loss.name=triplet", "loss.alpha=8.0"])
 
 
 @pytest.mark.parametrize(
@@ -66,6 +116,11 @@ def test_defaults_of_digits_and_of_photos(tmp_path):
         {**DIGITS, "images": {"mean": [0.1, 0.2]}},
         {**DIGITS, "embedder": {"backbone": "torchvision:alexnet"}},
         {**DIGITS, "embedder": {"weights": "default"}},
+        {**DIGITS, "embedder": {"backbone": "conv4", "weights": "default"}},
+        {**DIGITS, "embedder": {"train": "head"}, "augmentation": {"shift": 1}},
+        {**DIGITS, "embedder": {"train": "head"}, "training": {"rotate_classes": True}},
+        {**DIGITS, "training": {"head_first": True}},
+        {**DIGITS, "images": {"size": 200}},
     ],
 )
 def test_what_only_resolving_can_refuse(tables):
@@ -141,7 +196,7 @@ def test_build_names_are_legal():
 
 def test_every_shipped_recipe_is_valid_short_and_headed():
     recipes = shipped_recipes()
-    assert set(recipes) >= {"digits", "mnist", "mnist-2d", "mnist-triplet", "fashion-mnist", "folder"}
+    assert set(recipes) >= {"digits", "mnist", "mnist-2d", "mnist-triplet", "fashion-mnist", "folder", "omniglot"}
     for name, path in recipes.items():
         lines = path.read_text().splitlines()
         assert len(lines) <= 30, name

@@ -12,12 +12,16 @@ PREFIX = "torchvision:"
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone's name, default input side `size` in pixels, input `channels` and `width` of its own feature."""
+    """A backbone's name, default input side `size` in pixels, input `channels` and `width` of its own feature.
+
+    `largest`: the largest side in pixels; None: any.
+    """
 
     name: str
     size: int
     channels: int
     width: int
+    largest: int | None = None
 
 
 # NAME: (side in pixels of torchvision's default weights, width of the layer that feeds the classifier)
@@ -53,7 +57,9 @@ _TORCHVISION = {
 }
 
 BACKBONES: dict[str, Backbone] = {
-    "mnist_cnn": Backbone("mnist_cnn", size=28, channels=1, width=9216),
+    # Without global pooling the width of these two, and with it the head, grows with the square of the side.
+    "mnist_cnn": Backbone("mnist_cnn", size=28, channels=1, width=9216, largest=128),
+    "conv4": Backbone("conv4", size=28, channels=1, width=64, largest=224),
     **{PREFIX + name: Backbone(PREFIX + name, size, 3, width) for name, (size, width) in _TORCHVISION.items()},
 }
 

@@ -6,27 +6,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 Prepare = Callable[[Tensor], Tensor]
-
-
-def shifted(prepare: Prepare, most: int) -> Prepare:
-    """`prepare` on images (B, S, S, C) each moved by a random whole number of pixels, at most `most`, in x and in y.
-
-    What moves in from outside is 0 (black). Drawn from torch's global random state, which checkpoints keep.
-    """
-
-    def prepare_shifted(images: Tensor) -> Tensor:
-        count, height, width, channels = images.shape
-        padded = functional.pad(images, (0, 0, most, most, most, most))
-        down, right = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
-        rows = torch.arange(height, device=images.device) + down
-        columns = torch.arange(width, device=images.device) + right
-        moved = padded.gather(1, rows[:, :, None, None].expand(-1, -1, width + 2 * most, channels))
-        return prepare(moved.gather(2, columns[:, None, :, None].expand(-1, height, -1, channels)))
-
-    return prepare_shifted
 
 
 def make_prepare(mean: Sequence[float], std: Sequence[float]) -> Prepare:

@@ -8,7 +8,7 @@ Resume order, each step of `train` that a resumed run repeats before it goes on 
 5. weights, loss, optimizer, random state and position are set from it;
 6. metrics.jsonl is written anew from its rows;
 7. the epoch's batches are asked for again, and those already done are left out.
-The learning rate is a plain function of the step, so it needs no restoring. The end is the same, bit by bit, as that
+The learning rates are plain functions of the step, so they need no restoring. The end is the same, bit by bit, as that
 of an uninterrupted run on the same machine, versions and threads.
 """
 
@@ -18,29 +18,26 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from simsearch.embedder.backbones import Embedder
+from simsearch.embedder.extract import Fetch, Indices, raw_features
 from simsearch.embedder.interrupts import whole_step
-from simsearch.embedder.precision import autocast, choose_device, choose_precision, torch_threads
+from simsearch.embedder.precision import choose_device, choose_precision, torch_threads
 from simsearch.embedder.prepare import Prepare
 from simsearch.embedder.resume import Position, Run, shapes
+from simsearch.embedder.schedule import Rates, make_optimizer
 from simsearch.errors import EmbedderError
 
-Indices = npt.NDArray[np.int64]
-Fetch = Callable[[Indices], npt.NDArray[Any] | Tensor]
 Progress = Callable[[int, int, str], None]
 
 METRICS = "metrics.jsonl"
-WARM_UP = 0.05
-DECAY = 0.5
 # Losses are read from the device in groups: reading one waits for all work before it.
 READ_EVERY = 16
 PROGRESS_SECONDS = 0.1
@@ -49,9 +46,13 @@ SAVE_SHARE = 0.05
 
 
 class Trained(NamedTuple):
-    """`metrics`: a row an epoch, as in metrics.jsonl; `info`: threads, device and precision, for the manifest."""
+    """`metrics`: a row an epoch, as in metrics.jsonl; `kept`: the epoch, from 1, whose weights these are.
+
+    `info`: threads, device and precision, for the manifest.
+    """
 
     metrics: list[dict[str, Any]]
+    kept: int
     info: dict[str, Any]
 
 
@@ -66,8 +67,8 @@ def train(
     partial: Path,
     batches_per_epoch: int | None = None,
     prepare: Prepare | None = None,
-    learning_rate: float = 1e-3,
-    weight_decay: float = 1e-4,
+    rates: Rates | None = None,
+    patience: int = 0,
     seed: int = 0,
     validate: Callable[[], float] | None = None,
     progress: Progress | None = None,
@@ -77,13 +78,15 @@ def train(
     device: str = "auto",
     precision: str | None = None,
 ) -> Trained:
-    """Trains `model` and `loss` in place with AdamW (rates: `learning_rate_at`), and says how each epoch went.
+    """Trains `model` and `loss` in place with AdamW at `rates`, and says how each epoch went.
 
     `batches(epoch)` gives indices (B,) int64; `fetch(indices)` the uint8 images (B, S, S, C), or float32 features
     (B, width) when the model is a head alone, as an array or a tensor; `prepare` makes network input of them (None:
     they are it). `labels` (N,) int64 are 0 .. classes - 1. `validate()` is asked after each epoch, the model in eval
     mode. `precision` is "float32" or "bfloat16" (None: as the device does best; features and loss stay float32).
-    `freeze_batch_norm` keeps the statistics of batch norm. `partial` holds checkpoint and metrics.jsonl.
+    With `patience` training stops after so many epochs without a better validate(), and the weights of the best epoch
+    are kept (of equal ones the last). `freeze_batch_norm` keeps batch norm's statistics. `partial` holds checkpoint
+    and metrics.jsonl.
     Raises EmbedderError when the loss is not finite, naming epoch and step, and KeyboardInterrupt after a checkpoint.
     """
     place = choose_device(device)
@@ -91,19 +94,21 @@ def train(
     labels_there = torch.from_numpy(np.ascontiguousarray(labels)).to(place)
     per_epoch = batches_per_epoch or sum(1 for _ in batches(0))
     steps = per_epoch * epochs
+    rates = rates or Rates()
+    patience = patience if validate is not None else 0
     random = torch.random.fork_rng(devices=[place] if place.type == "cuda" else [])
     with torch_threads(threads) as used, random:
         torch.manual_seed(seed)
         model.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         loss.to(place)
-        optimizer = _optimizer([model, loss], learning_rate, weight_decay)
+        optimizer = make_optimizer(model, loss, rates)
         plan = {
             "epochs": epochs,
             "batches_per_epoch": per_epoch,
             "images": len(labels),
             "seed": seed,
-            "learning_rate": learning_rate,
-            "weight_decay": weight_decay,
+            "rates": asdict(rates),
+            "patience": patience,
             "freeze_batch_norm": freeze_batch_norm,
             "shapes": shapes(model, loss),
         }
@@ -115,7 +120,7 @@ def train(
         save_seconds = 0.0
         unread: list[tuple[int, int, Tensor, Tensor | None]] = []
         try:
-            while at.epoch < epochs:
+            while at.epoch < epochs and not 0 < patience <= at.waited:
                 _train_mode(model, loss, freeze_batch_norm)
                 began = time.perf_counter() - at.seconds
                 for indices in islice(batches(at.epoch), at.batch, None):
@@ -123,8 +128,8 @@ def train(
                     with whole_step():
                         chosen = labels_there[torch.as_tensor(indices, device=place)]
                         for group in optimizer.param_groups:
-                            group["lr"] = learning_rate_at(at.step, steps, learning_rate)
-                        features = _features(model, inputs if prepare is None else prepare(inputs), place, how)
+                            group["lr"] = group["peak"] * rates.share(at.step, steps)
+                        features = raw_features(model, inputs if prepare is None else prepare(inputs), place, how)
                         value, active = loss(features, chosen)
                         optimizer.zero_grad(set_to_none=True)
                         value.backward()
@@ -149,9 +154,18 @@ def train(
                 at.seconds = time.perf_counter() - began
                 model.eval()
                 recall = validate() if validate is not None else None
-                row = _row(at, recall, learning_rate_at(at.step - 1, steps, learning_rate), per_epoch)
+                row = _row(at, recall, rates.backbone * rates.share(at.step - 1, steps), per_epoch)
                 with whole_step():
-                    at = Position(epoch=at.epoch + 1, step=at.step, rows=[*at.rows, row])
+                    better = recall is not None and (at.best is None or recall > at.best)
+                    if patience and (better or recall == at.best):
+                        run.keep(at.epoch + 1)
+                    at = Position(
+                        epoch=at.epoch + 1,
+                        step=at.step,
+                        rows=[*at.rows, row],
+                        best=recall if better else at.best,
+                        waited=0 if better else at.waited + 1,
+                    )
                     run.save(at)
                     _write_metrics(partial, at.rows)
                 saved = time.perf_counter()
@@ -162,33 +176,10 @@ def train(
         except KeyboardInterrupt:
             _save(run, at, unread)
             raise
+        run.back_to_kept()
         model.eval()
         loss.eval()
-        return Trained(at.rows, {"threads": used, "device": place.type, "precision": how})
-
-
-def learning_rate_at(step: int, steps: int, peak: float) -> float:
-    """The learning rate of step 0 .. steps - 1: linear over the first 5 %, `peak`, half a cosine to 0 from half-way
-
-    A cosine over the whole run halves the mean rate, which short runs cannot spare: on digits, in 5 epochs, recall@1
-    was .980 with it and .985 with a late decay; on MNIST's val rows error@10 was .0124 with it and .0120 so.
-    """
-    warm, decay = max(1, round(WARM_UP * steps)), round(DECAY * steps)
-    if step < warm:
-        return peak * (step + 1) / warm
-    if step < steps - decay:
-        return peak
-    return peak * 0.5 * (1 + math.cos(math.pi * (step - (steps - decay) + 1) / (decay + 1)))
-
-
-def _optimizer(modules: list[nn.Module], learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    parameters = [parameter for module in modules for parameter in module.parameters() if parameter.requires_grad]
-    # Biases, batch norm's scales and alpha are not to be pulled to zero.
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        return Trained(at.rows, run.kept_epoch or at.epoch, {"threads": used, "device": place.type, "precision": how})
 
 
 def _train_mode(model: nn.Module, loss: nn.Module, freeze_batch_norm: bool) -> None:
@@ -198,18 +189,6 @@ def _train_mode(model: nn.Module, loss: nn.Module, freeze_batch_norm: bool) -> N
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
-
-
-def _features(model: nn.Module, inputs: Tensor, device: torch.device, precision: str) -> Tensor:
-    """Raw features (B, dim) float32: the backbone in `precision`, the head and all that follows in float32."""
-    if isinstance(model, Embedder):
-        with autocast(device, precision):
-            trunk: Tensor = model.backbone(inputs)
-        features: Tensor = model.head(trunk.float())
-    else:
-        with autocast(device, precision):
-            features = model(inputs)
-    return features.float()
 
 
 def _read(unread: list[tuple[int, int, Tensor, Tensor | None]], at: Position) -> None:

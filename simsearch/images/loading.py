@@ -146,6 +146,11 @@ class PixelStore:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def pixels(self) -> Pixels | None:
+        """All pixels (N, size, size, channels) uint8 when they are in memory."""
+        return self._pixels
+
     def fetch(self, indices: npt.NDArray[np.int64]) -> Pixels:
         """Return (B, size, size, channels) uint8 for the positions (B,) in the records.
 

@@ -5,24 +5,27 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import RecipeError
+from ..errors import RecipeError
 from .recipe import Recipe, make_recipe
 
+PACKAGE = Path(__file__).parent.parent
 # In a wheel the recipes travel inside the package; in a checkout they lie at the root.
-SHIPPED_FOLDERS = (Path(__file__).parent / "pipelines", Path(__file__).parent.parent / "pipelines")
+SHIPPED_FOLDERS = (PACKAGE / "pipelines", PACKAGE.parent / "pipelines")
 
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A checked recipe and the name that its build gets."""
+    """A checked recipe, the name that its build gets, and the command that asks for it again."""
 
     name: str
     recipe: Recipe
+    command: str = "simsearch build"
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -60,7 +63,8 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
             f"no recipe, recipe file or folder {argument!r}{guess}",
             hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
         )
-    return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where))
+    command = ["simsearch", "build", argument, *(word for setting in settings for word in ("--set", setting))]
+    return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where), shlex.join(command))
 
 
 def build_name(text: str) -> str:
@@ -89,6 +93,8 @@ def _with_settings(tables: dict[str, Any], settings: list[str]) -> dict[str, Any
     merged = dict(tables)
     for table, keys in _with_absolute_paths(overrides, Path.cwd()).items():
         old = merged.get(table, {})
+        if table == "loss" and "name" in keys and isinstance(old, dict) and keys["name"] != old.get("name"):
+            old = {}  # another loss has none of the keys of the recipe's
         merged[table] = {**old, **keys} if isinstance(old, dict) else old
     return merged
 

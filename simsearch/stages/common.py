@@ -36,6 +36,11 @@ class Data:
         """Counts and views, as make_dataset returned them."""
         return self.artifact.facts
 
+    def view(self, view: str) -> dict[str, str]:
+        """A reference to the part of the dataset that a stage looks at: its digest is a digest of that content."""
+        digest = str(self.facts["views"][view])
+        return {"digest": digest, "content": digest}
+
     def records(self) -> Iterator[ImageRecord]:
         """The table of images, streamed."""
         return read_records(self.artifact.path)

@@ -9,46 +9,56 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import Workspace
+from ..artifacts import Artifact, Workspace
 from ..console import Stage, say
-from ..embedder.backbones import Embedder, build_embedder
-from ..embedder.catalog import find_backbone
-from ..embedder.export import export_onnx
-from ..embedder.extract import extract
-from ..embedder.loading import pending_download
-from ..embedder.losses import L2Softmax, alpha_warning, make_loss
-from ..embedder.mining import BalancedSampler, shuffled_batches
-from ..embedder.prepare import Prepare, make_prepare, shifted
-from ..embedder.saving import save_weights
-from ..embedder.training import Fetch
+from ..embedder.alpha import alpha_warning
+from ..embedder.augment import augmented
+from ..embedder.backbones import build_embedder
+from ..embedder.extract import Fetch, extract, fetch_from
+from ..embedder.losses import L2Softmax, make_loss
+from ..embedder.precision import choose_device, choose_precision
+from ..embedder.prepare import Prepare, make_prepare
+from ..embedder.rotation import rotated, rotated_labels
+from ..embedder.sampling import BalancedSampler, shuffled_batches
+from ..embedder.saving import save_loss, start_from_head
+from ..embedder.schedule import Rates
 from ..embedder.training import train as run_training
-from ..errors import VectorsError
-from ..images.loading import PixelStore, pixel_batches
-from ..images.preprocess import Preprocess, data_mean_std
-from ..vectors.exact import exact_search
-from ..vectors.normalize import normalize
+from ..evaluation.plots import training_curves
+from ..images.loading import PixelStore
+from .bundle import announce_download, preprocess_of, write_bundle
 from .common import THREADS, Data, Frozen, Indices
+from .validation import recall_at_1
 
-VAL_IMAGES = 1000  # val recall@1 is a progress figure: a seeded part of the rows is enough
 VAL_GALLERY = 4000
+VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
 CLASSES_PER_BATCH = 10
 MEMORY_SHARE = 0.4
 
 
 def freeze(space: Workspace, data: Data, settings: dict[str, Any], weights: str) -> dict[str, Any]:
     """The backbone as it is, without a head: features are its own."""
-    preprocess = _preprocess(settings, data)
+    preprocess = preprocess_of(settings, data)
     backbone = settings["embedder"]["backbone"]
-    _announce_download(backbone, weights)
+    announce_download(backbone, weights)
     model = build_embedder(backbone, None, weights=weights, seed=settings["seed"], size=preprocess.size)
-    _write_bundle(space, model, preprocess, [], None)
+    write_bundle(space, model, preprocess, [], None)
     return {"dim": model.dim}
 
 
 def train(
-    space: Workspace, data: Data, settings: dict[str, Any], weights: str, frozen: Frozen | None, progress: Stage
+    space: Workspace,
+    data: Data,
+    settings: dict[str, Any],
+    weights: str,
+    *,
+    frozen: Frozen | None,
+    start: Artifact | None,
+    progress: Stage,
 ) -> dict[str, Any]:
-    """Train one embedder; with `frozen`, only a linear head on that backbone's cached features."""
+    """Train one embedder; with `frozen`, only a linear head on that backbone's cached features.
+
+    `start`: a trained head to begin from.
+    """
     embedder, training, table = settings["embedder"], settings["training"], settings["loss"]
     seed = training["seed"]
     records = [r for r in data.records() if r.fit or r.val]
@@ -57,123 +67,86 @@ def train(
     labels = np.array([number.get(r.label, -1) for r in records], dtype=np.int64)
     fit = np.flatnonzero([r.fit for r in records])
     val = np.flatnonzero([r.val for r in records])
+    learnt = rotated_labels(labels[fit], len(classes)) if training["rotate_classes"] else labels[fit]
 
-    preprocess = frozen.preprocess if frozen else _preprocess(settings, data)
-    _announce_download(embedder["backbone"], weights)
+    preprocess = frozen.preprocess if frozen else preprocess_of(settings, data)
+    announce_download(embedder["backbone"], weights)
     model = build_embedder(embedder["backbone"], embedder["dim"], weights=weights, seed=seed, size=preprocess.size)
-    loss = make_loss(table, embedder["dim"], len(classes), seed)
-    warning = alpha_warning(table["alpha"], len(classes)) if "alpha" in table else None
+    loss = make_loss(table, embedder["dim"], int(learnt.max()) + 1, seed)
+    if start:
+        start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
+    warning = alpha_warning(table["alpha"], int(learnt.max()) + 1) if "alpha" in table else None
     if warning:
         say(f"warning: {warning}")
-    learner: Any = model
+    device = choose_device()
+    learner: Any = model.head if frozen else model
     prepare: Prepare | None = None
-    fetch: Fetch
     if frozen:
         cached = frozen.features(np.array([r.row for r in records], dtype=np.int64))
-        learner, fetch = model.head, cached.__getitem__
+        fetch: Fetch = fetch_from(cached, device)
     else:
+        prepare = make_prepare(preprocess.mean, preprocess.std)
         store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
-        prepare, fetch = make_prepare(preprocess.mean, preprocess.std), store.fetch
-
-    recall_at_1 = _recall_at_1(
-        lambda rows: extract(learner, fetch, rows, prepare), labels, val, fit, raw=table["name"] == "softmax"
+        fetch = store.fetch if store.pixels is None else fetch_from(store.pixels, device)
+    watched = recall_at_1(
+        lambda rows: extract(
+            learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32"
+        ),
+        labels,
+        val,
+        fit,
+        gallery=VAL_GALLERY_OF_PHOTOS if prepare and ":" in embedder["backbone"] else VAL_GALLERY,
+        raw=table["name"] == "softmax",
     )
+
+    def fetch_fit(indices: Indices) -> Any:
+        return fetch(fit[indices])
+
     trained = run_training(
         learner,
         loss,
-        fetch=lambda indices: fetch(fit[indices]),
-        labels=labels[fit],
-        batches=_batches(table, training, labels[fit]),
+        fetch=rotated(fetch_fit, len(fit)) if training["rotate_classes"] else fetch_fit,
+        labels=learnt,
+        batches=_batches(table, training, learnt),
         epochs=training["epochs"],
         partial=space.scratch,
-        prepare=shifted(prepare, training["shift"]) if prepare and training["shift"] else prepare,
-        learning_rate=training["learning_rate"],
-        weight_decay=training["weight_decay"],
+        prepare=augmented(prepare, settings["augmentation"]) if prepare else None,
+        rates=Rates(
+            training["learning_rate"], training["head_learning_rate"], training["weight_decay"], training["schedule"]
+        ),
+        patience=training["patience"],
         seed=seed,
-        validate=recall_at_1 if len(val) else None,
+        validate=watched if len(val) else None,
         progress=lambda done, total, note: progress(done, total),
-        freeze_batch_norm=weights != "none",
+        freeze_batch_norm=training["freeze_batch_norm"],
         threads=THREADS,
     )
-    alpha = float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None
-    _write_bundle(space, model, preprocess, classes, alpha)
+    write_bundle(space, model, preprocess, classes, float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None)
+    if frozen:
+        save_loss(loss, space.out / "loss.safetensors")
     # Seconds would give each run other bits, and make what follows look stale.
     rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
     (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
-    return {"dim": model.dim, "classes": len(classes), **trained.info}
-
-
-def _announce_download(backbone: str, weights: str) -> None:
-    pending = pending_download(backbone) if weights == "default" else None
-    if pending:
-        say(f"Downloading weights: {pending}")
+    training_curves(rows, space.out / "training.png")
+    return {
+        "dim": model.dim,
+        "classes": len(classes),
+        "epochs": len(rows),
+        "kept": trained.kept,
+        "images": len(records),
+        **trained.info,
+    }
 
 
 def _batches(table: dict[str, Any], training: dict[str, Any], labels: Indices) -> Callable[[int], Iterator[Indices]]:
-    if "classes_per_batch" in table:
-        classes = table["classes_per_batch"] or min(CLASSES_PER_BATCH, len(np.unique(labels)))
-        sampler = BalancedSampler(labels, classes, table["images_per_class"], training["seed"])
-        if sampler.short_classes:
-            images = table["images_per_class"]
-            say(f"{sampler.short_classes} classes have fewer than {images} fit images: drawn with replacement")
-        return sampler.batches
-    return lambda epoch: shuffled_batches(len(labels), training["batch_size"], training["seed"], epoch)
-
-
-def _recall_at_1(
-    features: Callable[[Indices], Any], labels: Indices, val: Indices, fit: Indices, *, raw: bool
-) -> Callable[[], float]:
-    """A function that gives recall@1 of val rows among fit rows, both a seeded part.
-
-    `raw` compares raw features by L2 (plain softmax), else embeddings by inner product.
-    """
-    random = np.random.default_rng(0)
-    queries, gallery = random.permutation(val)[:VAL_IMAGES], random.permutation(fit)[:VAL_GALLERY]
-
-    def recall_at_1() -> float:
-        searched, base = features(queries), features(gallery)
-        try:
-            if not raw:
-                searched, base = normalize(searched), normalize(base)
-            nearest = np.concatenate(
-                [rows[:, 0] for _, _, rows in exact_search(searched, base, 1, "l2" if raw else "ip")]
-            )
-        except VectorsError:  # collapsed or exploded features; the loss says so in its own time
-            return 0.0
-        return float((labels[gallery[nearest]] == labels[queries]).mean())
-
-    return recall_at_1
-
-
-def _preprocess(settings: dict[str, Any], data: Data) -> Preprocess:
-    """The preprocessing of the settings; mean and std that nobody gave are measured on the fit images."""
-    images = settings["images"]
-    channels = find_backbone(settings["embedder"]["backbone"]).channels
-    unit = [1.0] * channels
-    mean, std = images["mean"], images["std"]
-    if mean is None or std is None:
-        plain = Preprocess(images["size"], channels, images["resize"], tuple(unit), tuple(unit))
-        looked_at = (r for r in data.records() if r.fit or not data.facts["fit"])
-        batches = pixel_batches(data.reader, looked_at, plain, batch=256, threads=THREADS)
-        measured_mean, measured_std = data_mean_std(pixels for _, pixels in batches)
-        mean, std = mean or measured_mean, std or measured_std
-    return Preprocess(images["size"], channels, images["resize"], tuple(mean), tuple(std))
-
-
-def _write_bundle(
-    space: Workspace, model: Embedder, preprocess: Preprocess, classes: list[str], alpha: float | None
-) -> None:
-    save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
-    export_onnx(model, space.out / "embedder.onnx", size=preprocess.size, channels=preprocess.channels)
-    bundle = {
-        "schema": 1,
-        "backbone": model.name,
-        "dim": model.dim,
-        "alpha": alpha,
-        "preprocessing": preprocess.to_json(),
-        "classes": classes,
-    }
-    (space.out / "embedder.json").write_text(json.dumps(bundle, indent=1))
+    if "classes_per_batch" not in table:
+        return lambda epoch: shuffled_batches(len(labels), training["batch_size"], training["seed"], epoch)
+    classes = table["classes_per_batch"] or min(CLASSES_PER_BATCH, len(np.unique(labels)))
+    sampler = BalancedSampler(labels, classes, table["images_per_class"], training["seed"])
+    if sampler.short_classes:
+        images = table["images_per_class"]
+        say(f"{sampler.short_classes} classes have fewer than {images} fit images: drawn with replacement")
+    return sampler.batches
 
 
 def _memory_limit() -> int:

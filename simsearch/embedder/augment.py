@@ -1,0 +1,98 @@
+"""Random changes of training images, a batch at a time: photos by torchvision's v2 transforms, drawings by a warp.
+
+Everything is drawn from torch's global random state, which checkpoints keep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torchvision.transforms import v2
+
+from simsearch.embedder.prepare import Prepare
+
+SHAPES = (3 / 4, 4 / 3)  # width to height of a random crop, as in torchvision's recipes
+
+
+def augmented(prepare: Prepare, settings: Mapping[str, Any]) -> Prepare:
+    """`prepare` on images (B, S, S, C) changed as the recipe's [augmentation] says; `prepare` itself when it says no.
+
+    `settings`: crop (least share of the area, 1: whole), flip, colour (strength), rotate (degrees), scale (share),
+    shift (pixels).
+    """
+    changes: list[Callable[[Tensor], Tensor]] = []
+    if settings["shift"]:
+        changes.append(_Shift(settings["shift"]))
+    if settings["rotate"] or settings["scale"]:
+        changes.append(_Warp(settings["rotate"], settings["scale"]))
+    if settings["crop"] < 1 or settings["flip"] or settings["colour"]:
+        changes.append(_Photo(settings["crop"], settings["flip"], settings["colour"]))
+    if not changes:
+        return prepare
+
+    def prepare_augmented(images: Tensor) -> Tensor:
+        for change in changes:
+            images = change(images)
+        return prepare(images)
+
+    return prepare_augmented
+
+
+class _Shift:
+    """Each image moved by a random whole number of pixels, at most `most`, in x and in y; what moves in is black."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+
+    def __call__(self, images: Tensor) -> Tensor:
+        most, (count, height, width, channels) = self.most, images.shape
+        padded = functional.pad(images, (0, 0, most, most, most, most))
+        down, right = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
+        rows = torch.arange(height, device=images.device) + down
+        columns = torch.arange(width, device=images.device) + right
+        moved = padded.gather(1, rows[:, :, None, None].expand(-1, -1, width + 2 * most, channels))
+        return moved.gather(2, columns[:, None, :, None].expand(-1, height, -1, channels))
+
+
+class _Warp:
+    """Each image turned and scaled about its centre, all in one call: torchvision's RandomAffine takes one a call.
+
+    Bilinear; what comes in from outside repeats the border. uint8 becomes float32 on the same scale.
+    """
+
+    def __init__(self, degrees: float, scale: float) -> None:
+        self.most_angle = math.radians(degrees)
+        self.scale = scale
+
+    def __call__(self, images: Tensor) -> Tensor:
+        angle, size = (2 * torch.rand(2, len(images), device=images.device) - 1).unbind()
+        angle, size = angle * self.most_angle, 1 / (1 + size * self.scale)
+        cos, sin, zero = angle.cos() * size, angle.sin() * size, torch.zeros_like(angle)
+        matrix = torch.stack((torch.stack((cos, -sin, zero), 1), torch.stack((sin, cos, zero), 1)), 1)
+        planes = images.permute(0, 3, 1, 2).float()
+        grid = functional.affine_grid(matrix, list(planes.shape), align_corners=False)
+        warped = functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
+        return warped.permute(0, 2, 3, 1)
+
+
+class _Photo:
+    """Random resized crop, flip and colour, each image for itself."""
+
+    def __init__(self, crop: float, flip: bool, colour: float) -> None:
+        self.crop = crop
+        self.changes: list[Any] = [v2.RandomHorizontalFlip()] if flip else []
+        if colour:
+            self.changes.append(v2.ColorJitter(brightness=colour, contrast=colour, saturation=colour))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        side = images.shape[1]
+        changes = list(self.changes)
+        if self.crop < 1:
+            changes.insert(0, v2.RandomResizedCrop(side, scale=(self.crop, 1.0), ratio=SHAPES, antialias=True))
+        change = v2.Compose(changes)
+        return torch.stack([change(image) for image in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)

@@ -1,0 +1,128 @@
+"""[loss]: one table a loss, each with its own keys, so that an option of another loss is refused."""
+
+from __future__ import annotations
+
+import difflib
+import keyword
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+
+from .table import Table
+
+Mining = Literal["all", "hard", "batch_hard", "semi_hard", "semi_hard_all", "distance_weighted"]
+PML = "pml"
+PML_PREFIX = "pml:"
+
+
+class SoftmaxLoss(Table):
+    """Plain softmax: the baseline."""
+
+    name: Literal["softmax"]
+
+
+class L2SoftmaxLoss(Table):
+    """L2-constrained softmax (arXiv 1703.09507)."""
+
+    name: Literal["l2_softmax"]
+    alpha: float = Field(default=16.0, gt=0)
+    learn_alpha: bool = False
+
+
+class BalancedLoss(Table):
+    """Keys of the sampler: each batch holds P classes x K images."""
+
+    classes_per_batch: int | None = Field(default=None, ge=2)  # None: 10, or as many as there are
+    images_per_class: int = Field(default=12, ge=2)
+
+
+class TripletLoss(BalancedLoss):
+    """Triplet loss (FaceNet, arXiv 1503.03832) on balanced batches."""
+
+    name: Literal["triplet"]
+    margin: float = Field(default=0.2, gt=0)
+    mining: Mining = "semi_hard"
+
+
+class QuadrupletLoss(BalancedLoss):
+    """Quadruplet loss (arXiv 1704.01719) on balanced batches; `form = "text"` has one margin."""
+
+    name: Literal["quadruplet"]
+    form: Literal["paper", "text"] = "paper"
+    margin1: float = Field(default=0.2, gt=0)
+    margin2: float | None = Field(default=None, gt=0)  # None: half of margin1
+    mining: Mining = "semi_hard"
+
+    @model_validator(mode="after")
+    def _margins(self) -> QuadrupletLoss:
+        if self.form == "text" and self.margin2 is not None:
+            raise ValueError(f'form = "text" has one margin, margin1: expected no margin2, seen {self.margin2}')
+        if self.margin2 is not None and self.margin2 > self.margin1:
+            raise ValueError(f"expected margin2 <= margin1 = {self.margin1}, seen margin2 = {self.margin2}")
+        if self.classes_per_batch is not None and self.classes_per_batch < 3:
+            raise ValueError("a quadruplet holds three classes: expected classes_per_batch of 3 or more, seen 2")
+        return self
+
+    def resolve(self) -> QuadrupletLoss:
+        """The table with margin2 filled in: half of margin1, as in the paper's experiments."""
+        if self.form == "text" or self.margin2 is not None:
+            return self
+        return self.model_copy(update={"margin2": self.margin1 / 2})
+
+
+class PmlLoss(BalancedLoss):
+    """`pml:NAME`: a loss of pytorch-metric-learning with keyword arguments `options`, on balanced batches."""
+
+    name: str
+    options: dict[str, Any] = Field(default={})
+
+    @field_validator("name")
+    @classmethod
+    def _a_class_name(cls, name: str) -> str:
+        wanted = name.removeprefix(PML_PREFIX)
+        if not wanted.isidentifier() or keyword.iskeyword(wanted):
+            raise ValueError(f"expected pml:NAME, as pml:ContrastiveLoss, seen {name!r}")
+        return name
+
+    @field_validator("options")
+    @classmethod
+    def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key, value in options.items():
+            if not isinstance(value, str | int | float):
+                raise ValueError(f"expected text, a number, true or false for {key}, seen {value!r}")
+        return options
+
+
+LOSSES: dict[str, type[Table]] = {
+    "softmax": SoftmaxLoss,
+    "l2_softmax": L2SoftmaxLoss,
+    "triplet": TripletLoss,
+    "quadruplet": QuadrupletLoss,
+    PML: PmlLoss,
+}
+
+
+def loss_tag(table: Any) -> str | None:
+    """Which table a [loss] is: its name, or `pml` for all of pytorch-metric-learning."""
+    name = table.get("name") if isinstance(table, dict) else getattr(table, "name", None)
+    if not isinstance(name, str):
+        return None
+    return PML if name.startswith(PML_PREFIX) else name if name in LOSSES and name != PML else None
+
+
+def unknown_loss(name: Any) -> str:
+    """One line for a name that no loss has."""
+    names = [*(known for known in LOSSES if known != PML), "pml:NAME"]
+    near = difflib.get_close_matches(str(name), names, n=1)
+    guess = f"; did you mean {near[0]!r}?" if near else ""
+    return f"expected {', '.join(names)}, seen {name!r}{guess}"
+
+
+LossTable = Annotated[
+    Annotated[SoftmaxLoss, Tag("softmax")]
+    | Annotated[L2SoftmaxLoss, Tag("l2_softmax")]
+    | Annotated[TripletLoss, Tag("triplet")]
+    | Annotated[QuadrupletLoss, Tag("quadruplet")]
+    | Annotated[PmlLoss, Tag(PML)],
+    Discriminator(loss_tag),
+]

@@ -1,0 +1,143 @@
+"""Every table of a recipe but [loss]: its keys, their types and what a value must be.
+
+Values left out stay None here where good defaults depend on the source; `Recipe.resolve` fills them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from .mistakes import brief
+from .table import Table
+
+
+class Dataset(Table):
+    """[dataset]: where the images come from and how they are split."""
+
+    source: str
+    options: dict[str, Any] = Field(default={})
+    root: str | None = None
+    split: Literal["closed", "disjoint"] = "closed"
+    test_classes: int | float = 0.5
+    exclude: list[str] = Field(default=[])
+    max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
+    seed: int = Field(default=0, ge=0, lt=2**31)
+
+    @property
+    def kind(self) -> str:
+        """`digits`, `torchvision`, `folder` or `table`."""
+        return self.source.partition(":")[0]
+
+    @field_validator("source")
+    @classmethod
+    def _known_kind(cls, source: str) -> str:
+        kind, colon, rest = source.partition(":")
+        if (kind == "digits" and not colon) or (kind in {"torchvision", "folder", "table"} and rest):
+            return source
+        raise ValueError(f"expected digits, torchvision:NAME, folder:PATH or table:FILE, seen {source!r}")
+
+    @field_validator("options")
+    @classmethod
+    def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key, value in options.items():
+            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"expected text, a finite number, true or false for {key}, seen {brief(value)}")
+        return options
+
+
+class Images(Table):
+    """[images]: how an image becomes an array."""
+
+    size: int | None = Field(default=None, ge=8, le=2048)
+    resize: Literal["squash", "crop", "pad"] | None = None
+    mean: list[float] | None = None
+    std: list[float] | None = None
+
+    @field_validator("mean", "std")
+    @classmethod
+    def _a_number_a_channel(cls, values: list[float] | None) -> list[float] | None:
+        if values is not None and len(values) not in (1, 3):
+            raise ValueError(f"expected one number a channel, seen {values}")
+        return values
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, std: list[float] | None) -> list[float] | None:
+        if std is not None and any(s <= 0 for s in std):
+            raise ValueError(f"expected positive numbers, seen {std}")
+        return std
+
+
+class Embedder(Table):
+    """[embedder]: backbone, width of the feature and starting weights."""
+
+    backbone: str | None = None
+    dim: int = Field(default=64, ge=2, le=4096)
+    weights: str | None = None
+    train: Literal["all", "head"] | None = None
+
+
+class Augmentation(Table):
+    """[augmentation]: how images are changed at random while training; None: what suits source and `train`."""
+
+    crop: float | None = Field(default=None, gt=0, le=1)  # random resized crop of at least this share of the area
+    flip: bool | None = None  # left and right swapped, every second time
+    colour: float | None = Field(default=None, ge=0, le=1)  # brightness, contrast and saturation times 1 +- this
+    rotate: float | None = Field(default=None, ge=0, le=180)  # by up to so many degrees
+    scale: float | None = Field(default=None, ge=0, lt=1)  # to 1 +- this size
+    shift: int | None = Field(default=None, ge=0, le=64)  # by up to so many pixels
+
+
+class Training(Table):
+    """[training]: shared by the recipe and its baseline. "Fine-tuning" is train = "all" from given weights."""
+
+    epochs: int | None = Field(default=None, ge=0, le=100_000)
+    batch_size: int | None = Field(default=None, ge=2, le=65536)  # 256; fine-tuning 32
+    learning_rate: float | None = Field(default=None, gt=0)
+    head_learning_rate: float | None = Field(default=None, gt=0)  # head and loss; fine-tuning 2e-3, else learning_rate
+    weight_decay: float = Field(default=1e-4, ge=0)
+    schedule: Literal["late_decay", "one_cycle"] | None = None
+    patience: int | None = Field(
+        default=None, ge=0
+    )  # epochs without a better val recall@1; 0: all epochs, keep the last
+    freeze_batch_norm: bool | None = None  # its statistics; None: when weights are given
+    head_first: bool = False  # fine-tuning starts from a head that was trained on frozen features
+    rotate_classes: bool = False  # an image turned by 90, 180 and 270 degrees belongs to three more classes
+    seed: int = Field(default=0, ge=0, lt=2**31 - 1)
+
+
+class Index(Table):
+    """[index]: a FAISS factory string, what is searched, and FAISS's search settings."""
+
+    factory: str = Field(default="Flat", min_length=1)
+    corpus: Literal["all", "gallery"] | None = None
+    nprobe: int | None = Field(default=None, ge=1)
+    efSearch: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _settings_of_that_kind(self) -> Index:
+        if re.search(r"(?<![0-9])0+(?![0-9])|HNSW1(?![0-9])", self.factory):
+            # FAISS ends the whole process on some of these.
+            raise ValueError(f"expected sizes above 0 (HNSW above 1) in the factory, seen {self.factory!r}")
+        for key, value, kind in (("nprobe", self.nprobe, "IVF"), ("efSearch", self.efSearch, "HNSW")):
+            if value is not None and kind not in self.factory:
+                raise ValueError(f"{key} belongs to {kind} indexes, seen factory {self.factory!r}")
+        return self
+
+
+class Evaluation(Table):
+    """[evaluation]: the k of every figure at k, and whether the baseline is trained."""
+
+    k: list[int] = Field(default=[1, 5, 10])
+    baseline: bool = True
+
+    @field_validator("k")
+    @classmethod
+    def _sorted_positive(cls, k: list[int]) -> list[int]:
+        if not k or min(k) < 1 or max(k) > 1000 or len(set(k)) != len(k):
+            raise ValueError(f"expected different whole numbers from 1 to 1000, seen {k}")
+        return sorted(k)

@@ -1,0 +1,102 @@
+"""Training through the pipeline: every loss, fine-tuning from a head, rotated classes, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from conftest import SMALL, write_folder
+
+from simsearch.embedder.backbones import build_embedder
+from simsearch.embedder.saving import save_weights
+from simsearch.errors import EmbedderError
+from simsearch.home import Home
+from simsearch.pipeline import run_build
+from simsearch.recipe.files import find_recipe
+
+QUICK = [*SMALL[1::2], "evaluation.baseline=false"]
+
+
+def build(what, home, settings=QUICK, **options):
+    return run_build(find_recipe(str(what), list(settings)), Home(home), **options)
+
+
+def facts(done, stage):
+    reference = done.build.record["stages"][stage]
+    return Home(done.build.home).store.open(stage.rpartition("/")[2], **reference)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        ["loss.name=triplet", "loss.mining=semi_hard_all"],
+        ["loss.name=quadruplet", "loss.mining=all", "loss.images_per_class=4"],
+        ["loss.name=quadruplet", "loss.form=text", "loss.mining=distance_weighted"],
+    ],
+)
+def test_pair_losses_train_on_balanced_batches(photos, home, loss, capsys):
+    done = build(photos, home, [*QUICK, *loss])
+    train = facts(done, "train")
+    (row,) = [json.loads(line) for line in train.file("metrics.jsonl").read_text().splitlines()]
+    assert row["loss"] > 0
+    assert 0 < row["active"] <= 1
+    assert 0 <= row["val_recall_at_1"] <= 1
+    assert train.file("training.png").read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().err
+    assert "training.png" in said
+    # 10 images a label: 8 in the gallery, of which 1 is val.
+    assert said.count("drawn with replacement") == ("loss.images_per_class=4" not in loss)
+
+
+def test_more_classes_a_batch_than_there_are(photos, home):
+    with pytest.raises(EmbedderError, match=r"classes_per_batch = 4, but the fit images have 3"):
+        build(photos, home, [*QUICK, "loss.name=triplet", "loss.classes_per_batch=4"])
+
+
+def test_quadruplets_need_three_classes(tmp_path, home):
+    folder = write_folder(tmp_path / "two", labels=2)
+    with pytest.raises(EmbedderError, match="three classes"):
+        build(folder, home, [*QUICK, "loss.name=quadruplet"])
+
+
+def test_rotated_classes_and_unseen_classes(tmp_path, home):
+    folder = write_folder(tmp_path / "many", labels=24, each=4)
+    wanted = ["embedder.backbone=conv4", "training.epochs=1", "training.rotate_classes=true", "dataset.split=disjoint"]
+    done = build(folder, home, [*wanted, "dataset.test_classes=20", "evaluation.baseline=false"])
+    few_shot = done.report["few_shot"]
+    assert (few_shot["ways"], few_shot["shots"], few_shot["episodes"]) == (20, 1, 1000)
+    low, high = few_shot["interval"]
+    assert 0 <= low <= few_shot["accuracy"] <= high <= 1
+    trained = facts(done, "train")
+    assert trained.facts["classes"] == 4
+    assert len(json.loads(trained.file("embedder.json").read_text())["classes"]) == 4
+    closed = build(folder, home, [*QUICK[:2], "training.epochs=0", "evaluation.baseline=false"], name="closed")
+    assert closed.report["few_shot"] is None
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Weights of a small backbone, as a file that fine-tuning can start from."""
+    path = tmp_path_factory.mktemp("weights") / "w.safetensors"
+    model = build_embedder("torchvision:mobilenet_v3_small", None, seed=1, size=32)
+    save_weights(model, path, mean=[0.5] * 3, std=[0.25] * 3)
+    return path
+
+
+def test_fine_tuning_starts_from_the_head_that_was_trained_before(tmp_path, home, weights):
+    folder = write_folder(tmp_path / "photos")
+    wanted = [f"embedder.weights={weights}", "embedder.backbone=torchvision:mobilenet_v3_small"]
+    wanted.append("evaluation.baseline=false")
+    head = build(folder, home, wanted)
+    first, second = head.advice.splitlines()
+    assert "Training the backbone too would take about" in first
+    assert "--set embedder.train=all --name photos-finetuned" in second
+    assert str(weights) in second
+    fine = [*wanted, "embedder.train=all", "training.head_first=true", "training.epochs=1", "training.batch_size=8"]
+    done = build(folder, home, fine, name="photos-finetuned")
+    assert done.advice is None
+    # The head's artifact is shared, and so is what it was trained on.
+    for mine, theirs in (("head/train", "train"), ("frozen/embed", "frozen/embed")):
+        assert done.build.record["stages"][mine] == head.build.record["stages"][theirs]
+    assert done.ran == ["Trained", "Embedded", "Indexed", "Evaluated"]
+    assert not build(folder, home, fine, name="photos-finetuned").ran
