@@ -65,7 +65,7 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Out
         say(
             f"{build_name} is up to date ({record['images']:,} images checked in {time.perf_counter() - started:.1f} s)"
         )
-    return Outcome(build, report, plan.ran, fine_tuning(pipeline.recipe, named.command, build_name, plan.stages))
+    return Outcome(build, report, plan.ran, fine_tuning(named, pipeline.recipe, build_name, plan.stages))
 
 
 def _name_it(home: Home, name: str, record: dict[str, Any], plan: Plan) -> Build:

@@ -12,6 +12,16 @@ from .plan import NotBuiltError, Plan
 from .recipe.files import find_recipe, shipped_recipes
 from .versions import versions
 
+WHEN_LEFT_OUT = {
+    "mean": "measured on the fit images",
+    "std": "measured on the fit images",
+    "root": "the folder of the source",
+    "classes_per_batch": "10, or as many as there are",
+    "margin2": 'not used by form = "text"',
+    "nprobe": "FAISS's default",
+    "efSearch": "FAISS's default",
+}
+
 
 def describe_home(home: Home) -> dict[str, Any]:
     """All builds of a home, the shipped recipes and this machine's versions."""
@@ -86,11 +96,7 @@ def render(found: dict[str, Any]) -> str:
     for table, keys in found["recipe"].items():
         lines.append(f"[{table}]")
         lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
-        lines += [
-            f"# {key}: measured on the fit images"
-            for key, value in keys.items()
-            if value is None and key in {"mean", "std"}
-        ]
+        lines += [f"# {key}: {WHEN_LEFT_OUT.get(key, 'none')}" for key, value in keys.items() if value is None]
     lines.append("")
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from simsearch.embedder.augment import augmented
+from simsearch.embedder.augment import augmented, stored_size
 
 NOTHING = {"crop": 1.0, "flip": False, "colour": 0.0, "rotate": 0.0, "scale": 0.0, "shift": 0}
 
 
 def change(images, **settings):
-    return augmented(lambda x: x, {**NOTHING, **settings})(images)
+    return augmented(lambda x: x, {**NOTHING, **settings}, images.shape[1])(images)
 
 
 def test_nothing_asked_nothing_done():
     def prepare(images):
         return images
 
-    assert augmented(prepare, NOTHING) is prepare
+    assert augmented(prepare, NOTHING, 28) is prepare
 
 
 def test_shifted_images_are_the_slow_loops():
@@ -94,6 +94,24 @@ def test_photos_are_cropped_flipped_and_coloured_each_for_itself():
     grey = torch.full((50, 16, 16, 3), 100, dtype=torch.uint8)
     coloured = change(grey, colour=0.2)
     assert 79 <= coloured.min() < 90 < 110 < coloured.max() <= 121
+
+
+def test_crops_are_taken_from_images_large_enough_to_stay_sharp():
+    assert stored_size(NOTHING, 160) == 160
+    assert stored_size({**NOTHING, "crop": 0.5}, 160) == 227
+    assert stored_size({**NOTHING, "crop": 0.01}, 160) == 320
+    assert stored_size({**NOTHING, "crop": 0.5}, 2048) == 2048
+    crops = augmented(lambda x: x, {**NOTHING, "crop": 0.5}, 12)(torch.zeros(3, 17, 17, 3, dtype=torch.uint8))
+    assert crops.shape == (3, 12, 12, 3)
+
+
+@pytest.mark.parametrize("first", [{"shift": 1}, {"rotate": 10.0}, {"scale": 0.1}, {}])
+@pytest.mark.parametrize("second", [{"crop": 0.5}, {"flip": True}, {"colour": 0.2}])
+def test_changes_together_keep_the_scale(first, second):
+    images = torch.randint(0, 256, (20, 16, 16, 3), dtype=torch.uint8)
+    changed = change(images, **first, **second)
+    assert changed.dtype == torch.uint8
+    assert changed.float().mean() == pytest.approx(images.float().mean().item(), abs=20)
 
 
 def test_the_same_random_state_gives_the_same_changes():

@@ -224,7 +224,8 @@ def test_too_few_classes():
         make_loss({"name": "softmax"}, 6, 1, seed=0)
     with pytest.raises(EmbedderError, match="compares three classes, the fit images have 2"):
         make_loss({**TUPLE_LOSSES[1], "mining": "all"}, 6, 2, seed=0)
-    make_loss({**TUPLE_LOSSES[2], "mining": "all"}, 6, 2, seed=0)
+    with pytest.raises(EmbedderError, match="three classes"):
+        make_loss({**TUPLE_LOSSES[2], "mining": "all"}, 6, 2, seed=0)
 
 
 def test_alpha_bound():

@@ -52,7 +52,13 @@ def test_a_class_gives_all_its_images_before_any_again():
 
 @pytest.mark.parametrize(
     ("classes", "wanted", "images", "said"),
-    [(1, 2, 2, "at least 2 classes"), (3, 4, 2, "3 classes"), (3, 1, 2, "at least 2 of"), (3, 2, 1, "at least 2 of")],
+    [
+        (1, 2, 2, "at least 2 classes"),
+        (3, 4, 2, "3 classes"),
+        (3, 1, 2, "at least 2 of"),
+        (3, 2, 1, "at least 2 of"),
+        (3, 2, 40_000, "80,000 images a batch"),
+    ],
 )
 def test_impossible_batches(classes, wanted, images, said):
     with pytest.raises(EmbedderError, match=said):

@@ -18,6 +18,7 @@ from simsearch.embedder.losses import make_loss
 from simsearch.embedder.precision import choose_device, choose_precision
 from simsearch.embedder.prepare import make_prepare
 from simsearch.embedder.sampling import BalancedSampler, shuffled_batches
+from simsearch.embedder.schedule import Rates
 from simsearch.embedder.training import train
 from simsearch.errors import EmbedderError
 
@@ -208,8 +209,25 @@ def test_loss_that_is_not_finite_stops_with_epoch_and_step(tmp_path):
             partial=tmp_path,
             device="cpu",
         )
-    assert "learning_rate" in caught.value.hint
+    assert "learning rates" in caught.value.hint
     assert checkpoint.load(tmp_path) is None
+
+
+@pytest.mark.parametrize("rates", [Rates(1e20), Rates(1e-3, weight_decay=1e308)])
+def test_weights_ruined_by_the_last_step_stop_too(tmp_path, rates):
+    with pytest.raises(EmbedderError, match=r"NaN or infinite in epoch 1, step 1$|the loss became"):
+        train(
+            build_embedder("mnist_cnn", 8),
+            make_loss({"name": "softmax"}, 8, 4, seed=0),
+            fetch=IMAGES.__getitem__,
+            labels=LABELS,
+            batches=lambda epoch: shuffled_batches(N, N, 0, epoch),
+            prepare=make_prepare([0.3], [0.3]),
+            epochs=1,
+            partial=tmp_path,
+            rates=rates,
+            device="cpu",
+        )
 
 
 def test_a_head_alone_on_cached_features(tmp_path):

@@ -283,8 +283,8 @@ def test_no_training_uses_the_backbones_own_features(photos, home):
 
 
 def test_a_head_trains_on_cached_features_of_the_frozen_backbone(photos, home):
-    wanted = ["embedder.backbone=torchvision:resnet18", "embedder.weights=none", "embedder.train=head",
-              "images.size=32", "training.epochs=2", "embedder.dim=16"]  # fmt: skip
+    wanted = ["embedder.backbone=mnist_cnn", "embedder.weights=none", "embedder.train=head",
+              "training.epochs=2", "embedder.dim=16"]  # fmt: skip
     done = build(photos, home, wanted)
     embed = Home(home).store.open("embed", **done.build.record["stages"]["embed"])
     assert embed.facts["through"] == "head on cached features"

@@ -34,6 +34,8 @@ DIGITS = {"dataset": {"source": "digits"}}
         ({**DIGITS, "loss": {"name": "quadruplet", "margin": 0.1}}, ["margin", "did you mean"]),
         ({**DIGITS, "loss": {"name": "pml:Multi Loss"}}, ["[loss] name", "pml:ContrastiveLoss"]),
         ({**DIGITS, "loss": {"name": "pml:ArcFaceLoss", "margin": 0.1}}, ["margin", "[loss]"]),
+        ({**DIGITS, "loss": {"name": "pml:X", "options": {"a": float("nan")}}}, ["[loss] options", "nan"]),
+        ({**DIGITS, "loss": {"name": "triplet", "images_per_class": 10**6}}, ["[loss] images_per_class", "65536"]),
         ({**DIGITS, "augmentation": {"crop": 0.0}}, ["[augmentation] crop", "0"]),
         ({**DIGITS, "training": {"schedule": "cosine"}}, ["[training] schedule", "cosine"]),
         ({**DIGITS, "training": {"epochs": "three"}}, ["[training] epochs", "three"]),
@@ -80,7 +82,7 @@ def test_defaults_of_fine_tuning(tmp_path):
     tables = {"dataset": {"source": f"folder:{tmp_path}"}, "embedder": {"train": "all"}}
     photos = make_recipe(tables, "x").resolve()
     assert photos.fine_tunes
-    assert (photos.training.schedule, photos.training.learning_rate) == ("one_cycle", 1e-4)
+    assert (photos.training.schedule, photos.training.learning_rate) == ("one_cycle", 3e-4)
     assert photos.training.head_learning_rate == 2e-3
     assert photos.training.patience == 3
     assert photos.training.freeze_batch_norm
@@ -119,7 +121,10 @@ def test_another_loss_has_none_of_the_keys_of_the_recipes():
         {**DIGITS, "embedder": {"backbone": "conv4", "weights": "default"}},
         {**DIGITS, "embedder": {"train": "head"}, "augmentation": {"shift": 1}},
         {**DIGITS, "embedder": {"train": "head"}, "training": {"rotate_classes": True}},
+        {**DIGITS, "embedder": {"train": "head"}, "training": {"head_learning_rate": 0.1}},
+        {**DIGITS, "embedder": {"train": "head"}, "training": {"freeze_batch_norm": False}},
         {**DIGITS, "training": {"head_first": True}},
+        {**DIGITS, "augmentation": {"shift": 14}},
         {**DIGITS, "images": {"size": 200}},
     ],
 )

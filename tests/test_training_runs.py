@@ -76,16 +76,15 @@ def test_rotated_classes_and_unseen_classes(tmp_path, home):
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Weights of a small backbone, as a file that fine-tuning can start from."""
+    """Weights of a backbone, as a file that fine-tuning can start from."""
     path = tmp_path_factory.mktemp("weights") / "w.safetensors"
-    model = build_embedder("torchvision:mobilenet_v3_small", None, seed=1, size=32)
-    save_weights(model, path, mean=[0.5] * 3, std=[0.25] * 3)
+    save_weights(build_embedder("mnist_cnn", None, seed=1), path, mean=[0.5], std=[0.25])
     return path
 
 
 def test_fine_tuning_starts_from_the_head_that_was_trained_before(tmp_path, home, weights):
     folder = write_folder(tmp_path / "photos")
-    wanted = [f"embedder.weights={weights}", "embedder.backbone=torchvision:mobilenet_v3_small"]
+    wanted = [f"embedder.weights={weights}", "embedder.backbone=mnist_cnn"]
     wanted.append("evaluation.baseline=false")
     head = build(folder, home, wanted)
     first, second = head.advice.splitlines()

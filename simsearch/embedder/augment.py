@@ -16,14 +16,25 @@ from torchvision.transforms import v2
 
 from simsearch.embedder.prepare import Prepare
 
+LEAST_SHARP = 0.25  # smaller crops are enlarged after all: keeping more than four times the pixels is too dear
+LARGEST = 2048  # pixels, as of any image
 SHAPES = (3 / 4, 4 / 3)  # width to height of a random crop, as in torchvision's recipes
 
 
-def augmented(prepare: Prepare, settings: Mapping[str, Any]) -> Prepare:
-    """`prepare` on images (B, S, S, C) changed as the recipe's [augmentation] says; `prepare` itself when it says no.
+def stored_size(settings: Mapping[str, Any], size: int) -> int:
+    """The side in pixels at which images are to be kept for crops that become `size` px: the smallest stays sharp.
 
-    `settings`: crop (least share of the area, 1: whole), flip, colour (strength), rotate (degrees), scale (share),
-    shift (pixels).
+    Enlarged crops would be blurred, which no query is: on groceries at 160 px, 3 epochs at 3e-4, val recall@1 was .69
+    with crops of the 160 px and .74 with sharp ones.
+    """
+    return max(size, min(LARGEST, math.ceil(size / math.sqrt(max(settings["crop"], LEAST_SHARP)))))
+
+
+def augmented(prepare: Prepare, settings: Mapping[str, Any], size: int) -> Prepare:
+    """`prepare` on images changed as the recipe's [augmentation] says; `prepare` itself when it says nothing.
+
+    Images are (B, S, S, C), and of `size` px when prepared. `settings`: crop (least share of the area, 1: whole), flip,
+    colour (strength), rotate (degrees), scale (share), shift (pixels).
     """
     changes: list[Callable[[Tensor], Tensor]] = []
     if settings["shift"]:
@@ -31,7 +42,7 @@ def augmented(prepare: Prepare, settings: Mapping[str, Any]) -> Prepare:
     if settings["rotate"] or settings["scale"]:
         changes.append(_Warp(settings["rotate"], settings["scale"]))
     if settings["crop"] < 1 or settings["flip"] or settings["colour"]:
-        changes.append(_Photo(settings["crop"], settings["flip"], settings["colour"]))
+        changes.append(_Photo(size, settings["crop"], settings["flip"], settings["colour"]))
     if not changes:
         return prepare
 
@@ -62,7 +73,7 @@ class _Shift:
 class _Warp:
     """Each image turned and scaled about its centre, all in one call: torchvision's RandomAffine takes one a call.
 
-    Bilinear; what comes in from outside repeats the border. uint8 becomes float32 on the same scale.
+    Bilinear; what comes in from outside repeats the border.
     """
 
     def __init__(self, degrees: float, scale: float) -> None:
@@ -77,22 +88,22 @@ class _Warp:
         planes = images.permute(0, 3, 1, 2).float()
         grid = functional.affine_grid(matrix, list(planes.shape), align_corners=False)
         warped = functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
-        return warped.permute(0, 2, 3, 1)
+        # As uint8 again: torchvision takes float images to be on the scale 0 to 1.
+        return warped.round_().to(images.dtype).permute(0, 2, 3, 1)
 
 
 class _Photo:
     """Random resized crop, flip and colour, each image for itself."""
 
-    def __init__(self, crop: float, flip: bool, colour: float) -> None:
-        self.crop = crop
-        self.changes: list[Any] = [v2.RandomHorizontalFlip()] if flip else []
+    def __init__(self, size: int, crop: float, flip: bool, colour: float) -> None:
+        changes: list[Any] = []
+        if crop < 1:
+            changes.append(v2.RandomResizedCrop(size, scale=(crop, 1.0), ratio=SHAPES, antialias=True))
+        if flip:
+            changes.append(v2.RandomHorizontalFlip())
         if colour:
-            self.changes.append(v2.ColorJitter(brightness=colour, contrast=colour, saturation=colour))
+            changes.append(v2.ColorJitter(brightness=colour, contrast=colour, saturation=colour))
+        self.change = v2.Compose(changes)
 
     def __call__(self, images: Tensor) -> Tensor:
-        side = images.shape[1]
-        changes = list(self.changes)
-        if self.crop < 1:
-            changes.insert(0, v2.RandomResizedCrop(side, scale=(self.crop, 1.0), ratio=SHAPES, antialias=True))
-        change = v2.Compose(changes)
-        return torch.stack([change(image) for image in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
+        return torch.stack([self.change(image) for image in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)

@@ -43,6 +43,9 @@ def load_weights(embedder: nn.Module, name: str, weights: str | Path) -> None:
     if differ:
         more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
         raise EmbedderError(f"{where} do not fit {name}: {'; '.join(differ[:_SHOWN])}{more}", hint=_HINT)
+    broken = [key for key, tensor in given.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
+    if broken:
+        raise EmbedderError(f"{where} hold NaN or infinity in {_shown(broken[0])}", hint=_HINT)
     fitting = {key: tensor for key, tensor in given.items() if key in expected and expected[key].shape == tensor.shape}
     embedder.load_state_dict(fitting, strict=False)
 
@@ -91,6 +94,11 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
             return load_file(path)
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch's restricted reader meets in a hostile file, its own classes included
+        if "Weights only load failed" in str(error):
+            raise EmbedderError(
+                f"cannot read weights {path}: it holds more than tensors, and what it holds could run as code",
+                hint="save model.state_dict() instead of the model",
+            ) from error
         raise EmbedderError(f"cannot read weights {path}: {_first_line(error)}", hint=_HINT) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):

@@ -132,7 +132,7 @@ def make_loss(settings: Mapping[str, Any], dim: int, classes: int, seed: int) ->
     name = settings["name"]
     if classes < 2:
         raise EmbedderError(f"a loss needs at least 2 classes, the fit images have {classes}")
-    if name == "quadruplet" and settings["form"] == "paper" and classes < 3:
+    if name == "quadruplet" and classes < 3:
         raise EmbedderError(
             f"loss quadruplet compares three classes, the fit images have {classes}",
             hint="give images of a third class, or --set loss.name=triplet",

@@ -12,6 +12,8 @@ from simsearch.errors import EmbedderError
 
 Indices = npt.NDArray[np.int64]
 
+LARGEST_BATCH = 65_536
+
 
 def shuffled_batches(n: int, batch_size: int, seed: int, epoch: int) -> Iterator[Indices]:
     """All of range(n) in an order that depends on (seed, epoch) alone, in batches (B,) int64; the last may be smaller.
@@ -50,6 +52,11 @@ class BalancedSampler:
             raise EmbedderError(
                 f"loss.classes_per_batch = {classes_per_batch} and loss.images_per_class = {images_per_class}: "
                 "a tuple needs at least 2 of each"
+            )
+        if classes_per_batch * images_per_class > LARGEST_BATCH:
+            raise EmbedderError(
+                f"loss.classes_per_batch = {classes_per_batch} x loss.images_per_class = {images_per_class} are "
+                f"{classes_per_batch * images_per_class:,} images a batch: expected at most {LARGEST_BATCH:,}"
             )
         self.members = [np.flatnonzero(inverse == row).astype(np.int64) for row in range(len(names))]
         self.classes_per_batch = classes_per_batch

@@ -8,8 +8,8 @@ Resume order, each step of `train` that a resumed run repeats before it goes on 
 5. weights, loss, optimizer, random state and position are set from it;
 6. metrics.jsonl is written anew from its rows;
 7. the epoch's batches are asked for again, and those already done are left out.
-The learning rates are plain functions of the step, so they need no restoring. The end is the same, bit by bit, as that
-of an uninterrupted run on the same machine, versions and threads.
+The learning rates are plain functions of the step, so they need no restoring. On a CPU the end is the same, bit by
+bit, as that of an uninterrupted run on the same machine, versions and threads.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def train(
         try:
             while at.epoch < epochs and not 0 < patience <= at.waited:
                 _train_mode(model, loss, freeze_batch_norm)
+                inputs: Tensor | None = None
                 began = time.perf_counter() - at.seconds
                 for indices in islice(batches(at.epoch), at.batch, None):
                     inputs = torch.as_tensor(fetch(indices)).to(place)
@@ -129,7 +130,8 @@ def train(
                         chosen = labels_there[torch.as_tensor(indices, device=place)]
                         for group in optimizer.param_groups:
                             group["lr"] = group["peak"] * rates.share(at.step, steps)
-                        features = raw_features(model, inputs if prepare is None else prepare(inputs), place, how)
+                        inputs = inputs if prepare is None else prepare(inputs)
+                        features = raw_features(model, inputs, place, how)
                         value, active = loss(features, chosen)
                         optimizer.zero_grad(set_to_none=True)
                         value.backward()
@@ -153,8 +155,10 @@ def train(
                     _read(unread, at)
                 at.seconds = time.perf_counter() - began
                 model.eval()
+                _check_finite(model, loss, inputs, place, how, at)
                 recall = validate() if validate is not None else None
-                row = _row(at, recall, rates.backbone * rates.share(at.step - 1, steps), per_epoch)
+                shares = [group["peak"] * rates.share(at.step - 1, steps) for group in optimizer.param_groups]
+                row = _row(at, recall, shares[0], shares[-1], per_epoch)
                 with whole_step():
                     better = recall is not None and (at.best is None or recall > at.best)
                     if patience and (better or recall == at.best):
@@ -199,10 +203,7 @@ def _read(unread: list[tuple[int, int, Tensor, Tensor | None]], at: Position) ->
     shares = [0.0 if active is None else float(active) for _, _, _, active in unread]
     for (step, count, _, _), value, share in zip(unread, values, shares, strict=True):
         if not math.isfinite(value):
-            raise EmbedderError(
-                f"the loss became {value} in epoch {at.epoch + 1}, step {step + 1}",
-                hint="try a smaller training.learning_rate, then another seed; check images.mean and images.std",
-            )
+            raise _not_finite(f"the loss became {value}", at, step)
         at.loss_sum += value
         at.active_sum += share
         at.images += count
@@ -210,19 +211,42 @@ def _read(unread: list[tuple[int, int, Tensor, Tensor | None]], at: Position) ->
     unread.clear()
 
 
+def _check_finite(
+    model: nn.Module, loss: nn.Module, inputs: Tensor | None, device: torch.device, precision: str, at: Position
+) -> None:
+    """Look at what the epoch's last steps made: a loss tells of the weights before its own step only."""
+    for module in (model, loss):
+        for name, tensor in module.state_dict().items():
+            if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+                raise _not_finite(f"the weights {name} became NaN or infinite", at, at.step - 1)
+    if inputs is not None:
+        with torch.inference_mode():
+            if not bool(raw_features(model, inputs, device, precision).isfinite().all()):
+                raise _not_finite("the features became NaN or infinite", at, at.step - 1)
+
+
+def _not_finite(what: str, at: Position, step: int) -> EmbedderError:
+    return EmbedderError(
+        f"{what} in epoch {at.epoch + 1}, step {step + 1}",
+        hint="try smaller learning rates and weight_decay in [training], then another seed; check images.mean and "
+        "images.std, and the numbers in [loss]",
+    )
+
+
 def _save(run: Run, at: Position, unread: list[tuple[int, int, Tensor, Tensor | None]]) -> None:
     with whole_step():
-        _read(unread, at)  # refuses to keep weights that are not finite
+        _read(unread, at)  # refuses to keep what follows a loss that is not finite
         run.save(at)
 
 
-def _row(at: Position, recall: float | None, rate: float, batches: int) -> dict[str, Any]:
+def _row(at: Position, recall: float | None, rate: float, head_rate: float, batches: int) -> dict[str, Any]:
     return {
         "epoch": at.epoch + 1,
         "loss": at.loss_sum / batches,
         "active": at.active_sum / batches if at.mined else None,
         "val_recall_at_1": None if recall is None or not math.isfinite(recall) else recall,
         "learning_rate": rate,
+        "head_learning_rate": head_rate,
         "images_per_second": round(at.images / max(at.seconds, 1e-9), 1),
     }
 

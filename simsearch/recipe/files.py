@@ -21,11 +21,17 @@ SHIPPED_FOLDERS = (PACKAGE / "pipelines", PACKAGE.parent / "pipelines")
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A checked recipe, the name that its build gets, and the command that asks for it again."""
+    """A checked recipe, the name that its build gets, and the words of the command that asked for it."""
 
     name: str
     recipe: Recipe
-    command: str = "simsearch build"
+    argument: str
+    settings: tuple[str, ...]
+
+    def command(self) -> str:
+        """The command for a shell."""
+        argument = f"./{self.argument}" if self.argument.startswith("-") else self.argument
+        return shlex.join(["simsearch", "build", argument, *(w for s in self.settings for w in ("--set", s))])
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -63,8 +69,7 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
             f"no recipe, recipe file or folder {argument!r}{guess}",
             hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
         )
-    command = ["simsearch", "build", argument, *(word for setting in settings for word in ("--set", setting))]
-    return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where), shlex.join(command))
+    return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where), argument, tuple(settings))
 
 
 def build_name(text: str) -> str:

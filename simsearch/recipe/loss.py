@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import keyword
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -32,8 +33,8 @@ class L2SoftmaxLoss(Table):
 class BalancedLoss(Table):
     """Keys of the sampler: each batch holds P classes x K images."""
 
-    classes_per_batch: int | None = Field(default=None, ge=2)  # None: 10, or as many as there are
-    images_per_class: int = Field(default=12, ge=2)
+    classes_per_batch: int | None = Field(default=None, ge=2, le=65536)  # None: 10, or as many as there are
+    images_per_class: int = Field(default=12, ge=2, le=65536)
 
 
 class TripletLoss(BalancedLoss):
@@ -88,8 +89,8 @@ class PmlLoss(BalancedLoss):
     @classmethod
     def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
         for key, value in options.items():
-            if not isinstance(value, str | int | float):
-                raise ValueError(f"expected text, a number, true or false for {key}, seen {value!r}")
+            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+                raise ValueError(f"expected text, a finite number, true or false for {key}, seen {value!r}")
         return options
 
 

@@ -32,9 +32,9 @@ SCRATCH: dict[str, Any] = {
     "patience": 0,
 }
 FINE_TUNING: dict[str, Any] = {
-    "epochs": 9,
-    "batch_size": 32,
-    "learning_rate": 1e-4,
+    "epochs": 4,
+    "batch_size": 16,
+    "learning_rate": 3e-4,
     "head_learning_rate": 2e-3,
     "schedule": "one_cycle",
     "patience": 3,
@@ -93,6 +93,12 @@ class Recipe(Table):
             }
         )
         self._refuse_idle_keys(resolved)
+        shift, size = self.augmentation.shift or 0, resolved.images.size or 0
+        if 2 * shift >= size:
+            raise RecipeError(
+                f"[augmentation] shift: expected less than half of images.size = {size}, seen {shift}",
+                hint="--set augmentation.shift=1",
+            )
         augmented = PHOTO_AUGMENTATION if photos and resolved.fine_tunes else {}
         return resolved.model_copy(
             update={
@@ -132,10 +138,13 @@ class Recipe(Table):
         if resolved.embedder.train == "head":
             idle = [f"[augmentation] {key}" for key in _given(self.augmentation)]
             idle += ["[training] rotate_classes"] * self.training.rotate_classes
+            idle += ["[training] freeze_batch_norm"] * (self.training.freeze_batch_norm is not None)
+            idle += ["[training] head_learning_rate"] * (self.training.head_learning_rate is not None)
             if idle:
                 raise RecipeError(
-                    f'{", ".join(idle)}: no effect with train = "head", which trains on features of unchanged images',
-                    hint="--set embedder.train=all, or leave it out",
+                    f'{", ".join(idle)}: no effect with train = "head": one layer learns, from features of '
+                    "unchanged images",
+                    hint="--set embedder.train=all, or leave it out (the rate of a head is training.learning_rate)",
                 )
         if self.training.head_first and self.training.rotate_classes:
             raise RecipeError(

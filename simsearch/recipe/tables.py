@@ -96,7 +96,7 @@ class Training(Table):
     """[training]: shared by the recipe and its baseline. "Fine-tuning" is train = "all" from given weights."""
 
     epochs: int | None = Field(default=None, ge=0, le=100_000)
-    batch_size: int | None = Field(default=None, ge=2, le=65536)  # 256; fine-tuning 32
+    batch_size: int | None = Field(default=None, ge=2, le=65536)  # 256; fine-tuning 16
     learning_rate: float | None = Field(default=None, gt=0)
     head_learning_rate: float | None = Field(default=None, gt=0)  # head and loss; fine-tuning 2e-3, else learning_rate
     weight_decay: float = Field(default=1e-4, ge=0)

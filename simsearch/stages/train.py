@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from ..artifacts import Artifact, Workspace
 from ..console import Stage, say
 from ..embedder.alpha import alpha_warning
-from ..embedder.augment import augmented
+from ..embedder.augment import augmented, stored_size
 from ..embedder.backbones import build_embedder
 from ..embedder.extract import Fetch, extract, fetch_from
 from ..embedder.losses import L2Softmax, make_loss
@@ -25,6 +26,8 @@ from ..embedder.schedule import Rates
 from ..embedder.training import train as run_training
 from ..evaluation.plots import training_curves
 from ..images.loading import PixelStore
+from ..images.preprocess import Preprocess
+from ..images.records import ImageRecord
 from .bundle import announce_download, preprocess_of, write_bundle
 from .common import THREADS, Data, Frozen, Indices
 from .validation import recall_at_1
@@ -32,7 +35,7 @@ from .validation import recall_at_1
 VAL_GALLERY = 4000
 VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
 CLASSES_PER_BATCH = 10
-MEMORY_SHARE = 0.4
+MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
 
 
 def freeze(space: Workspace, data: Data, settings: dict[str, Any], weights: str) -> dict[str, Any]:
@@ -86,8 +89,7 @@ def train(
         fetch: Fetch = fetch_from(cached, device)
     else:
         prepare = make_prepare(preprocess.mean, preprocess.std)
-        store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
-        fetch = store.fetch if store.pixels is None else fetch_from(store.pixels, device)
+        fetch = _fetch_pixels(data, records, preprocess, device)
     watched = recall_at_1(
         lambda rows: extract(
             learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32"
@@ -99,9 +101,13 @@ def train(
         raw=table["name"] == "softmax",
     )
 
-    def fetch_fit(indices: Indices) -> Any:
-        return fetch(fit[indices])
+    fetch_fit: Fetch = lambda indices: fetch(fit[indices])  # noqa: E731 - one of two
+    larger = stored_size(settings["augmentation"], preprocess.size) if prepare else preprocess.size
+    if larger > preprocess.size:
+        fetch_fit = _fetch_pixels(data, [records[i] for i in fit], replace(preprocess, size=larger), device)
 
+    if training["patience"] and not len(val):
+        say("No val rows to watch: all epochs are trained, and the last is kept")
     trained = run_training(
         learner,
         loss,
@@ -110,7 +116,7 @@ def train(
         batches=_batches(table, training, learnt),
         epochs=training["epochs"],
         partial=space.scratch,
-        prepare=augmented(prepare, settings["augmentation"]) if prepare else None,
+        prepare=augmented(prepare, settings["augmentation"], preprocess.size) if prepare else None,
         rates=Rates(
             training["learning_rate"], training["head_learning_rate"], training["weight_decay"], training["schedule"]
         ),
@@ -136,6 +142,12 @@ def train(
         "images": len(records),
         **trained.info,
     }
+
+
+def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess, device: Any) -> Fetch:
+    """A fetch of preprocessed images, from memory where they fit."""
+    store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
+    return store.fetch if store.pixels is None else fetch_from(store.pixels, device)
 
 
 def _batches(table: dict[str, Any], training: dict[str, Any], labels: Indices) -> Callable[[int], Iterator[Indices]]:
