@@ -1,9 +1,10 @@
 """Where a GPU is at hand: images a second of training against a bare PyTorch loop with the data already on the device.
 
 Two rows: one epoch of MNIST with `mnist_cnn` at batch 1,024; ResNet-50 at 224 px, batch 128. Ours (sides/gpu_ours.py)
-is simsearch.embedder.training.train, with everything that the train stage asks of it: losses read, rates set, a
-checkpoint at the end. Peer (sides/gpu_bare.py) is the least that trains: the same network, l2_softmax, bf16, channels
-last, fused AdamW, batches picked by a permutation on the device, nothing else. Images are random: only speed counts.
+is simsearch.embedder.training.train, with everything that the train stage asks of it: losses read, rates set; the
+checkpoint after the epoch is not counted. Peer (sides/gpu_bare.py) is the least that trains: the same network,
+l2_softmax, bf16, channels last, fused AdamW, batches picked by a permutation on the device, nothing else. Images are
+random: only speed counts.
 
 Without a GPU nothing is measured (exit 2); SIMSEARCH_BENCH_DEVICE=cpu runs the same code on a processor, with fewer
 images.

@@ -27,8 +27,8 @@ class Net(nn.Module):
 
 
 def main():
-    device, backbone = sys.argv[2:4]
-    channels, size, batch, count = map(int, sys.argv[4:])
+    device, backbone = sys.argv[1:3]
+    channels, size, batch, count = map(int, sys.argv[3:])
     torch.manual_seed(0)
     images, labels = (torch.from_numpy(part).to(device) for part in gpu_data.make(channels, size, count))
     kind = backbone.partition(":")[2]

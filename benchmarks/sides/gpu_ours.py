@@ -3,7 +3,6 @@
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import gpu_data
@@ -14,9 +13,9 @@ DIM, SEED = 64, 0
 
 
 def main() -> None:
-    device, backbone = sys.argv[2:4]
-    channels, size, batch, count = map(int, sys.argv[4:])
-    with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
+    device, backbone = sys.argv[1:3]
+    channels, size, batch, count = map(int, sys.argv[3:])
+    with tempfile.TemporaryDirectory() as folder:
         Home(Path(folder)).prepare_environment()
         import torch
 
@@ -33,8 +32,7 @@ def main() -> None:
         def one_epoch(n: int, name: str) -> float:
             model = build_embedder(backbone, DIM, seed=SEED, size=size)
             loss = make_loss({"name": "l2_softmax", "alpha": 16.0, "learn_alpha": False}, DIM, gpu_data.CLASSES, SEED)
-            began = time.perf_counter()
-            train(
+            trained = train(
                 model,
                 loss,
                 fetch=fetch,
@@ -46,7 +44,7 @@ def main() -> None:
                 seed=SEED,
                 device=device,
             )
-            return n / (time.perf_counter() - began)
+            return float(trained.metrics[-1]["images_per_second"])  # without the checkpoint at the end
 
         one_epoch(min(count, 4 * batch), "warm-up")
         rate = one_epoch(count, "timed")

@@ -32,10 +32,10 @@ def run(dataset, width, classes, batch, epochs):
 
 
 def main():
-    epochs, threads, batch = map(int, sys.argv[4:])
+    epochs, threads, batch = map(int, sys.argv[3:])
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    features, labels, fit, _ = head_data.read(*sys.argv[2:4])
+    features, labels, fit, _ = head_data.read(*sys.argv[1:3])
     dataset = TensorDataset(torch.from_numpy(features[fit]), torch.from_numpy(labels[fit]))
     classes = int(labels.max()) + 1
     run(dataset, features.shape[1], classes, batch, 1)

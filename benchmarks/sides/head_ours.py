@@ -14,8 +14,8 @@ DIM, SEED = 64, 0
 
 
 def main() -> None:
-    epochs, threads, batch = map(int, sys.argv[4:])
-    with tempfile.TemporaryDirectory(dir=sys.argv[1]) as folder:
+    epochs, threads, batch = map(int, sys.argv[3:])
+    with tempfile.TemporaryDirectory() as folder:
         Home(Path(folder)).prepare_environment()  # before torch is imported, as the command line does
         from torch import nn
 
@@ -26,7 +26,7 @@ def main() -> None:
         from simsearch.embedder.training import train
         from simsearch.stages.validation import recall_at_1
 
-        features, labels, fit, val = head_data.read(*sys.argv[2:4])
+        features, labels, fit, val = head_data.read(*sys.argv[1:3])
         classes = int(labels.max()) + 1
 
         def run(count: int, name: str):
