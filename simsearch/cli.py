@@ -7,22 +7,19 @@ import math
 import os
 import shlex
 import sys
-import time
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import __version__
-from .console import safe, say, shorten
-from .errors import FULL_DISK, ImageError, SimsearchError, SourceError
+from .console import safe, say
+from .errors import FULL_DISK, SimsearchError
 
 if TYPE_CHECKING:
     from .home import Home
-    from .search import Hit, Searcher
 
 OK, SAID_NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-MONTAGE_ROWS = 50
 NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
 HOME_OPTION = click.option("--home", metavar="DIR", help="Where everything is kept [$SIMSEARCH_HOME or ./data].")
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
@@ -40,14 +37,14 @@ class Commands(click.Group):
             return OK
 
 
-class Score(click.FloatRange):
-    """A score, -1 to 1; NaN compares with nothing, so click's own range lets it pass."""
+class Number(click.FloatRange):
+    """A number in a range; NaN compares with nothing, so click's own range lets it pass."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number, or a usage error."""
         number = float(super().convert(value, param, ctx))
         if math.isnan(number):
-            self.fail(f"{value!r} is not in the range -1<=x<=1.", param, ctx)
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
         return number
 
 
@@ -65,9 +62,17 @@ def cli() -> None:
     metavar="NAME",
     help="Name of the build, which a build of that name gives way to [the recipe's or the folder's].",
 )
+@click.option(
+    "--seeds",
+    type=click.IntRange(2, 100),
+    metavar="N",
+    help="Train N times, each with the next seed, and report differences with intervals over seeds.",
+)
 @HOME_OPTION
 @JSON_OPTION
-def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | None, as_json: bool) -> None:
+def build(
+    recipe: str, settings: tuple[str, ...], name: str | None, seeds: int | None, home: str | None, as_json: bool
+) -> None:
     """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
@@ -75,8 +80,8 @@ def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | 
     from .pipeline import run_build
     from .recipe.files import find_recipe
 
-    outcome = run_build(find_recipe(recipe, list(settings)), _home(home), name=name)
-    print(json.dumps(outcome.report) if as_json else outcome.build.report_path)
+    outcome = run_build(find_recipe(recipe, list(settings)), _home(home), name=name, seeds=seeds or 1)
+    print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:
             say(safe_lines(outcome.advice) + _home_words(home))
@@ -87,7 +92,14 @@ def build(recipe: str, settings: tuple[str, ...], name: str | None, home: str | 
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
 @click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
-@click.option("--min-score", type=Score(-1, 1), metavar="S", help="Only hits that score at least S.")
+@click.option("--min-score", type=Number(-1, 1), metavar="S", help="Only hits that score at least S.")
+@click.option(
+    "--max-far",
+    type=Number(0, 1, min_open=True),
+    metavar="F",
+    help="Only hits with at most this rate of false alarms; for --same the limit [0.001].",
+)
+@click.option("--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label.")
 @click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
 @HOME_OPTION
 @JSON_OPTION
@@ -96,47 +108,31 @@ def query(
     k: int,
     name: str | None,
     min_score: float | None,
+    max_far: float | None,
+    other: str | None,
     montage: str | None,
     home: str | None,
     as_json: bool,
 ) -> None:
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
+    from .answers import answer_same, answer_with_hits
     from .images.folders import query_files
     from .search import Searcher
 
+    if other is not None and (len(images) != 1 or min_score is not None or montage):
+        raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score nor --montage")
     searcher = Searcher(_home(home).build(name))
     build = searcher.build
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
-    lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
-    answered: list[tuple[str, list[Hit]]] = []
-    asked = failed = 0
-    for path in query_files(images, lines):
-        asked += 1
-        started = time.perf_counter()
-        try:
-            hits = [hit for hit in searcher.search([path], k)[0] if min_score is None or hit.score >= min_score]
-        except ImageError as error:
-            failed += 1
-            if as_json:
-                print(json.dumps({"query": path, "error": error.message}))
-            say(f"error: {safe(error.message)}")
-            say(f"hint: {error.hint}")
-            continue
-        milliseconds = round((time.perf_counter() - started) * 1000, 2)
-        if as_json:
-            found = [hit.to_json() for hit in hits]
-            print(json.dumps({"query": path, "build": build.name, "hits": found, "milliseconds": milliseconds}))
-        else:
-            _print_hits(path, hits, searcher.labelled)
-        if montage and len(answered) < MONTAGE_ROWS:
-            answered.append((path, hits))
-    if not asked:
-        raise SourceError("no image was named on stdin", hint="find photos -name '*.jpg' | simsearch query -")
-    if montage and answered:
-        _write_montage(searcher, answered, Path(montage))
-    elif not montage and not as_json and not failed and hits:
-        say("Look at them: --montage hits.png")
-    if failed:
+    if other is not None:
+        all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
+    else:
+        lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
+        paths = query_files(images, lines)
+        all_read = answer_with_hits(
+            searcher, paths, k=k, min_score=min_score, max_far=max_far, montage=montage, as_json=as_json
+        )
+    if not all_read:
         raise SystemExit(BAD_INPUT)
 
 
@@ -153,6 +149,24 @@ def show(what: str | None, settings: tuple[str, ...], home: str | None, as_json:
     print(json.dumps(found) if as_json else safe_lines(render(found)))
 
 
+@cli.command(epilog="Example:  simsearch compare digits digits-triplet")
+@click.argument("builds", nargs=-1, required=True, metavar="BUILD BUILD...")
+@HOME_OPTION
+@JSON_OPTION
+def compare(builds: tuple[str, ...], home: str | None, as_json: bool) -> None:
+    """Say how each further BUILD differs from the first, on the queries that both have."""
+    from .comparing import compare_with_base
+    from .evaluation.compare import render_comparison
+
+    if len(builds) < 2:
+        raise click.UsageError("compare takes two builds or more: the first is what the others are compared with")
+    for number, found in enumerate(compare_with_base(_home(home), builds)):
+        if as_json:
+            print(json.dumps(asdict(found), allow_nan=False))
+        else:
+            print(("\n" if number else "") + safe_lines(render_comparison(found)))
+
+
 @cli.command(epilog="Example:  simsearch evaluate digits --json")
 @click.argument("build_name", required=False, metavar="[BUILD]")
 @HOME_OPTION
@@ -163,9 +177,9 @@ def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(report))
         return
-    from .evaluation.summary import render_table
+    from .evaluation.over_seeds import render_with_seeds
 
-    print(safe_lines(render_table(report)))
+    print(safe_lines(render_with_seeds(report)))
 
 
 def _home(option: str | None) -> Home:
@@ -183,36 +197,6 @@ def _home_words(option: str | None) -> str:
 def safe_lines(text: str) -> str:
     """`text` made safe to show, its line ends kept."""
     return "\n".join(map(safe, text.split("\n")))
-
-
-def _print_hits(path: str, hits: list[Hit], labelled: bool) -> None:
-    print(safe(path))
-    width = max([len("label"), *(min(len(safe(hit.label)), 24) for hit in hits)])
-    label = f"{'label':<{width}}  " if labelled else ""
-    print(f"    score  {label}image")
-    for hit in hits:
-        label = f"{shorten(safe(hit.label), 24):<{width}}  " if labelled else ""
-        mark = "  (same file)" if hit.same_file else ""
-        start = f"{hit.rank:>2}  {hit.score:.3f}  {label}"
-        print(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
-    if not hits:
-        print("    no hit scores high enough")
-
-
-def _write_montage(searcher: Searcher, answered: list[tuple[str, list[Hit]]], out: Path) -> None:
-    from .images.decode import read_image
-    from .images.montage import MontageRow, montage
-
-    rows = [
-        MontageRow(
-            read_image(Path(path)),
-            os.path.basename(path),
-            [(searcher.picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in hits],
-        )
-        for path, hits in answered
-    ]
-    montage(rows, out)
-    say(f"Montage of {len(rows)} {'query' if len(rows) == 1 else 'queries'}: {safe(str(out))}")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Artifact, Store, write_durably
+from .artifacts import Store, write_durably
 from .errors import ArtifactError, RecipeError
 from .hashing import HashMemory
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUILD_SCHEMA = 1
+SEEDS_FILE = "seeds.json"
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,34 @@ class Build:
         return str(self.record["when"])
 
     @property
+    def listed(self) -> bool:
+        """Whether it is shown and may be the newest; builds that only serve another one are not."""
+        return bool(self.record.get("listed", True))
+
+    @property
     def report_path(self) -> Path:
         """The report under the build's own name."""
         return self.home / "builds" / self.name / "report.json"
 
+    @property
+    def page_path(self) -> Path:
+        """The report as a page for people, beside it."""
+        return self.report_path.with_name("report.html")
+
     def report(self) -> dict[str, Any]:
-        """report.json of this build (design: section 5)."""
-        home = Home(self.home)
+        """report.json of this build (design: section 5), with what other seeds of its recipe add to it."""
+        home, stages = Home(self.home), self.record["stages"]
         try:
-            artifact = home.store.open("evaluate", **self.record["stages"]["evaluate"])
+            evaluated = home.store.open("evaluate", **stages["evaluate"])
+            over_seeds = home.store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
         finally:
             home.memory.close()
-        report: dict[str, Any] = json.loads(artifact.file("report.json").read_bytes())
-        return {**report, "build": self.name}
+        report = {**json.loads(evaluated.file("report.json").read_bytes()), "build": self.name, "seeds": None}
+        if over_seeds is not None:
+            found = json.loads(over_seeds.file(SEEDS_FILE).read_bytes())
+            report |= {"comparisons": report["comparisons"] + found["comparisons"], "seeds": found["seeds"]}
+            report["summary"] = _summarize(report)  # the stored one knows of a single seed
+        return report
 
 
 class Home:
@@ -103,11 +119,11 @@ class Home:
             note.unlink(missing_ok=True)
             lock.release()
 
-    def write_build(self, name: str, record: dict[str, Any], evaluated: Artifact) -> Build:
+    def write_build(self, name: str, record: dict[str, Any]) -> Build:
         """Name a set of artifacts; its report first, the build last, each durably."""
         build = Build(name, self.path, {"schema": BUILD_SCHEMA, **record})
-        report = json.loads(evaluated.file("report.json").read_bytes())
-        write_durably(build.report_path, json.dumps({**report, "build": name}, indent=1).encode())
+        build.page_path.unlink(missing_ok=True)  # it shows what the name stood for before
+        write_durably(build.report_path, json.dumps(build.report(), indent=1).encode())
         write_durably(self.builds / f"{name}.json", json.dumps(build.record, indent=1).encode())
         return build
 
@@ -132,7 +148,7 @@ class Home:
                     f"no build {name!r} in {self.path}{guess}", hint=f"builds here: {', '.join(names) or 'none'}"
                 )
             return self._read(name)
-        listed = [b for b in map(self._read, self.build_names()) if b.record.get("listed", True)]
+        listed = [b for b in map(self._read, self.build_names()) if b.listed]
         if not listed:
             raise ArtifactError(
                 f"no build in {self.path}", hint="simsearch build makes one; --home names another home folder"
@@ -174,6 +190,12 @@ def _check_record(record: Any) -> None:
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
     if not sound:
         raise ValueError("not a build")
+
+
+def _summarize(report: dict[str, Any]) -> str:
+    from .evaluation.summary import summarize
+
+    return summarize(report)
 
 
 def _holder(note: Path) -> str:

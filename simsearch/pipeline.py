@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .advice import fine_tuning
-from .artifacts import Artifact, Workspace, digest_of
+from .artifacts import Artifact, Workspace, digest_of, write_durably
 from .console import Stage, safe, say
 from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
@@ -20,6 +20,7 @@ from .images.sources import open_source
 from .plan import Plan, now
 from .recipe import Recipe
 from .recipe.files import NamedRecipe
+from .seeds import Run, compare_seeds, refuse_idle_seeds, runs
 from .stages.common import Data
 from .systems import Systems, weights_digest
 
@@ -37,44 +38,96 @@ class Outcome:
     advice: str | None = None
 
 
-def run_build(named: NamedRecipe, home: Home, *, name: str | None = None) -> Outcome:
-    """Build a recipe: run what is missing or stale, name the result, return it. Raises SimsearchError."""
+@dataclass(frozen=True)
+class Made:
+    """One build of a command, with the plan and the pipeline that it came from."""
+
+    plan: Plan
+    pipeline: Pipeline
+    record: dict[str, Any]
+    build: Build
+
+
+def run_build(named: NamedRecipe, home: Home, *, name: str | None = None, seeds: int = 1) -> Outcome:
+    """Build a recipe: run what is missing or stale, name the result, return it. Raises SimsearchError.
+
+    With `seeds` above 1 it is also built with the seeds that follow its own, and its report says what these show.
+    """
     started = time.perf_counter()
     build_name = checked_name(name or named.name)
+    wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.lock(
         f"build {build_name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")
     ):
         home.store.clean_up()
-        plan = Plan(home)
         try:
-            pipeline = Pipeline(plan, named.recipe)
-            record = pipeline.run(build_name, renamed=name is not None)
+            made = []
+            for run in wanted:
+                if not run.listed and home.has_build(run.name) and home.build(run.name).listed:
+                    raise RecipeError(
+                        f"--seeds would replace the build {run.name}, which is one of its own",
+                        hint="--name OTHER makes builds of other names",
+                    )
+                made.append(_make(run, home, renamed=name is not None, several=seeds > 1))
+            build = made[0].build if seeds == 1 else _with_seeds(made, home)
         finally:
             home.memory.close()
-        build = _name_it(home, build_name, record, plan)
-    report = build.report()
-    if plan.ran:
-        from .evaluation.summary import render_table
+        plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
+        report = build.report()
+        if ran or not build.page_path.is_file():
+            _publish(build, report, plan, _command(named, name, seeds))
+    if ran:
+        from .evaluation.over_seeds import render_with_seeds
 
-        say("\n".join(safe(line) for line in render_table(report).split("\n")))
+        say("\n".join(safe(line) for line in render_with_seeds(report).split("\n")))
         if "Trained" in plan.ran:
             say(f"Curves of the training: {safe(str(plan.stages['train'].file('training.png')))}")
         say(f"Built {build_name} in {time.perf_counter() - started:.1f} s")
     else:
-        say(
-            f"{build_name} is up to date ({record['images']:,} images checked in {time.perf_counter() - started:.1f} s)"
-        )
-    return Outcome(build, report, plan.ran, fine_tuning(named, pipeline.recipe, build_name, plan.stages))
+        images = build.record["images"]
+        say(f"{build_name} is up to date ({images:,} images checked in {time.perf_counter() - started:.1f} s)")
+    return Outcome(build, report, ran, fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages))
+
+
+def _publish(build: Build, report: dict[str, Any], plan: Plan, command: str) -> None:
+    """Write report.html beside the build's report.json."""
+    from .publish import page_of
+
+    page = page_of(build.name, build.record, report, plan.stages, command)
+    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+
+
+def _command(named: NamedRecipe, name: str | None, seeds: int) -> str:
+    return named.command() + (f" --name {name}" if name else "") + (f" --seeds {seeds}" if seeds > 1 else "")
+
+
+def _make(run: Run, home: Home, *, renamed: bool, several: bool) -> Made:
+    plan = Plan(home, heading=[run.heading] if run.heading else [])
+    pipeline = Pipeline(plan, run.recipe)
+    record = {**pipeline.run(run.name, renamed=renamed or not run.listed, several=several), "listed": run.listed}
+    return Made(plan, pipeline, record, _name_it(home, run.name, record, plan))
+
+
+def _with_seeds(made: list[Made], home: Home) -> Build:
+    """The listed build, the first of `made`, with the stage over all seeds added."""
+    plan, record = made[0].plan, made[0].record
+    seeds = [one.pipeline.recipe.training.seed for one in made]
+    found = compare_seeds(plan, seeds, [one.plan.stages["evaluate"] for one in made])
+    record = {**record, "stages": {**record["stages"], "seeds": found.reference}}
+    return _name_it(home, made[0].build.name, record, plan)
 
 
 def _name_it(home: Home, name: str, record: dict[str, Any], plan: Plan) -> Build:
-    """The named build; an unchanged one keeps the time when it was made."""
+    """The named build; an unchanged one keeps the time when it was made, and what other seeds showed."""
     if not plan.ran and home.has_build(name):
         build = home.build(name)
+        before, now_made = build.record["stages"], record["stages"]
+        if "seeds" in before and before["evaluate"] == now_made["evaluate"]:
+            record = {**record, "stages": {"seeds": before["seeds"], **now_made}}
         if {**build.record, **record} == build.record and build.report_path.is_file():
             return build
-    return home.write_build(name, {**record, "when": now(), "listed": True, "pins": []}, plan.stages["evaluate"])
+    return home.write_build(name, {**record, "when": now(), "pins": []})
 
 
 class Pipeline:
@@ -86,8 +139,11 @@ class Pipeline:
         self.recipe = recipe.resolve()
         self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
 
-    def run(self, name: str, *, renamed: bool = False, offline: bool = False) -> dict[str, Any]:
-        """Ensure every stage; returns the build's record. NotBuiltError ends a plan that may not run anything."""
+    def run(self, name: str, *, renamed: bool = False, several: bool = False, offline: bool = False) -> dict[str, Any]:
+        """Ensure every stage; returns the build's record. NotBuiltError ends a plan that may not run anything.
+
+        `several`: it is one of several seeds, which need something to train.
+        """
         home, plan = self.plan.home, self.plan
         table = self.recipe.dataset
         source = open_source(
@@ -102,8 +158,10 @@ class Pipeline:
         )
         self._refuse_other_source(name, source, renamed)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
-        plan.heading = [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
+        plan.heading += [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
         self._adapt_to_labels(source)
+        if several:  # without labels nothing is trained, which only the source can tell
+            refuse_idle_seeds(self.recipe)
         data = self._dataset(source)
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]

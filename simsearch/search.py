@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from .embedder.runtime import Runtime
 from .errors import ArtifactError, ImageError, VectorsError
+from .evaluation.false_accept import false_accept_rate
 from .home import Build, Home
 from .images.decode import decode, read_bytes
 from .images.preprocess import PREPROCESS_VERSION, Preprocess
@@ -37,6 +38,7 @@ class Hit:
     """One neighbour: rank from 1, score (inner product of embeddings, -1 to 1), and which image it is.
 
     `path` is None where the file is not on this machine; `same_file` tells that it is the query itself, byte for byte.
+    `false_accept_rate` is the share of different-label pairs that score at least as much, None where that is unknown.
     """
 
     rank: int
@@ -46,6 +48,7 @@ class Hit:
     path: str | None
     row: int
     same_file: bool = False
+    false_accept_rate: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The keys of a hit in `query --json`."""
@@ -66,7 +69,9 @@ class Searcher:
         stages = build.record["stages"]
         home = Home(build.home)
         try:
-            dataset, train, index = (home.store.open(name, **stages[name]) for name in ("dataset", "train", "index"))
+            dataset, train, index, evaluated = (
+                home.store.open(name, **stages[name]) for name in ("dataset", "train", "index", "evaluate")
+            )
             self.labelled = bool(build.record["labelled"])
             self.images = int(build.record["images"])
             self._search = {name: build.record["search"][name] for name in ("nprobe", "efSearch")}
@@ -86,6 +91,9 @@ class Searcher:
         self._index = Index.load(index.file("index.faiss"), threads=1)
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path
+        # Builds of an earlier version have no such file; without labels it holds null.
+        self.rated_when_built = "far.json" in evaluated.manifest["files"]
+        self._far = json.loads(evaluated.file("far.json").read_bytes()) if self.rated_when_built else None
         if self._index.dim != self._runtime.dim or self._index.ntotal > len(self._records):
             raise ArtifactError(
                 f"the index of build {build.name} has {self._index.ntotal} rows of {self._index.dim}-d, "
@@ -111,6 +119,20 @@ class Searcher:
             answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
         return answers
 
+    def score(self, one: str | os.PathLike[str], other: str | os.PathLike[str]) -> float:
+        """The score of two image files against each other, -1 to 1; ImageError for the first that cannot be read."""
+        first, second = self._embed([self._load(image)[0] for image in (one, other)])
+        return float(np.dot(first, second).clip(-1, 1))
+
+    @property
+    def least_false_accept_rate(self) -> float | None:
+        """The lowest rate that so many different-label pairs can show; None where no rate is known."""
+        return None if self._far is None else 1 / float(self._far["pairs"])
+
+    def false_accept_rate(self, score: float) -> float | None:
+        """The share of different-label pairs that score at least `score`, in (0, 1]; None where that is unknown."""
+        return None if self._far is None else false_accept_rate(self._far, score)
+
     def picture(self, hit: Hit) -> npt.NDArray[np.uint8]:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
         with suppress(ImageError):
@@ -135,11 +157,14 @@ class Searcher:
             )
             raise ImageError(f"cannot read {os.fspath(image)}: {error.message}", hint=hint) from None
 
-    def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
+    def _embed(self, images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         try:
-            embeddings = self.embed(images)
+            return self.embed(images)
         except VectorsError as error:  # a feature without direction: this picture has no answer, others may
             raise ImageError(f"cannot compare this picture: {error.message}") from None
+
+    def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
+        embeddings = self._embed(images)
         scores, rows = self._index.search(embeddings, k, **self._search)
         # Rounding and coded indexes lead a little beyond the range of a cosine.
         scores = scores.clip(-1, 1)
@@ -157,4 +182,5 @@ class Searcher:
         if self.build.record["root"] is not None:
             candidate = os.path.join(self.build.record["root"], record.image)
             path = candidate if os.path.isfile(candidate) else None
-        return Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest)
+        rate = self.false_accept_rate(score)
+        return Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest, rate)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from .errors import SimsearchError
@@ -10,24 +9,17 @@ from .home import NAME_PATTERN, Home
 from .pipeline import Pipeline
 from .plan import NotBuiltError, Plan
 from .recipe.files import find_recipe, shipped_recipes
+from .recipe.text import recipe_lines
 from .versions import versions
-
-WHEN_LEFT_OUT = {
-    "mean": "measured on the fit images",
-    "std": "measured on the fit images",
-    "root": "the folder of the source",
-    "classes_per_batch": "10, or as many as there are",
-    "margin2": 'not used by form = "text"',
-    "nprobe": "FAISS's default",
-    "efSearch": "FAISS's default",
-}
 
 
 def describe_home(home: Home) -> dict[str, Any]:
-    """All builds of a home, the shipped recipes and this machine's versions."""
+    """All listed builds of a home, the shipped recipes and this machine's versions."""
     builds = []
     for name in home.build_names():
         build = home.build(name)
+        if not build.listed:
+            continue
         builds.append(
             {"name": name, "images": build.record["images"], "when": build.when, "source": build.record["source"]}
         )
@@ -93,11 +85,7 @@ def render(found: dict[str, Any]) -> str:
     lines = []
     if "build" in found:
         lines.append(f"# build {found['build']}: {found['images']:,} images of {found['source']}, {found['when'][:16]}")
-    for table, keys in found["recipe"].items():
-        lines.append(f"[{table}]")
-        lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
-        lines += [f"# {key}: {WHEN_LEFT_OUT.get(key, 'none')}" for key, value in keys.items() if value is None]
-    lines.append("")
+    lines += [*recipe_lines(found["recipe"]), ""]
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")
     if found.get("next"):
@@ -109,11 +97,3 @@ def render(found: dict[str, Any]) -> str:
 
 def _versions(found: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

@@ -94,12 +94,16 @@ def test_the_report_has_the_agreed_shape():
         "schema": 1, "build": "test", "queries": Q, "gallery": G, "classes": C, "k": [1, 5, 10], "few_shot": None,
     }  # fmt: skip
     keys = (
-        "recall relevant_recall precision map_at_r cross_boundary_error roc_auc eer tar_at_far inversion_rate intervals"
+        "recall relevant_recall precision map_at_r r_precision cross_boundary_error "
+        "roc_auc eer tar_at_far inversion_rate intervals"
     )
     for figures in report["systems"].values():
         assert list(figures) == keys.split()
         assert list(figures["recall"]) == ["1", "5", "10"]
-        assert figures["intervals"] is None
+        assert list(figures["intervals"]) == keys.split()[:-1]
+        low, high = figures["intervals"]["cross_boundary_error"]["10"]["boundary"]
+        assert low <= figures["cross_boundary_error"]["10"]["boundary"] <= high
+        assert figures["intervals"]["roc_auc"] is None
         assert 0.5 < figures["roc_auc"] <= 1
         assert figures["inversion_rate"] == pytest.approx(1 - figures["roc_auc"])
         assert 0 <= figures["eer"] < 0.5
@@ -113,12 +117,20 @@ def test_the_report_has_the_agreed_shape():
     assert list(report["index"]) == ["factory", "ann_recall", "qps", "bytes", "ntotal"]
     assert report["index"]["ann_recall"] == {"1": 1.0, "5": 1.0, "10": 1.0}
     assert (report["index"]["bytes"], report["index"]["ntotal"]) == (123, G)
-    (entry,) = report["comparisons"]
+    assert [(entry["metric"], entry["k"], entry["scope"], entry["baseline"]) for entry in report["comparisons"]] == [
+        (metric, k, scope, f"baseline/{kind}")
+        for metric, k, scope in (
+            ("cross_boundary_error", 10, "boundary"), ("cross_boundary_error", 10, "all"), ("recall", 1, "all"),
+        )
+        for kind in ("raw-l2", "raw-ip", "cosine")
+    ]  # fmt: skip
+    entry = report["comparisons"][0]
     recipe, baseline = (
         report["systems"][entry[side]]["cross_boundary_error"]["10"]["boundary"] for side in ("system", "baseline")
     )
     assert entry["difference"] == pytest.approx(recipe - baseline, abs=1e-6)
-    assert (entry["n"], entry["seeds"], entry["interval"]) == (12, 1, None)
+    assert (entry["n"], entry["seeds"]) == (12, 1)
+    assert entry["interval"][0] <= entry["difference"] <= entry["interval"][1]
     assert (entry["metric"], entry["scope"], entry["test"]) == (
         "cross_boundary_error",
         "boundary",
@@ -300,6 +312,19 @@ def test_the_table_fits_80_columns_and_says_dash_for_null():
         assert all(system in table for system in SYSTEMS)
     row = next(line for line in table.splitlines() if line.startswith("recipe/index"))
     assert row.endswith(" -")
+
+
+def test_the_table_has_a_row_for_every_comparison_and_the_sentence_an_interval():
+    report = run().report
+    lines = render_table(report).splitlines()
+    for entry in report["comparisons"]:
+        low, high = entry["interval"]
+        told = f"{entry['difference']:+.4f} [{low:+.4f}, {high:+.4f}] {entry['p_value']:.4f}"
+        assert any(line.startswith(entry["baseline"]) and line.endswith(told) for line in lines)
+    low, high = report["systems"]["recipe/index"]["intervals"]["recall"]["1"]
+    assert f"[{low:.3f}, {high:.3f}] on 120 queries" in report["summary"]
+    report["systems"]["recipe/index"]["intervals"] = None
+    assert f"recall@1 {report['systems']['recipe/index']['recall']['1']:.3f} on 120 queries" in summarize(report)
 
 
 @pytest.mark.parametrize(

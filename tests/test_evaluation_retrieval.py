@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsearch.evaluation.retrieval import evaluate_system, relevant_counts
+from simsearch.vectors.exact import exact_search
 
 NONE = np.full(3, -1)
 
@@ -33,6 +34,10 @@ def test_a_table_written_by_hand():
     assert result.error_boundary == pytest.approx({1: 1.0, 2: 1 / 2, 3: 1 / 3})
     # first: (1/1) / 2; second: (1/2 + 2/3) / 3
     assert result.map_at_r == pytest.approx((1 / 2 + (1 / 2 + 2 / 3) / 3) / 2)
+    # first: one right in two; second: two right in three
+    assert result.r_precision == pytest.approx((1 / 2 + 2 / 3) / 2)
+    np.testing.assert_allclose(result.precision_at_r, [1 / 2, 2 / 3, np.nan], rtol=1e-6)
+    np.testing.assert_allclose(result.share[2], [1 / 2, 1 / 3, np.nan], rtol=1e-6)
     np.testing.assert_array_equal(result.hit[1], np.array([1, 0, np.nan], np.float32))
     np.testing.assert_array_equal(result.error[2], np.array([0.5, 0.5, np.nan], np.float32))
     assert result.error[2].dtype == np.float64
@@ -62,7 +67,7 @@ def test_own_row_and_unlabelled_images_are_not_relevant():
 
 
 def slow(rows, queries, gallery, k):
-    hit, relevant_recall, precision, average = [], [], [], []
+    hit, relevant_recall, precision, average, at_r = [], [], [], [], []
     for query, found in zip(queries, rows, strict=True):
         total = sum(label == query for label in gallery)
         if not total:
@@ -72,7 +77,8 @@ def slow(rows, queries, gallery, k):
         relevant_recall.append(sum(right[:k]) / total)
         precision.append(sum(right[:k]) / len(right[:k]))
         average.append(sum(sum(right[: i + 1]) / (i + 1) for i in range(total) if right[i]) / total)
-    return [float(np.mean(v)) if v else None for v in (hit, relevant_recall, precision, average)]
+        at_r.append(sum(right[:total]) / total)
+    return [float(np.mean(v)) if v else None for v in (hit, relevant_recall, precision, average, at_r)]
 
 
 @given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 12), st.integers(1, 6), st.integers(1, 40))
@@ -81,6 +87,35 @@ def test_random_tables_equal_the_loop(seed, size, count, classes, k):
     gallery, queries = random.integers(0, classes, size), random.integers(0, classes + 1, count)
     rows = np.stack([random.permutation(size) for _ in range(count)])
     result = run(rows, queries, gallery, (k,), block=int(random.integers(1, 6)))
-    got = [result.recall[k], result.relevant_recall[k], result.precision[k], result.map_at_r]
+    got = [result.recall[k], result.relevant_recall[k], result.precision[k], result.map_at_r, result.r_precision]
     for one, other in zip(got, slow(rows, queries, gallery, k), strict=True):
         assert one == (None if other is None else pytest.approx(other, abs=1e-6))
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_figures_are_those_of_pytorch_metric_learning(own):
+    """Its names: precision_at_1, r_precision and mean_average_precision_at_r; `own` is leave-one-out."""
+    module = "pytorch_metric_learning.utils.accuracy_calculator"
+    calculators = pytest.importorskip(module, reason="pytorch-metric-learning is not installed")
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(7)
+    gallery_labels = random.integers(0, 7, 400)
+    centres = random.standard_normal((7, 8))
+    gallery = (centres[gallery_labels] + 1.2 * random.standard_normal((400, 8))).astype(np.float32)
+    rows = np.full(150, -1)
+    query_labels = random.integers(0, 7, 150)
+    queries = (centres[query_labels] + 1.2 * random.standard_normal((150, 8))).astype(np.float32)
+    if own:
+        rows, queries, query_labels = np.arange(400), gallery, gallery_labels
+    relevant = relevant_counts(query_labels, gallery_labels, rows)
+    found = ((span, near) for span, _, near in exact_search(queries, gallery, int(relevant.max()), "l2", rows))
+    got = evaluate_system(
+        found, query_labels, gallery_labels, relevant=relevant, boundary=None, ks=(1, 5), with_map=True
+    )
+    names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
+    calculator = calculators.AccuracyCalculator(include=names, device=torch.device("cpu"))
+    given = [torch.from_numpy(array) for array in (queries, query_labels, gallery, gallery_labels)]
+    expected = calculator.get_accuracy(*given, ref_includes_query=own)
+    assert 0.2 < expected["mean_average_precision_at_r"] < expected["r_precision"] < expected["precision_at_1"] < 1
+    ours = (got.precision[1], got.r_precision, got.map_at_r)
+    assert ours == pytest.approx([expected[name] for name in names], abs=1e-6)

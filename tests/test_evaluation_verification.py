@@ -5,7 +5,10 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from simsearch.evaluation import verification as module
+from simsearch.evaluation.report import Features, evaluate
+from simsearch.evaluation.systems import SYSTEMS
 from simsearch.evaluation.verification import FALSE_ACCEPT_RATES, verify
+from simsearch.vectors.index import build
 from simsearch.vectors.normalize import normalize
 
 
@@ -45,7 +48,33 @@ def check(features, labels, score, tolerance=1e-4):
     for rate in FALSE_ACCEPT_RATES:
         expected = np.interp(rate, far, tar) if rate * (~same).sum() >= 10 else None
         assert got.tar_at_far[rate] == (None if expected is None else pytest.approx(expected, abs=tolerance)), rate
+    check_curve(got, far, tar)
     return got
+
+
+def check_curve(got, far, tar, near=0.002):
+    """At most 100 points from corner to corner, ascending, each on the whole curve, and exact where TAR is told."""
+    x, y = np.array(got.curve).T
+    assert 2 <= len(x) <= 100
+    assert (got.curve[0], got.curve[-1]) == ((0, 0), (1, 1))
+    assert (np.diff(x) >= 0).all()
+    assert (np.diff(y) >= 0).all()
+    for one, other in zip(x, y, strict=True):
+        # A point may lie on an upright part, where TAR takes many values.
+        low, high = np.interp([one - 1e-4, one + 1e-4], far, tar, left=0)
+        assert low - near <= other <= high + near
+    for rate, value in got.tar_at_far.items():
+        if value is not None:
+            assert dict(got.curve)[rate] == pytest.approx(value, abs=1e-6)
+
+
+def test_a_curve_is_dense_where_few_pairs_are_falsely_accepted():
+    features, labels = clusters(10, 3000, 10, 1.2)
+    got = verify(features, labels, "l2")
+    x, y = np.array(got.curve).T
+    assert np.trapezoid(y, x) == pytest.approx(got.roc_auc, abs=2e-3)
+    for low in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1):
+        assert ((x >= low) & (x < 10 * low)).sum() >= 5
 
 
 @pytest.mark.parametrize("score", ["l2", "ip"])
@@ -165,6 +194,29 @@ def test_a_sample_takes_all_pairs_equally_often():
     labels[8] = 0  # the one same-label pair: among 18 of 36 pairs as often as not
     found = [verify(features, labels, "l2", most_pairs=18, seed=seed) is not None for seed in range(60)]
     assert 20 <= sum(found) <= 40
+
+
+class Rows:
+    def __init__(self, features):
+        self.features, self.shape = features, features.shape
+
+    def read(self, start, stop):
+        return self.features[start:stop].copy()
+
+
+def test_the_details_hold_the_curve_of_every_system():
+    features, labels = clusters(11, 300, 4, 1.0)
+    given = {
+        "build": "b", "features": Features(Rows(features), Rows(features[:, :8].copy())), "gallery": 200,
+        "query_rows": np.arange(200, 300), "index": build(lambda: [features[:200]], 16, "Flat"), "index_bytes": 1,
+        "ks": [1, 5],
+    }  # fmt: skip
+    roc = evaluate(**given, labels=labels).details["roc"]
+    assert set(roc) == set(SYSTEMS)
+    queries = normalize(features[200:])
+    assert roc["recipe/cosine"] == [list(point) for point in verify(queries, labels[200:], "l2").curve]
+    assert roc["recipe/index"] == roc["recipe/cosine"] != roc["recipe/raw-ip"]
+    assert evaluate(**given, labels=None).details["roc"] == {}
 
 
 def test_features_that_are_not_finite_are_refused():

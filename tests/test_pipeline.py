@@ -79,7 +79,7 @@ def test_report_has_the_agreed_form(built):
         assert set(system["recall"]) == {"1", "5", "10"}
         assert set(system["cross_boundary_error"]["10"]) == {"all", "boundary"}
     assert set(report["index"]) >= {"factory", "ann_recall", "qps", "bytes", "ntotal"}
-    (comparison,) = report["comparisons"]
+    comparison, *_ = report["comparisons"]
     assert (comparison["system"], comparison["baseline"]) == ("recipe/index", "baseline/raw-l2")
     assert report["placebo"]["system"] == "baseline/raw-l2"
     assert report["few_shot"] is None
@@ -91,7 +91,7 @@ def test_an_unchanged_build_runs_nothing_and_keeps_its_date(copy_of_built):
     before, record = snapshot(home), (home / "builds" / "photos.json").read_bytes()
     done = run_cli("build", folder, *SMALL, "--home", home, check=0)
     assert "up to date" in done.stderr
-    assert done.stdout.splitlines() == [str(home / "builds" / "photos" / "report.json")]
+    assert done.stdout.splitlines() == [str(home / "builds" / "photos" / "report.html")]
     assert snapshot(home) == before
     assert (home / "builds" / "photos.json").read_bytes() == record
 

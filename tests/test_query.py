@@ -9,6 +9,7 @@ import shutil
 import pytest
 from conftest import artifact_file, picture, run_cli
 from PIL import Image
+from remade import remade
 
 import simsearch
 
@@ -24,7 +25,7 @@ def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built,
     assert answer["build"] == "photos"
     assert len(answer["hits"]) == 10
     first = answer["hits"][0]
-    assert set(first) == {"rank", "score", "label", "image", "path", "row"}
+    assert set(first) == {"rank", "score", "label", "image", "path", "row", "false_accept_rate"}
     assert (first["rank"], first["label"], first["image"]) == (1, "class 1", "class 1/04.png")
     assert first["score"] >= 0.9999
     assert os.path.samefile(first["path"], folder / "class 1" / "04.png")
@@ -34,7 +35,7 @@ def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built,
 
 def test_help_needs_no_torch(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError")
-    for command in ([], ["build"], ["query"], ["show"], ["evaluate"]):
+    for command in ([], ["build"], ["query"], ["show"], ["evaluate"], ["compare"]):
         done = run_cli(*command, "--help", env={"PYTHONPATH": str(tmp_path)}, check=0)
         assert "Example:" in done.stdout
 
@@ -59,6 +60,84 @@ def test_least_score(built):
     hits = json.loads(done.stdout)["hits"]
     assert 1 <= len(hits) < 10
     assert all(hit["score"] >= 0.99999 for hit in hits)
+
+
+@pytest.fixture(scope="module")
+def rated(built, tmp_path_factory):
+    """(query, home): what the scores of `photos` mean is known here, of two other builds it is not."""
+    home = tmp_path_factory.mktemp("rated") / "home"
+    shutil.copytree(built[1], home)
+    query = built[0] / "class 0" / "01.png"
+    hits = json.loads(run_cli("query", query, "--json", "--home", home, check=0).stdout)["hits"]
+    second, fifth = (hits[n]["score"] - 1e-6 for n in (1, 4))  # rates are looked up a rounding error below the score
+    table = {"pairs": 20_000, "table": [[1.0, 0.0001], [second, 0.0004], [fifth, 0.05], [-1.0, 1.0]]}
+    remade(home, "rated", {"far.json": json.dumps(table).encode()}, when="2999-01-01T00:00:00+00:00")
+    remade(home, "unlabelled", {"far.json": b"null"}, labelled=False)
+    remade(home, "old", {"far.json": None})
+    return query, home
+
+
+def test_what_a_score_means(rated):
+    query, home = rated
+    hits = json.loads(run_cli("query", query, "--json", "--home", home, check=0).stdout)["hits"]
+    rates = [hit["false_accept_rate"] for hit in hits]
+    assert rates[0] <= 0.0004 == rates[1]
+    assert rates[4] == 0.05
+    assert rates == sorted(rates)
+    done = run_cli("query", query, "--home", home, check=0)
+    assert "false alarms" in done.stdout.splitlines()[1]
+    assert "1 in 2,500" in done.stdout.splitlines()[3]
+    assert max(map(len, done.stdout.splitlines()[1:])) <= 80
+    assert "different-label pairs (--max-far 0.001 keeps just" in done.stderr
+
+
+def test_the_highest_rate(rated):
+    query, home = rated
+    done = run_cli("query", query, "--max-far", 0.0004, "--json", "--home", home, check=0)
+    assert len(json.loads(done.stdout)["hits"]) == 2
+    done = run_cli("query", query, "--max-far", 0.00001, "--home", home, check=0)
+    assert "no hit" in done.stdout
+    assert "20,000 different-label pairs, too few" in done.stderr
+    assert "Only" not in done.stderr
+    for wrong in ("0", "1.1", "nan", "x"):
+        run_cli("query", query, f"--max-far={wrong}", "--home", home, check=2)
+
+
+@pytest.mark.parametrize(("build", "reason"), [("unlabelled", "no labels"), ("old", "older simsearch")])
+def test_a_build_that_does_not_know_what_a_score_means(rated, build, reason):
+    query, home = rated
+    done = run_cli("query", query, "--build", build, "--home", home, check=0)
+    assert "false alarms" not in done.stdout
+    hits = json.loads(run_cli("query", query, "--build", build, "--json", "--home", home, check=0).stdout)["hits"]
+    assert {hit["false_accept_rate"] for hit in hits} == {None}
+    for option in (["--max-far", 0.1], ["--same", query]):
+        done = run_cli("query", query, *option, "--build", build, "--home", home, check=2)
+        assert not done.stdout
+        assert reason in done.stderr
+
+
+def test_same_or_different(rated, built, tmp_path):
+    query, home = rated
+    near, far = built[0] / "class 0" / "01.png", built[0] / "class 1" / "01.png"
+    assert run_cli("query", query, "--same", near, "--home", home, check=0).stdout.startswith("same  score 1.000")
+    line = run_cli("query", query, "--same", far, "--max-far", 1e-4, "--home", home, check=0).stdout
+    assert line.startswith("different  score")
+    assert "false alarms 1 in " in line
+    answer = json.loads(
+        run_cli("query", query, "--same", far, "--max-far", 1, "--json", "--home", home, check=0).stdout
+    )
+    assert set(answer) == {"query", "other", "build", "score", "false_accept_rate", "same"}
+    assert (answer["query"], answer["other"], answer["build"]) == (str(query), str(far), "rated")
+    assert answer["same"] is True, "every pair has a rate of at most 1"
+    assert answer["score"] < 1
+    bad = tmp_path / "bad.png"
+    bad.write_text("%PDF")
+    for pair in ((query, bad), (bad, query), (query, tmp_path / "gone.png"), (query, tmp_path)):
+        done = run_cli("query", pair[0], "--same", pair[1], "--json", "--home", home, check=2)
+        assert "error" in json.loads(done.stdout)
+        assert [line.partition(":")[0] for line in done.stderr.splitlines()[1:]] == ["error", "hint"]
+    run_cli("query", query, near, "--same", far, "--home", home, check=2)
+    run_cli("query", query, "--same", far, "--min-score", 0.5, "--home", home, check=2)
 
 
 def test_several_a_folder_and_stdin_in_the_order_of_input(built):

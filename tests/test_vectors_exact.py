@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from simsearch.errors import VectorsError
 from simsearch.vectors import exact
@@ -60,6 +61,62 @@ def test_tiles_and_blocks_do_not_change_the_answer(metric, monkeypatch):
     values, rows = collect(exact_search(queries, base, 37, metric, own))
     np.testing.assert_array_equal(rows, expected[1])
     np.testing.assert_allclose(values, expected[0], rtol=1e-4, atol=1e-5)
+
+
+def in_full(queries, base, k, metric, own):
+    """Every score ranked: what sifting must not change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exact, "_SAMPLE", 1)
+        patch.setattr(exact, "_sift", None)
+        return collect(exact_search(queries, base, k, metric, own))
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@pytest.mark.parametrize("order", ["drawn", "ascending", "descending"])
+def test_sifting_changes_nothing_whatever_the_order_of_the_base(metric, order, monkeypatch):
+    random = np.random.default_rng(1)
+    base = random.integers(-4, 5, (3000, 5)).astype(np.float32)
+    base = np.concatenate((base, -base))  # whole numbers, mean zero: all scores are exact, many are ties
+    if order != "drawn":
+        base = base[np.argsort(base[:, 0] * (1 if order == "ascending" else -1), kind="stable")]
+    own = random.integers(-1, len(base), 300)
+    own[::5] = 16 * (own[::5] // 16)  # rows of the sample
+    queries = base[own] + random.integers(0, 2, (300, 5)).astype(np.float32)
+    monkeypatch.setattr(exact, "_SIFTED", 64)
+    monkeypatch.setattr(exact, "_SIFT", 700)
+    for k in (1, 10):
+        for left_out in (None, own):
+            values, rows = collect(exact_search(queries, base, k, metric, left_out))
+            expected = in_full(queries, base, k, metric, left_out)
+            np.testing.assert_array_equal(rows, expected[1])
+            np.testing.assert_array_equal(values, expected[0])
+
+
+def test_where_sifting_leaves_too_many_or_too_few_everything_is_ranked(monkeypatch):
+    base, queries = np.ones((2000, 3), np.float32), np.ones((600, 3), np.float32)
+    _, rows = collect(exact_search(queries, base, 2, "ip"))
+    np.testing.assert_array_equal(rows, np.tile([0, 1], (600, 1)))
+    monkeypatch.setattr(exact.np, "partition", lambda scores, *_, **__: scores + np.float32(9))
+    _, rows = collect(exact_search(queries, base, 2, "l2"))
+    np.testing.assert_array_equal(rows, np.tile([0, 1], (600, 1)))
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_a_search_may_be_left_and_failures_reach_the_caller(monkeypatch):
+    random = np.random.default_rng(2)
+    base, queries = random.standard_normal((600, 4), np.float32), random.standard_normal((2000, 4), np.float32)
+    before = blas_threads()
+    for k in (1, 500):
+        found = exact_search(queries, base, k, "ip")
+        next(found)
+        found.close()
+    assert blas_threads() == before
+    monkeypatch.setattr(exact, "_rank_all", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(exact_search(queries, base, 500, "ip"))
 
 
 def test_distances_far_from_the_origin_keep_their_order():

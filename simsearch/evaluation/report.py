@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
+from simsearch.evaluation.details import Measured, collect, reasons
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
+from simsearch.evaluation.intervals import figure_intervals
+from simsearch.evaluation.paired import BASELINES, HEADLINE, compare_systems
 from simsearch.evaluation.retrieval import Labels, SystemResult
-from simsearch.evaluation.statistics import sign_flip_test
+from simsearch.evaluation.score_meaning import false_accept_table
 from simsearch.evaluation.summary import render_table, summarize
+from simsearch.evaluation.suspects import Pairs
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Progress, Task, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, SearchSettings, evaluate_index
 from simsearch.vectors.index import Index
@@ -25,7 +29,7 @@ from simsearch.vectors.normalize import normalize
 __all__ = ["Evaluation", "Features", "SearchSettings", "evaluate", "render_table"]
 
 SCHEMA = 1
-HEADLINE, GATE = "recipe/index", "baseline/raw-l2"
+GATE = BASELINES[0]
 
 _BLOCK_ROWS = 65_536
 
@@ -44,9 +48,11 @@ class Features:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The report, ready for json.dump, and the per-query values: name -> (Q,) array."""
+    """The report, details and false accept table, ready for json.dump, and the per-query values: name -> (Q,) array."""
 
     report: Report
+    details: Report
+    false_accepts: Report | None
     per_query: dict[str, NDArray[Any]]
 
     def save_per_query(self, path: Path) -> None:
@@ -65,6 +71,9 @@ def evaluate(
     index_bytes: int,
     ks: Sequence[int],
     settings: SearchSettings | None = None,
+    label_names: Sequence[str] | None = None,
+    val_rows: Sequence[int] | NDArray[np.integer] = (),
+    twins: Pairs | None = None,
     few_shot: bool = False,
     name: Callable[[int], str] | None = None,
     progress: Progress = lambda message: None,
@@ -73,8 +82,10 @@ def evaluate(
 
     Rows [0, gallery) are searched; `query_rows` (Q,) are searched with, leave-one-out where they lie in the gallery.
     `labels` (N,) are one integer a row (negative: unlabelled), or None: label figures are then null and ann_recall
-    stays. `few_shot` adds that figure, which is for labels that were not trained on. `name(row)` names an image in
-    errors. Memory: two copies of one gallery and blocks.
+    stays; `label_names` are their names (else their numbers). What a score means is read from pairs of `val_rows`.
+    `twins` (P, 2) are (position among the queries, gallery row) of equal perceptual hash. `few_shot` adds that figure,
+    which is for labels that were not trained on. `name(row)` names an image in errors. Memory: two copies of one
+    gallery and blocks.
 
     Raises VectorsError for shapes that do not fit and for features without direction.
     """
@@ -84,11 +95,11 @@ def evaluate(
     timed_k = 10 if 10 in task.ks else task.ks[-1]
     boundary = _boundary(features.reference, task, progress)
 
-    exact, thresholds = exact_systems("recipe", features.recipe, task, boundary, name=name, progress=progress)
+    exact, nearest = exact_systems("recipe", features.recipe, task, boundary, name=name, progress=progress)
     results: Results = dict(exact)
     progress(f"{HEADLINE}: search through the index {index.factory}")
     through = evaluate_index(
-        index, features.recipe, task, boundary, thresholds, settings or SearchSettings(), timed_k=timed_k
+        index, features.recipe, task, boundary, nearest.thresholds, settings or SearchSettings(), timed_k=timed_k
     )
     results[HEADLINE] = _as_exact(through.system, results["recipe/cosine"], index)
     if features.baseline is not None:
@@ -97,6 +108,10 @@ def evaluate(
         else:
             results |= exact_systems("baseline", features.baseline, task, boundary, name=name, progress=progress)[0]
 
+    progress("intervals, comparisons and details")
+    intervals = figure_intervals(results, boundary, task.ks)
+    measured = Measured(task, results, boundary, through, nearest, _names(label_names), timed_k)
+    joining, details = collect(measured, features.recipe, features.baseline, twins)
     report: Report = {
         "schema": SCHEMA,
         "build": build,
@@ -104,18 +119,27 @@ def evaluate(
         "gallery": gallery,
         "classes": None if labels is None else len(np.unique(labels[labels >= 0])),
         "k": list(task.ks),
-        "systems": {system: _figures(results[system], task.ks) for system in SYSTEMS if system in results},
+        "systems": {
+            system: {**_figures(results[system], task.ks), "intervals": intervals[system]}
+            for system in SYSTEMS
+            if system in results
+        },
         "index": _index_figures(index, through, index_bytes),
-        "comparisons": _comparisons(results, boundary, task, timed_k),
+        "comparisons": compare_systems(results, boundary, task.ks, timed_k),
         "few_shot": _few_shot(features.recipe, task) if few_shot else None,
         "verification": _pairs(results["recipe/cosine"]),
         "placebo": _placebo(features, results, task, boundary, timed_k, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
+        **joining,
     }
+    false_accepts = _false_accepts(features.recipe, task, np.asarray(val_rows, dtype=np.int64))
+    report["reasons"] = reasons(
+        {**report, "false_accepts": false_accepts}, labelled=labels is not None, baseline=features.baseline is not None
+    )
     report = _plain(report)
     report["summary"] = summarize(report)
-    return Evaluation(report, _per_query(results, task, boundary))
+    return Evaluation(report, _plain(details), false_accepts, _per_query(results, task, boundary))
 
 
 def _check(
@@ -153,13 +177,19 @@ def _boundary(source: FeatureSource | None, task: Task, progress: Progress) -> N
 
 
 def _as_exact(system: SystemResult | None, cosine: SystemResult | None, index: Index) -> SystemResult | None:
-    """An index scores pairs as exact cosine search does; a Flat one answers so too: MAP@R, which others have not."""
+    """An index scores pairs as exact cosine search does; a Flat one answers so too: to rank R, as others do not."""
     if system is None or cosine is None:
         return system
     system = replace(system, verification=cosine.verification)
     if not index.is_flat:
         return system
-    return replace(system, map_at_r=cosine.map_at_r, average_precision=cosine.average_precision)
+    return replace(
+        system,
+        map_at_r=cosine.map_at_r,
+        r_precision=cosine.r_precision,
+        average_precision=cosine.average_precision,
+        precision_at_r=cosine.precision_at_r,
+    )
 
 
 def _same(one: FeatureSource, other: FeatureSource) -> bool:
@@ -171,19 +201,19 @@ def _same(one: FeatureSource, other: FeatureSource) -> bool:
 def _figures(result: SystemResult | None, ks: Sequence[int]) -> Report:
     if result is None:
         nothing = dict.fromkeys(ks)
-        result = SystemResult(nothing, nothing, nothing, nothing, nothing, None, {}, {}, None)
+        result = SystemResult(nothing, nothing, nothing, nothing, nothing, None, None, {}, {}, {}, None, None)
     pairs = result.verification
     return {
         "recall": result.recall,
         "relevant_recall": result.relevant_recall,
         "precision": result.precision,
         "map_at_r": result.map_at_r,
+        "r_precision": result.r_precision,
         "cross_boundary_error": {k: {"all": result.error_all[k], "boundary": result.error_boundary[k]} for k in ks},
         "roc_auc": None if pairs is None else pairs.roc_auc,
         "eer": None if pairs is None else pairs.eer,
         "tar_at_far": None if pairs is None else pairs.tar_at_far,
         "inversion_rate": None if pairs is None else pairs.inversion_rate,
-        "intervals": None,
     }
 
 
@@ -193,6 +223,16 @@ def _pairs(result: SystemResult | None) -> Report | None:
         return None
     found = result.verification
     return {"pairs": found.pairs, "same": found.same, "different": found.different, "sampled": found.sampled}
+
+
+def _names(names: Sequence[str] | None) -> Callable[[int], str | None]:
+    return lambda label: None if label < 0 else str(label) if names is None else names[label]
+
+
+def _false_accepts(source: FeatureSource, task: Task, rows: NDArray[np.int64]) -> Report | None:
+    # Never the queries, also where a caller would watch and measure with the same images.
+    rows = np.setdiff1d(rows, task.query_rows)
+    return None if task.labels is None else false_accept_table(gather(source, rows), task.labels[rows])
 
 
 def _few_shot(source: FeatureSource, task: Task) -> Report | None:
@@ -206,28 +246,6 @@ def _index_figures(index: Index, through: IndexResult, size: int) -> Report:
     ann_recall = {str(k): share for k, share in through.ann_recall.items()}
     qps = float(f"{through.qps:.4g}")
     return {"factory": index.factory, "ann_recall": ann_recall, "qps": qps, "bytes": size, "ntotal": index.ntotal}
-
-
-def _comparisons(results: Results, boundary: NDArray[np.bool_] | None, task: Task, k: int) -> list[Report]:
-    recipe, baseline = results.get(HEADLINE), results.get(GATE)
-    if recipe is None or baseline is None or boundary is None:
-        return []
-    differences = recipe.error[k][boundary].astype(np.float64) - baseline.error[k][boundary]
-    return [
-        {
-            "metric": "cross_boundary_error",
-            "k": k,
-            "scope": "boundary",
-            "system": HEADLINE,
-            "baseline": GATE,
-            "n": len(differences),
-            "difference": float(differences.mean()),
-            "interval": None,
-            "p_value": sign_flip_test(differences),
-            "test": "sign-flip permutation",
-            "seeds": 1,
-        }
-    ]
 
 
 def _placebo(
@@ -261,6 +279,8 @@ def _per_query(results: Results, task: Task, boundary: NDArray[np.bool_] | None)
             arrays[f"{system}/error@{k}"] = result.error[k]
         if result.average_precision is not None:
             arrays[f"{system}/average_precision"] = result.average_precision
+        if result.precision_at_r is not None:
+            arrays[f"{system}/r_precision"] = result.precision_at_r
     return arrays
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+FLIPS = 9999
+
 _BLOCK_NUMBERS = 4_000_000  # signs held at a time: 32 MB of float64
 _TOLERANCE = 1e-11  # sums of the same numbers in another order differ by this much
 
 
-def sign_flip_test(differences: NDArray[np.floating], *, flips: int = 9999, seed: int = 0) -> float:
+def sign_flip_test(differences: NDArray[np.floating], *, flips: int = FLIPS, seed: int = 0) -> float:
     """Return the two-sided p-value of "the mean of the paired differences (n,) is zero": (b + 1) / (flips + 1).
 
     b counts the random sign flips of the differences whose absolute mean reaches the observed one (Phipson and Smyth
@@ -24,11 +26,18 @@ def sign_flip_test(differences: NDArray[np.floating], *, flips: int = 9999, seed
     if not len(moved):
         return 1.0
     threshold = abs(moved.sum()) / count - _TOLERANCE
+    # Shares of the first k take few values: how many of equal ones become negative is one binomial number, which is the
+    # same test and, for 60,000 queries, some twenty times faster. Rounding joins 0.3 and 0.7 - 0.4.
+    sizes, counts = np.unique(np.round(np.abs(moved), 12), return_counts=True)
+    grouped = 8 * len(sizes) <= len(moved)
+    if not grouped:
+        sizes, counts = moved, np.ones(len(moved), dtype=np.int64)
     random = np.random.default_rng(seed)
     reached = 0
-    rows = max(1, _BLOCK_NUMBERS // len(moved))
+    rows = max(1, _BLOCK_NUMBERS // len(sizes))
     for start in range(0, flips, rows):
-        kept = random.integers(0, 2, size=(min(rows, flips - start), len(moved)), dtype=np.int8)
-        sums = 2 * (kept.astype(np.float64) @ moved) - moved.sum()
+        shape = (min(rows, flips - start), len(sizes))
+        kept = random.binomial(counts, 0.5, shape) if grouped else random.integers(0, 2, shape, dtype=np.int8)
+        sums = (2.0 * kept - counts) @ sizes
         reached += int((np.abs(sums) / count >= threshold).sum())
     return (reached + 1) / (flips + 1)

@@ -7,6 +7,7 @@ from typing import Any
 
 _WIDTH = 80
 _SIGNIFICANT = 0.05
+_IDENTITY = ("metric", "k", "scope", "system", "baseline")
 
 
 def summarize(report: dict[str, Any]) -> str:
@@ -19,7 +20,8 @@ def summarize(report: dict[str, Any]) -> str:
     recall = system["recall"][k]
     if recall is None:
         return "No query has another image of its label in the gallery, so quality is not measured."
-    headline = f"recall@{k} {recall:.3f} on {report['queries'] - report['unanswerable']:,} queries"
+    answered = report["queries"] - report["unanswerable"]
+    headline = f"recall@{k} {recall:.3f}{_interval(system['intervals'], k)} on {answered:,} queries"
     if not report["comparisons"]:
         return f"{headline}; there is no baseline or no boundary to compare it over."
     sentence = f"{headline}; {_difference(report)}."
@@ -43,11 +45,7 @@ def render_table(report: dict[str, Any]) -> str:
         cells = (figures["recall"][first], figures["recall"][last], errors["all"], errors["boundary"])
         lines.append(_line(name, *(_number(cell) for cell in (*cells, figures["map_at_r"]))))
     lines += ["", *_index(report, last)]
-    for entry in report["comparisons"]:
-        lines += _wrapped(
-            f"{entry['system']} - {entry['baseline']}: error@{entry['k']} over {entry['n']:,} {entry['scope']} queries "
-            f"{entry['difference']:+.4f}, p = {entry['p_value']:.4f} ({entry['test']})"
-        )
+    lines += _comparisons(report["comparisons"])
     if report["placebo"] is not None:
         placebo = report["placebo"]
         lines += _wrapped(
@@ -73,6 +71,32 @@ def _index(report: dict[str, Any], k: str) -> list[str]:
         f"index {index['factory']}: ann_recall@{k} {_number(index['ann_recall'][k])}, {index['qps']:,.0f} queries/s, "
         f"{index['ntotal']:,} rows, {index['bytes']:,} bytes"
     )
+
+
+def _comparisons(entries: list[dict[str, Any]]) -> list[str]:
+    """Return a row for each comparison: what the first system has less than, or beyond, the baseline."""
+    if not entries:
+        return []
+    lines = ["", f"{entries[0]['system']} less the baseline, paired by query ({entries[0]['test']}):"]
+    lines.append(_compared("baseline", "figure", "over", "n", "difference", "95 % interval", "p"))
+    for entry in entries:
+        figure = f"{'recall' if entry['metric'] == 'recall' else 'error'}@{entry['k']}"
+        interval = "-" if entry["interval"] is None else "[{:+.4f}, {:+.4f}]".format(*entry["interval"])
+        cells = (f"{entry['n']:,}", f"{entry['difference']:+.4f}", interval, f"{entry['p_value']:.4f}")
+        lines.append(_compared(entry["baseline"], figure, entry["scope"], *cells))
+    return [*lines, ""]
+
+
+def _compared(baseline: str, figure: str, scope: str, n: str, difference: str, interval: str, p: str) -> str:
+    return f"{baseline:<16}{figure:<10} {scope:<8}{n:>8}{difference:>11}{interval:>19}{p:>7}"
+
+
+def _interval(intervals: dict[str, Any] | None, k: str) -> str:
+    """Return " [low, high]" of recall@k, or nothing."""
+    if intervals is None or intervals["recall"][k] is None:
+        return ""
+    low, high = intervals["recall"][k]
+    return f" [{low:.3f}, {high:.3f}]"
 
 
 def _inversion(report: dict[str, Any]) -> list[str]:
@@ -113,16 +137,34 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _difference(report: dict[str, Any]) -> str:
-    entry = report["comparisons"][0]
+    """Say how recipe/index differs from the first baseline, over as many seeds as were compared."""
+    first = report["comparisons"][0]
+    alike = [entry for entry in report["comparisons"] if all(entry[key] == first[key] for key in _IDENTITY)]
+    entry = max(alike, key=lambda one: one["seeds"])
     k = str(entry["k"])
-    before = report["systems"][entry["baseline"]]["cross_boundary_error"][k]["boundary"]
-    after = report["systems"][entry["system"]]["cross_boundary_error"][k]["boundary"]
-    figures = f"{after:.4f} against {before:.4f}, p = {entry['p_value']:.4f}"
-    scope = f"cross-boundary error@{k} over {entry['n']:,} boundary queries"
-    if entry["p_value"] > _SIGNIFICANT or not before:
+    after, before = (_boundary_error(report, entry, entry[side]) for side in ("system", "baseline"))
+    told = "p unknown: no spread" if entry["p_value"] is None else f"p = {entry['p_value']:.4f}"
+    figures = f"{after:.4f} against {before:.4f}, {told}"
+    scope = f"cross-boundary error@{k} over {first['n']:,} boundary queries"
+    if entry["seeds"] > 1:
+        scope += f" and {entry['seeds']} seeds"
+    if not _seen(entry):
         return f"no difference seen from {entry['baseline']} in {scope} ({figures})"
-    change = f"{abs(after / before - 1):.0%}".replace("%", " %")
-    return f"{change} {'less' if after < before else 'MORE'} {scope} than {entry['baseline']} ({figures})"
+    share = f"{abs(after / before - 1):.0%}".replace("%", " %") if before else f"{100 * abs(after - before):.1f} points"
+    return f"{share} {'less' if after < before else 'MORE'} {scope} than {entry['baseline']} ({figures})"
+
+
+def _boundary_error(report: dict[str, Any], entry: dict[str, Any], system: str) -> float:
+    """Return a system's error of the comparison: its mean over seeds where the comparison is over several."""
+    if entry["seeds"] > 1:
+        return float(report["seeds"]["systems"][system][f"error@{entry['k']} boundary"]["mean"])
+    return float(report["systems"][system]["cross_boundary_error"][str(entry["k"])]["boundary"])
+
+
+def _seen(entry: dict[str, Any]) -> bool:
+    """The rule of `Paired.seen`: p is below 0.05, and the interval, where known, leaves out 0."""
+    p_value, ends = entry["p_value"], entry["interval"]
+    return p_value is not None and p_value < _SIGNIFICANT and (ends is None or ends[0] > 0 or ends[1] < 0)
 
 
 def _normalization(report: dict[str, Any]) -> str:

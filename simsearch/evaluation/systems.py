@@ -31,6 +31,15 @@ SYSTEMS = (
 _READ = 65_536
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """What exact cosine search found: k-th best scores (Q, len(ks)), and the first row and its score, each (Q,)."""
+
+    thresholds: FloatArray
+    rows: NDArray[np.int64]
+    scores: FloatArray
+
+
 class FeatureSource(Protocol):
     """Raw features (N, D) float32 in row order, as FeatureFile gives them."""
 
@@ -119,8 +128,8 @@ def exact_systems(
     *,
     name: Callable[[int], str] | None,
     progress: Progress,
-) -> tuple[Mapping[str, SystemResult | None], NDArray[np.float32]]:
-    """Return the results of raw-l2, raw-ip and cosine, and cosine's k-th best scores (Q, len(ks)) float32.
+) -> tuple[Mapping[str, SystemResult | None], Nearest]:
+    """Return the results of raw-l2, raw-ip and cosine, and what cosine search found.
 
     The gallery is held once raw and once normalized; distances are never more than a block. `name(row)` names an
     image. Without labels nothing but cosine is searched. Raises VectorsError for a feature without direction.
@@ -129,7 +138,12 @@ def exact_systems(
     depth = max(task.ks)
     if task.relevant is not None:
         depth = max(depth, int(task.relevant.max(initial=0)))
-    thresholds = np.empty((len(queries), len(task.ks)), dtype=np.float32)
+    count = len(queries)
+    nearest = Nearest(
+        np.empty((count, len(task.ks)), dtype=np.float32),
+        np.empty(count, dtype=np.int64),
+        np.empty(count, dtype=np.float32),
+    )
     columns = np.minimum(task.ks, task.neighbours) - 1
     results: dict[str, SystemResult | None] = {}
 
@@ -139,7 +153,8 @@ def exact_systems(
         def found() -> Iterator[Found]:
             for span, scores, rows in exact_search(asked, base, depth, metric, task.own_rows):
                 if kind == "cosine":
-                    thresholds[span] = scores[:, columns]
+                    nearest.thresholds[span] = scores[:, columns]
+                    nearest.rows[span], nearest.scores[span] = rows[:, 0], scores[:, 0]
                 yield span, rows
 
         result = task.measure(found(), boundary, with_map=True)
@@ -154,7 +169,7 @@ def exact_systems(
     query_name = None if name is None else lambda i: name(int(task.query_rows[i]))
     search("cosine", "ip", normalize(queries, name=query_name), normalize(gallery, name=name))
     if task.relevant is None:
-        return dict.fromkeys((f"{prefix}/raw-l2", f"{prefix}/raw-ip", f"{prefix}/cosine")), thresholds
+        return dict.fromkeys((f"{prefix}/raw-l2", f"{prefix}/raw-ip", f"{prefix}/cosine")), nearest
     search("raw-l2", "l2", queries, gallery)
     search("raw-ip", "ip", queries, gallery)
-    return results, thresholds
+    return results, nearest

@@ -23,6 +23,7 @@ _MOST_PAIRS = 50_000_000
 _LEAST_ACCEPTED = 10  # different-label pairs that a false accept rate must let through, or nothing is said about it
 _ROWS, _COLUMNS = 256, 4096
 _KEYS = 8_000_000  # counted at a time: 64 MB
+_POINTS = 100  # of a curve
 _SHIFT = 8  # of the 23 bits after a float32's leading one, 15 are kept
 
 # With features scaled to at most length 1, squared distances below the first are what float32 features are rounded
@@ -38,7 +39,8 @@ Score = Literal["l2", "ip"]
 class Verification:
     """The figures of one system; `pairs` = `same` + `different` labels, all of them or a sample.
 
-    `tar_at_far` is None at a rate that would accept fewer than 10 of the different-label pairs.
+    `tar_at_far` is None at a rate that would accept fewer than 10 of the different-label pairs. `curve` is the ROC
+    curve by at most 100 of its points (far, tar) from (0, 0) to (1, 1), those of `tar_at_far` among them.
     """
 
     pairs: int
@@ -49,6 +51,7 @@ class Verification:
     inversion_rate: float
     eer: float
     tar_at_far: dict[float, float | None]
+    curve: tuple[tuple[float, float], ...]
 
 
 def verify(
@@ -82,6 +85,7 @@ def verify(
         return None
     far = np.concatenate(([0.0], np.cumsum(different) / n_different))
     tar = np.concatenate(([0.0], np.cumsum(same) / n_same))
+    told = [rate for rate in FALSE_ACCEPT_RATES if rate * n_different >= _LEAST_ACCEPTED]
     area = float(((tar[1:] + tar[:-1]) / 2 * np.diff(far)).sum())
     return Verification(
         pairs=n_same + n_different,
@@ -91,11 +95,24 @@ def verify(
         roc_auc=area,
         inversion_rate=1 - area,
         eer=float(np.interp(0.0, far + tar - 1, far)),
-        tar_at_far={
-            rate: float(np.interp(rate, far, tar)) if rate * n_different >= _LEAST_ACCEPTED else None
-            for rate in FALSE_ACCEPT_RATES
-        },
+        tar_at_far={rate: float(np.interp(rate, far, tar)) if rate in told else None for rate in FALSE_ACCEPT_RATES},
+        curve=_thinned(far, tar, told),
     )
+
+
+def _thinned(far: NDArray[np.float64], tar: NDArray[np.float64], rates: list[float]) -> tuple[tuple[float, float], ...]:
+    """Return at most 100 points (far, tar) of a curve, to 6 digits: both ends, those at `rates`, and of the rest half
+    at equal steps of TAR, half of log FAR, so that it is smooth on either axis.
+    """
+    steps = (_POINTS - 2 - len(rates)) // 2
+    least = max(float(far[far > 0].min()), 1e-6)
+    by_tar = np.searchsorted(tar, np.linspace(0, 1, steps))
+    by_far = np.searchsorted(far, np.geomspace(least, 1, steps))
+    last = len(far) - 1
+    kept = np.unique(np.concatenate(([0, last], np.minimum(by_tar, last), np.minimum(by_far, last))))
+    points = {*zip(far[kept].tolist(), tar[kept].tolist(), strict=True)}
+    points |= {(rate, float(np.interp(rate, far, tar))) for rate in rates}
+    return tuple(sorted({(float(f"{x:.6g}"), float(f"{y:.6g}")) for x, y in points}))
 
 
 def _histograms(

@@ -130,10 +130,11 @@ class Index(Table):
 
 
 class Evaluation(Table):
-    """[evaluation]: the k of every figure at k, and whether the baseline is trained."""
+    """[evaluation]: the k of every figure at k, whether the baseline is trained, and the map drawn."""
 
     k: list[int] = Field(default=[1, 5, 10])
     baseline: bool = True
+    map: bool = True  # the t-SNE of the report
 
     @field_validator("k")
     @classmethod

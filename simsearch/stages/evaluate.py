@@ -1,4 +1,4 @@
-"""The evaluate stage: features, index and labels to report.json and per-query values."""
+"""The evaluate stage: features, index and labels to report.json, what pictures need, and per-query values."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from ..artifacts import Artifact, Workspace
 from ..console import Stage
 from ..evaluation.report import Features, SearchSettings
 from ..evaluation.report import evaluate as measure
+from ..evaluation.systems import gather
+from ..images.perceptual import twins
 from ..vectors.features import FeatureFile
-from .common import Data
+from ..vectors.normalize import normalize
+from .common import THREADS, Data, Indices
 from .index import gallery_index
 
 
@@ -26,14 +29,18 @@ def evaluate(
     settings: dict[str, Any],
     progress: Stage,
 ) -> tuple[dict[str, Any], str]:
-    """Write report.json and queries.npz; returns facts and the headline in words."""
+    """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
     labels: list[str] = []
     queries: list[int] = []
+    val: list[int] = []
     for record in data.records():
         labels.append(record.label)
         if record.query:
             queries.append(record.row)
-    number = {label: i for i, label in enumerate(sorted(set(labels) - {""}))}
+        if record.val:
+            val.append(record.row)
+    names = sorted(set(labels) - {""})
+    number = {label: i for i, label in enumerate(names)}
     with ExitStack() as stack:
         # One file object for one artifact: systems that share features are measured once.
         paths = {system: artifact.file("features.h5") for system, artifact in embedded.items()}
@@ -45,17 +52,48 @@ def evaluate(
             gallery=int(data.facts["gallery"]),
             query_rows=queries,
             labels=np.array([number.get(label, -1) for label in labels]) if data.facts["labelled"] else None,
+            label_names=names,
+            val_rows=[] if settings.get("few_shot") else val,  # where unseen labels are searched, val has seen ones
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],
             settings=SearchSettings(settings["nprobe"], settings["efSearch"]),
             few_shot=settings.get("few_shot", False),
             name=data.name,
+            twins=twins(data.artifact.path, queries, int(data.facts["gallery"]), threads=THREADS),
             progress=progress.tell,
         )
+        if settings.get("few_shot") and data.facts["labelled"]:
+            found.report["reasons"]["false_accepts"] = "the labels searched were not trained on"
+        shown = None
+        if settings["map"]:
+            progress.tell("map of the features before and after")
+            shown = _map(opened["recipe"], opened.get("baseline"), np.array(queries), labels)
     (space.out / "report.json").write_text(json.dumps(found.report, indent=1, allow_nan=False))
+    for name, value in (("details", found.details), ("far", found.false_accepts), ("map", shown)):
+        (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
     found.save_per_query(space.out / "queries.npz")
     system = found.report["systems"]["recipe/index"]
     k, recall = next(iter(system["recall"].items()))
-    measured = "quality not measured" if recall is None else f"recall@{k} {recall:.3f}"
+    measured = "quality not measured"
+    if recall is not None:
+        ends = system["intervals"]["recall"][k]
+        measured = f"recall@{k} {recall:.3f}" + ("" if ends is None else f" [{ends[0]:.3f}, {ends[1]:.3f}]")
     return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"
+
+
+def _map(
+    recipe: FeatureFile, baseline: FeatureFile | None, queries: Indices, labels: list[str]
+) -> dict[str, Any] | None:
+    """The queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
+    from ..evaluation.projection import project
+
+    named = [labels[row] for row in queries]
+    before = None if baseline is None else gather(baseline, queries)
+    found = project(before, normalize(gather(recipe, queries)), named)
+    if found is None:
+        return None
+    points = {
+        side: found[side] if found[side] is None else found[side].round(3).tolist() for side in ("before", "after")
+    }
+    return {**found, **points, "rows": queries[found["rows"]].tolist()}

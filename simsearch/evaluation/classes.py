@@ -1,0 +1,95 @@
+"""Figures of single labels, and which labels leak into which: where retrieval goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.evaluation.retrieval import Labels, SystemResult
+
+MOST_LEAKS = 50
+
+LabelName = Callable[[int], str | None]
+
+
+def per_class(
+    result: SystemResult, query_labels: Labels, ks: Sequence[int], k: int, name: LabelName
+) -> list[dict[str, Any]]:
+    """Return the figures of each label of the queries, the largest error@k first, ties by name.
+
+    An entry: {"label", "queries" (all of them), "recall", "relevant_recall", "error" (each by k), "map_at_r"}: means
+    over the answerable queries (Q,) of the label, None (and last) where it has none, rounded to 6 digits.
+    """
+    labels, label_of = np.unique(query_labels, return_inverse=True)
+    queries = np.bincount(label_of)
+
+    def means(values: NDArray[np.floating] | None) -> list[float | None]:
+        if values is None:
+            return [None] * len(labels)
+        given = ~np.isnan(values)
+        counts = np.bincount(label_of[given], minlength=len(labels))
+        sums = np.bincount(label_of[given], values[given], minlength=len(labels))
+        return [round(float(s / n), 6) if n else None for s, n in zip(sums, counts, strict=True)]
+
+    recall, share, error = ({at: means(values[at]) for at in ks} for values in (result.hit, result.share, result.error))
+    average = means(result.average_precision)
+    entries = [
+        {
+            "label": name(int(label)),
+            "queries": int(queries[i]),
+            "recall": {at: recall[at][i] for at in ks},
+            "relevant_recall": {at: share[at][i] for at in ks},
+            "error": {at: error[at][i] for at in ks},
+            "map_at_r": average[i],
+        }
+        for i, label in enumerate(labels)
+        if label >= 0
+    ]
+
+    def worst_first(entry: dict[str, Any]) -> tuple[float, str]:
+        wrong = entry["error"][k]
+        return (1.0 if wrong is None else -wrong, entry["label"])
+
+    return sorted(entries, key=worst_first)
+
+
+def leaks(
+    rows: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    query_rows: NDArray[np.int64],
+    query_labels: Labels,
+    gallery_labels: Labels,
+    answerable: NDArray[np.bool_],
+    name: LabelName,
+) -> list[dict[str, Any]]:
+    """Return which labels are found for which, at most 50 pairs of labels, most neighbours first.
+
+    {"label" (of the query), "other" (of the neighbour), "count" (such neighbours among the first k, `rows` (Q, k), of
+    the answerable queries), "queries" (that have one), "row", "other_row", "score"}: the last three are the nearest
+    example, rows of the dataset. Images without a label are nobody's leak.
+    """
+    found = gallery_labels[rows]
+    wrong = answerable[:, None] & (found >= 0) & (found != query_labels[:, None])
+    query, rank = np.nonzero(wrong)
+    pairs = np.stack((query_labels[query], found[query, rank]), axis=1)
+    unique, pair_of, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
+    pair_of = pair_of.ravel()
+    # Sorted by pair, then nearest first: the example of a pair stands where the pair begins.
+    nearest = np.lexsort((-scores[query, rank], pair_of))[np.cumsum(counts) - counts]
+    of_queries = np.bincount(np.unique(pair_of * len(rows) + query) // max(1, len(rows)), minlength=len(unique))
+    order = np.argsort(-counts, kind="stable")[:MOST_LEAKS]
+    return [
+        {
+            "label": name(int(unique[i, 0])),
+            "other": name(int(unique[i, 1])),
+            "count": int(counts[i]),
+            "queries": int(of_queries[i]),
+            "row": int(query_rows[query[nearest[i]]]),
+            "other_row": int(rows[query[nearest[i]], rank[nearest[i]]]),
+            "score": round(float(scores[query[nearest[i]], rank[nearest[i]]]), 6),
+        }
+        for i in order
+    ]

@@ -1,0 +1,140 @@
+"""Where it goes wrong: what pictures and long tables are drawn from, in details.json, and what report.json holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.evaluation.classes import LabelName, leaks, per_class
+from simsearch.evaluation.norm_buckets import norm_buckets
+from simsearch.evaluation.paired import HEADLINE
+from simsearch.evaluation.retrieval import SystemResult
+from simsearch.evaluation.suspects import LEAST_NEIGHBOURS, Pairs, label_suspects, near_duplicates
+from simsearch.evaluation.systems import FeatureSource, Nearest, Task, gather
+from simsearch.evaluation.through_index import IndexResult
+
+MOST_CLASSES = 200  # in report.json; details.json has all
+_EACH = 8  # queries of a kind
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What has been measured when the details are drawn up."""
+
+    task: Task
+    results: Mapping[str, SystemResult | None]
+    boundary: NDArray[np.bool_] | None
+    through: IndexResult
+    nearest: Nearest
+    name: LabelName
+    k: int  # of the headline error
+
+
+def collect(
+    measured: Measured, recipe: FeatureSource, baseline: FeatureSource | None, twins: Pairs | None
+) -> tuple[Json, Json]:
+    """Return (keys that join report.json, details.json).
+
+    report.json: "per_class" (the 200 worst labels), "leaks", "norm_buckets" (without curves), "label_suspects" and how
+    many there are in "label_suspects_total", "near_duplicates". details.json: "neighbours", "norm_buckets", "per_class"
+    (all labels), "roc": {system: [[far, tar], ...] of at most 100 points} for the systems whose pairs were verified.
+    """
+    task, name = measured.task, measured.name
+    duplicates = near_duplicates(
+        measured.nearest, twins, task.query_rows, measured.results, measured.boundary, task.ks, measured.k
+    )
+    classes = leaked = suspects = buckets = None
+    result = measured.results.get(HEADLINE)
+    if task.relevant is not None and result is not None:
+        labels, rows, answerable = task.query_labels, measured.through.rows, task.relevant > 0
+        classes = per_class(result, labels, task.ks, measured.k, name)
+        leaked = leaks(rows, measured.through.scores, task.query_rows, labels, task.gallery_labels, answerable, name)
+        suspects = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
+        if baseline is not None:
+            before, after = gather(baseline, task.query_rows), gather(recipe, task.query_rows)
+            buckets = norm_buckets(before, after, labels, task.query_rows)
+    report: Json = {
+        "per_class": None if classes is None else classes[:MOST_CLASSES],
+        "leaks": leaked,
+        "norm_buckets": None if buckets is None else _without_curves(buckets),
+        "label_suspects": None if suspects is None else suspects[0],
+        "label_suspects_total": None if suspects is None else suspects[1],
+        "near_duplicates": duplicates,
+    }
+    roc = {
+        system: [list(point) for point in found.verification.curve]
+        for system, found in measured.results.items()
+        if found is not None and found.verification is not None
+    }
+    details = {"neighbours": neighbours(measured), "norm_buckets": buckets, "per_class": classes, "roc": roc}
+    return report, details
+
+
+def neighbours(measured: Measured) -> list[Json]:
+    """Return at most 24 queries with what the index finds: 8 "typical" and 8 "boundary" by a seeded draw, 8 "worst".
+
+    {"kind", "row", "label", "hits": [{"row", "score", "label"}]}, labels None where there are none. The worst are those
+    whose first k are all wrong, then those with any wrong one; in either the highest wrong score first, ties by query.
+    A query may be of several kinds. Queries that cannot be answered are left out where there are labels.
+    """
+    task, through = measured.task, measured.through
+    random = np.random.default_rng(0)
+    everyone = np.arange(len(task.query_rows)) if task.relevant is None else np.flatnonzero(task.relevant > 0)
+    chosen = {"typical": random.permutation(everyone)[:_EACH]}
+    if measured.boundary is not None:
+        chosen["boundary"] = random.permutation(np.flatnonzero(measured.boundary))[:_EACH]
+    if task.relevant is not None:
+        wrong = task.gallery_labels[through.rows] != task.query_labels[:, None]
+        worst = np.where(wrong, through.scores, -np.inf).max(axis=1)
+        order = np.lexsort((-worst[everyone], ~wrong[everyone].all(axis=1)))
+        chosen["worst"] = everyone[order][wrong[everyone[order]].any(axis=1)][:_EACH]
+    labels = task.labels
+
+    def label(row: int) -> str | None:
+        return None if labels is None else measured.name(int(labels[row]))
+
+    return [
+        {
+            "kind": kind,
+            "row": int(task.query_rows[i]),
+            "label": label(int(task.query_rows[i])),
+            "hits": [
+                {"row": row, "score": round(score, 6), "label": label(row)}
+                for row, score in zip(through.rows[i].tolist(), through.scores[i].tolist(), strict=True)
+            ],
+        }
+        for kind, queries in chosen.items()
+        for i in queries
+    ]
+
+
+def _without_curves(buckets: Json) -> Json:
+    figures = {space: thirds for space, thirds in buckets.items() if space != "examples"}
+    return {
+        space: {
+            third: None if entry is None else {key: value for key, value in entry.items() if key != "curve"}
+            for third, entry in thirds.items()
+        }
+        for space, thirds in figures.items()
+    }
+
+
+def reasons(report: Json, *, labelled: bool, baseline: bool) -> dict[str, str]:
+    """Return why figures of the report that one expects are None or empty: key -> a few words."""
+    words = {
+        "verification": "the queries have no pair of one label, or none of two",
+        "comparisons": "there is no reference, or no query that lies between two labels" if baseline else "no baseline",
+        "per_class": "no labels",
+        "leaks": "no labels",
+        "norm_buckets": "too few labelled queries" if baseline else "no baseline",
+        "label_suspects": f"fewer than {LEAST_NEIGHBOURS} neighbours were looked at",
+        "false_accepts": "the val images have no pair of different labels",
+    }
+    missing = [key for key in words if report[key] is None or (key == "comparisons" and not report[key])]
+    return {key: words[key] if labelled else "no labels" for key in missing}

@@ -1,0 +1,29 @@
+"""What a score means: how often two images of different labels score as much. Pure Python, for the cold query."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Any
+
+_ROUNDING = 1e-6
+
+
+def false_accept_rate(found: dict[str, Any], score: float) -> float:
+    """Return the share of different-label pairs that score at least `score`, in [1 / pairs, 1].
+
+    `found` is far.json: "pairs", how many were counted, and "table", [score, share of the pairs that score at least as
+    much], scores falling. Between two of them the share is interpolated linearly, so that a nearer image never has a
+    higher rate; beyond the highest it is the least that so many pairs can show. What is looked up is 1e-6 below
+    `score`: the table's scores come from another matrix product, and float32 sums of one pair differ by nearly that
+    much between two products, which must not give a pair that ties with the table's a rate too low.
+    """
+    score -= _ROUNDING
+    table = found["table"]
+    after = bisect_left(table, -score, key=lambda entry: -entry[0])  # the first entry that is not above the score
+    if after == len(table):
+        return 1.0
+    reached, share = table[after]
+    if reached < score:
+        above, less = table[after - 1] if after else (score, 0.0)
+        share = less + (above - score) / (above - reached) * (share - less)
+    return float(max(1 / found["pairs"], share))

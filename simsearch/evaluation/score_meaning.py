@@ -1,0 +1,99 @@
+"""The table behind "1 in 4,000": scores of pairs of different labels, among images that nobody is measured with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.evaluation.retrieval import Labels
+from simsearch.vectors.normalize import normalize
+
+_MOST_PAIRS = 50_000_000
+_ROWS = 512  # multiplied at a time with at most some 5,500 others: 11 MB
+_TOP = 500  # highest scores that are kept one by one
+_BELOW = 1500  # entries for the rest, at counts that grow by the same factor
+_BINS = 1 << 20  # of the scores from -1 to 1, 2^-19 wide: their edges are exact in float32
+
+
+def false_accept_table(
+    features: NDArray[np.float32], labels: Labels, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
+) -> dict[str, Any] | None:
+    """Return which share of the different-label pairs of rows scores at least s, for `false_accept_rate`; or None.
+
+    `features` (N, D) are raw, a score is the inner product of two embeddings, `labels` (N,) negative = left out. The
+    table is {"images", "pairs" (of different labels), "sampled", "table": [[score, share], ...]}, scores falling, at
+    most 2,000 of them: every one of the highest 500, then edges of bins of 2^-19. Each share is exact for the pairs
+    that were taken: all of them when there are at most `most_pairs`, else a seeded sample in which all images are in
+    equally many pairs (Blom 1976, Biometrika 63). None without a pair of different labels. Memory: one copy of
+    the features and some 50 MB. Raises VectorsError for a row without direction.
+    """
+    rows = np.flatnonzero(labels >= 0)
+    count = len(rows)
+    sampled = count * (count - 1) // 2 > most_pairs
+    if sampled:
+        np.random.default_rng(seed).shuffle(rows)
+    reach = max(1, most_pairs // count) if sampled else count // 2
+    bins = np.zeros(_BINS + 1, dtype=np.int64)
+    top = np.empty(0, dtype=np.float32)
+    for scores in _different(normalize(features[rows]), labels[rows], reach):
+        # In float64 the sum is exact, so that a score lies in the bin whose lower edge it reaches.
+        bins += np.bincount(((scores.astype(np.float64) + 1) * (_BINS / 2)).astype(np.int64), minlength=_BINS + 1)
+        if len(top) >= _TOP:
+            scores = scores[scores > top.min()]
+        top = np.concatenate((top, scores))
+        if len(top) > _TOP:
+            top = np.partition(top, len(top) - _TOP)[-_TOP:]
+    pairs = int(bins.sum())
+    if not pairs:
+        return None
+    listed, counts = _entries(np.sort(top)[::-1], bins, pairs)
+    return {
+        "images": count,
+        "pairs": pairs,
+        "sampled": sampled,
+        # Nine digits tell float32 scores apart.
+        "table": [[float(f"{s:.9g}"), float(f"{n / pairs:.7g}")] for s, n in zip(listed, counts, strict=True)],
+    }
+
+
+def _different(embeddings: NDArray[np.float32], labels: Labels, reach: int) -> Iterator[NDArray[np.float32]]:
+    """Yield the scores (n,) of different-label pairs: rows stand on a circle, each is paired with the next `reach`.
+
+    Half of an even circle pairs opposites twice, so there the second half reaches one less.
+    """
+    count = len(embeddings)
+    for start in range(0, count, _ROWS):
+        block = np.arange(start, min(start + _ROWS, count))
+        others = np.arange(start + 1, int(block[-1]) + reach + 1)
+        reaches = reach - ((2 * reach == count) & (block >= reach))
+        ahead = others - block[:, None]
+        others = others % count
+        taken = (ahead >= 1) & (ahead <= reaches[:, None]) & (labels[block][:, None] != labels[others])
+        # Rounding leads a little beyond the range of a cosine.
+        yield (embeddings[block] @ embeddings[others].T)[taken].clip(-1, 1)
+
+
+def _entries(
+    top: NDArray[np.float32], bins: NDArray[np.int64], pairs: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return scores (falling) and how many pairs score at least as much (rising to `pairs`), from the highest scores
+    (falling) and the counts of all pairs by bin."""
+    last = np.append(top[1:] != top[:-1], True)  # of equal scores, the last has counted them all
+    counts = np.flatnonzero(last) + 1
+    scores = top[last].astype(np.float64)
+    if len(top) < pairs:  # of the lowest of them there may be more, which were not kept
+        scores, counts = scores[:-1], counts[:-1]
+    reached = int(counts[-1]) if len(counts) else 0
+    if reached == pairs:
+        return scores, counts
+    from_above = np.cumsum(bins[::-1])  # pairs in the highest i + 1 bins
+    wanted = np.unique(np.geomspace(reached + 1, pairs, _BELOW).astype(np.int64))
+    wanted[-1] = pairs
+    places = np.unique(np.searchsorted(from_above, wanted))
+    edges = (_BINS - places) * (2.0 / _BINS) - 1
+    # A bin that holds some of the highest scores begins below them only if it holds a pair that is not among them.
+    places, edges = places[from_above[places] > reached], edges[from_above[places] > reached]
+    return np.concatenate((scores, edges)), np.concatenate((counts, from_above[places]))

@@ -1,0 +1,137 @@
+"""Honesty checks: images whose label nobody near them shares, and queries that the gallery holds already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.evaluation.classes import LabelName
+from simsearch.evaluation.retrieval import Labels, SystemResult
+from simsearch.evaluation.systems import Nearest
+
+MOST_LISTED = 100
+LEAST_NEIGHBOURS = 5  # of fewer, all wrong says little about the label
+NEARLY_EQUAL = 0.999
+
+HEADLINES = ("recipe/index", "baseline/raw-l2")
+
+Pairs = NDArray[np.integer]  # (P, 2): position among the queries, gallery row
+
+
+def label_suspects(
+    rows: NDArray[np.int64],
+    query_rows: NDArray[np.int64],
+    query_labels: Labels,
+    gallery_labels: Labels,
+    answerable: NDArray[np.bool_],
+    name: LabelName,
+) -> tuple[list[dict[str, Any]], int] | None:
+    """Return the answerable queries of whose first k neighbours, `rows` (Q, k), at least 5 are labelled and none has
+    their label: at most 100, and how many there are; None for k < 5. A neighbour without a label is no other label.
+
+    An entry: {"row", "label", "majority" (the commonest label of the neighbours, of equally common ones the nearest),
+    "share" (of the labelled neighbours that have it)}, largest share first, ties by row: where all neighbours agree on
+    another label, the label of the image may be the mistake.
+    """
+    k = rows.shape[1]
+    if k < LEAST_NEIGHBOURS:
+        return None
+    found = gallery_labels[rows]
+    labelled = (found >= 0).sum(axis=1)
+    wrong = (found != query_labels[:, None]).all(axis=1)
+    alone = np.flatnonzero(answerable & wrong & (labelled >= LEAST_NEIGHBOURS))
+    near = found[alone]
+    alike = ((near[:, :, None] == near[:, None, :]) & (near >= 0)[:, :, None]).sum(axis=2)
+    majority, shares = found[alone, alike.argmax(axis=1)], alike.max(axis=1, initial=0) / labelled[alone]
+    order = np.lexsort((query_rows[alone], -shares))[:MOST_LISTED]
+    listed = [
+        {
+            "row": int(query_rows[alone[i]]),
+            "label": name(int(query_labels[alone[i]])),
+            "majority": name(int(majority[i])),
+            "share": float(shares[i]),
+        }
+        for i in order
+    ]
+    return listed, len(alone)
+
+
+def near_duplicates(
+    nearest: Nearest,
+    twins: Pairs | None,
+    query_rows: NDArray[np.int64],
+    results: Mapping[str, SystemResult | None],
+    boundary: NDArray[np.bool_] | None,
+    ks: Sequence[int],
+    k: int,
+) -> dict[str, Any]:
+    """Return the queries that the gallery seems to hold already, and the headline with and without them.
+
+    Two kinds: "score", the cosine to the nearest row in the recipe's space is above 0.999, and "hash", `twins` (P, 2)
+    are pairs (position among the queries, gallery row) of equal perceptual hash, None where nobody looked. The answer
+    is {"score_above", "queries" (by hash), "pairs" (at most 100 of each kind, those by hash first, then by score:
+    {"row", "other_row", "kind", "score"}), "with" and "without" (the headline, without those by hash), "by_kind":
+    {kind: {"queries", "without"}}}. A headline is {"queries", system: {"recall": {first of `ks`},
+    "cross_boundary_error": {`k`: {"boundary"}}}}. Only hashes count at the top: a trained space brings images of one
+    label above 0.999 without their being copies, so that leaving those out leaves out what the recipe does best.
+    """
+    by_score = np.flatnonzero(nearest.scores > NEARLY_EQUAL)
+    by_score = by_score[np.argsort(-nearest.scores[by_score], kind="stable")]
+    found = {"score": np.stack((by_score, nearest.rows[by_score]), axis=1)}
+    if twins is not None:
+        found = {"hash": twins.reshape(-1, 2).astype(np.int64), **found}
+    pairs = [
+        {
+            "row": int(query_rows[query]),
+            "other_row": int(row),
+            "kind": kind,
+            "score": round(min(1.0, float(nearest.scores[query])), 6) if kind == "score" else None,
+        }
+        for kind, listed in found.items()
+        for query, row in listed[:MOST_LISTED]
+    ]
+    everyone = np.ones(len(query_rows), dtype=np.bool_)
+    others = {kind: everyone.copy() for kind in found}
+    for kind, listed in found.items():
+        others[kind][listed[:, 0]] = False
+    rest = others.get("hash", everyone)
+
+    def headline(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+        return _headline(results, boundary, chosen, ks[0], k)
+
+    return {
+        "score_above": NEARLY_EQUAL,
+        "queries": int((~rest).sum()),
+        "pairs": pairs,
+        "with": headline(everyone),
+        "without": headline(rest),
+        "by_kind": {kind: {"queries": int((~left).sum()), "without": headline(left)} for kind, left in others.items()},
+    }
+
+
+def _headline(
+    results: Mapping[str, SystemResult | None],
+    boundary: NDArray[np.bool_] | None,
+    chosen: NDArray[np.bool_],
+    first: int,
+    k: int,
+) -> dict[str, Any]:
+    """Return recall@first and error@k over the boundary queries, each over the chosen queries alone."""
+    figures: dict[str, Any] = {"queries": int(chosen.sum())}
+    for system in HEADLINES:
+        result = results.get(system)
+        if result is not None:
+            near = None if boundary is None else result.error[k][chosen & boundary]
+            figures[system] = {
+                "recall": {first: _mean(result.hit[first][chosen])},
+                "cross_boundary_error": {k: {"boundary": None if near is None else _mean(near)}},
+            }
+    return figures
+
+
+def _mean(values: NDArray[np.floating]) -> float | None:
+    given = values[~np.isnan(values)]
+    return float(given.mean(dtype=np.float64)) if len(given) else None

@@ -1,0 +1,62 @@
+"""report.html of a build, drawn from its artifacts: what they measured, their pictures, and how they were made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+from .artifacts import Artifact
+from .evaluation.page import render_page
+from .images.records import RecordTable, read_records
+from .images.thumbnails import ThumbnailReader
+from .recipe.text import recipe_lines
+from .versions import usable_cores
+
+MOST_QUARANTINED = 200
+
+
+def page_of(
+    name: str, record: dict[str, Any], report: dict[str, Any], stages: dict[str, Artifact], command: str
+) -> str:
+    """The page (HTML) of the build `name` with the given `record`, `report` and artifacts.
+
+    Raises ArtifactError for a damaged artifact.
+    """
+    dataset, evaluated = stages["dataset"], stages["evaluate"]
+    records = RecordTable(dataset.path)
+    with ThumbnailReader(dataset.path) as thumbnails:
+        return render_page(
+            report={**report, "build": name},
+            details=_json(evaluated, "details"),
+            projection=_json(evaluated, "map"),
+            picture=thumbnails.__getitem__,
+            name=lambda row: records[row].image,
+            labels=[entry.label for entry in read_records(dataset.path)],
+            facts={
+                "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
+                "when": record["when"],
+                "far": _json(evaluated, "far"),
+                "bad": dataset.facts["bad"],
+                "quarantine": _quarantine(dataset.file("quarantine.csv")),
+                "recipe_toml": "\n".join(recipe_lines(record["recipe"])),
+                "stages": [
+                    {"name": stage, "digest": artifact.digest, "seconds": artifact.manifest["seconds"]}
+                    for stage, artifact in stages.items()
+                ],
+                "versions": {key: text for key, text in evaluated.manifest["versions"].items() if text is not None},
+                "machine": f"{platform.machine()}, {usable_cores()} cores, {platform.system()}",
+                "command": command,
+            },
+        )
+
+
+def _json(artifact: Artifact, name: str) -> Any:
+    return json.loads(artifact.file(f"{name}.json").read_bytes())
+
+
+def _quarantine(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [[row["image"], row["reason"]] for row in csv.DictReader(file)][:MOST_QUARANTINED]

@@ -1,0 +1,81 @@
+"""Figures by label and leaks between labels against tables written by hand and obvious loops."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from simsearch.evaluation import classes as module
+from simsearch.evaluation.classes import leaks, per_class
+from simsearch.evaluation.retrieval import evaluate_system, relevant_counts
+
+
+def name(label):
+    return None if label < 0 else "abcdefgh"[label]
+
+
+def test_labels_by_hand():
+    # gallery labels a a b b; queries: two of a, one of b, one of c (unanswerable), one without a label
+    gallery, labels = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2, -1])
+    rows = np.array([[0, 1, 2, 3], [2, 0, 1, 3], [0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]])
+    relevant = relevant_counts(labels, gallery, np.full(5, -1))
+    result = evaluate_system(
+        [(slice(0, 5), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1, 2), with_map=True
+    )
+    assert per_class(result, labels, (1, 2), 2, name) == [
+        {"label": "b", "queries": 1, "recall": {1: 0.0, 2: 0.0}, "relevant_recall": {1: 0.0, 2: 0.0},
+         "error": {1: 1.0, 2: 1.0}, "map_at_r": 0.0},
+        {"label": "a", "queries": 2, "recall": {1: 0.5, 2: 1.0}, "relevant_recall": {1: 0.25, 2: 0.75},
+         "error": {1: 0.5, 2: 0.25}, "map_at_r": 0.625},
+        {"label": "c", "queries": 1, "recall": {1: None, 2: None}, "relevant_recall": {1: None, 2: None},
+         "error": {1: None, 2: None}, "map_at_r": None},
+    ]  # fmt: skip
+
+
+def test_labels_average_to_the_whole():
+    random = np.random.default_rng(0)
+    labels, gallery = random.integers(0, 8, 200), random.integers(0, 8, 90)
+    rows = np.stack([random.permutation(90)[:10] for _ in labels])
+    relevant = relevant_counts(labels, gallery, np.full(200, -1))
+    result = evaluate_system(
+        [(slice(0, 200), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(5,), with_map=False
+    )
+    entries = per_class(result, labels, (5,), 5, name)
+    assert [entry["error"][5] for entry in entries] == sorted((e["error"][5] for e in entries), reverse=True)
+    for key, whole in (("recall", result.recall), ("relevant_recall", result.relevant_recall)):
+        assert sum(e["queries"] * e[key][5] for e in entries) / 200 == pytest.approx(whole[5], abs=1e-6)
+    assert {entry["map_at_r"] for entry in entries} == {None}
+
+
+def test_leaks_equal_a_loop(monkeypatch):
+    random = np.random.default_rng(1)
+    labels, gallery = random.integers(-1, 5, 60), random.integers(-1, 5, 40)
+    query_rows = np.arange(100, 160)
+    rows = np.stack([random.permutation(40)[:7] for _ in labels])
+    scores = np.sort(random.random((60, 7)).astype(np.float32), axis=1)[:, ::-1]
+    answerable = (labels >= 0) & (random.random(60) < 0.9)
+    neighbours, queries, best = Counter(), Counter(), {}
+    for i in np.flatnonzero(answerable):
+        others = [(int(gallery[row]), float(s), int(row)) for row, s in zip(rows[i], scores[i], strict=True)]
+        others = [found for found in others if found[0] >= 0 and found[0] != labels[i]]
+        for other, score, row in others:
+            neighbours[labels[i], other] += 1
+            best[labels[i], other] = max(best.get((labels[i], other), (-1,)), (score, 100 + i, row))
+        queries.update({(labels[i], other) for other, _, _ in others})
+    got = leaks(rows, scores, query_rows, labels, gallery, answerable, name)
+    assert len(got) == len(neighbours)
+    assert [entry["count"] for entry in got] == sorted(neighbours.values(), reverse=True)
+    for entry in got:
+        pair = "abcdefgh".index(entry["label"]), "abcdefgh".index(entry["other"])
+        assert (entry["count"], entry["queries"]) == (neighbours[pair], queries[pair])
+        score, row, other_row = best[pair]
+        assert (entry["row"], entry["other_row"]) == (row, other_row)
+        assert entry["score"] == pytest.approx(score, abs=1e-6)
+    monkeypatch.setattr(module, "MOST_LEAKS", 3)
+    assert leaks(rows, scores, query_rows, labels, gallery, answerable, name) == got[:3]
+
+
+def test_nothing_leaks():
+    rows, scores = np.zeros((2, 1), int), np.ones((2, 1), np.float32)
+    assert leaks(rows, scores, np.arange(2), np.zeros(2, int), np.zeros(1, int), np.ones(2, bool), name) == []
+    assert leaks(rows, scores, np.arange(2), np.ones(2, int), np.zeros(1, int), np.zeros(2, bool), name) == []
