@@ -1,9 +1,8 @@
-"""The only owner of FAISS: build, save, load and search an index of embeddings under inner product."""
+"""An index of embeddings under inner product: load, save, add, search."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,14 @@ from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.exact import Ranking
+from simsearch.vectors.index.native import core_of, kind_of, search_parameters, sentence, set_threads
 from simsearch.vectors.normalize import normalize
 
-Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 Name = Callable[[int], str]
 
-_faiss: Any = faiss  # FAISS's stubs do not know the keyword arguments of its search parameters
 _READ_FLOOR = 64 << 20  # bytes; a damaged length in a small file must not allocate more than this
 _FALLBACK_ROWS = 65_536  # rows reconstructed at a time by the exact fallback
 _FALLBACK_QUERIES = 32
-_SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each of 256 centroids
 
 
 class Index:
@@ -67,13 +64,13 @@ class Index:
         try:
             faiss.set_deserialization_vector_byte_limit(max(2 * path.stat().st_size, _READ_FLOOR))
             native = faiss.read_index(str(path))
-            return cls(native, factory or _kind(native))
+            return cls(native, factory or kind_of(native))
         except OSError as error:
             raise VectorsError(f"cannot read index {path}: {error.strerror}") from error
         except VectorsError as error:
             raise VectorsError(f"cannot read index {path}: {error.message}") from error
         except Exception as error:  # FAISS raises whatever C++ did: RuntimeError, MemoryError, AssertionError
-            raise VectorsError(f"cannot read index {path}: {_sentence(error)}") from error
+            raise VectorsError(f"cannot read index {path}: {sentence(error)}") from error
         finally:
             faiss.set_deserialization_vector_byte_limit(bytes_before)
 
@@ -82,18 +79,18 @@ class Index:
         try:
             faiss.write_index(self._native, str(path))
         except Exception as error:
-            raise VectorsError(f"cannot write index {path}: {_sentence(error)}") from error
+            raise VectorsError(f"cannot write index {path}: {sentence(error)}") from error
 
     def add(self, features: NDArray[np.float32], *, name: Name | None = None) -> None:
         """Append raw features (n, D), normalized here, as rows ntotal and on; `name(row)` is the image of a row."""
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise VectorsError(f"index {self.factory}: expected features (N, {self.dim}), seen {features.shape}")
         before = self.ntotal
-        embeddings = normalize(features, name=_shifted(name, before))
+        embeddings = normalize(features, name=shifted(name, before))
         try:
             self._native.add(embeddings)
         except RuntimeError as error:
-            raise VectorsError(f"index {self.factory} cannot take rows: {_sentence(error)}") from error
+            raise VectorsError(f"index {self.factory} cannot take rows: {sentence(error)}") from error
         if self.ntotal != before + len(features):
             raise VectorsError(f"index {self.factory}: expected {before + len(features)} rows, seen {self.ntotal}")
 
@@ -139,26 +136,26 @@ class Index:
         try:
             block: NDArray[np.float32] = self._native.reconstruct_n(start, stop - start)
         except RuntimeError as error:
-            raise VectorsError(f"index {self.factory} cannot give back its rows: {_sentence(error)}") from error
+            raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
     def _attempt(
         self, queries: NDArray[np.float32], k: int, nprobe: int | None, ef: int | None, below: int
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         selector = faiss.IDSelectorRange(0, below) if below < self.ntotal else None
-        parameters = _parameters(self._native, self.factory, nprobe, ef, selector)
+        parameters = search_parameters(self._native, self.factory, nprobe, ef, selector)
         try:
             scores, rows = self._native.search(queries, k, params=parameters)
         except RuntimeError as error:
             if selector is None:
-                raise VectorsError(f"index {self.factory} cannot search: {_sentence(error)}") from error
+                raise VectorsError(f"index {self.factory} cannot search: {sentence(error)}") from error
             # Some kinds (PQ fast-scan) refuse a selector; the caller's exact fallback answers all of these queries.
             shape = (len(queries), k)
             return np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
         return scores, rows
 
     def _widest(self, k: int) -> tuple[int | None, int | None]:
-        core = _core(self._native)
+        core = core_of(self._native)
         if isinstance(core, faiss.IndexIVF):
             return int(core.nlist), None
         if isinstance(core, faiss.IndexHNSW):
@@ -172,113 +169,5 @@ class Index:
         return ranking.result()
 
 
-def set_threads(threads: int) -> None:
-    """Set the number of threads that FAISS uses; 1 is fastest for one query at a time."""
-    faiss.omp_set_num_threads(threads)
-
-
-def build(
-    blocks: Blocks,
-    dim: int,
-    factory: str,
-    *,
-    rows: int | None = None,
-    name: Name | None = None,
-    seed: int = 0,
-) -> Index:
-    """Return an index of the raw features that `blocks()` yields in row order, (n, dim) float32.
-
-    `blocks` is called once to add, and before that when the factory needs training: on at most
-    max(65,536, 64 nlist) rows drawn with `seed`. `rows` is checked; None costs training one more pass, to count.
-    Memory: the index, that sample and one block. `name(row)` is the image of a row. Raises VectorsError for a factory
-    that FAISS refuses, too few rows for it, or a row without direction.
-    """
-    try:
-        native = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-    except Exception as error:
-        raise VectorsError(f"FAISS refuses the factory {factory!r} for dim {dim}: {_sentence(error)}") from error
-    index = Index(native, factory)
-    if not native.is_trained:
-        _train(native, index, blocks, rows or sum(map(len, blocks())), name, seed)
-    start = 0
-    for block in blocks():
-        index.add(block, name=name)
-        start += len(block)
-    expected = start if rows is None else rows
-    if start != expected or index.ntotal != expected or index.dim != dim:
-        seen = f"{start} features, an index of {index.ntotal} x {index.dim}"
-        raise VectorsError(f"index {factory}: expected {expected} x {dim}, seen {seen}")
-    return index
-
-
-def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
-    core = _core(native)
-    nlist = int(core.nlist) if isinstance(core, faiss.IndexIVF) else 1
-    if rows < nlist:
-        raise VectorsError(
-            f"index {index.factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
-            hint=f"set [index] factory to Flat, or to fewer lists than {rows}",
-        )
-    if isinstance(core, faiss.IndexIVF):
-        core.cp.min_points_per_centroid = 1  # FAISS would print a warning to stderr for a small data set
-    size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
-    chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
-    parts = []
-    start = 0
-    for block in blocks():
-        inside = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))] - start
-        # The whole block is normalized, so that a broken row is named here and not by k-means.
-        parts.append(normalize(block, name=_shifted(name, start))[inside])
-        start += len(block)
-    try:
-        native.train(np.concatenate(parts))
-    except Exception as error:
-        raise VectorsError(f"index {index.factory} cannot be trained on {size} rows: {_sentence(error)}") from error
-
-
-def _shifted(name: Name | None, start: int) -> Name | None:
+def shifted(name: Name | None, start: int) -> Name | None:
     return None if name is None else lambda row: name(start + row)
-
-
-def _kind(native: Any) -> str:
-    return "Flat" if isinstance(native, faiss.IndexFlat) else type(native).__name__
-
-
-def _core(native: Any) -> Any:
-    """Return the index under transforms and re-ranking, the one that has nprobe or efSearch."""
-    if isinstance(native, faiss.IndexPreTransform):
-        return _core(faiss.downcast_index(native.index))
-    if isinstance(native, faiss.IndexRefine):
-        return _core(faiss.downcast_index(native.base_index))
-    return native
-
-
-def _parameters(native: Any, factory: str, nprobe: int | None, ef: int | None, selector: Any) -> Any:
-    """Return FAISS's search parameters for this kind of index, nested as its wrappers are, or None for defaults."""
-    if nprobe is None and ef is None and selector is None:
-        return None
-    if isinstance(native, faiss.IndexPreTransform):
-        inner = _parameters(faiss.downcast_index(native.index), factory, nprobe, ef, selector)
-        return _faiss.SearchParametersPreTransform(index_params=inner)
-    if isinstance(native, faiss.IndexRefine):
-        inner = _parameters(faiss.downcast_index(native.base_index), factory, nprobe, ef, selector)
-        return _faiss.IndexRefineSearchParameters(k_factor=native.k_factor, base_index_params=inner)
-    chosen = {} if selector is None else {"sel": selector}
-    if nprobe is not None and not isinstance(native, faiss.IndexIVF):
-        raise VectorsError(f"index {factory} has no nprobe", hint="nprobe belongs to IVF indexes")
-    if ef is not None and not isinstance(native, faiss.IndexHNSW):
-        raise VectorsError(f"index {factory} has no efSearch", hint="efSearch belongs to HNSW indexes")
-    if isinstance(native, faiss.IndexIVF):
-        return _faiss.SearchParametersIVF(nprobe=nprobe or native.nprobe, **chosen)
-    if isinstance(native, faiss.IndexHNSW):
-        return _faiss.SearchParametersHNSW(efSearch=ef or native.hnsw.efSearch, **chosen)
-    return _faiss.SearchParameters(**chosen)
-
-
-def _sentence(error: BaseException) -> str:
-    """Return FAISS's own words: its messages begin with the C++ function, file and line that threw them."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if "read error" in text:
-        return "the file ends too early"
-    text = re.sub(r"^Error in .*? at \S+:\d+: ", "", text)
-    return re.sub(r"^Error: '(.*?)' failed(?:: (?=\S)|:?\s*$)", lambda m: "" if m.end() < len(text) else m[1], text)

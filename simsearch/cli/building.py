@@ -1,0 +1,57 @@
+"""The commands that make a build and tell what was built: build, show."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from ..console import say
+from .options import HOME_OPTION, JSON_OPTION, SET_OPTION, find_home, home_words, safe_lines
+
+
+@click.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
+@click.argument("recipe", default="digits")
+@SET_OPTION
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Name of the build, which a build of that name gives way to [the recipe's or the folder's].",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(2, 100),
+    metavar="N",
+    help="Train N times, each with the next seed, and report differences with intervals over seeds.",
+)
+@HOME_OPTION
+@JSON_OPTION
+def build(
+    recipe: str, settings: tuple[str, ...], name: str | None, seeds: int | None, home: str | None, as_json: bool
+) -> None:
+    """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
+
+    Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
+    """
+    from ..pipeline import run_build
+    from ..recipe.files import find_recipe
+
+    outcome = run_build(find_recipe(recipe, list(settings)), find_home(home), name=name, seeds=seeds or 1)
+    print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
+    if outcome.ran:
+        if outcome.advice:
+            say(safe_lines(outcome.advice) + home_words(home))
+        say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
+
+
+@click.command(epilog="Example:  simsearch show mnist")
+@click.argument("what", required=False, metavar="[RECIPE|BUILD]")
+@SET_OPTION
+@HOME_OPTION
+@JSON_OPTION
+def show(what: str | None, settings: tuple[str, ...], home: str | None, as_json: bool) -> None:
+    """Show a recipe with every default, its digests, what is built, versions and devices; without one, all builds."""
+    from ..show import describe, describe_home, render
+
+    found = describe(what, list(settings), find_home(home)) if what else describe_home(find_home(home))
+    print(json.dumps(found) if as_json else safe_lines(render(found)))

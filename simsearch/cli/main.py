@@ -1,0 +1,105 @@
+"""The entry point: the group of commands, exit codes, and what a user sees of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..console import safe, say
+from ..errors import FULL_DISK, SimsearchError
+from .building import build, show
+from .judging import compare, evaluate
+from .options import BAD_INPUT, INTERRUPTED, OK
+from .querying import query
+
+NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
+
+
+class Commands(click.Group):
+    """The commands; a reader of stdout that goes away, as `| head` does, ends them quietly."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would turn the closed pipe into exit code 1, which is a gate's no."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            _drop_stdout()
+            return OK
+
+
+@click.group(cls=Commands, epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg")
+@click.version_option(__version__, message="simsearch %(version)s")
+def cli() -> None:
+    """Turn a folder of labelled images into a similarity search whose quality is measured."""
+
+
+for command in (build, query, show, compare, evaluate):
+    cli.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point: runs a command and exits with 0, 1, 2 or 130; what the user can mend never gives a traceback."""
+    _prepare_streams()
+    try:
+        code = cli.main(args=arguments, prog_name="simsearch", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else OK)
+    except BrokenPipeError:
+        _drop_stdout()
+        sys.exit(OK)
+    except SimsearchError as error:
+        _fail(error.message, error.hint)
+    except click.exceptions.Abort:
+        _interrupted()
+    except click.ClickException as error:
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "simsearch"
+        _fail(error.format_message(), f"{command} --help shows what it takes, with an example")
+    except KeyboardInterrupt:
+        _interrupted()
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        hint = (
+            "free some space; what was finished is kept"
+            if error.errno in FULL_DISK
+            else "check that it exists and may be written"
+        )
+        _fail(f"{error.strerror or error}{where}", hint)
+    except MemoryError:
+        _fail(*NO_MEMORY)
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        _fail(*NO_MEMORY)
+    except ImportError as error:
+        if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise
+        _interrupted()  # Ctrl-C while a library was being loaded
+
+
+def _drop_stdout() -> None:
+    """Send what is still to be written nowhere: its reader went away, and Python's own flush must stay quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    """Names that are no text are escaped, and a stream that the caller closed swallows what is written to it."""
+    for name, mode in (("stdout", "w"), ("stderr", "w"), ("stdin", "r")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+        elif hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="surrogateescape" if mode == "r" else "backslashreplace")
+
+
+def _fail(message: str, hint: str) -> None:
+    say(f"error: {safe(message)}")
+    say(f"hint: {safe(hint)}")
+    sys.exit(BAD_INPUT)
+
+
+def _interrupted() -> None:
+    say("interrupted: the same command goes on where this one stopped")
+    sys.exit(INTERRUPTED)

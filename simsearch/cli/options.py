@@ -1,0 +1,51 @@
+"""Options and words that several commands share."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..console import safe
+
+if TYPE_CHECKING:
+    from ..home import Home
+
+OK, SAID_NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+HOME_OPTION = click.option("--home", metavar="DIR", help="Where everything is kept [$SIMSEARCH_HOME or ./data].")
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, one document a line.")
+SET_OPTION = click.option(
+    "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key of the recipe."
+)
+
+
+class Number(click.FloatRange):
+    """A number in a range; NaN compares with nothing, so click's own range lets it pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or a usage error."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+def find_home(option: str | None) -> Home:
+    """The home that `--home` names, its environment prepared."""
+    from ..home import Home
+
+    home = Home.locate(option)
+    home.prepare_environment()
+    return home
+
+
+def home_words(option: str | None) -> str:
+    """` --home DIR` for a command to be repeated, or nothing."""
+    return f" --home {safe(shlex.quote(option))}" if option else ""
+
+
+def safe_lines(text: str) -> str:
+    """`text` made safe to show, its line ends kept."""
+    return "\n".join(map(safe, text.split("\n")))

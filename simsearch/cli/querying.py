@@ -1,0 +1,58 @@
+"""The command that answers: query."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from ..console import safe, say
+from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
+
+
+@click.command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
+@click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
+@click.option("--min-score", type=Number(-1, 1), metavar="S", help="Only hits that score at least S.")
+@click.option(
+    "--max-far",
+    type=Number(0, 1, min_open=True),
+    metavar="F",
+    help="Only hits with at most this rate of false alarms; for --same the limit [0.001].",
+)
+@click.option("--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label.")
+@click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
+@HOME_OPTION
+@JSON_OPTION
+def query(
+    images: tuple[str, ...],
+    k: int,
+    name: str | None,
+    min_score: float | None,
+    max_far: float | None,
+    other: str | None,
+    montage: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
+    from ..answers import answer_same, answer_with_hits
+    from ..images.folders import query_files
+    from ..search import Searcher
+
+    if other is not None and (len(images) != 1 or min_score is not None or montage):
+        raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score nor --montage")
+    searcher = Searcher(find_home(home).build(name))
+    build = searcher.build
+    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
+    if other is not None:
+        all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
+    else:
+        lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
+        paths = query_files(images, lines)
+        all_read = answer_with_hits(
+            searcher, paths, k=k, min_score=min_score, max_far=max_far, montage=montage, as_json=as_json
+        )
+    if not all_read:
+        raise SystemExit(BAD_INPUT)

@@ -1,0 +1,78 @@
+"""An index built from blocks of raw features: trained on a sample, filled block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import VectorsError
+from simsearch.vectors.index.index import Index, Name, shifted
+from simsearch.vectors.index.native import core_of, sentence
+from simsearch.vectors.normalize import normalize
+
+Blocks = Callable[[], Iterable[NDArray[np.float32]]]
+
+_SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each of 256 centroids
+
+
+def build(
+    blocks: Blocks,
+    dim: int,
+    factory: str,
+    *,
+    rows: int | None = None,
+    name: Name | None = None,
+    seed: int = 0,
+) -> Index:
+    """Return an index of the raw features that `blocks()` yields in row order, (n, dim) float32.
+
+    `blocks` is called once to add, and before that when the factory needs training: on at most
+    max(65,536, 64 nlist) rows drawn with `seed`. `rows` is checked; None costs training one more pass, to count.
+    Memory: the index, that sample and one block. `name(row)` is the image of a row. Raises VectorsError for a factory
+    that FAISS refuses, too few rows for it, or a row without direction.
+    """
+    try:
+        native = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except Exception as error:
+        raise VectorsError(f"FAISS refuses the factory {factory!r} for dim {dim}: {sentence(error)}") from error
+    index = Index(native, factory)
+    if not native.is_trained:
+        _train(native, index, blocks, rows or sum(map(len, blocks())), name, seed)
+    start = 0
+    for block in blocks():
+        index.add(block, name=name)
+        start += len(block)
+    expected = start if rows is None else rows
+    if start != expected or index.ntotal != expected or index.dim != dim:
+        seen = f"{start} features, an index of {index.ntotal} x {index.dim}"
+        raise VectorsError(f"index {factory}: expected {expected} x {dim}, seen {seen}")
+    return index
+
+
+def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
+    core = core_of(native)
+    nlist = int(core.nlist) if isinstance(core, faiss.IndexIVF) else 1
+    if rows < nlist:
+        raise VectorsError(
+            f"index {index.factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
+            hint=f"set [index] factory to Flat, or to fewer lists than {rows}",
+        )
+    if isinstance(core, faiss.IndexIVF):
+        core.cp.min_points_per_centroid = 1  # FAISS would print a warning to stderr for a small data set
+    size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
+    chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
+    parts = []
+    start = 0
+    for block in blocks():
+        inside = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))] - start
+        # The whole block is normalized, so that a broken row is named here and not by k-means.
+        parts.append(normalize(block, name=shifted(name, start))[inside])
+        start += len(block)
+    try:
+        native.train(np.concatenate(parts))
+    except Exception as error:
+        raise VectorsError(f"index {index.factory} cannot be trained on {size} rows: {sentence(error)}") from error
