@@ -1,0 +1,64 @@
+"""Every metric that a night measures, in one table: its direction, what a least change that matters is, how it is judged.
+
+Nothing else knows whether higher is better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric's name in words, its direction, and its gate.
+
+    `judged`: "paired" by a paired test over the same queries, beyond `least` (a share); "speed" as a ratio to the
+    reference workload, on the same machine only; None is kept and shown but never fails a night.
+    """
+
+    words: str
+    higher_is_better: bool
+    judged: Literal["paired", "speed"] | None = None
+    least: float = 0.0
+    unit: str = ""
+
+    def loss(self, before: float, after: float) -> float:
+        """How much worse `after` is than `before`, in the metric's own unit; below 0 where it is better."""
+        return before - after if self.higher_is_better else after - before
+
+
+METRICS: Mapping[str, Metric] = {
+    "recall": Metric("recall", True, "paired", 0.002),
+    "cross_boundary_error": Metric("cross-boundary error", False, "paired", 0.002),
+    "map_at_r": Metric("MAP@R", True, "paired", 0.002),
+    "ann_recall": Metric("ann_recall", True, "paired", 0.002),
+    "roc_auc": Metric("ROC AUC", True),
+    "inversion_rate": Metric("inversion rate", False),
+    "latency_p50": Metric("latency p50", False, "speed", unit="ms"),
+    "latency_p99": Metric("latency p99", False, unit="ms"),
+    "qps": Metric("queries a second", True, "speed", unit="1/s"),
+    "seconds": Metric("seconds", False, unit="s"),
+    "bytes": Metric("bytes on disk", False, unit="B"),
+    "peak_memory": Metric("peak memory", False, unit="B"),
+}
+
+
+def metric_words(name: str, k: int | None, scope: str) -> str:
+    """A figure in words: "recall@1", "cross-boundary error@10 boundary", "seconds train"."""
+    at = "" if k is None else f"@{k}"
+    of = "" if scope == "all" else f" {scope}"
+    return f"{METRICS[name].words}{at}{of}"
+
+
+def shown(name: str, value: float) -> str:
+    """A value as people read it: shares to three digits, times, counts and sizes with their unit."""
+    unit = METRICS[name].unit
+    if unit == "B":
+        return f"{value / 1e6:,.1f} MB"
+    if unit == "1/s":
+        return f"{value:,.0f}/s"
+    if unit:
+        return f"{value:,.2f} {unit}"
+    return f"{value:.3f}"
