@@ -107,9 +107,13 @@ class Store:
     root: Path
     memory: HashMemory
 
+    def folder(self, stage: str) -> Path:
+        """Where the artifacts of a stage lie."""
+        return self.root / stage
+
     def path(self, stage: str, digest: str) -> Path:
         """The folder of an artifact, whether it exists or not."""
-        return self.root / stage / digest
+        return self.folder(stage) / digest
 
     def find(self, stage: str, digest: str) -> Artifact | None:
         """The verified artifact, or None when there is none; ArtifactError when it is damaged."""
@@ -166,7 +170,7 @@ class Store:
 
         Scratch that was made from `inputs` with other contents is dropped: a digest names settings, not bits.
         """
-        partial = self.root / stage / f".partial-{digest}"
+        partial = self.folder(stage) / f".partial-{digest}"
         workspace = Workspace(partial / "out", partial / "scratch")
         made_of = partial / "inputs.json"
         wanted = canonical_json(inputs or {})

@@ -6,6 +6,7 @@
     ├── ImageError          one picture that cannot be decoded; collected, not fatal, in a build
     ├── EmbedderError       weights, losses, training or an ONNX bundle
     ├── VectorsError        features or an index
+    │   └── InvariantError  an index that does not hold what it promises: its rows, unit vectors, its own features
     └── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
 
 The command line prints one `error:` line and one `hint:` line and exits with 2.
@@ -58,6 +59,10 @@ class VectorsError(SimsearchError):
     """Features or an index that cannot be used."""
 
     default_hint = "check [index] factory, and the features that go into the index"
+
+
+class InvariantError(VectorsError):
+    """An index that does not hold what it promises: its rows, unit vectors, the features that it was made from."""
 
 
 class ArtifactError(SimsearchError):

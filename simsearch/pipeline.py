@@ -139,8 +139,10 @@ class Pipeline:
         self.recipe = recipe.resolve()
         self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
 
-    def run(self, name: str, *, renamed: bool = False, several: bool = False, offline: bool = False) -> dict[str, Any]:
-        """Ensure every stage; returns the build's record. NotBuiltError ends a plan that may not run anything.
+    def read(
+        self, name: str, *, renamed: bool = False, several: bool = False, offline: bool = False
+    ) -> tuple[Source, Data]:
+        """Open the source and ensure the dataset stage, which `run` begins with.
 
         `several`: it is one of several seeds, which need something to train.
         """
@@ -162,7 +164,23 @@ class Pipeline:
         self._adapt_to_labels(source)
         if several:  # without labels nothing is trained, which only the source can tell
             refuse_idle_seeds(self.recipe)
-        data = self._dataset(source)
+        return source, self._dataset(source)
+
+    def run(
+        self,
+        name: str,
+        *,
+        renamed: bool = False,
+        several: bool = False,
+        offline: bool = False,
+        opened: tuple[Source, Data] | None = None,
+    ) -> dict[str, Any]:
+        """Ensure every stage; returns the build's record. NotBuiltError ends a plan that may not run anything.
+
+        `opened`: what `read` returned, where that was done before.
+        """
+        source, data = opened or self.read(name, renamed=renamed, several=several, offline=offline)
+        plan = self.plan
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
         index = self._index(data, embedded)

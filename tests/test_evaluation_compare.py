@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simsearch.evaluation import compare as module
 from simsearch.evaluation.compare import ONE_TRAINING, BuildValues, compare_builds, render_comparison
+from simsearch.evaluation.statistics import holm
 
 
 def make(name, images, seed, *, error=0.3, ks=(1, 10), gallery=500, flat=True):
@@ -67,10 +67,10 @@ def test_a_build_against_itself_is_no_difference_seen():
 
 
 def test_p_values_are_corrected_for_their_number():
-    assert module._holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert module._holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
     found = compare_builds(make("a", A, 1, error=0.27), make("b", B, 2, error=0.3))
-    assert [e["p_holm"] for e in found.entries] == module._holm([e["p_value"] for e in found.entries])
+    assert [e["p_holm"] for e in found.entries] == holm([e["p_value"] for e in found.entries])
     for entry in found.entries:
         assert (entry["word"] == "no difference seen") == (
             entry["p_holm"] >= 0.05 or entry["interval"][0] <= 0 <= entry["interval"][1]

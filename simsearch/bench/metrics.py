@@ -1,4 +1,4 @@
-"""Every metric that a night measures, in one table: its direction, what a least change that matters is, how it is judged.
+"""Every metric that a night measures, in one table: its direction, how it is judged, the least loss that matters.
 
 Nothing else knows whether higher is better.
 """
@@ -15,12 +15,13 @@ class Metric:
     """A metric's name in words, its direction, and its gate.
 
     `judged`: "paired" by a paired test over the same queries, beyond `least` (a share); "speed" as a ratio to the
-    reference workload, on the same machine only; None is kept and shown but never fails a night.
+    reference workload, on the same machine only; "agreement" by at least 1 - `least`; None is kept and shown but never
+    fails a night.
     """
 
     words: str
     higher_is_better: bool
-    judged: Literal["paired", "speed"] | None = None
+    judged: Literal["paired", "speed", "agreement"] | None = None
     least: float = 0.0
     unit: str = ""
 
@@ -34,6 +35,9 @@ METRICS: Mapping[str, Metric] = {
     "cross_boundary_error": Metric("cross-boundary error", False, "paired", 0.002),
     "map_at_r": Metric("MAP@R", True, "paired", 0.002),
     "ann_recall": Metric("ann_recall", True, "paired", 0.002),
+    # The least cosine of the accepted night's features and those that tonight's code makes by the same embedder: builds
+    # that stand answer otherwise when it falls, whatever a retrained embedder makes of it. Bound: design, section 4.
+    "feature_agreement": Metric("agreement of features", True, "agreement", 0.0001),
     "roc_auc": Metric("ROC AUC", True),
     "inversion_rate": Metric("inversion rate", False),
     "latency_p50": Metric("latency p50", False, "speed", unit="ms"),
@@ -61,4 +65,4 @@ def shown(name: str, value: float) -> str:
         return f"{value:,.0f}/s"
     if unit:
         return f"{value:,.2f} {unit}"
-    return f"{value:.3f}"
+    return f"{value:.4f}" if METRICS[name].judged == "agreement" else f"{value:.3f}"

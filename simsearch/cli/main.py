@@ -11,6 +11,7 @@ import click
 from .. import __version__
 from ..console import safe, say
 from ..errors import FULL_DISK, SimsearchError
+from .benching import bench
 from .building import build, show
 from .judging import compare, evaluate
 from .options import BAD_INPUT, INTERRUPTED, OK
@@ -37,7 +38,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate):
+for command in (build, query, show, compare, evaluate, bench):
     cli.add_command(command)
 
 

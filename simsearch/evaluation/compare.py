@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.evaluation.paired import HEADLINE, paired_differences
+from simsearch.evaluation.statistics import holm
 
 _WIDTH = 80
 ONE_TRAINING = "one training each: another seed of the same recipe may differ as much"
@@ -73,7 +74,7 @@ def compare_builds(one: BuildValues, other: BuildValues) -> BuildComparison:
     if pairs:
         found = paired_differences(np.stack([pair[:, 0] - pair[:, 1] for pair in pairs], axis=1))
         assert None not in found  # columns without a pair were left out above
-        corrected = _holm([known.p_value for known in found if known is not None])
+        corrected = holm([known.p_value for known in found if known is not None])
         for entry, pair, known, p_holm in zip(entries, pairs, found, corrected, strict=True):
             assert known is not None
             low, high = known.interval
@@ -116,16 +117,6 @@ def render_comparison(found: BuildComparison) -> str:
     for note in found.notes:
         lines += _wrapped(f"note: {note}")
     return "\n".join(lines)
-
-
-def _holm(p_values: Sequence[float]) -> list[float]:
-    """Return the p-values corrected for their number (Holm 1979, Scandinavian Journal of Statistics 6)."""
-    corrected = [0.0] * len(p_values)
-    reached = 0.0
-    for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = reached
-    return corrected
 
 
 def _places(build: BuildValues) -> dict[str, int]:

@@ -139,7 +139,7 @@ def evaluate(
     )
     report = _plain(report)
     report["summary"] = summarize(report)
-    return Evaluation(report, _plain(details), false_accepts, _per_query(results, task, boundary))
+    return Evaluation(report, _plain(details), false_accepts, _per_query(results, task, boundary, through))
 
 
 def _check(
@@ -244,7 +244,7 @@ def _few_shot(source: FeatureSource, task: Task) -> Report | None:
 
 def _index_figures(index: Index, through: IndexResult, size: int) -> Report:
     ann_recall = {str(k): share for k, share in through.ann_recall.items()}
-    qps = float(f"{through.qps:.4g}")
+    qps = None if through.qps is None else float(f"{through.qps:.4g}")
     return {"factory": index.factory, "ann_recall": ann_recall, "qps": qps, "bytes": size, "ntotal": index.ntotal}
 
 
@@ -265,12 +265,16 @@ def _placebo(
     return {"system": GATE, "k": k, "reference": baseline.error_boundary[k], "self": itself}
 
 
-def _per_query(results: Results, task: Task, boundary: NDArray[np.bool_] | None) -> dict[str, NDArray[Any]]:
+def _per_query(
+    results: Results, task: Task, boundary: NDArray[np.bool_] | None, through: IndexResult
+) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"rows": task.query_rows}
     if task.relevant is not None:
         arrays["relevant"] = task.relevant
     if boundary is not None:
         arrays["boundary"] = boundary
+    for k, shares in through.ann_shares.items():
+        arrays[f"{HEADLINE}/ann@{k}"] = shares
     for system, result in results.items():
         if result is None:
             continue

@@ -34,13 +34,15 @@ class SearchSettings:
 class IndexResult:
     """The figures of recipe/index, ann_recall by k, queries a second, and the first neighbours of each query.
 
+    `ann_shares` are the ann_recall of the single queries by k, (Q,) float64.
     `rows` (Q, n) int64 are in the order of the index, n = 10 or the largest k where that is smaller; `scores` (Q, n)
     float32 are their inner products, which a coded index knows only roughly.
     """
 
     system: SystemResult | None
     ann_recall: dict[int, float]
-    qps: float
+    ann_shares: dict[int, NDArray[np.float64]]
+    qps: float | None
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
 
@@ -53,17 +55,16 @@ def evaluate_index(
     thresholds: NDArray[np.float32],
     settings: SearchSettings,
     *,
-    timed_k: int,
+    timed_k: int | None,
 ) -> IndexResult:
     """Return what the index answers over gallery rows, against the exact k-th scores `thresholds` (Q, len(ks)).
 
     ann_recall@k is the share of the first k returned rows that score at least the exact k-th best, less 1e-6, by their
     true inner product, so that ties may permute (Aumüller et al. 2018, ann-benchmarks, arXiv 1807.05614). MAP@R is
-    left to the caller: an approximate index is not asked for thousands of rows.
+    left to the caller: an approximate index is not asked for thousands of rows. Without `timed_k` nothing is timed.
     """
     embeddings = normalize(gather(source, task.query_rows))
-    reached = np.zeros(len(task.ks), dtype=np.int64)
-    returned = np.zeros(len(task.ks), dtype=np.int64)
+    shares = {k: np.empty(len(embeddings)) for k in task.ks}
     first = min(_SHOWN, max(task.ks), task.neighbours)
     first_rows = np.empty((len(embeddings), first), dtype=np.int64)
     first_scores = np.empty((len(embeddings), first), dtype=np.float32)
@@ -75,15 +76,16 @@ def evaluate_index(
             scores = _true_scores(embeddings[span], rows, source)
             for i, k in enumerate(task.ks):
                 near = scores[:, :k] >= thresholds[span, i, None] - _TOLERANCE
-                reached[i] += near.sum()
-                returned[i] += near.size
+                shares[k][span] = near.mean(axis=1)
             first_rows[span], first_scores[span] = rows[:, :first], scores[:, :first]
             yield span, rows
 
     system = task.measure(found(), boundary, with_map=False)
-    ann_recall = {k: float(reached[i] / returned[i]) for i, k in enumerate(task.ks)}
-    qps = _queries_per_second(index, embeddings, task.gallery, timed_k, settings)
-    return IndexResult(system, ann_recall, qps, first_rows, first_scores)
+    ann_recall = {k: float(values.mean()) for k, values in shares.items()}
+    qps = None
+    if timed_k is not None:
+        qps = _queries_per_second(index, embeddings, task.gallery, timed_k, settings)
+    return IndexResult(system, ann_recall, shares, qps, first_rows, first_scores)
 
 
 def _neighbours(

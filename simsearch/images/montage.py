@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -38,9 +39,20 @@ def montage(rows: Sequence[MontageRow], out: Path) -> None:
 
     Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file cannot be written.
     """
+    format_name = _format(out)
+    _save(_drawn(rows), out, format_name)
+
+
+def montage_png(rows: Sequence[MontageRow]) -> bytes:
+    """Return the same picture as the bytes of a PNG file."""
+    file = io.BytesIO()
+    _drawn(rows).save(file, "PNG")
+    return file.getvalue()
+
+
+def _drawn(rows: Sequence[MontageRow]) -> Image.Image:
     if not rows:
         raise SimsearchError("no query could be shown: the montage would be empty")
-    format_name = _format(out)
     columns = 1 + max(len(row.hits) for row in rows)
     cell_height = TILE + 6 + LINES * LINE
     width = 2 * MARGIN + columns * TILE + (columns - 1) * PAD + PAD
@@ -54,7 +66,7 @@ def montage(rows: Sequence[MontageRow], out: Path) -> None:
         for place, (picture, lines) in enumerate(row.hits, start=1):
             left = MARGIN + PAD + place * (TILE + PAD)
             _cell(canvas, draw, font, (left, top), picture, lines)
-    _save(canvas, out, format_name)
+    return canvas
 
 
 def _cell(

@@ -16,6 +16,7 @@ from .recipe import Recipe, make_recipe
 
 PACKAGE = Path(__file__).parent.parent
 # In a wheel the recipes travel inside the package; in a checkout they lie at the root.
+NIGHTLY = "nightly"  # lies beside the recipes, and is the matrix of the nightly job
 SHIPPED_FOLDERS = (PACKAGE / "pipelines", PACKAGE.parent / "pipelines")
 
 
@@ -36,10 +37,16 @@ class NamedRecipe:
 
 def shipped_recipes() -> dict[str, Path]:
     """The recipes that ship with the package, by name."""
-    for folder in SHIPPED_FOLDERS:
-        if folder.is_dir():
-            return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-    return {}
+    return {path.stem: path for path in sorted(_shipped().glob("*.toml")) if path.stem != NIGHTLY}
+
+
+def shipped_file(name: str) -> Path:
+    """The path of a shipped .toml file, a recipe or the matrix of the nightly job."""
+    return _shipped() / f"{name}.toml"
+
+
+def _shipped() -> Path:
+    return next((folder for folder in SHIPPED_FOLDERS if folder.is_dir()), SHIPPED_FOLDERS[-1])
 
 
 def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:

@@ -14,6 +14,7 @@ from ..artifacts import Artifact, Workspace
 from ..console import Stage
 from ..embedder.runtime import Runtime
 from ..images.loading import in_order, pieces
+from ..images.preprocess import Preprocess
 from ..images.records import ImageRecord
 from ..vectors.features import FeatureBlocks, FeatureFile
 from .common import BLOCK_ROWS, THREADS, Data, Features, Frozen, bundle_of
@@ -43,12 +44,9 @@ def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None
     rows = int(data.facts["images"])
     blocks = FeatureBlocks(space.scratch, rows, int(bundle["dim"]), BLOCK_ROWS)
     runtime = Runtime(trained.file("embedder.onnx"), threads=1)
-    batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(runtime.input_shape))))
+    batch = batch_size(runtime)
 
-    def through_bundle(records: list[ImageRecord]) -> Features:
-        pixels = np.stack([preprocess.fit(data.reader.array(r.image, preprocess.size, r.sha256)) for r in records])
-        return runtime.features(preprocess.normalize(pixels))
-
+    through_bundle = bundle_features(data, runtime, preprocess)
     head = None if frozen is None else _head(trained, frozen)
     through = "onnxruntime"
     if head is not None and _agrees(data, head, through_bundle, batch):
@@ -64,6 +62,21 @@ def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None
             blocks.write(start, np.concatenate(parts))
     blocks.join(space.out / "features.h5")
     return {"rows": rows, "dim": int(bundle["dim"]), "through": through}
+
+
+def batch_size(runtime: Runtime) -> int:
+    """How many images of a bundle's size make a batch that stays in the caches."""
+    return max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(runtime.input_shape))))
+
+
+def bundle_features(data: Data, runtime: Runtime, preprocess: Preprocess) -> Callable[[list[ImageRecord]], Features]:
+    """A function that gives the raw features (n, D) of a batch of records, by a bundle and its preprocessing."""
+
+    def features(records: list[ImageRecord]) -> Features:
+        pixels = np.stack([preprocess.fit(data.reader.array(r.image, preprocess.size, r.sha256)) for r in records])
+        return runtime.features(preprocess.normalize(pixels))
+
+    return features
 
 
 def _head(trained: Artifact, frozen: Frozen) -> Head:

@@ -1,0 +1,214 @@
+"""The gate: did search get worse than in the accepted night? Quality query by query, speed as a ratio.
+
+A loss of quality fails the night when it is sure and when it matters: p of a paired sign-flip test over the same
+queries below the gate's level after Holm's correction over all tests of the night, and an interval that lies wholly
+beyond the least loss that matters. Speed is judged on one machine only, and measured again before it counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..evaluation.intervals import percentile_intervals
+from ..evaluation.statistics import holm, sign_flip_bound, sign_flip_test
+from .matrix import Matrix
+from .metrics import METRICS
+from .pairing import Pair, pair_cells, shared_queries
+from .records import Cell, Figure, Finding, Night, Result, Verdict
+
+MOST_FLIPS = 199_999
+AGAIN_REPEATS = 15
+GATED_K = 10
+
+Again = Callable[[Cell], Sequence[Figure] | None]
+Differences = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A figure of a cell: its means, and the differences of the shared queries (n,), NaN where one has no value."""
+
+    cell: str
+    key: tuple[str, int | None, str]
+    before: float
+    after: float
+    differences: Differences
+
+    @property
+    def tested(self) -> Differences:
+        """The differences of the queries that have one."""
+        return self.differences[~np.isnan(self.differences)]
+
+
+def judge(
+    matrix: Matrix,
+    accepted: tuple[Night, Sequence[Result]] | None,
+    tonight: tuple[Night, Sequence[Result]],
+    again: Again,
+) -> Verdict:
+    """Return what the gate says of tonight's results against those of the accepted night (None: there is none yet).
+
+    `again(cell)` measures the speed of a cell once more and returns its figures, None where it cannot.
+    """
+    night, results = tonight
+    measured = [result for result in results if result.status == "measured"]
+    failed = tuple(result for result in results if result.status == "failed")
+    dropped = tuple(result.cell for result in results if result.status == "dropped")
+    findings: list[Finding] = []
+    notes: list[str] = []
+    new: tuple[str, ...] = tuple(result.cell.name for result in measured)
+    gone: tuple[str, ...] = ()
+    broken = [result for result in failed if result.broken]
+    if accepted is not None:
+        known = [result for result in accepted[1] if result.status == "measured"]
+        pairs, left_before, left_after = pair_cells(known, list(results))
+        new = tuple(result.cell.name for result in left_after if result.status == "measured")
+        gone = tuple(result.cell.name for result in left_before)
+        both = [pair for pair in pairs if pair[1].status == "measured"]
+        notes += _changes(both)
+        findings += quality(matrix, both)
+        if accepted[0].fingerprint == night.fingerprint:
+            findings += speed(matrix, both, again)
+        else:
+            notes.append(
+                "speed was not judged: the accepted night ran on another machine, which may train otherwise too"
+            )
+        broken = [after for _, after in pairs if after.broken]
+        notes += [f"{after.cell.name}: regression in the stage index: {after.error}" for after in broken]
+    worse = any(finding.worse for finding in findings) or (accepted is not None and bool(broken))
+    outcome = "regression" if worse else "failed" if failed or not measured else "pass"
+    return Verdict(outcome, tuple(findings), failed, dropped, new, gone, tuple(dict.fromkeys(notes)))  # type: ignore[arg-type]
+
+
+def quality(matrix: Matrix, pairs: Sequence[Pair]) -> list[Finding]:
+    """The paired findings of all cells, corrected together."""
+    compared: list[_Compared] = []
+    ends: list[list[float]] = []
+    for before, after in pairs:
+        entries = list(_compared(before, after))
+        if entries:  # the same draws of queries for all metrics of a cell
+            ends += percentile_intervals(np.stack([entry.differences for entry in entries], axis=1)).tolist()
+        compared += entries
+    p_values = _p_values([entry.tested for entry in compared], matrix.gate.p)
+    findings = []
+    for entry, (low, high), p_value, p_holm in zip(compared, ends, p_values, holm(p_values), strict=True):
+        metric, least = METRICS[entry.key[0]], matrix.least(entry.key[0])
+        sure = p_holm < matrix.gate.p
+        losses = sorted((metric.loss(0.0, low), metric.loss(0.0, high)))
+        findings.append(
+            Finding(
+                entry.cell, *entry.key, entry.before, entry.after, entry.after - entry.before, (low, high), p_value,
+                p_holm, len(entry.tested), worse=sure and losses[0] > least, better=sure and losses[1] < -least,
+            )
+        )  # fmt: skip
+    return findings
+
+
+def speed(matrix: Matrix, pairs: Sequence[Pair], again: Again) -> list[Finding]:
+    """The findings on speed; a loss is measured a second time, and the better of the two counts."""
+    findings = []
+    for before, after in pairs:
+        limit = 1 + matrix.gate.speed
+        seen, earlier = (_ratios(result.figures) for result in (after, before))
+        shared = [name for name in seen if name in earlier]
+        slow = [name for name in shared if _slower(name, earlier[name].value, seen[name].value) > limit]
+        if slow:
+            second = _ratios(again(after.cell) or ())
+            for name in slow:
+                if name in second and METRICS[name].loss(seen[name].value, second[name].value) < 0:
+                    seen[name] = second[name]
+        for name in shared:
+            old, new = earlier[name], seen[name]
+            factor = _slower(name, old.value, new.value)
+            findings.append(
+                Finding(
+                    after.cell.name, name, None, "ratio", old.value, new.value, new.value - old.value, None, None, None,
+                    new.n, worse=factor > limit, better=1 / factor > limit,
+                )
+            )  # fmt: skip
+    return findings
+
+
+def _slower(name: str, before: float, after: float) -> float:
+    """How many times slower it is: above 1 is worse, whatever the direction of the metric."""
+    if before <= 0 or after <= 0:
+        return 1.0
+    return before / after if METRICS[name].higher_is_better else after / before
+
+
+def _ratios(figures: Sequence[Figure]) -> dict[str, Figure]:
+    judged = (f for f in figures if METRICS[f.metric].judged == "speed" and f.scope == "ratio")
+    return {figure.metric: figure for figure in judged}
+
+
+def _compared(before: Result, after: Result) -> Iterator[_Compared]:
+    """What is tested of a cell: the first recall, error@10 over all and over boundary queries, MAP@R, ann_recall@10."""
+    one, other = shared_queries(before, after)
+    if not len(one):
+        return
+    near = None
+    if "boundary" in before.per_query and "boundary" in after.per_query:
+        # Chosen by either night's reference: neither may leave out the queries that the other found hard.
+        near = (before.per_query["boundary"][one] > 0) | (after.per_query["boundary"][other] > 0)
+    for name, metric, k, scope in gated(before, after):
+        values = before.per_query[name][one], after.per_query[name][other]
+        usable = ~(np.isnan(values[0]) | np.isnan(values[1]))
+        if scope == "boundary":
+            usable &= False if near is None else near
+        if usable.any():
+            old, new = (np.where(usable, column, np.nan) for column in values)
+            # Shares of k as floats: 0.3 - 0.2 and 0.2 - 0.1 must tie.
+            differences = np.round(new - old, 9)
+            yield _Compared(
+                after.cell.name, (metric, k, scope), float(np.nanmean(old)), float(np.nanmean(new)), differences
+            )
+
+
+def gated(before: Result, after: Result) -> list[tuple[str, str, int | None, str]]:
+    """Which values are tested, as (name, metric, k, scope): few, as the more tests, the less each can show."""
+    ks = sorted({int(name.partition("@")[2]) for name in after.per_query if name.startswith("ann_recall@")})
+    if not ks:
+        return []
+    at = GATED_K if GATED_K in ks else ks[-1]
+    wanted: list[tuple[str, str, int | None, str]] = [
+        (f"recall@{ks[0]}", "recall", ks[0], "all"),
+        (f"cross_boundary_error@{at}", "cross_boundary_error", at, "all"),
+        (f"cross_boundary_error@{at}", "cross_boundary_error", at, "boundary"),
+        ("map_at_r", "map_at_r", None, "all"),
+        (f"ann_recall@{at}", "ann_recall", at, "all"),
+    ]
+    return [entry for entry in wanted if entry[0] in before.per_query and entry[0] in after.per_query]
+
+
+def _p_values(columns: Sequence[Differences], level: float) -> list[float]:
+    """Two-sided p-values of paired differences, small enough where they are to pass a correction for their number."""
+    flips = min(MOST_FLIPS, max(9_999, math.ceil(10 * max(1, len(columns)) / level)))
+    test = partial(sign_flip_test, flips=flips)
+    found = []
+    for column in columns:
+        bound = sign_flip_bound(column)
+        if bound < level / max(1, len(columns)) / 10:
+            found.append(bound)
+            continue
+        rough = sign_flip_test(column, flips=999)
+        found.append(rough if rough > 0.05 else test(column))
+    return found
+
+
+def _changes(pairs: Sequence[Pair]) -> Iterator[str]:
+    """What of the data is not the same, in words, once a recipe."""
+    for before, after in pairs:
+        one, _ = shared_queries(before, after)
+        if len(one) != len(before.queries) or len(one) != len(after.queries):
+            yield (
+                f"{after.cell.recipe}: the data changed: compared on the {len(one):,} queries that both nights have "
+                f"({len(before.queries):,} in the accepted night, {len(after.queries):,} tonight)"
+            )
+        elif before.digests.get("dataset") != after.digests.get("dataset"):
+            yield f"{after.cell.recipe}: the data changed; both nights have the same {len(one):,} queries"

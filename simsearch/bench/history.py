@@ -1,0 +1,284 @@
+"""The history of nights: one SQLite file that is only ever added to, and that anyone may read.
+
+Tables: nights, cells, figures, per_query, findings, ends (the verdict of a night), accepts. A night without a row in
+`ends` was killed, and is continued.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArtifactError
+from .history_schema import APPLICATION, SCHEMA, TABLES, advice, create
+from .records import Cell, Figure, Finding, Night, Result, Verdict
+
+BUSY_SECONDS = 10.0
+
+_ACCEPT = "INSERT INTO accepts (night, at, reason) VALUES (?, ?, ?)"
+
+
+class History:
+    """An open history. Every write is one transaction, and changes nothing that was written before."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open, or make, the history in `path`.
+
+        Raises ArtifactError when it is damaged, of another kind or version, locked, or cannot be written.
+        """
+        self.path = path
+        if not create and not path.is_file():
+            raise ArtifactError(f"no history {path}", hint="simsearch bench measures a night and begins one")
+        if path.is_dir():
+            raise ArtifactError(f"the history {path} is a folder", hint="--history takes a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            with self._told():
+                self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    @property
+    def identity(self) -> str:
+        """What tells this history from others, for the name of its scratch area."""
+        return str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
+
+    def begin(self, night: Night) -> Night:
+        """Record that a night began; returns it with its number. `number` and `folder` of the argument are not used."""
+        with self._writing() as database:
+            known = (night.started, night.commit, night.code, night.matrix, night.machine, night.fingerprint)
+            number = database.execute(
+                "INSERT INTO nights (started, commit_id, code, matrix, machine, fingerprint, versions, folder) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+                (*known, json.dumps(dict(night.versions))),
+            ).lastrowid
+        found = self.night(int(number or 0))
+        assert found is not None
+        return found
+
+    def record(self, night: int, result: Result) -> None:
+        """Keep the result of a cell."""
+        cell = result.cell
+        names = json.dumps(result.queries).encode()
+        digest = None
+        if result.queries:
+            import hashlib
+
+            digest = hashlib.sha256(names).hexdigest()
+        with self._writing() as database:
+            if digest is not None:
+                database.execute("INSERT OR IGNORE INTO queries VALUES (?, ?)", (digest, zlib.compress(names)))
+            database.execute(
+                f"INSERT INTO cells VALUES ({', '.join('?' * 16)})",
+                (
+                    *(night, cell.name, cell.recipe, cell.seed, cell.factory, json.dumps(cell.search), cell.argument),
+                    *(json.dumps(cell.settings), json.dumps(cell.slot), result.status, result.stage, result.error),
+                    *(int(result.broken), json.dumps(result.digests), json.dumps(result.seconds), digest),
+                ),
+            )
+            database.executemany(
+                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(night, cell.name, *asdict(figure).values()) for figure in result.figures],
+            )
+            database.executemany(
+                "INSERT INTO per_query VALUES (?, ?, ?, ?)",
+                [
+                    (night, cell.name, name, zlib.compress(np.asarray(values, dtype="<f8").tobytes()))
+                    for name, values in result.per_query.items()
+                ],
+            )
+
+    def end(
+        self, night: int, when: str, verdict: Verdict | None, notes: Sequence[str] = (), *, accepted: str | None = None
+    ) -> None:
+        """Record that a night ended, with its verdict (None: it was abandoned) and what the gate found.
+
+        `accepted`: why it is accepted in the same breath.
+        """
+        with self._writing() as database:
+            if verdict is not None:
+                database.executemany(
+                    f"INSERT INTO findings VALUES ({', '.join('?' * 17)})",
+                    [(night, *_finding_row(finding)) for finding in verdict.findings],
+                )
+                notes = [*verdict.notes, *notes]
+            outcome = "abandoned" if verdict is None else verdict.outcome
+            database.execute("INSERT INTO ends VALUES (?, ?, ?, ?)", (night, when, outcome, json.dumps(list(notes))))
+            if accepted is not None:
+                database.execute(_ACCEPT, (night, when, accepted))
+
+    def accept(self, night: int, when: str, reason: str) -> None:
+        """Make a night the one that later nights are held against."""
+        with self._writing() as database:
+            database.execute(_ACCEPT, (night, when, reason))
+
+    def accepts(self) -> list[tuple[int, str, str]]:
+        """(night, when, reason) of every acceptance, the newest last."""
+        return [
+            (int(n), str(at), str(why))
+            for n, at, why in self._rows("SELECT night, at, reason FROM accepts ORDER BY accept")
+        ]
+
+    def accepted(self) -> Night | None:
+        """The night that was accepted last, if any."""
+        known = self.accepts()
+        return self.night(known[-1][0]) if known else None
+
+    def night(self, number: int) -> Night | None:
+        """A night by its number."""
+        return next(iter(self._nights("WHERE nights.night = ?", number)), None)
+
+    def nights(self) -> list[Night]:
+        """All nights, in the order in which they were begun, whatever the clock said."""
+        return self._nights("")
+
+    def unfinished(self) -> Night | None:
+        """The night that was begun last and has no end: it was killed."""
+        return next(iter(self._nights("WHERE verdict IS NULL ORDER BY nights.night DESC")), None)
+
+    def cell_names(self, night: int) -> set[str]:
+        """Which cells of a night have a result."""
+        return {str(name) for (name,) in self._rows("SELECT cell FROM cells WHERE night = ?", night)}
+
+    def results(self, night: int, *, per_query: bool = True) -> list[Result]:
+        """The results of a night, in the order in which they were measured."""
+        found = []
+        for row in self._rows("SELECT * FROM cells WHERE night = ? ORDER BY rowid", night):
+            name, digest = str(row["cell"]), row["queries"]
+            values: dict[str, Any] = {}
+            names: list[str] = []
+            if per_query and digest is not None:
+                packed = self._rows("SELECT names FROM queries WHERE digest = ?", digest)[0][0]
+                names = json.loads(zlib.decompress(packed))
+                stored = self._rows("SELECT name, data FROM per_query WHERE night = ? AND cell = ?", night, name)
+                values = {str(key): np.frombuffer(zlib.decompress(data), dtype="<f8") for key, data in stored}
+            found.append(
+                Result(
+                    cell=_cell(row),
+                    status=row["status"],
+                    stage=row["stage"],
+                    error=row["error"],
+                    broken=bool(row["broken"]),
+                    digests=json.loads(row["digests"]),
+                    seconds=json.loads(row["seconds"]),
+                    figures=tuple(self._figures(night, name)),
+                    queries=tuple(names),
+                    per_query=values,
+                )
+            )
+        return found
+
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """Every row of a table of plain values, for an export."""
+        assert table in TABLES
+        with self._told():
+            for row in self._database.execute(f"SELECT * FROM {table}"):
+                yield dict(row)
+
+    def _figures(self, night: int, cell: str) -> Iterator[Figure]:
+        columns = "metric, k, scope, value, low, high, n"
+        for row in self._rows(
+            f"SELECT {columns} FROM figures WHERE night = ? AND cell = ? ORDER BY rowid", night, cell
+        ):
+            yield Figure(*row)
+
+    def _nights(self, which: str, *arguments: Any) -> list[Night]:
+        columns = (
+            "nights.night, started, commit_id, code, matrix, machine, fingerprint, versions, finished, verdict, notes"
+        )
+        order = "" if "ORDER BY" in which else "ORDER BY nights.night"
+        rows = self._rows(f"SELECT {columns} FROM nights LEFT JOIN ends USING (night) {which} {order}", *arguments)
+        return [
+            Night(
+                number=row[0], started=row[1], commit=row[2], code=row[3], matrix=row[4], machine=row[5],
+                fingerprint=row[6], versions=json.loads(row[7]), folder=f"night-{row[0]:06d}", finished=row[8],
+                verdict=row[9], notes=tuple(json.loads(row[10] or "[]")),
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def _rows(self, sql: str, *arguments: Any) -> list[Any]:
+        with self._told():
+            return self._database.execute(sql, arguments).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite cannot do, as one line."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ArtifactError(f"the history {self.path}: {error}", hint=advice(str(error))) from error
+
+    def _prepare(self) -> None:
+        database = self._database
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA synchronous = FULL")
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            with self._writing():
+                create(database)
+        kind = database.execute("PRAGMA application_id").fetchone()[0]
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if kind != APPLICATION:
+            raise ArtifactError(
+                f"{self.path} is an SQLite file, but not a history of simsearch",
+                hint="--history takes the file that simsearch bench made, or a new name",
+            )
+        if version != SCHEMA:
+            raise ArtifactError(
+                f"the history {self.path} has version {version}, this simsearch writes version {SCHEMA}",
+                hint="use the simsearch that made it, or --history with a new file",
+            )
+        verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"damaged: {' '.join(str(verdict).split())}")
+
+
+def _cell(row: Any) -> Cell:
+    at, place = json.loads(row["slot"])
+    return Cell(
+        recipe=row["recipe"], seed=row["seed"], factory=row["factory"],
+        search=tuple((str(key), int(value)) for key, value in json.loads(row["search"])),
+        argument=row["argument"], settings=tuple(json.loads(row["settings"])), slot=(at, place),
+    )  # fmt: skip
+
+
+def _finding_row(found: Finding) -> tuple[Any, ...]:
+    low, high = found.interval or (None, None)
+    cause = found.cause
+    return (
+        *(found.cell, found.metric, found.k, found.scope, found.before, found.after, found.difference, low, high),
+        *(found.p_value, found.p_holm, found.n, int(found.worse), int(found.better)),
+        *((None, None) if cause is None else (cause.stage, cause.why)),
+    )

@@ -1,0 +1,166 @@
+"""The matrix of the nightly job: TOML in, cells out, the most valuable first."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+
+from ..artifacts import digest_of
+from ..errors import RecipeError
+from ..recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_recipes
+from ..recipe.mistakes import one_line
+from ..recipe.table import Table
+from .metrics import METRICS
+from .records import Cell
+
+MOST_CELLS = 10_000
+KINDS = {"nprobe": "IVF", "efSearch": "HNSW"}
+
+
+class Cells(Table):
+    """[matrix]: what is crossed. The first of each list is worth most: when time is short, the last are dropped."""
+
+    recipes: list[str] = Field(min_length=1)
+    seeds: list[int] | None = None  # None: each recipe's own
+    factories: list[str] | None = None  # None: each recipe's own index
+    search: list[dict[str, int]] = Field(default=[])  # each is tried on the factories that have such a setting
+    settings: list[str] = Field(default=[])  # as --set, for every recipe
+
+    @field_validator("seeds", "factories", "recipes")
+    @classmethod
+    def _different(cls, values: list[Any] | None) -> list[Any] | None:
+        if values is not None and (not values or len(set(values)) != len(values)):
+            raise ValueError(f"expected at least one value, each once, seen {values}")
+        return values
+
+    @field_validator("search")
+    @classmethod
+    def _known(cls, search: list[dict[str, int]]) -> list[dict[str, int]]:
+        for table in search:
+            if not table or not table.keys() <= KINDS.keys() or min(table.values()) < 1:
+                raise ValueError(f"expected tables of {' and '.join(KINDS)}, each at least 1, seen {table}")
+        return search
+
+
+class Gate(Table):
+    """[gate]: how sure and how large a loss must be to fail a night."""
+
+    p: float = Field(default=0.01, gt=0, lt=1)  # after Holm's correction over all paired tests of a night
+    least: dict[str, float] = Field(
+        default={}
+    )  # by metric: a loss whose interval does not lie beyond it does not matter
+    speed: float = Field(default=0.5, gt=0)  # slower by this share, relative to the reference workload; on one machine
+
+    @field_validator("least")
+    @classmethod
+    def _paired_metrics(cls, least: dict[str, float]) -> dict[str, float]:
+        known = [name for name, metric in METRICS.items() if metric.judged == "paired"]
+        if not least.keys() <= set(known) or any(not 0 <= value <= 1 for value in least.values()):
+            raise ValueError(f"expected shares from 0 to 1 for {', '.join(known)}, seen {least}")
+        return least
+
+
+class Limits(Table):
+    """[limits]: the most seconds that a night may take."""
+
+    seconds: float = Field(default=4 * 3600.0, gt=0)
+
+
+class MatrixFile(Table):
+    """A whole matrix file."""
+
+    matrix: Cells
+    gate: Gate = Gate()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A checked matrix: its cells in order of their value, gate and limits, and the digest of all that."""
+
+    cells: tuple[Cell, ...]
+    gate: Gate
+    limits: Limits
+    digest: str
+
+    def least(self, metric: str) -> float:
+        """The least loss of a metric that matters."""
+        return self.gate.least.get(metric, METRICS[metric].least)
+
+
+def read_matrix(argument: str) -> Matrix:
+    """The matrix in a TOML file, or the shipped one by its name. Raises RecipeError that names file, table and key.
+
+    Every recipe is read and checked as well. Relative paths of recipes start at the file's folder.
+    """
+    path = Path(os.path.expanduser(argument))
+    if argument == NIGHTLY:
+        path = shipped_file(NIGHTLY)
+    try:
+        with path.open("rb") as file:
+            tables = tomllib.load(file)
+    except FileNotFoundError:
+        raise RecipeError(
+            f"no matrix file {argument!r}", hint=f"give a .toml file with a [matrix] table, or leave it out: {NIGHTLY}"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: expected a TOML matrix, seen {error}", hint="as pipelines/nightly.toml") from None
+    if "matrix" not in tables:
+        raise RecipeError(
+            f"{path}: expected a [matrix] table, seen {', '.join(f'[{name}]' for name in tables) or 'nothing'}",
+            hint="a matrix lists recipes, as pipelines/nightly.toml does; a single recipe goes to simsearch build",
+        )
+    try:
+        found = MatrixFile.model_validate(tables)
+    except ValidationError as error:
+        raise one_line(error, str(path), MatrixFile) from None
+    cells, recipes = _cells(found.matrix, path)
+    return Matrix(cells, found.gate, found.limits, digest_of({"recipes": recipes, **found.model_dump()}))
+
+
+def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
+    """The cells, the most valuable first: all recipes with the first seed, then with the next; and their recipes."""
+    cells: list[Cell] = []
+    whole: list[Any] = []
+    names: dict[str, str] = {}
+    recipes = [(_argument(recipe, path.parent), recipe) for recipe in table.recipes]
+    for number in range(len(table.seeds or [0])):
+        for argument, written in recipes:
+            settings = [*table.settings]
+            if table.seeds is not None:
+                settings.append(f"training.seed={table.seeds[number]}")
+            named = find_recipe(argument, settings)
+            if names.setdefault(named.name, written) != written:
+                raise RecipeError(
+                    f"{path}: {names[named.name]} and {written} are both named {named.name}",
+                    hint="cells are told apart by the recipe's name: rename one of the files",
+                )
+            index = named.recipe.index
+            seed = named.recipe.training.seed
+            for at, factory in enumerate(table.factories or [index.factory]):
+                of_it = [t for t in table.search if all(KINDS[key] in factory for key in t)]
+                own = {} if table.factories else {k: getattr(index, k) for k in KINDS if getattr(index, k) is not None}
+                for place, search in enumerate(of_it or [own]):
+                    pairs = tuple(sorted(search.items()))
+                    changed = [f"index.{key}={value}" for key, value in pairs]
+                    if table.factories:
+                        changed.insert(0, f"index.factory={factory}")
+                    # A mistake is told before anything runs.
+                    whole.append(find_recipe(argument, [*settings, *changed]).recipe.model_dump())
+                    chosen = (*settings, *changed)
+                    cells.append(Cell(named.name, seed, factory, pairs, argument, chosen, (at, place)))
+                    if len(cells) > MOST_CELLS:
+                        raise RecipeError(f"{path}: more than {MOST_CELLS:,} cells", hint="list fewer of something")
+    return tuple(cells), whole
+
+
+def _argument(recipe: str, folder: Path) -> str:
+    """What `find_recipe` takes: a shipped name as it is, a path made absolute from the matrix file's folder."""
+    if recipe in shipped_recipes():
+        return recipe
+    return os.path.normpath(folder.resolve() / os.path.expanduser(recipe))

@@ -1,0 +1,223 @@
+"""A night, from beginning to verdict: measured cell by cell, continued after a kill, bounded in time, then judged.
+
+Order: begin (or continue) -> every cell measured and recorded -> gate -> causes -> the end recorded, and only then
+what people read is written and old scratch areas go. A kill anywhere leaves recorded cells recorded, and finished
+artifacts of the cell at hand in the scratch area, where the next run finds them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..console import safe, say
+from ..errors import ArtifactError
+from ..home import Home
+from ..plan import now
+from ..versions import versions
+from . import machine
+from .cause import Detective
+from .clock import OutOfTimeError, bounded
+from .gate import AGAIN_REPEATS, judge
+from .history import History
+from .matrix import Matrix
+from .measure import run_cell, speed_again
+from .pairing import pair_cells
+from .records import Cell, Figure, Night, Result, Story, Verdict
+from .scratch import NightHome, remove_nights
+from .speed import Reference
+
+FIRST_REASON = "the first night"
+
+
+@dataclass(frozen=True)
+class Job:
+    """The nightly job of one home and history; its scratch areas lie below `folder`."""
+
+    home: Home
+    history: History
+    matrix: Matrix
+
+    @property
+    def folder(self) -> Path:
+        """The scratch areas of this history."""
+        return self.home.path / "bench" / self.history.identity
+
+    @property
+    def reports(self) -> Path:
+        """Where what people read is written: the last night's."""
+        own = self.history.path == self.home.path / "bench" / "history.sqlite"
+        return self.home.path / "bench" / ("latest" if own else f"latest-{self.history.identity}")
+
+    def run(self) -> Story:
+        """Measure tonight's cells, or those that a killed night left, judge them, record all that, and return it."""
+        self.home.prepare_environment()
+        with Home(self.folder).lock("bench", lambda who: say(f"Waiting for {safe(who)}: one night at a time")):
+            return self._run()
+
+    def _run(self) -> Story:
+        history = self.history
+        night = self._begin()
+        started = time.monotonic()
+        measured = self._measure(night, started)
+        accepted = history.accepted()
+        before = history.results(accepted.number) if accepted is not None else []
+        verdict = self._judge(night, measured, accepted, before)
+        first = accepted is None and verdict.outcome == "pass"
+        verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
+        history.end(night.number, now(), verdict, accepted=FIRST_REASON if first else None)
+        finished = history.night(night.number)
+        assert finished is not None
+        self._tidy(finished)
+        return Story(finished, accepted, tuple(measured), verdict, tuple(trend(history)))
+
+    def _begin(self) -> Night:
+        """The night to go on with: the one that was killed, when it had the same code, matrix and machine."""
+        words, fingerprint = machine.machine()
+        tonight = Night(
+            0, now(), machine.commit(), machine.code_digest(), self.matrix.digest, words, fingerprint, _versions(), ""
+        )
+        left = self.history.unfinished()
+        if left is not None:
+            if _like(left) == _like(tonight):
+                say(f"Going on with night {left.number}, begun {left.started[:16]}")
+                return left
+            say(f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins")
+            self.history.end(left.number, now(), None, ["never finished"])
+        night = self.history.begin(tonight)
+        say(f"Night {night.number}: {len(self.matrix.cells)} cells, home {safe(str(self.home.path))}")
+        return night
+
+    def _measure(self, night: Night, started: float) -> list[Result]:
+        """Every cell's result, recorded one by one; those that no time is left for are recorded as dropped."""
+        history, reference = self.history, Reference()
+        scratch = NightHome(self.folder / night.folder, self.home)
+        scratch.store.clean_up()
+        known = history.cell_names(night.number)
+        affordable = self._affordable(night)
+        limit = self.matrix.limits.seconds
+        try:
+            for number, cell in enumerate(self.matrix.cells, 1):
+                if cell.name in known:
+                    continue
+                left = limit - (time.monotonic() - started)
+                result = Result(cell, "dropped", error=f"no time left of {limit:,.0f} s")
+                if left > 0 and cell.name in affordable:
+                    say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
+                    try:
+                        with bounded(left):
+                            result = run_cell(cell, scratch, self.home, reference)
+                    except OutOfTimeError:
+                        pass
+                if result.status == "dropped":
+                    say(f"DROPPED       {safe(cell.name)}: {result.error}")
+                history.record(night.number, result)
+        finally:
+            self.home.memory.close()
+        order = {cell.name: i for i, cell in enumerate(self.matrix.cells)}
+        results = [result for result in history.results(night.number) if result.cell.name in order]
+        return sorted(results, key=lambda result: order[result.cell.name])
+
+    def _affordable(self, night: Night) -> set[str]:
+        """Which cells fit into the limit, by what each took last: the last of the matrix are left out first."""
+        took: dict[str, float] = {}
+        for earlier in self.history.nights():
+            if earlier.number != night.number and earlier.fingerprint == night.fingerprint:
+                took |= _own_seconds(self.history.results(earlier.number, per_query=False))
+        total, names = 0.0, set()
+        for cell in self.matrix.cells:
+            total += took.get(cell.name, 0.0)
+            if total > self.matrix.limits.seconds:
+                break
+            names.add(cell.name)
+        return names
+
+    def _judge(
+        self, night: Night, results: Sequence[Result], accepted: Night | None, before: Sequence[Result]
+    ) -> Verdict:
+        scratch = NightHome(self.folder / night.folder, self.home)
+
+        def again(cell: Cell) -> Sequence[Figure] | None:
+            result = next(result for result in results if result.cell == cell)
+            return speed_again(result, scratch, Reference(), AGAIN_REPEATS)
+
+        held = None if accepted is None else (accepted, before)
+        verdict = judge(self.matrix, held, (night, results), again)
+        if accepted is None:
+            return verdict
+        detective = Detective(NightHome(self.folder / accepted.folder, self.home), scratch)
+        pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
+        findings = (*verdict.findings, *detective.agreement(pairs))
+        verdict = replace(verdict, findings=tuple(detective.explain(findings, pairs)))
+        return replace(verdict, outcome="regression") if verdict.worse else verdict
+
+    def _notes(self, night: Night, accepted: Night | None, first: bool) -> Iterator[str]:
+        earlier = [one for one in self.history.nights() if one.number < night.number]
+        if earlier and dt.datetime.fromisoformat(night.started) < dt.datetime.fromisoformat(earlier[-1].started):
+            last = earlier[-1]
+            yield f"the clock went back: night {last.number} began {last.started[:19]}; nights are ordered by number"
+        if accepted is None:
+            yield (
+                "accepted: this first night is what later ones are held against"
+                if first
+                else 'nothing was judged, as no night is accepted: simsearch bench accept --reason "..." takes this one'
+            )
+            return
+        for name, before in accepted.versions.items():
+            after = night.versions.get(name)
+            if before != after:
+                yield f"{name} {before} -> {after} since the accepted night"
+        if accepted.code != night.code:
+            yield "simsearch's own code is another one than in the accepted night"
+
+    def _tidy(self, night: Night) -> None:
+        """The scratch areas of the accepted and of the last night are kept: causes are looked for in them."""
+        accepted = self.history.accepted()
+        keep = {night.folder} | (set() if accepted is None else {accepted.folder})
+        remove_nights(self.folder, keep)
+
+
+def accept(history: History, reason: str, number: int | None = None) -> Night:
+    """Make a finished night (None: the last one) what later nights are held against; returns it.
+
+    Raises ArtifactError when there is no such night, or nothing was measured in it.
+    """
+    finished = [night for night in history.nights() if night.verdict not in (None, "abandoned")]
+    night = next((n for n in reversed(finished) if number in (None, n.number)), None)
+    if night is None:
+        which = "finished night" if number is None else f"finished night {number}"
+        raise ArtifactError(f"no {which} in {history.path}", hint="simsearch bench measures one")
+    if not any(result.status == "measured" for result in history.results(night.number, per_query=False)):
+        raise ArtifactError(f"night {night.number} measured nothing that others could be held against")
+    history.accept(night.number, now(), reason)
+    return night
+
+
+def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
+    """Every finished night with its figures, oldest first."""
+    for night in history.nights():
+        if night.verdict is not None:
+            yield night, tuple(history.results(night.number, per_query=False))
+
+
+def _like(night: Night) -> tuple[object, ...]:
+    return night.code, night.matrix, night.fingerprint, dict(night.versions)
+
+
+def _versions() -> dict[str, str | None]:
+    return {name: None if text is None else str(text) for name, text in versions().items()}
+
+
+def _own_seconds(results: Sequence[Result]) -> dict[str, float]:
+    """Seconds by cell: an artifact that several cells of a night share counts for the first of them."""
+    seen: set[str] = set()
+    took = {}
+    for result in results:
+        if result.status == "measured":
+            new = [stage for stage in result.seconds if str(result.digests[stage]["digest"]) not in seen]
+            took[result.cell.name] = sum(result.seconds[stage] for stage in new if stage != "dataset")
+            seen |= {str(reference["digest"]) for reference in result.digests.values()}
+    return took

@@ -1,0 +1,83 @@
+"""The nightly job's command: bench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from ..console import safe, say
+from .options import HOME_OPTION, JSON_OPTION, find_home, home_words, safe_lines
+
+ACCEPT = "accept"
+
+
+@click.command(
+    epilog='Example:  simsearch bench   and, when a change was meant,   simsearch bench accept --reason "new loss"'
+)
+@click.argument("words", nargs=-1, metavar="[MATRIX | accept]")
+@click.option("--history", metavar="FILE", help="The history of nights [bench/history.sqlite in the home].")
+@click.option("--reason", metavar="TEXT", help="With accept: why the last night is what later ones are held against.")
+@click.option("--export", metavar="OUT", help="Only write the history to OUT.csv or OUT.jsonl.")
+@HOME_OPTION
+@JSON_OPTION
+def bench(
+    words: tuple[str, ...],
+    history: str | None,
+    reason: str | None,
+    export: str | None,
+    home: str | None,
+    as_json: bool,
+) -> None:
+    """Measure a matrix of recipes and indexes anew, and exit with 1 when search got worse since the accepted night.
+
+    MATRIX is a .toml file; without one, the shipped digits matrix. Exit codes: 0 pass, 1 regression, 2 could not run.
+    `accept` takes the last night as the one that later nights are held against.
+    """
+    from ..bench.history import History
+
+    where = find_home(home)
+    path = Path(history).expanduser().absolute() if history else where.path / "bench" / "history.sqlite"
+    accepting = words[:1] == (ACCEPT,)
+    if len(words) > (2 if accepting else 1):
+        raise click.UsageError(f"bench takes one MATRIX, seen {len(words)}: {' '.join(map(repr, words))}")
+    if export is not None:
+        from ..bench.document import export as write
+
+        if words:
+            raise click.UsageError("--export writes what is in the history, and runs nothing: leave MATRIX out")
+        with History(path, create=False) as opened:
+            rows = write(opened, Path(export))
+        say(f"Exported {rows:,} figures to {safe(export)}")
+        return
+    if accepting:
+        from ..bench.night import accept
+
+        why = reason or " ".join(words[1:])
+        if not why.strip():
+            raise click.UsageError('accept takes a reason: simsearch bench accept --reason "new loss"')
+        with History(path, create=False) as opened:
+            night = accept(opened, why)
+        if as_json:
+            print(json.dumps({"accepted": night.number, "started": night.started, "reason": why}))
+        else:
+            say(f"Accepted night {night.number} of {night.started[:16]}: later nights are held against it")
+        return
+    if reason is not None:
+        raise click.UsageError("--reason belongs to accept")
+    from ..bench.document import night_json
+    from ..bench.matrix import read_matrix
+    from ..bench.night import Job
+    from ..bench.outputs import publish, terminal_table
+
+    matrix = read_matrix(words[0] if words else "nightly")
+    with History(path) as opened:
+        job = Job(where, opened, matrix)
+        story = job.run()
+        files = publish(story, job.reports)
+    print(json.dumps(night_json(story, files), allow_nan=False) if as_json else safe_lines(terminal_table(story)))
+    say(f"Trend: {safe(files['trend'])}")
+    if story.verdict.code == 1:
+        say('Meant? Then:  simsearch bench accept --reason "..."' + home_words(home))
+    raise SystemExit(story.verdict.code)
