@@ -54,7 +54,7 @@ def _findings(worse: Sequence[Finding], better: Sequence[Finding]) -> str:
                 text(words.signed(finding)),
                 NONE if words.chance(finding) == "-" else text(words.chance(finding)),
                 NONE if finding.n is None else f"{finding.n:,}",
-                text(words.cause(finding.cause)) if finding.worse else NONE,
+                text(words.stage(finding.cause)) if finding.worse else NONE,
             )
         )
     head = ("cell", "verdict", "figure", "before", "after", "difference [95 %]", "p", "queries", "cause")

@@ -18,7 +18,8 @@ def junit_xml(story: Story) -> str:
     """Return the night as JUnit XML: a suite a recipe, a case a cell and judged metric, and one for the cell's own run.
 
     Failures are what is worse and indexes that break their promise, errors are cells that failed otherwise, skipped
-    is what was dropped or has no counterpart. The times are seconds, and stand at the cells' runs.
+    is what was dropped or has no counterpart. The times are seconds, and stand at the cells' runs. A night that did
+    not pass for no cell's fault has an error of its own.
     """
     root = ET.Element("testsuites", name="simsearch bench")
     suites: dict[str, ET.Element] = {}
@@ -35,6 +36,9 @@ def junit_xml(story: Story) -> str:
     for cell, findings in own.items():  # nothing that the gate says is left out
         for finding in findings:
             _finding(_suite(root, suites, cell.split(" ")[0], story), finding)
+    outcome = words.outcome(story)
+    if outcome != "pass" and (outcome == "abandoned" or not [*root.iter("failure"), *root.iter("error")]):
+        _tell(_case(_suite(root, suites, "night", story), "night", "verdict"), "error", words.sentence(story), outcome)
     for element in [*suites.values(), root]:
         _count(element)
     ET.indent(root)

@@ -40,8 +40,9 @@ def trends(story: Story, nights: list[series.Drawn]) -> str:
     body = _legend(story, frame, len(cells))
     for place, figure in enumerate(series.keys(nights, sorted(names))):
         charts, lines = "", []
+        breaks = series.breaks(story, nights, figure[0])
         for number, (cell, results) in enumerate(followed):
-            line = series.line(cell, results, figure, nights)
+            line = series.line(cell, results, figure, breaks)
             if any(line.figures):
                 lines.append(line)
                 found = findings.get((cell.name, *figure))

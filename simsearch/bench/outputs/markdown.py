@@ -37,7 +37,7 @@ def _changed(story: Story) -> Iterator[str]:
     worse = [finding for _, causes in words.grouped(story.verdict.worse) for _, group in causes for finding in group]
     better = [finding for finding in story.verdict.findings if finding.better]
     if worse or better:
-        rows = [_row("**worse**", finding, _text(words.cause(finding.cause))) for finding in worse]
+        rows = [_row("**worse**", finding, _text(words.stage(finding.cause))) for finding in worse]
         rows += [_row("better", finding, "") for finding in better]
         yield _table(("", "cell", "figure", "before", "after", "difference [95 %]", "p", "cause"), rows)
 
@@ -150,7 +150,7 @@ def _text(words_: str) -> str:
 
 
 def _harmless(mark: re.Match[str]) -> bool:
-    """Whether a mark keeps its own character for the sake of who reads the source: "recall@1", "02:00", "a-b", "(x)"."""
+    """Whether a mark may stay as it is, for who reads the source: "recall@1", "02:00", "a-b", "(x)"."""
     before, after = mark.string[: mark.start()], mark.string[mark.end() :]
     if mark[0] in "()":  # no link without the square brackets
         return True

@@ -19,7 +19,7 @@ Drawn = tuple[Night, tuple[Result, ...]]
 class Line:
     """One metric of one cell over the nights that are drawn: a figure a night, None where the night lacks it.
 
-    `breaks` are places of nights before which the line is interrupted: speed on another machine is another thing.
+    `breaks` are places of nights before which the line is interrupted.
     """
 
     cell: str
@@ -42,6 +42,18 @@ def drawn(story: Story) -> list[Drawn]:
         older = [both for both in every[:-MOST_NIGHTS] if both[0].number == story.accepted.number]
         newest = [*older, *newest[len(older) :]]
     return newest
+
+
+def breaks(story: Story, shown: Sequence[Drawn], metric: str) -> frozenset[int]:
+    """Return the places before which lines of a metric part.
+
+    That is after an accepted night that was drawn out of its turn, and for times where the machine changed.
+    """
+    found = {1} if len(shown) > 1 and nights(story)[-len(shown)][0].number != shown[0][0].number else set()
+    if METRICS[metric].unit in ("ms", "s", "1/s"):
+        prints = [night.fingerprint for night, _ in shown]
+        found |= {place for place in range(1, len(prints)) if prints[place] != prints[place - 1]}
+    return frozenset(found)
 
 
 def accepts(story: Story) -> Mapping[int, str]:
@@ -113,16 +125,12 @@ def lines(shown: Sequence[Drawn], cells: Sequence[Cell]) -> Iterator[tuple[Cell,
         yield cell, found[::-1]
 
 
-def line(cell: Cell, results: Sequence[Result | None], key: Key, shown: Sequence[Drawn]) -> Line:
+def line(cell: Cell, results: Sequence[Result | None], key: Key, breaks: frozenset[int]) -> Line:
     """Return one metric of a cell from what `lines` yields for it."""
     figures: list[Figure | None] = []
     for result in results:
         own = [] if result is None else [f for f in result.figures if f.key == key and words.known(f)]
         figures.append(own[0] if own else None)
-    breaks = frozenset[int]()
-    if METRICS[key[0]].unit in ("ms", "s", "1/s"):
-        prints = [night.fingerprint for night, _ in shown]
-        breaks = frozenset(place for place in range(1, len(prints)) if prints[place] != prints[place - 1])
     return Line(cell.name, key, tuple(figures), breaks)
 
 

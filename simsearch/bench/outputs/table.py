@@ -87,7 +87,7 @@ def wrap(text: str, first: int = 0, rest: int = 0) -> list[str]:
     margin = " " * rest
     lines, line = [], " " * first
     empty = True
-    for word in safe(" ".join(text.split("\n"))).split(" "):
+    for word in safe(text).split(" "):
         while True:
             joined = f"{line}{word}" if empty else f"{line} {word}"
             if _columns(joined) <= WIDTH:

@@ -202,10 +202,15 @@ def chance(finding: Finding) -> str:
 
 def cause(found: Cause | None) -> str:
     """Return the cause in words: "cause: the search settings changed (nprobe 4 -> 1)"."""
+    return f"cause: {stage(found)}" if found is not None and found.stage is not None else f"cause {stage(found)}"
+
+
+def stage(found: Cause | None) -> str:
+    """Return the cause in words without saying that it is one: "the search settings changed (nprobe 4 -> 1)"."""
     if found is None:
-        return "cause not looked for"
+        return "not looked for"
     why = f" ({found.why})" if found.why else ""
-    return f"cause not found{why}" if found.stage is None else f"cause: the {found.stage} changed{why}"
+    return f"not found{why}" if found.stage is None else f"the {found.stage} changed{why}"
 
 
 def grouped(findings: Sequence[Finding]) -> list[tuple[str, list[tuple[Cause | None, list[Finding]]]]]:
@@ -238,7 +243,8 @@ def loser(found: Loser) -> str:
 
 def failure(result: Result) -> str:
     """Return where and why a cell failed: "train: loss is NaN"."""
-    return f"{result.stage or 'before its first stage'}: {result.error or 'no error was told'}"
+    error = " ".join((result.error or "no error was told").split())
+    return f"{result.stage or 'before its first stage'}: {error}"
 
 
 def day(started: str) -> str:
