@@ -231,6 +231,19 @@ def test_markdown_shows_what_changed_and_folds_the_rest(told):
     assert "|" not in quiet.split("<details>")[0]
 
 
+def test_markdown_of_a_large_matrix_fits_into_a_comment():
+    cells = matrix([f"recipe{number}" for number in range(40)])
+    found = tuple(finding(of.name, k=k, worse=True, cause=CAUSE) for of in cells for k in (1, 10))
+    failed = tuple(Result(of, "failed", "train", "x" * 9000) for of in cells[:20])
+    every = tuple(measured(of) for of in cells)
+    verdict = Verdict("regression", found, failed, (), tuple(c.name for c in cells), (), ("long " * 900,) * 2)
+    shown = nightly_markdown(Story(night(2), night(1), (*failed, *every[20:]), verdict))
+    assert len(shown) < 65_536
+    assert "160 more changed figures: see the trend page." in shown
+    assert "12 more failed cells: see the trend page." in shown
+    assert " and 112 more" in shown
+
+
 def test_junit(told):
     root = ET.fromstring(junit_xml(told))
     suites = {suite.get("name"): suite for suite in root}

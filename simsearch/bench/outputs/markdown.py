@@ -8,16 +8,21 @@ from html import escape
 
 from simsearch.bench.outputs import words
 from simsearch.bench.records import Finding, Story
-from simsearch.console import safe
+from simsearch.console import safe, shorten
 
 _PLAIN = re.compile(r"[\w ,.=/:+()'-]+")  # inert in a code span, even where a renderer knows no code spans
 _MARKS = re.compile(r"[\\`*_{}\[\]()#+!|~$^:@-]")
 _LOSERS = 10
+# A comment on GitHub holds 65,536 characters.
+_MOST_ROWS, _MOST_LOST, _MOST_WORDS = 80, 8, 300
 _HEADS = {"pass": "Nightly: pass", "regression": "Nightly: regression", "failed": "Nightly: could not run everything"}
 
 
 def nightly_markdown(story: Story) -> str:
-    """Return the night as markdown: verdict, tables of what changed, and everything else under <details>."""
+    """Return the night as markdown: verdict, tables of what changed, and everything else under <details>.
+
+    It fits into a comment on GitHub: of large matrices the first rows are shown, and how many are left out.
+    """
     head = _HEADS.get(words.outcome(story), "Nightly: abandoned")
     parts = [f"## {head}", _text(words.sentence(story))]
     for part in (
@@ -39,7 +44,8 @@ def _changed(story: Story) -> Iterator[str]:
     if worse or better:
         rows = [_row("**worse**", finding, _text(words.stage(finding.cause))) for finding in worse]
         rows += [_row("better", finding, "") for finding in better]
-        yield _table(("", "cell", "figure", "before", "after", "difference [95 %]", "p", "cause"), rows)
+        yield _table(("", "cell", "figure", "before", "after", "difference [95 %]", "p", "cause"), rows[:_MOST_ROWS])
+        yield from _left(len(rows) - _MOST_ROWS, "changed figures")
 
 
 def _row(word: str, finding: Finding, cause: str) -> tuple[str, ...]:
@@ -58,12 +64,18 @@ def _row(word: str, finding: Finding, cause: str) -> tuple[str, ...]:
 def _failed(story: Story) -> Iterator[str]:
     state = words.states(story)
     rows = [
-        (state[result.cell.name], _name(result.cell.name), _name(result.stage or "-"), _text(result.error or "-"))
+        (
+            state[result.cell.name],
+            _name(result.cell.name),
+            _name(result.stage or "-"),
+            _text(shorten(result.error or "-", _MOST_WORDS)),
+        )
         for result in words.results(story)
         if result.status == "failed"
     ]
     if rows:
-        yield _table(("", "cell", "stage", "error"), rows)
+        yield _table(("", "cell", "stage", "error"), rows[:_MOST_LOST])
+        yield from _left(len(rows) - _MOST_LOST, "failed cells")
 
 
 def _lists(story: Story) -> Iterator[str]:
@@ -71,11 +83,12 @@ def _lists(story: Story) -> Iterator[str]:
     new = story.verdict.new if story.accepted is not None else ()
     for title, names in (("Dropped for time", dropped), ("New", new), ("Gone", story.verdict.gone)):
         if names:
-            yield f"{title}: {', '.join(_name(name) for name in names)}"
+            more = f" and {len(names) - _MOST_LOST:,} more" if len(names) > _MOST_LOST else ""
+            yield f"{title}: {', '.join(_name(name) for name in names[:_MOST_LOST])}{more}"
 
 
 def _lost(story: Story) -> Iterator[str]:
-    for cell, causes in words.grouped(story.verdict.worse):
+    for cell, causes in words.grouped(story.verdict.worse)[:_MOST_LOST]:
         rows = []
         for cause, _ in causes:
             if cause is not None:
@@ -97,13 +110,16 @@ def _cells(story: Story) -> Iterator[str]:
     ]
     if rows:
         heads = ("cell", *(_text(head) for head, _, _ in words.COLUMNS), "")
-        yield from _details(f"All {words.cells(len(rows))}", _table(heads, rows))
+        shown = [_table(heads, rows[:_MOST_ROWS]), *_left(len(rows) - _MOST_ROWS, "cells")]
+        yield from _details(f"All {words.cells(len(rows))}", "\n\n".join(shown))
 
 
 def _notes(story: Story) -> Iterator[str]:
     notes = words.notes(story)
     if notes:
-        yield from _details(f"Notes ({len(notes)})", "\n".join(f"- {_text(note)}" for note in notes))
+        yield from _details(
+            f"Notes ({len(notes)})", "\n".join(f"- {_text(shorten(note, _MOST_WORDS))}" for note in notes[:_MOST_ROWS])
+        )
 
 
 def _made(story: Story) -> Iterator[str]:
@@ -119,6 +135,11 @@ def _made(story: Story) -> Iterator[str]:
         *((_name(name), _name(version or "unknown")) for name, version in night.versions.items()),
     ]
     yield from _details("How it was made", _table(("what", "which"), rows))
+
+
+def _left(number: int, what: str) -> Iterator[str]:
+    if number > 0:
+        yield f"{number:,} more {what}: see the trend page."
 
 
 def _details(summary: str, body: str) -> Iterator[str]:

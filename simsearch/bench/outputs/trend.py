@@ -70,7 +70,7 @@ def _nights(story: Story, shown: list[series.Drawn]) -> str:
         rows.append(
             (
                 f"{night.number}",
-                text(night.started[:16].replace("T", " ")),
+                text(night.started[:16]).replace("T", "\u00a0"),
                 text(verdict),
                 f"{measured} of {len(results)}",
                 accepted or NONE,
