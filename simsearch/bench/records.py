@@ -174,6 +174,7 @@ class Story:
     """All that the outputs show: the night, the accepted one it is held against, its results and verdict, and trends.
 
     `trend` is every figure of every finished night, oldest first: (night, results without per-query values).
+    `accepts` are the nights that were ever accepted, by number, with the reason that was given.
     """
 
     night: Night
@@ -181,3 +182,4 @@ class Story:
     results: tuple[Result, ...]
     verdict: Verdict
     trend: tuple[tuple[Night, tuple[Result, ...]], ...] = ()
+    accepts: Mapping[int, str] = field(default_factory=dict)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 from simsearch.evaluation.page.answer import figures, strips, verdict
 from simsearch.evaluation.page.errors import leaks, maps
 from simsearch.evaluation.page.facts import data, index, made
+from simsearch.evaluation.page.frame import frame
 from simsearch.evaluation.page.html import Pictures, count, paragraph, text
 from simsearch.evaluation.page.scores import recall_lines, scores
 from simsearch.evaluation.page.systems import systems
 from simsearch.evaluation.projection import LEAST
 
-# Nothing is loaded and nothing runs: the pictures are data: URIs, the styles stand in the page.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _UNLABELLED = "The images have no labels, so there is no right or wrong to count."
 
 Report = dict[str, Any]
@@ -62,7 +60,15 @@ def render_page(
     if pictures.left_out:
         left = f"{count(pictures.left_out, 'picture', 'pictures')} left out to keep this file small."
         sections[-1] = (*sections[-1][:2], sections[-1][2] + paragraph(left))
-    return _document(report, facts, sections, pictures.symbols())
+    return frame(
+        title=f"{report['build']}: search quality",
+        heading=report["build"],
+        description=report.get("summary") or "",
+        about=_about(report, facts),
+        sections=sections,
+        symbols=pictures.symbols(),
+        end=f'<script type="application/json" id="report">{json_in_html(report)}</script>',
+    )
 
 
 def _map(report: Report, projection: Report | None, labels: list[str]) -> str:
@@ -70,28 +76,6 @@ def _map(report: Report, projection: Report | None, labels: list[str]) -> str:
         return maps(report, projection, labels)
     few = report["queries"] < LEAST
     return paragraph(f"No map: {f'fewer than {LEAST} images' if few else 'the recipe says map = false'}.")
-
-
-def _document(report: Report, facts: Report, sections: list[tuple[str, str, str]], symbols: str) -> str:
-    title = text(report["build"])
-    entries = "".join(f'<li><a href="#{anchor}">{words}</a></li>' for anchor, words, _ in sections)
-    body = "".join(
-        f'<section id="{anchor}" aria-labelledby="{anchor}-h"><h2 id="{anchor}-h">{words}</h2>{content}</section>'
-        for anchor, words, content in sections
-    )
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="description" content="{text(report.get("summary") or "")}">'
-        f'<meta name="referrer" content="no-referrer">'
-        f"<title>{title}: search quality</title><style>{_style()}</style></head><body>"
-        f'<a class="skip" href="#verdict">Skip to the verdict</a>{symbols}'
-        f"<header><h1>{title}</h1>{paragraph(_about(report, facts))}</header>"
-        f'<nav aria-label="Contents"><ol>{entries}</ol></nav><main>{body}</main>'
-        f"<footer>{paragraph('Made by simsearch. This file asks nothing of any server.')}</footer>"
-        f'<script type="application/json" id="report">{json_in_html(report)}</script></body></html>\n'
-    )
 
 
 def json_in_html(value: Any) -> str:
@@ -109,7 +93,3 @@ def _about(report: Report, facts: Report) -> str:
     if facts.get("when"):
         parts.append(f"made {text(str(facts['when'])[:10])}")
     return " · ".join(parts)
-
-
-def _style() -> str:
-    return files("simsearch.evaluation.page").joinpath("page.css").read_text(encoding="utf-8")

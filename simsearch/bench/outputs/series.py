@@ -1,0 +1,138 @@
+"""From nights to lines: which nights are drawn, what changed between them, and each cell's figures over them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from simsearch.bench.metrics import METRICS
+from simsearch.bench.outputs import words
+from simsearch.bench.records import Cell, Figure, Night, Result, Story
+
+MOST_NIGHTS = 60
+
+Key = tuple[str, int | None, str]
+Drawn = tuple[Night, tuple[Result, ...]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One metric of one cell over the nights that are drawn: a figure a night, None where the night lacks it.
+
+    `breaks` are places of nights before which the line is interrupted.
+    """
+
+    cell: str
+    key: Key
+    figures: tuple[Figure | None, ...]
+    breaks: frozenset[int]
+
+
+def nights(story: Story) -> list[Drawn]:
+    """Return every night of the trend, oldest first, tonight last also where the trend lacks it."""
+    found = [drawn for drawn in story.trend if drawn[0].number != story.night.number]
+    return [*found, (story.night, words.results(story))]
+
+
+def drawn(story: Story) -> list[Drawn]:
+    """Return the newest 60 nights of the trend; the accepted one stands first where it is older."""
+    every = nights(story)
+    newest = every[-MOST_NIGHTS:]
+    if story.accepted is not None and all(night.number != story.accepted.number for night, _ in newest):
+        older = [both for both in every[:-MOST_NIGHTS] if both[0].number == story.accepted.number]
+        newest = [*older, *newest[len(older) :]]
+    return newest
+
+
+def breaks(story: Story, shown: Sequence[Drawn], metric: str) -> frozenset[int]:
+    """Return the places before which lines of a metric part.
+
+    That is after an accepted night that was drawn out of its turn, and for times where the machine changed.
+    """
+    found = {1} if len(shown) > 1 and nights(story)[-len(shown)][0].number != shown[0][0].number else set()
+    if METRICS[metric].unit in ("ms", "s", "1/s"):
+        prints = [night.fingerprint for night, _ in shown]
+        found |= {place for place in range(1, len(prints)) if prints[place] != prints[place - 1]}
+    return frozenset(found)
+
+
+def accepts(story: Story) -> Mapping[int, str]:
+    """Return the accepted nights with their reasons, that which tonight is held against among them."""
+    now = {} if story.accepted is None else {story.accepted.number: ""}
+    return {**now, **story.accepts}
+
+
+def events(before: Night, after: Night) -> dict[str, str]:
+    """Return what changed from one night to the next, in words, by kind: versions, machine, matrix, code."""
+    found = {}
+    names = [*after.versions, *(name for name in before.versions if name not in after.versions)]
+    moved = [(name, before.versions.get(name), after.versions.get(name)) for name in names]
+    versions = [f"{name} {old or 'none'} -> {new or 'none'}" for name, old, new in moved if old != new]
+    if versions:
+        found["versions"] = ", ".join(versions)
+    if before.fingerprint != after.fingerprint:
+        same = before.machine == after.machine
+        found["machine"] = f"{after.machine}, changed" if same else f"{before.machine} -> {after.machine}"
+    if before.matrix != after.matrix:
+        found["matrix"] = "another matrix file"
+    if before.commit != after.commit:
+        found["code"] = f"commit {(before.commit or 'unknown')[:10]} -> {(after.commit or 'unknown')[:10]}"
+    elif before.code != after.code:
+        found["code"] = "changed within one commit"
+    return found
+
+
+def marks(story: Story, shown: Sequence[Drawn]) -> list[dict[str, str]]:
+    """Return for each night that is drawn what is marked at it, by kind: accepted, versions, machine, matrix, code."""
+    accepted = accepts(story)
+    found: list[dict[str, str]] = []
+    for place, (night, _) in enumerate(shown):
+        here = {"accepted": accepted[night.number] or "accepted"} if night.number in accepted else {}
+        found.append(here | (events(shown[place - 1][0], night) if place else {}))
+    return found
+
+
+def keys(shown: Sequence[Drawn], names: Sequence[str]) -> list[Key]:
+    """Return the figures that any of the cells has: in the order of METRICS, k and scopes as tonight has them."""
+    found: dict[Key, None] = {}
+    for _, results in reversed(shown):
+        for result in results:
+            if result.cell.name in names:
+                found |= {figure.key: None for figure in result.figures if words.known(figure)}
+    order = list(METRICS)
+    return sorted(found, key=lambda key: (order.index(key[0]), key[1] or 0))
+
+
+def lines(shown: Sequence[Drawn], cells: Sequence[Cell]) -> Iterator[tuple[Cell, list[Result | None]]]:
+    """Yield each cell with its results over the nights.
+
+    A cell is followed by its name; in a night without it by its place in the matrix, unless another of `cells` has
+    the name that stands there: so a line goes on when a search setting is changed.
+    """
+    names = {cell.name for cell in cells}
+    for cell in cells:
+        name = cell.name
+        found: list[Result | None] = []
+        for _, results in reversed(shown):
+            by_name = {result.cell.name: result for result in results}
+            result = by_name.get(name)
+            if result is None:
+                same = [other for other in results if _place(other.cell) == _place(cell)]
+                result = next((other for other in same if other.cell.name not in names), None)
+            if result is not None:
+                name = result.cell.name
+            found.append(result)
+        yield cell, found[::-1]
+
+
+def line(cell: Cell, results: Sequence[Result | None], key: Key, breaks: frozenset[int]) -> Line:
+    """Return one metric of a cell from what `lines` yields for it."""
+    figures: list[Figure | None] = []
+    for result in results:
+        own = [] if result is None else [f for f in result.figures if f.key == key and words.known(f)]
+        figures.append(own[0] if own else None)
+    return Line(cell.name, key, tuple(figures), breaks)
+
+
+def _place(cell: Cell) -> tuple[str, int, tuple[int, int]]:
+    return cell.recipe, cell.seed, cell.slot
