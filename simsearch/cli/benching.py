@@ -69,7 +69,8 @@ def bench(
     from ..bench.document import night_json
     from ..bench.matrix import read_matrix
     from ..bench.night import Job
-    from ..bench.outputs import publish, terminal_table
+    from ..bench.outputs import terminal_table
+    from ..bench.publish import publish
 
     matrix = read_matrix(words[0] if words else "nightly")
     with History(path) as opened:

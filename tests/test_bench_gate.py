@@ -1,0 +1,207 @@
+"""The gate: direction, sureness, what matters, which cells and queries are compared, speed twice; and no false alarm."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from nights import MATRIX
+
+from simsearch.bench.gate import judge, quality, speed
+from simsearch.bench.matrix import read_matrix
+from simsearch.bench.metrics import METRICS
+from simsearch.bench.pairing import pair_cells, shared_queries
+from simsearch.bench.records import Cell, Figure, Night, Result
+from simsearch.evaluation.statistics import holm, sign_flip_bound, sign_flip_test
+
+QUERIES = 300
+NIGHT = Night(1, "2026-11-25T02:00:00+00:00", None, "c", "m", "machine", "f", {}, "night-000001")
+
+
+@pytest.fixture
+def matrix(tmp_path):
+    (tmp_path / "m.toml").write_text(MATRIX.replace("small.toml", "digits").replace("1000.0", "0.5"))
+    return read_matrix(str(tmp_path / "m.toml"))
+
+
+def cell(factory="Flat", search=(), seed=0, slot=(0, 0)):
+    return Cell("digits", seed, factory, tuple(search), "digits", (), slot)
+
+
+def measured(where, values, *, names=None, figures=()):
+    names = tuple(names or (f"{i}.png" for i in range(len(next(iter(values.values()))))))
+    return Result(where, "measured", queries=names, per_query=values, figures=tuple(figures))
+
+
+def values(random, recall=0.95, error=0.05):
+    return {
+        "recall@1": (random.random(QUERIES) < recall).astype(float),
+        "cross_boundary_error@10": random.binomial(10, error, QUERIES) / 10,
+        "ann_recall@1": np.ones(QUERIES),
+        "ann_recall@10": np.ones(QUERIES),
+        "map_at_r": 1 - random.random(QUERIES) * error,
+        "boundary": (np.arange(QUERIES) % 10 == 0).astype(float),
+    }
+
+
+def never(_):
+    raise AssertionError("speed must not be measured again")
+
+
+def test_every_direction_comes_from_the_table(matrix):
+    random = np.random.default_rng(0)
+    good = values(random)
+    for name, metric in (("recall@1", "recall"), ("cross_boundary_error@10", "cross_boundary_error"), ("map_at_r", "map_at_r"),
+                         ("ann_recall@10", "ann_recall")):  # fmt: skip
+        sign = -1 if METRICS[metric].higher_is_better else 1
+        bad = {**good, name: np.clip(good[name] + sign * 0.3, -1, 2)}
+        for before, after, word in ((good, bad, "worse"), (bad, good, "better")):
+            found = quality(matrix, [(measured(cell(), before), measured(cell(), after))])
+            moved = {f.metric for f in found if getattr(f, word)}
+            assert moved == {metric}
+            assert not any(getattr(f, {"worse": "better", "better": "worse"}[word]) for f in found)
+
+
+def test_a_sure_loss_below_the_least_that_matters_passes(matrix):
+    good = values(np.random.default_rng(0))
+    bad = {**good, "map_at_r": good["map_at_r"] - 0.001}
+    (found,) = [f for f in quality(matrix, [(measured(cell(), good), measured(cell(), bad))]) if f.metric == "map_at_r"]
+    assert found.p_holm < 1e-6
+    assert not found.worse
+    stricter = replace(matrix, gate=matrix.gate.model_copy(update={"least": {"map_at_r": 0.0005}}))
+    (found,) = [
+        f for f in quality(stricter, [(measured(cell(), good), measured(cell(), bad))]) if f.metric == "map_at_r"
+    ]
+    assert found.worse
+
+
+def test_a_large_loss_that_is_not_sure_passes(matrix):
+    good = values(np.random.default_rng(0))
+    bad = {**good, "recall@1": good["recall@1"].copy()}
+    bad["recall@1"][np.flatnonzero(good["recall@1"])[:4]] = 0
+    found = quality(matrix, [(measured(cell(), good), measured(cell(), bad))])
+    assert not any(f.worse for f in found)
+
+
+def test_boundary_queries_are_those_of_either_night(matrix):
+    one, other = (values(np.random.default_rng(0)) for _ in range(2))
+    other["boundary"] = np.roll(other["boundary"], 1)
+    (found,) = [f for f in quality(matrix, [(measured(cell(), one), measured(cell(), other))]) if f.scope == "boundary"]
+    assert found.n == 60
+
+
+def test_only_shared_queries_are_compared_and_that_is_said(matrix):
+    one = values(np.random.default_rng(0))
+    kept = np.arange(QUERIES)[::-1][:200]
+    other = {name: column[kept] for name, column in one.items()}
+    before, after = measured(cell(), one), measured(cell(), other, names=[f"{i}.png" for i in kept])
+    a, b = shared_queries(before, after)
+    assert [before.queries[i] for i in a] == [after.queries[i] for i in b]
+    verdict = judge(matrix, (NIGHT, [before]), (NIGHT, [after]), never)
+    assert verdict.outcome == "pass"
+    assert all(f.difference == 0 and f.n in (200, 20) for f in verdict.findings)
+    assert any("on the 200 queries that both nights have" in note for note in verdict.notes)
+
+
+def test_cells_whose_setting_was_changed_are_pairs_and_not_new():
+    kept, gone = cell("Flat"), cell("PQ8", slot=(5, 0))
+    before = [
+        measured(c, {}, names=["a"])
+        for c in (kept, cell("IVF16,Flat", [("nprobe", 8)], slot=(1, 0)), cell("HNSW8", slot=(2, 0)), gone)
+    ]
+    after = [measured(c, {}, names=["a"]) for c in (cell("HNSW32", slot=(2, 0)), kept, cell("IVF16,Flat", [("nprobe", 1)], slot=(1, 0)),
+                                                    cell("SQ8", seed=1))]  # fmt: skip
+    pairs, left, new = pair_cells(before, after)
+    assert [(a.cell.factory, b.cell.factory) for a, b in pairs] == [
+        ("HNSW8", "HNSW32"), ("Flat", "Flat"), ("IVF16,Flat", "IVF16,Flat")]  # fmt: skip
+    assert [r.cell for r in left] == [gone]
+    assert [r.cell.factory for r in new] == ["SQ8"]
+
+
+def speeds(p50, qps):
+    return [Figure("latency_p50", None, "ratio", p50, n=7), Figure("qps", None, "ratio", qps, n=7),
+            Figure("latency_p50", None, "all", 99.0, n=7)]  # fmt: skip
+
+
+def test_speed_is_judged_by_its_ratio_and_measured_again(matrix):
+    before = measured(cell(), {}, names=["a"], figures=speeds(1.0, 10.0))
+    same = measured(cell(), {}, names=["a"], figures=speeds(1.4, 7.0))
+    assert not any(f.worse for f in speed(matrix, [(before, same)], never))
+    slow = measured(cell(), {}, names=["a"], figures=speeds(1.6, 5.0))
+    asked = []
+
+    def again(which):
+        asked.append(which)
+        return speeds(1.1, 5.5)
+
+    found = {f.metric: f for f in speed(matrix, [(before, slow)], again)}
+    assert asked == [cell()], "one wolf, one second look"
+    assert not found["latency_p50"].worse, "the second run was quick"
+    assert found["qps"].worse
+    assert found["qps"].after == 5.5
+
+
+def test_speed_of_another_machine_is_not_judged(matrix):
+    before = measured(cell(), values(np.random.default_rng(0)), figures=speeds(1.0, 10.0))
+    after = replace(before, figures=tuple(speeds(9.0, 1.0)))
+    verdict = judge(matrix, (NIGHT, [before]), (replace(NIGHT, fingerprint="g"), [after]), never)
+    assert verdict.outcome == "pass"
+    assert any("another machine" in note for note in verdict.notes)
+    verdict = judge(matrix, (NIGHT, [before]), (NIGHT, [after]), lambda _: None)
+    assert verdict.outcome == "regression"
+    assert verdict.code == 1
+
+
+def test_failed_cells_are_two_and_one_when_something_got_worse_as_well(matrix):
+    good = values(np.random.default_rng(0))
+    bad = {**good, "recall@1": np.zeros(QUERIES)}
+    failed = Result(cell(seed=1), "failed", stage="train", error="no")
+    known = [measured(cell(), good), measured(cell(seed=1), good)]
+    assert judge(matrix, (NIGHT, known), (NIGHT, [measured(cell(), good), failed]), never).code == 2
+    assert judge(matrix, (NIGHT, known), (NIGHT, [measured(cell(), bad), failed]), never).code == 1
+    broken = replace(failed, broken=True)
+    assert judge(matrix, (NIGHT, known), (NIGHT, [measured(cell(), good), broken]), never).code == 1
+    assert judge(matrix, None, (NIGHT, [failed]), never).code == 2
+    assert judge(matrix, None, (NIGHT, [measured(cell(), good)]), never).code == 0
+
+
+def test_the_bound_is_never_below_the_exact_p_value():
+    random = np.random.default_rng(1)
+    for size in (3, 8, 12):
+        differences = np.round(random.normal(0.3, 1, size), 2)
+        signs = np.array(np.meshgrid(*[(-1, 1)] * size)).reshape(size, -1)
+        exact = (np.abs(signs.T @ differences) >= abs(differences.sum()) - 1e-9).mean()
+        assert sign_flip_bound(differences) >= exact
+    assert sign_flip_bound(np.zeros(5)) == 1
+    plain = np.ones(100)
+    assert sign_flip_bound(plain) < 1e-20 < sign_flip_test(plain)
+
+
+def test_200_nights_without_a_change_cry_wolf_in_at_most_1_percent(matrix):
+    """Both nights of a pair are drawn from the same stored values, each query now and then answering as another did."""
+    random = np.random.default_rng(7)
+    cells = [cell(seed=seed) for seed in range(4)]
+    stored = [values(random, error=0.02 + 0.02 * i) for i in range(len(cells))]
+    alarms = seen = 0
+    for _ in range(200):
+        pairs = []
+        for where, column in zip(cells, stored, strict=True):
+            sides = []
+            for _side in range(2):
+                moved = random.random(QUERIES) < 0.15
+                rows = np.where(moved, random.integers(0, QUERIES, QUERIES), np.arange(QUERIES))
+                # All metrics of a query move together, as they do when a neighbour changes.
+                drawn = {name: v[rows] if name != "boundary" else v for name, v in column.items()}
+                drawn["ann_recall@10"] = 1 - (random.random(QUERIES) < 0.1) * 0.1
+                sides.append(measured(where, drawn))
+            pairs.append((sides[0], sides[1]))
+        found = quality(matrix, pairs)
+        alarms += any(f.worse for f in found)
+        seen += any(f.p_value < 0.05 for f in found)
+    assert alarms <= 2
+    assert seen > 60, "the simulation has differences to be mistaken for losses"
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
