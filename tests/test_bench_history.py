@@ -182,7 +182,7 @@ def test_export(path, tmp_path):
         assert export(history, tmp_path / "out.jsonl") == 2
         with pytest.raises(RecipeError, match=r"\.csv or \.jsonl"):
             export(history, tmp_path / "out.parquet")
-    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
     lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["metric"] for row in rows] == [line["metric"] for line in lines] == ["recall", "bytes"]
     assert lines[0]["value"] == 0.9

@@ -142,7 +142,7 @@ def test_wrong_words_and_files(job, tmp_path):
     assert "hint:" in done.stderr
 
 
-@pytest.mark.parametrize("said", ["Trained", "Embedded", "Cell 2", "Cell 3"])
+@pytest.mark.parametrize("said", ["Trained", "Cell 2", "Cell 3"])
 def test_killed_after(job, tmp_path, said):
     matrix, _, _ = job
     home = tmp_path / "home"
@@ -193,7 +193,7 @@ def test_the_bound_on_time_drops_the_last_cells_and_says_which(job, monkeypatch)
     short = matrix.with_name("short.toml")
     # By what the cells took in earlier nights, the first alone fits.
     with History(home / "bench" / "history.sqlite") as history:
-        seconds = history.results(1, per_query=False)[0].seconds
+        seconds = history.results(history.nights()[-1].number, per_query=False)[0].seconds
     limit = sum(s for stage, s in seconds.items() if stage != "dataset") + 0.001
     monkeypatch.setattr(module, "bounded", lambda left: bounded(600))
     short.write_text(MATRIX + f"[limits]\nseconds = {limit}\n")
@@ -207,10 +207,9 @@ def test_the_bound_on_time_drops_the_last_cells_and_says_which(job, monkeypatch)
 def test_bounded_rings_once_and_leaves_the_handler_as_it_was():
     before = signal.getsignal(signal.SIGALRM)
     with pytest.raises(OutOfTimeError), bounded(0.02):
-        while True:
-            time.sleep(0.001)
+        time.sleep(60)
     with bounded(60):
-        pass
+        time.sleep(0)
     assert signal.getsignal(signal.SIGALRM) == before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 

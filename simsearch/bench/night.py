@@ -72,7 +72,8 @@ class Job:
         finished = history.night(night.number)
         assert finished is not None
         self._tidy(finished)
-        return Story(finished, accepted, tuple(measured), verdict, tuple(trend(history)))
+        accepts = {number: reason for number, _, reason in history.accepts()}
+        return Story(finished, accepted, tuple(measured), verdict, tuple(trend(history)), accepts)
 
     def _begin(self) -> Night:
         """The night to go on with: the one that was killed, when it had the same code, matrix and machine."""
