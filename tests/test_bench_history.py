@@ -159,6 +159,16 @@ def test_a_full_disk_loses_nothing_that_was_recorded(path):
         assert history.cell_names(2) == set()
 
 
+def test_values_of_an_unchanged_night_are_kept_once(path):
+    filled(path)
+    with History(path) as history:
+        before = len(list(history.rows("blobs")))
+        night = history.begin(NIGHT)
+        history.record(night.number, RESULT)
+        assert len(list(history.rows("blobs"))) == before == 2
+        np.testing.assert_array_equal(history.results(night.number)[0].per_query["recall@1"], [1, 0, np.nan])
+
+
 def test_accept_takes_the_last_finished_night_that_measured_something(path):
     filled(path)
     with History(path) as history:

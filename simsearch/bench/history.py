@@ -1,11 +1,12 @@
 """The history of nights: one SQLite file that is only ever added to, and that anyone may read.
 
-Tables: nights, cells, figures, per_query, findings, ends (the verdict of a night), accepts. A night without a row in
+Tables: nights, cells, figures, per_query (values in blobs), findings, ends (the verdict of a night), accepts. A night without a row in
 `ends` was killed, and is continued.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 import zlib
@@ -79,14 +80,8 @@ class History:
         """Keep the result of a cell."""
         cell = result.cell
         names = json.dumps(result.queries).encode()
-        digest = None
-        if result.queries:
-            import hashlib
-
-            digest = hashlib.sha256(names).hexdigest()
         with self._writing() as database:
-            if digest is not None:
-                database.execute("INSERT OR IGNORE INTO queries VALUES (?, ?)", (digest, zlib.compress(names)))
+            digest = _keep(database, names) if result.queries else None
             database.execute(
                 f"INSERT INTO cells VALUES ({', '.join('?' * 16)})",
                 (
@@ -99,13 +94,9 @@ class History:
                 "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(night, cell.name, *asdict(figure).values()) for figure in result.figures],
             )
-            database.executemany(
-                "INSERT INTO per_query VALUES (?, ?, ?, ?)",
-                [
-                    (night, cell.name, name, zlib.compress(np.asarray(values, dtype="<f8").tobytes()))
-                    for name, values in result.per_query.items()
-                ],
-            )
+            for name, values in result.per_query.items():
+                kept = _keep(database, np.asarray(values, dtype="<f8").tobytes())
+                database.execute("INSERT INTO per_query VALUES (?, ?, ?, ?)", (night, cell.name, name, kept))
 
     def end(
         self, night: int, when: str, verdict: Verdict | None, notes: Sequence[str] = (), *, accepted: str | None = None
@@ -167,9 +158,10 @@ class History:
             values: dict[str, Any] = {}
             names: list[str] = []
             if per_query and digest is not None:
-                packed = self._rows("SELECT names FROM queries WHERE digest = ?", digest)[0][0]
+                packed = self._rows("SELECT data FROM blobs WHERE digest = ?", digest)[0][0]
                 names = json.loads(zlib.decompress(packed))
-                stored = self._rows("SELECT name, data FROM per_query WHERE night = ? AND cell = ?", night, name)
+                wanted = "SELECT name, data FROM per_query JOIN blobs USING (digest) WHERE night = ? AND cell = ?"
+                stored = self._rows(wanted, night, name)
                 values = {str(key): np.frombuffer(zlib.decompress(data), dtype="<f8") for key, data in stored}
             found.append(
                 Result(
@@ -263,6 +255,13 @@ class History:
         verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"damaged: {' '.join(str(verdict).split())}")
+
+
+def _keep(database: sqlite3.Connection, data: bytes) -> str:
+    """The digest of data that are kept once: a night without a change has the values of the night before."""
+    digest = hashlib.sha256(data).hexdigest()
+    database.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, zlib.compress(data)))
+    return digest
 
 
 def _cell(row: Any) -> Cell:

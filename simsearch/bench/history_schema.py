@@ -20,14 +20,14 @@ CREATE TABLE cells (
     status TEXT NOT NULL, stage TEXT, error TEXT, broken INTEGER NOT NULL, digests TEXT NOT NULL, seconds TEXT NOT NULL,
     queries TEXT, PRIMARY KEY (night, cell)
 );
-CREATE TABLE queries (digest TEXT PRIMARY KEY, names BLOB NOT NULL);
+CREATE TABLE blobs (digest TEXT PRIMARY KEY, data BLOB NOT NULL);
 CREATE TABLE figures (
     night INTEGER NOT NULL REFERENCES nights, cell TEXT NOT NULL, metric TEXT NOT NULL, k INTEGER, scope TEXT NOT NULL,
     value REAL NOT NULL, low REAL, high REAL, n INTEGER
 );
 CREATE INDEX figures_of_a_cell ON figures (night, cell);
 CREATE TABLE per_query (
-    night INTEGER NOT NULL REFERENCES nights, cell TEXT NOT NULL, name TEXT NOT NULL, data BLOB NOT NULL,
+    night INTEGER NOT NULL REFERENCES nights, cell TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL REFERENCES blobs,
     PRIMARY KEY (night, cell, name)
 );
 CREATE TABLE findings (
@@ -43,7 +43,7 @@ CREATE TABLE accepts (
     reason TEXT NOT NULL
 );
 """
-TABLES = ("meta", "nights", "cells", "queries", "figures", "per_query", "findings", "ends", "accepts")
+TABLES = ("meta", "nights", "cells", "blobs", "figures", "per_query", "findings", "ends", "accepts")
 
 
 def create(database: sqlite3.Connection) -> None:

@@ -31,6 +31,8 @@ from .scratch import NightHome, remove_nights
 from .speed import Reference
 
 FIRST_REASON = "the first night"
+TREND_NIGHTS = 90
+LOOKED_BACK = 10  # nights that tell how long a cell takes
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ class Job:
     def _affordable(self, night: Night) -> set[str]:
         """Which cells fit into the limit, by what each took last: the last of the matrix are left out first."""
         took: dict[str, float] = {}
-        for earlier in self.history.nights():
+        for earlier in self.history.nights()[-LOOKED_BACK:]:
             if earlier.number != night.number and earlier.fingerprint == night.fingerprint:
                 took |= _own_seconds(self.history.results(earlier.number, per_query=False))
         total, names = 0.0, set()
@@ -198,9 +200,11 @@ def accept(history: History, reason: str, number: int | None = None) -> Night:
 
 
 def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
-    """Every finished night with its figures, oldest first."""
-    for night in history.nights():
-        if night.verdict is not None:
+    """The last finished nights with their figures, and the accepted one, oldest first."""
+    nights, accepted = history.nights(), history.accepted()
+    for night in nights:
+        recent = night.number > nights[-1].number - TREND_NIGHTS
+        if night.verdict is not None and (recent or (accepted is not None and night.number == accepted.number)):
             yield night, tuple(history.results(night.number, per_query=False))
 
 
