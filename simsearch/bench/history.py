@@ -1,7 +1,7 @@
 """The history of nights: one SQLite file that is only ever added to, and that anyone may read.
 
-Tables: nights, cells, figures, per_query (values in blobs), findings, ends (the verdict of a night), accepts. A night without a row in
-`ends` was killed, and is continued.
+Tables: nights, cells, figures, per_query (its values are in blobs), findings, ends (the verdict of a night), accepts. A
+night without a row in `ends` was killed, and is continued.
 """
 
 from __future__ import annotations

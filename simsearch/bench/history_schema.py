@@ -27,7 +27,8 @@ CREATE TABLE figures (
 );
 CREATE INDEX figures_of_a_cell ON figures (night, cell);
 CREATE TABLE per_query (
-    night INTEGER NOT NULL REFERENCES nights, cell TEXT NOT NULL, name TEXT NOT NULL, digest TEXT NOT NULL REFERENCES blobs,
+    night INTEGER NOT NULL REFERENCES nights, cell TEXT NOT NULL, name TEXT NOT NULL,
+    digest TEXT NOT NULL REFERENCES blobs,
     PRIMARY KEY (night, cell, name)
 );
 CREATE TABLE findings (
