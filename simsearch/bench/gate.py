@@ -143,7 +143,7 @@ def _slower(name: str, before: float, after: float) -> float:
 
 
 def _ratios(figures: Sequence[Figure]) -> dict[str, Figure]:
-    judged = (f for f in figures if METRICS[f.metric].judged == "speed" and f.scope == "ratio")
+    judged = (f for f in figures if f.scope == "ratio" and f.metric in METRICS and METRICS[f.metric].judged == "speed")
     return {figure.metric: figure for figure in judged}
 
 

@@ -62,9 +62,10 @@ class Job:
         history = self.history
         night = self._begin()
         started = time.monotonic()
-        measured = self._measure(night, started)
         accepted = history.accepted()
+        # Read before hours are spent: a damaged history is told at once.
         before = history.results(accepted.number) if accepted is not None else []
+        measured = self._measure(night, started)
         verdict = self._judge(night, measured, accepted, before)
         first = accepted is None and verdict.outcome == "pass"
         verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
@@ -153,6 +154,7 @@ class Job:
         pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
         findings = (*verdict.findings, *detective.agreement(pairs))
         verdict = replace(verdict, findings=tuple(detective.explain(findings, pairs)))
+        verdict = replace(verdict, notes=(*verdict.notes, *dict.fromkeys(detective.notes)))
         return replace(verdict, outcome="regression") if verdict.worse else verdict
 
     def _notes(self, night: Night, accepted: Night | None, first: bool) -> Iterator[str]:
