@@ -108,7 +108,8 @@ class Detective:
         metric, k = finding.metric, finding.k
         one, other = shared_queries(before, after)
         if metric == "map_at_r" or k is None:
-            names = [name for name in after.per_query if name.startswith("cross_boundary_error@")]
+            both = before.per_query.keys() & after.per_query.keys()
+            names = [name for name in both if name.startswith("cross_boundary_error@")]
             metric, k = "cross_boundary_error", max(int(name.partition("@")[2]) for name in names)
         name = f"{metric}@{k}"
         if finding.scope == "boundary":

@@ -90,7 +90,7 @@ class Job:
             say(f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins")
             self.history.end(left.number, now(), None, ["never finished"])
         night = self.history.begin(tonight)
-        say(f"Night {night.number}: {len(self.matrix.cells)} cells, home {safe(str(self.home.path))}")
+        say(f"Night {night.number}: {_cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
         return night
 
     def _measure(self, night: Night, started: float) -> list[Result]:
@@ -106,7 +106,7 @@ class Job:
                 if cell.name in known:
                     continue
                 left = limit - (time.monotonic() - started)
-                result = Result(cell, "dropped", error=f"no time left of {limit:,.0f} s")
+                result = Result(cell, "dropped", error=f"no time left of {limit:,g} s")
                 if left > 0 and cell.name in affordable:
                     say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
                     try:
@@ -208,6 +208,10 @@ def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
 
 def _like(night: Night) -> tuple[object, ...]:
     return night.code, night.matrix, night.fingerprint, dict(night.versions)
+
+
+def _cells(number: int) -> str:
+    return f"{number:,} {'cell' if number == 1 else 'cells'}"
 
 
 def _versions() -> dict[str, str | None]:

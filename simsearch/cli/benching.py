@@ -79,6 +79,7 @@ def bench(
     matrix = read_matrix(words[0] if words else "nightly")
     with History(path) as opened:
         job = Job(where, opened, matrix)
+        reports = job.reports
         try:
             story = job.run()
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -87,7 +88,7 @@ def bench(
                 f"the night came to no end: {type(error).__name__}: {error}",
                 hint="what was recorded is kept; the same command goes on, another --history begins anew",
             ) from error
-    told = _tell(story, job.reports, as_json)
+    told = _tell(story, reports, as_json)
     if story.verdict.code == 1:
         which = f" --history {safe(shlex.quote(history))}" if history else ""
         say('Meant? Then:  simsearch bench accept --reason "..."' + home_words(home) + which)
