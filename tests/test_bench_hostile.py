@@ -83,9 +83,11 @@ def test_a_reader_who_went_away_does_not_change_the_verdict(tmp_path, monkeypatc
     (tmp_path / "m.toml").write_text('[matrix]\nrecipes = ["digits"]\n')
     read, write = os.pipe()
     os.close(read)
-    monkeypatch.setattr(sys, "stdout", os.fdopen(write, "w"))
-    with pytest.raises(SystemExit) as ended:
-        main([*command, str(tmp_path / "m.toml"), "--home", str(tmp_path / "home"), "--history", str(tmp_path / "h")])
+    words = [*command, str(tmp_path / "m.toml"), "--home", str(tmp_path / "home"), "--history", str(tmp_path / "h")]
+    with os.fdopen(write, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        with pytest.raises(SystemExit) as ended:
+            main(words)
     assert ended.value.code == int(worse)
 
 
