@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+import time
 import zlib
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from test_bench_gate import matrix as matrix  # a fixture
 from test_bench_history import NIGHT, filled
 
 from simsearch.bench import night as module
-from simsearch.bench import publish
+from simsearch.bench import publish, speed
 from simsearch.bench.gate import judge
 from simsearch.bench.history import History
 from simsearch.bench.matrix import read_matrix
@@ -150,3 +151,19 @@ def test_an_image_that_went_to_another_class_folder_is_relabelled():
 
     found = data_changes(table("a/1", "a/2", "b/3", "b/4"), table("a/1", "b/2", "b/x3", "b/5"))
     assert found == {"added": 1, "removed": 1, "with another label": 1, "with another name": 1}
+
+
+def test_a_batch_that_waits_for_a_core_is_not_slower():
+    def timing(waited):
+        def batch():
+            started = time.thread_time()
+            while time.thread_time() - started < 0.002:
+                pass
+            time.sleep(waited)
+            return 10
+
+        return speed.measure(speed.Reference(), lambda i: None, 5, batch, repeats=3)
+
+    alone, busy = timing(0.0), timing(0.008)
+    assert max(busy.qps) < 1500
+    assert speed.middle(busy.qps_ratio)[0] > 0.6 * speed.middle(alone.qps_ratio)[0]
