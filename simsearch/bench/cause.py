@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..console import safe, say
-from ..errors import SimsearchError
 from ..pipeline import Pipeline
 from ..plan import Plan
 from ..recipe.files import find_recipe
 from ..stages.common import Data
 from ..vectors.features import FeatureFile
 from . import rerun
+from .failures import FAILURES, words_of
 from .losers import losers
 from .metrics import METRICS, metric_words
 from .pairing import Pair, shared_queries
@@ -37,6 +37,7 @@ class Detective:
 
     accepted: NightHome
     tonight: NightHome
+    notes: list[str] = field(default_factory=list)
 
     def explain(self, findings: Sequence[Finding], pairs: Sequence[Pair]) -> Iterator[Finding]:
         """The findings, those that are worse with their cause; each cell is explained by its plainest loss."""
@@ -68,8 +69,9 @@ class Detective:
                 )
                 tables = rerun.Table.read(old["dataset"]), rerun.Table.read(new["dataset"])
                 cosine = rerun.least_cosine(self._data(after), old["train"], old["embed"], *tables)
-            except SimsearchError:
-                continue  # the accepted night's artifacts are gone: its figures still are there
+            except FAILURES as error:  # as when the accepted night's artifacts are gone
+                self.notes.append(f"{after.cell.name}: agreement of features was not judged: {words_of(error)}")
+                continue
             if cosine is not None:
                 worse = cosine < SAME_FEATURES
                 cause = Cause("features", other_features(cosine)) if worse else None
@@ -92,10 +94,9 @@ class Detective:
                 stage, why = find_stage(case)
                 classes, queries, picture = losers(finding, before, after, sides)
                 return Cause(stage, why, classes, queries, picture)
-        except (SimsearchError, OSError, ValueError, KeyError) as error:
+        except FAILURES as error:
             stage, moved = moved_by_digest(before, after)
-            why = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-            return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {why})")
+            return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {words_of(error)})")
 
     def _side(self, stack: ExitStack, result: Result, home: NightHome) -> Side:
         opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in NEEDED}
@@ -107,7 +108,8 @@ class Detective:
         metric, k = finding.metric, finding.k
         one, other = shared_queries(before, after)
         if metric == "map_at_r" or k is None:
-            names = [name for name in after.per_query if name.startswith("cross_boundary_error@")]
+            both = before.per_query.keys() & after.per_query.keys()
+            names = [name for name in both if name.startswith("cross_boundary_error@")]
             metric, k = "cross_boundary_error", max(int(name.partition("@")[2]) for name in names)
         name = f"{metric}@{k}"
         if finding.scope == "boundary":

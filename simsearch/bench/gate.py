@@ -64,6 +64,7 @@ def judge(
     notes: list[str] = []
     new: tuple[str, ...] = tuple(result.cell.name for result in measured)
     gone: tuple[str, ...] = ()
+    apart: list[Result] = []
     broken = [result for result in failed if result.broken]
     if accepted is not None:
         known = [result for result in accepted[1] if result.status == "measured"]
@@ -72,6 +73,12 @@ def judge(
         gone = tuple(result.cell.name for result in left_before)
         both = [pair for pair in pairs if pair[1].status == "measured"]
         notes += _changes(both)
+        apart = [after for before, after in both if not _comparable(before, after)]
+        notes += [
+            f"{after.cell.name}: could not be judged: it shares no query and k with the accepted night; when that was "
+            'meant: simsearch bench accept --reason "..."'
+            for after in apart
+        ]
         findings += quality(matrix, both)
         if accepted[0].fingerprint == night.fingerprint:
             findings += speed(matrix, both, again)
@@ -82,7 +89,7 @@ def judge(
         broken = [after for _, after in pairs if after.broken]
         notes += [f"{after.cell.name}: regression in the stage index: {after.error}" for after in broken]
     worse = any(finding.worse for finding in findings) or (accepted is not None and bool(broken))
-    outcome = "regression" if worse else "failed" if failed or not measured else "pass"
+    outcome = "regression" if worse else "failed" if failed or apart or not measured else "pass"
     return Verdict(outcome, tuple(findings), failed, dropped, new, gone, tuple(dict.fromkeys(notes)))  # type: ignore[arg-type]
 
 
@@ -143,7 +150,7 @@ def _slower(name: str, before: float, after: float) -> float:
 
 
 def _ratios(figures: Sequence[Figure]) -> dict[str, Figure]:
-    judged = (f for f in figures if METRICS[f.metric].judged == "speed" and f.scope == "ratio")
+    judged = (f for f in figures if f.scope == "ratio" and f.metric in METRICS and METRICS[f.metric].judged == "speed")
     return {figure.metric: figure for figure in judged}
 
 
@@ -170,9 +177,14 @@ def _compared(before: Result, after: Result) -> Iterator[_Compared]:
             )
 
 
+def _comparable(before: Result, after: Result) -> bool:
+    return len(shared_queries(before, after)[0]) > 0 and bool(gated(before, after))
+
+
 def gated(before: Result, after: Result) -> list[tuple[str, str, int | None, str]]:
     """Which values are tested, as (name, metric, k, scope): few, as the more tests, the less each can show."""
-    ks = sorted({int(name.partition("@")[2]) for name in after.per_query if name.startswith("ann_recall@")})
+    both = before.per_query.keys() & after.per_query.keys()
+    ks = sorted(int(name.partition("@")[2]) for name in both if name.startswith("ann_recall@"))
     if not ks:
         return []
     at = GATED_K if GATED_K in ks else ks[-1]
@@ -183,7 +195,7 @@ def gated(before: Result, after: Result) -> list[tuple[str, str, int | None, str
         ("map_at_r", "map_at_r", None, "all"),
         (f"ann_recall@{at}", "ann_recall", at, "all"),
     ]
-    return [entry for entry in wanted if entry[0] in before.per_query and entry[0] in after.per_query]
+    return [entry for entry in wanted if entry[0] in both]
 
 
 def _p_values(columns: Sequence[Differences], level: float) -> list[float]:

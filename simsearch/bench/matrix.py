@@ -42,6 +42,8 @@ class Cells(Table):
     @classmethod
     def _known(cls, search: list[dict[str, int]]) -> list[dict[str, int]]:
         for table in search:
+            if search.count(table) > 1:
+                raise ValueError(f"expected each search setting once, seen {table} {search.count(table)} times")
             if not table or not table.keys() <= KINDS.keys() or min(table.values()) < 1:
                 raise ValueError(f"expected tables of {' and '.join(KINDS)}, each at least 1, seen {table}")
         return search

@@ -64,9 +64,10 @@ class Job:
         history = self.history
         night = self._begin()
         started = time.monotonic()
-        measured = self._measure(night, started)
         accepted = history.accepted()
+        # Read before hours are spent: a damaged history is told at once.
         before = history.results(accepted.number) if accepted is not None else []
+        measured = self._measure(night, started)
         verdict = self._judge(night, measured, accepted, before)
         first = accepted is None and verdict.outcome == "pass"
         verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
@@ -91,7 +92,7 @@ class Job:
             say(f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins")
             self.history.end(left.number, now(), None, ["never finished"])
         night = self.history.begin(tonight)
-        say(f"Night {night.number}: {len(self.matrix.cells)} cells, home {safe(str(self.home.path))}")
+        say(f"Night {night.number}: {_cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
         return night
 
     def _measure(self, night: Night, started: float) -> list[Result]:
@@ -107,7 +108,7 @@ class Job:
                 if cell.name in known:
                     continue
                 left = limit - (time.monotonic() - started)
-                result = Result(cell, "dropped", error=f"no time left of {limit:,.0f} s")
+                result = Result(cell, "dropped", error=f"no time left of {limit:,g} s")
                 if left > 0 and cell.name in affordable:
                     say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
                     try:
@@ -155,6 +156,7 @@ class Job:
         pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
         findings = (*verdict.findings, *detective.agreement(pairs))
         verdict = replace(verdict, findings=tuple(detective.explain(findings, pairs)))
+        verdict = replace(verdict, notes=(*verdict.notes, *dict.fromkeys(detective.notes)))
         return replace(verdict, outcome="regression") if verdict.worse else verdict
 
     def _notes(self, night: Night, accepted: Night | None, first: bool) -> Iterator[str]:
@@ -210,6 +212,10 @@ def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
 
 def _like(night: Night) -> tuple[object, ...]:
     return night.code, night.matrix, night.fingerprint, dict(night.versions)
+
+
+def _cells(number: int) -> str:
+    return f"{number:,} {'cell' if number == 1 else 'cells'}"
 
 
 def _versions() -> dict[str, str | None]:

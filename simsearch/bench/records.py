@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = Mapping[str, NDArray[np.floating[Any]]]
+Status = Literal["measured", "failed", "dropped"]
 
 STAGES = ("data", "embedder", "features", "index", "search settings")
 """What a regression is put down to, in the order in which data flow."""
@@ -65,7 +66,7 @@ class Result:
     """
 
     cell: Cell
-    status: Literal["measured", "failed", "dropped"]
+    status: Status
     stage: str | None = None
     error: str | None = None
     broken: bool = False
