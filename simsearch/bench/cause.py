@@ -40,18 +40,20 @@ class Detective:
     notes: list[str] = field(default_factory=list)
 
     def explain(self, findings: Sequence[Finding], pairs: Sequence[Pair]) -> Iterator[Finding]:
-        """The findings, those that are worse with their cause; each cell is explained by its plainest loss."""
+        """The findings, those that are worse with their cause.
+
+        Of a cell three things are explained apart, each by its plainest loss: speed, what the index finds of the exact
+        answer, and the rest, which an embedder can lose as well.
+        """
         by_cell = {after.cell.name: (before, after) for before, after in pairs}
-        causes: dict[tuple[str, bool], Cause] = {}
+        causes: dict[tuple[str, str], Cause] = {}
         worse = [finding for finding in findings if finding.worse and finding.cause is None]
         for finding in sorted(worse, key=_plainness):
-            is_speed = METRICS[finding.metric].judged == "speed"
-            if (finding.cell, is_speed) not in causes:
+            if _kind(finding) not in causes:
                 say(f"Cause of {metric_words(finding.metric, finding.k, finding.scope)} in {safe(finding.cell)}?")
-                before, after = by_cell[finding.cell]
-                causes[finding.cell, is_speed] = self._cause(finding, before, after)
+                causes[_kind(finding)] = self._cause(finding, *by_cell[finding.cell])
         for finding in findings:
-            cause = causes.get((finding.cell, METRICS[finding.metric].judged == "speed")) if finding.worse else None
+            cause = causes.get(_kind(finding)) if finding.worse else None
             yield finding if cause is None or finding.cause is not None else replace(finding, cause=cause)
 
     def agreement(self, pairs: Sequence[Pair]) -> Iterator[Finding]:
@@ -93,7 +95,9 @@ class Detective:
                 case = self._case(finding, before, after, sides)
                 stage, why = find_stage(case)
                 classes, queries, picture = losers(finding, before, after, sides)
-                return Cause(stage, why, classes, queries, picture)
+                return Cause(
+                    stage, why, classes, queries, picture, metric_words(finding.metric, finding.k, finding.scope)
+                )
         except FAILURES as error:
             stage, moved = moved_by_digest(before, after)
             return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {words_of(error)})")
@@ -147,7 +151,12 @@ def moved_by_digest(before: Result, after: Result) -> tuple[str | None, str]:
     return None, "no artifact moved"
 
 
-def _plainness(finding: Finding) -> tuple[bool, float, bool]:
-    """ann_recall first, as it looks at the index alone; then the surest."""
-    p = 0.0 if finding.p_value is None else finding.p_value
-    return finding.metric != "ann_recall", p, finding.scope == "boundary"
+def _kind(finding: Finding) -> tuple[str, str]:
+    if METRICS[finding.metric].judged == "speed":
+        return finding.cell, "speed"
+    return finding.cell, finding.metric if finding.metric == "ann_recall" else "quality"
+
+
+def _plainness(finding: Finding) -> tuple[bool, float]:
+    """What is over all queries first, then the surest."""
+    return finding.scope == "boundary", 0.0 if finding.p_value is None else finding.p_value

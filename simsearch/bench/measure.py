@@ -167,13 +167,15 @@ def quality_figures(report: Tables, values: Tables) -> Iterator[Figure]:
 
 
 def speed_figures(timing: speed.Timing) -> Iterator[Figure]:
-    """Medians of the repeats with their quartiles; scope "ratio" is what the gate looks at."""
+    """Medians of the repeats with their quartiles; the ratios are what the gate looks at."""
     for metric, scope, repeats in (
         ("latency_p50", "all", timing.p50),
         ("latency_p99", "all", timing.p99),
         ("qps", "all", timing.qps),
         ("latency_p50", "ratio", timing.p50_ratio),
         ("qps", "ratio", timing.qps_ratio),
+        ("latency_p50", "wall ratio", timing.wall_ratio),
+        ("processor_share", "all", timing.processor_share),
     ):
         yield Figure(metric, None, scope, *speed.middle(repeats), len(repeats))
 

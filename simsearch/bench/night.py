@@ -145,6 +145,7 @@ class Job:
         scratch = NightHome(self.folder / night.folder, self.home)
 
         def again(cell: Cell) -> Sequence[Figure] | None:
+            say(f"Timing again: {safe(cell.name)}")
             result = next(result for result in results if result.cell == cell)
             return speed_again(result, scratch, Reference(), AGAIN_REPEATS)
 
@@ -165,11 +166,10 @@ class Job:
             last = earlier[-1]
             yield f"the clock went back: night {last.number} began {last.started[:19]}; nights are ordered by number"
         if accepted is None:
-            yield (
-                "accepted: this first night is what later ones are held against"
-                if first
-                else 'nothing was judged, as no night is accepted: simsearch bench accept --reason "..." takes this one'
-            )
+            if first:
+                yield "accepted: this first night is what later ones are held against"
+            else:
+                yield "no night is accepted yet, so nothing was judged: the first that passes is accepted by itself"
             return
         for name, before in accepted.versions.items():
             after = night.versions.get(name)
@@ -196,7 +196,10 @@ def accept(history: History, reason: str, number: int | None = None) -> Night:
         which = "finished night" if number is None else f"finished night {number}"
         raise ArtifactError(f"no {which} in {history.path}", hint="simsearch bench measures one")
     if not any(result.status == "measured" for result in history.results(night.number, per_query=False)):
-        raise ArtifactError(f"night {night.number} measured nothing that others could be held against")
+        raise ArtifactError(
+            f"night {night.number} measured nothing that others could be held against",
+            hint="mend what failed, and run simsearch bench again",
+        )
     history.accept(night.number, now(), reason)
     return night
 

@@ -113,7 +113,8 @@ class Loser:
 class Cause:
     """Which stage moved (one of STAGES, or None when nothing that can be told apart did), and how that is known.
 
-    `picture`: PNG bytes of queries with their neighbours before and after, None where they could not be drawn.
+    `classes` and `queries` are those that lost most, in the metric that `of` names. `picture`: PNG bytes of queries
+    with their neighbours before and after, None where they could not be drawn.
     """
 
     stage: str | None
@@ -121,6 +122,7 @@ class Cause:
     classes: tuple[Loser, ...] = ()
     queries: tuple[Loser, ...] = ()
     picture: bytes | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True)
