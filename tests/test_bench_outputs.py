@@ -117,7 +117,7 @@ def test_the_sentence():
     verdict = Verdict("regression", (one, *held[2:]), (failed,), (), (), (), ())
     broken = replace(passed, results=(*passed.results[:1], failed, *passed.results[2:]), verdict=verdict)
     assert words.sentence(broken) == (
-        "Tonight: 4 of 6 cells held; digits seed 0 Flat recall@10 fell .004 [.002, .006] against the night of "
+        "Tonight: 4 of 6 cells held; digits seed 0 Flat recall@10 fell .004 [.002, .006] against night 15 of "
         "2026-10-16; cause not found (every stage is the same); 1 broken."
     )
 
