@@ -68,9 +68,11 @@ class Index:
         return len(faiss.serialize_index(self._native))
 
     @classmethod
-    def load(cls, path: Path, *, factory: str | None = None, threads: int | None = None) -> Index:
+    def load(cls, path: Path, *, factory: str | None = None, threads: int | None = None, mapped: bool = False) -> Index:
         """Return the index in `path`; `factory` is its string where the caller knows it, else FAISS's type name.
 
+        `mapped`: a file above 64 MB is mapped, not read: only the pages that searches touch are, and processes share
+        them. Such an index takes no rows. PQ fast-scan codes are read in any case.
         Raises VectorsError for a missing, truncated or foreign file, or another metric than inner product.
         """
         if threads is not None:
@@ -78,7 +80,8 @@ class Index:
         bytes_before = faiss.get_deserialization_vector_byte_limit()
         try:
             faiss.set_deserialization_vector_byte_limit(max(2 * path.stat().st_size, _READ_FLOOR))
-            native = faiss.read_index(str(path))
+            mapped = mapped and path.stat().st_size > _READ_FLOOR
+            native = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
             return cls(native, factory or kind_of(native))
         except OSError as error:
             raise VectorsError(f"cannot read index {path}: {error.strerror}") from error
