@@ -29,13 +29,15 @@ from .systems import Systems, weights_digest
 class Outcome:
     """What a build did: the build, its report, and the titles of the stages that ran (none: it was up to date).
 
-    `advice`: a command that may give better answers, and what it costs.
+    `advice`: a command that may give better answers, and what it costs. `missed`: why an index that was to be chosen
+    by measuring did not reach its target, None where it did or none was set.
     """
 
     build: Build
     report: dict[str, Any]
     ran: list[str]
     advice: str | None = None
+    missed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,16 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None, seeds:
     else:
         images = build.record["images"]
         say(f"{build_name} is up to date ({images:,} images checked in {time.perf_counter() - started:.1f} s)")
-    return Outcome(build, report, ran, fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages))
+    missed = next((found for one in made if (found := _missed(one.plan.stages["index"]))), None)
+    if missed:
+        say(f"warning: {safe(missed)}")
+    advice = fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages)
+    return Outcome(build, report, ran, advice, missed)
+
+
+def _missed(index: Artifact) -> str | None:
+    choice = index.facts.get("choice")
+    return None if choice is None or choice["reached"] else str(choice["why"])
 
 
 def _publish(build: Build, report: dict[str, Any], plan: Plan, command: str) -> None:
@@ -192,7 +203,7 @@ class Pipeline:
             "root": source.root,
             "labelled": source.labelled,
             "images": corpus,
-            "search": {"nprobe": self.recipe.index.nprobe, "efSearch": self.recipe.index.efSearch},
+            "search": self._search(index),
             "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
         }
 
@@ -253,22 +264,30 @@ class Pipeline:
         self.recipe = self.recipe.model_copy(update={"training": training})
 
     def _index(self, data: Data, embedded: Artifact) -> Artifact:
-        settings = self.recipe.index.model_dump(include={"factory", "corpus"})
+        settings = self.recipe.index.asked()
 
         def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
             from .stages.index import make_index
 
             facts = make_index(space, data, embedded, settings, progress)
             size = facts["bytes"] / 1024
-            return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
+            chosen = facts.get("choice")
+            if chosen is None:
+                return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
+            say(safe(chosen["why"]))
+            return facts, f"{facts['factory']}, ann_recall@10 {chosen['ann_recall']:.4f}, {size:,.0f} KB"
 
         inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
         return self.plan.ensure("index", "Indexed", settings, inputs, work)
 
+    def _search(self, index: Artifact) -> dict[str, Any]:
+        """What the index is searched with: as chosen by measuring, or as the recipe says."""
+        return {**self.recipe.index.search(), **index.facts.get("search", {})}
+
     def _evaluate(self, name: str, data: Data, features: dict[str, Artifact], index: Artifact) -> Artifact:
         settings = {
             **self.recipe.evaluation.model_dump(),
-            **self.recipe.index.model_dump(include={"nprobe", "efSearch"}),
+            **self._search(index),
             "few_shot": self.recipe.dataset.split == "disjoint",
         }
         inputs = {"dataset": data.artifact.reference, "index": index.reference}

@@ -7,7 +7,7 @@ import json
 import click
 
 from ..console import say
-from .options import HOME_OPTION, JSON_OPTION, SET_OPTION, find_home, home_words, safe_lines
+from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, safe_lines
 
 
 @click.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
@@ -24,11 +24,18 @@ from .options import HOME_OPTION, JSON_OPTION, SET_OPTION, find_home, home_words
     metavar="N",
     help="Train N times, each with the next seed, and report differences with intervals over seeds.",
 )
+@click.option("--strict", is_flag=True, help="Exit with 1 when no index reached [index] target_recall.")
 @HOME_OPTION
 @JSON_OPTION
 def build(
-    recipe: str, settings: tuple[str, ...], name: str | None, seeds: int | None, home: str | None, as_json: bool
-) -> None:
+    recipe: str,
+    settings: tuple[str, ...],
+    name: str | None,
+    seeds: int | None,
+    strict: bool,
+    home: str | None,
+    as_json: bool,
+) -> int:
     """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
@@ -42,6 +49,7 @@ def build(
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
         say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
+    return SAID_NO if strict and outcome.missed else OK
 
 
 @click.command(epilog="Example:  simsearch show mnist")

@@ -57,7 +57,7 @@ def evaluate(
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],
-            settings=SearchSettings(settings["nprobe"], settings["efSearch"]),
+            settings=SearchSettings(settings["nprobe"], settings["efSearch"], settings.get("k_factor")),
             few_shot=settings.get("few_shot", False),
             name=data.name,
             twins=twins(data.artifact.path, queries, int(data.facts["gallery"]), threads=THREADS),
