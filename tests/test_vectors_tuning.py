@@ -191,11 +191,13 @@ def test_the_pareto_marks_are_those_of_a_slow_loop():
 
 def test_candidates_fit_the_rows_and_the_width():
     assert [c.factory for c in candidates(500, 64)] == ["Flat"]
-    for rows, dim in ((2_000, 2), (50_000, 7), (300_000, 64), (10_000_000, 512)):
+    for rows, dim in ((2_000, 2), (50_000, 9), (300_000, 64), (10_000_000, 512), (2_000, 9216)):
         found = candidates(rows, dim)
         assert len({c.factory for c in found}) == len(found)
         assert all(c.nlist * 24 <= rows for c in found)
-        assert any("PQ" in c.factory for c in found) == (dim % 2 == 0)
+        sizes = [int(c.factory.partition("PQ")[2].partition("x")[0]) for c in found if "PQ" in c.factory]
+        assert (sizes != []) == (dim >= 8)
+        assert all(dim % size == 0 and size <= 128 for size in sizes)
         assert {"Flat", "HNSW32"} <= {c.factory for c in found}
 
 

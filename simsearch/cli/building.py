@@ -25,6 +25,7 @@ from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_hom
     help="Train N times, each with the next seed, and report differences with intervals over seeds.",
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when no index reached [index] target_recall.")
+@click.option("--dry-run", is_flag=True, help="Only print images, rows, memory, disk and time; nothing is written.")
 @HOME_OPTION
 @JSON_OPTION
 def build(
@@ -33,6 +34,7 @@ def build(
     name: str | None,
     seeds: int | None,
     strict: bool,
+    dry_run: bool,
     home: str | None,
     as_json: bool,
 ) -> int:
@@ -40,8 +42,16 @@ def build(
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """
-    from ..pipeline import run_build
     from ..recipe.files import find_recipe
+
+    if dry_run:
+        from ..forecast import forecast, render_forecast
+        from ..home import Home
+
+        expected = forecast(find_recipe(recipe, list(settings)), Home.locate(home), name=name)
+        print(json.dumps(expected) if as_json else render_forecast(expected))
+        return OK
+    from ..pipeline import run_build
 
     outcome = run_build(find_recipe(recipe, list(settings)), find_home(home), name=name, seeds=seeds or 1)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)

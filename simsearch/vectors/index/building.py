@@ -32,6 +32,7 @@ class Trained:
         core = core_of(native)
         if self.centroids is not None and isinstance(core, faiss.IndexIVF):
             core.quantizer.add(self.centroids)
+        _quieten(core)
         try:
             if not native.is_trained:
                 native.train(self.sample[:_SAMPLE_ROWS])
@@ -89,6 +90,14 @@ def build(
     return index
 
 
+def _quieten(core: Any) -> None:
+    """FAISS would print warnings to stderr for a small data set."""
+    owners: tuple[Any, ...] = (core, getattr(core, "pq", None))
+    for owner in owners:
+        if hasattr(owner, "cp"):
+            owner.cp.min_points_per_centroid = 1
+
+
 def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
     core = core_of(native)
     nlist = int(core.nlist) if isinstance(core, faiss.IndexIVF) else 1
@@ -97,8 +106,7 @@ def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | No
             f"index {index.factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
             hint=f"set [index] factory to Flat, or to fewer lists than {rows}",
         )
-    if isinstance(core, faiss.IndexIVF):
-        core.cp.min_points_per_centroid = 1  # FAISS would print a warning to stderr for a small data set
+    _quieten(core)
     size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
     chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
     parts = []

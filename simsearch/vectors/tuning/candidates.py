@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-_LEAST = 2_000  # rows; below, a flat search takes less than what surrounds it
+LEAST_SECONDS = 60.0  # that tuning may take; where one HNSW32 takes longer to build, so long
+SAMPLE_BYTES = 512 << 20  # at most
+
+_LEAST = 1_000  # rows; below, a flat search takes less than what surrounds it
 _ROWS_A_LIST = 24  # at least
+_MOST_PARTS = 128
 _MOST_LISTS = 32_768
 _LIST_SECONDS = 2e-7  # what visiting a list costs, however few rows it has
 _HNSW_GROWTH = 0.25  # time of a search over rows: between the logarithm and the caches' misses
@@ -40,13 +44,18 @@ def candidates(rows: int, dim: int) -> list[Candidate]:
     lists = sorted({min(middle * times, most) for times in (1, 2, 4)})
     found += [Candidate(f"IVF{nlist},Flat", nlist) for nlist in lists]
     few = lists[0]
-    if dim % 2 == 0:  # four bits for each two numbers
-        quarter = max(16, few // 2)
-        found += [Candidate(f"IVF{nlist},PQ{dim // 2}x4fs,RFlat", nlist) for nlist in (quarter, few)]
-        found.append(Candidate(f"PQ{dim // 2}x4fs,RFlat"))
+    parts = _parts(dim)
+    if parts:
+        codes = f"PQ{parts}x4fs,RFlat"
+        found += [Candidate(f"IVF{nlist},{codes}", nlist) for nlist in (max(16, few // 2), few)]
+        found.append(Candidate(codes))
     found.append(Candidate("HNSW32"))
-    codes = ("SQfp16", "SQ8", "SQ8,RFlat", "RaBitQ,RFlat")
-    return found + [Candidate(f"IVF{few},{code}", few) for code in codes]
+    return found + [Candidate(f"IVF{few},{code}", few) for code in ("SQfp16", "SQ8", "SQ8,RFlat", "RaBitQ,RFlat")]
+
+
+def _parts(dim: int) -> int:
+    """Into how many parts of four bits a vector is coded: two numbers each, or more where there would be too many."""
+    return next((parts for parts in range(min(_MOST_PARTS, dim // 2), 0, -1) if dim % parts == 0 and dim >= 8), 0)
 
 
 def search_seconds(candidate: Candidate, sample: int, rows: int, seconds: float, coarse: float, nprobe: int) -> float:

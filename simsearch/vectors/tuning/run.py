@@ -13,18 +13,23 @@ from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Index, Trained, build, find_centroids
-from simsearch.vectors.tuning.candidates import Candidate, graph_build_seconds, search_seconds, total_bytes
+from simsearch.vectors.tuning.candidates import (
+    LEAST_SECONDS,
+    SAMPLE_BYTES,
+    Candidate,
+    graph_build_seconds,
+    search_seconds,
+    total_bytes,
+)
 from simsearch.vectors.tuning.choice import entry
 from simsearch.vectors.tuning.sweep import Point, Settings, measure, sweep
 from simsearch.vectors.tuning.truth import Embeddings, Naming, Questions, Source, ask, take, unit_blocks
 
-_SAMPLE_BYTES = 512 << 20
 _SEARCHED = 50_000, 125_000  # rows of the sample that are searched in: an eighth of all, within these
 _ROWS_A_LIST = 48
 _HELD = 2_000  # rows to tune with, and twice as many to check with
 _BLOCK = 16_384  # rows added at a time
 _MOST_BUILT = 3  # in full
-_LEAST_SECONDS = 60.0  # that tuning may take; where one HNSW32 takes longer to build, so long
 _SHARE_FOR_SAMPLE = 0.5
 _PROMISING = 0.8  # times the time that a sample predicts, below which another index is built in full too
 # Times slower than the fastest, at which a kind is given up before it reaches the target. Codes get no better by more
@@ -74,7 +79,7 @@ class Tuning:
     started: float = field(default_factory=time.perf_counter)
     table: list[dict[str, Any]] = field(default_factory=list)
     centroids: dict[int, tuple[Embeddings, float]] = field(default_factory=dict)
-    limit: float = _LEAST_SECONDS
+    limit: float = LEAST_SECONDS
     sample: Embeddings = field(init=False)  # to find centroids with
     searched: Embeddings = field(init=False)  # the part of it that is searched in
     asked: Embeddings = field(init=False)
@@ -90,7 +95,7 @@ class Tuning:
         size = min(
             max(searched, _ROWS_A_LIST * most_lists),
             self.rows - 3 * self.held,
-            max(_SAMPLE_BYTES // (4 * dim), 2 * most_lists),
+            max(SAMPLE_BYTES // (4 * dim), 2 * most_lists),
         )
         random = np.random.default_rng(self.seed)
         chosen = random.choice(self.rows, size + 3 * self.held, replace=False)
