@@ -53,6 +53,14 @@ def write_durably(path: Path, data: bytes) -> None:
     _fsync_folder(path.parent)
 
 
+def link_or_copy(old: Path, new: Path) -> None:
+    """Make the finished file `old` also stand at `new`: a hard link, or a copy where the file system has none."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A finished artifact: its folder and its manifest, already checked against each other."""

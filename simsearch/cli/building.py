@@ -24,10 +24,17 @@ from .options import HOME_OPTION, JSON_OPTION, SET_OPTION, find_home, home_words
     metavar="N",
     help="Train N times, each with the next seed, and report differences with intervals over seeds.",
 )
+@click.option("--retrain", is_flag=True, help="Train a synced build anew, on all images that are there now.")
 @HOME_OPTION
 @JSON_OPTION
 def build(
-    recipe: str, settings: tuple[str, ...], name: str | None, seeds: int | None, home: str | None, as_json: bool
+    recipe: str,
+    settings: tuple[str, ...],
+    name: str | None,
+    seeds: int | None,
+    retrain: bool,
+    home: str | None,
+    as_json: bool,
 ) -> None:
     """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
 
@@ -36,7 +43,8 @@ def build(
     from ..pipeline import run_build
     from ..recipe.files import find_recipe
 
-    outcome = run_build(find_recipe(recipe, list(settings)), find_home(home), name=name, seeds=seeds or 1)
+    named = find_recipe(recipe, list(settings))
+    outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:

@@ -13,6 +13,7 @@ from simsearch.errors import SourceError
 from simsearch.images.source import IMAGE_SUFFIXES, SPLIT_NAMES, FileSource, SourceImage
 
 NO_LABEL = "no label: lies beside the class folders"
+UNREADABLE_FOLDER = "folder cannot be read"
 
 
 @dataclass
@@ -94,7 +95,7 @@ def _walk(root: str, excluded: Callable[[str], bool]) -> _Scan:
         try:
             entries = os.scandir(os.path.join(root, prefix))
         except OSError as error:
-            scan.rejected.append((prefix.rstrip("/"), f"folder cannot be read: {error.strerror}"))
+            scan.rejected.append((prefix.rstrip("/"), f"{UNREADABLE_FOLDER}: {error.strerror}"))
             continue
         with entries:
             for entry in entries:
