@@ -228,7 +228,9 @@ class Store:
         """Remove what killed runs left and nobody resumed within a week; call with the home's lock held."""
         for partial in self.root.glob("*/.partial-*"):
             old = partial.name.startswith(".partial-old-")
-            if old or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+            # Killed between the rename and the end of the commit: what it made is in its place.
+            finished = partial.with_name(partial.name.removeprefix(".partial-")).is_dir()
+            if old or (finished and not (partial / "out").exists()) or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(partial, ignore_errors=True)
 
 

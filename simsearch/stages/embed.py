@@ -13,10 +13,11 @@ from safetensors.numpy import load_file
 from ..artifacts import Artifact, Workspace
 from ..console import Stage
 from ..embedder.runtime import Runtime
+from ..errors import ImageError
 from ..fingerprint import embedder_fingerprint
 from ..images.loading import in_order, pieces
 from ..images.records import ImageRecord
-from ..images.source import Reader
+from ..images.source import Pixels, Reader, changed
 from ..vectors.features import FeatureBlocks, FeatureFile
 from .common import BLOCK_ROWS, THREADS, Data, Features, Frozen, bundle_of
 
@@ -66,9 +67,15 @@ class Bundle:
 
     def features(self, records: list[ImageRecord]) -> Features:
         """Raw features (n, dim) of images; SourceError when one is not what its record says."""
-        size = self._preprocess.size
-        pixels = np.stack([self._preprocess.fit(self._reader.array(r.image, size, r.sha256)) for r in records])
+        pixels = np.stack([self._preprocess.fit(self._read(record)) for record in records])
         return self._runtime.features(self._preprocess.normalize(pixels))
+
+    def _read(self, record: ImageRecord) -> Pixels:
+        try:
+            return self._reader.array(record.image, self._preprocess.size, record.sha256)
+        except ImageError:
+            # It was decoded when the data set was made, so it is the file that has changed.
+            raise changed(record.image) from None
 
     def write(self, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Stage) -> None:
         """Write those blocks that are missing of the features of `records`, which come in order."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..artifacts import Artifact, Workspace
 from ..console import Stage, safe, say
-from ..errors import ArtifactError, SourceError, VectorsError
+from ..errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from ..fingerprint import check_embedder
 from ..home import Build, Home
 from ..images.preprocess import PREPROCESS_VERSION
@@ -101,6 +101,9 @@ def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: boo
             progress = Stage("Synced")
             try:
                 stages, compacted = _make(home, build, dataset, source, state, changes, progress)
+            except SimsearchError:
+                _check_place(source, place)
+                raise
             finally:
                 progress.close()
             images = int(stages["index"].facts["ntotal"]) - len(rows_of(stages["index"], MASKED))
