@@ -227,10 +227,11 @@ class Store:
     def clean_up(self) -> None:
         """Remove what killed runs left and nobody resumed within a week; call with the home's lock held."""
         for partial in self.root.glob("*/.partial-*"):
-            old = partial.name.startswith(".partial-old-")
+            useless = partial.name.startswith(".partial-old-")
             # Killed between the rename and the end of the commit: what it made is in its place.
-            finished = partial.with_name(partial.name.removeprefix(".partial-")).is_dir()
-            if old or (finished and not (partial / "out").exists()) or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+            made = partial.with_name(partial.name.removeprefix(".partial-"))
+            useless = useless or (made.is_dir() and not (partial / "out").exists())
+            if useless or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(partial, ignore_errors=True)
 
 

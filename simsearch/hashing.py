@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 RACY_NS = 2_000_000_000
+MANY = 1000  # from so many files on, reading what is remembered at once is faster than asking for each
 
 Stamp = tuple[int, int, int]
 
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID
 """
 _FIND = "SELECT size, mtime_ns, inode, sha256 FROM files WHERE path = ?"
+_BETWEEN = "SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path BETWEEN ? AND ?"
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
@@ -70,6 +72,7 @@ class HashMemory:
         self._path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._new: dict[bytes, tuple[Stamp, bytes]] = {}
+        self._read: dict[bytes, tuple[Stamp, bytes]] = {}
         self._database: sqlite3.Connection | None = None
         self._opened = False  # only when something is asked: most queries never do, and a look must not write
 
@@ -95,6 +98,8 @@ class HashMemory:
     def many(self, paths: Iterable[str], *, threads: int = 2) -> list[tuple[int, str] | OSError]:
         """Return (size in bytes, SHA-256) of each file in order, or the OSError that kept it from being read."""
         names = [os.path.abspath(path) for path in paths]
+        if len(names) > MANY:
+            self._recall_between(os.fsencode(min(names)), os.fsencode(max(names)))
         results: list[tuple[int, str] | OSError | None] = []
         unknown: list[int] = []
         for position, name in enumerate(names):
@@ -132,6 +137,7 @@ class HashMemory:
                 database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
             database.close()
             self._new.clear()
+            self._read.clear()
 
     def _open(self) -> sqlite3.Connection | None:
         import sqlite3  # here, so that a query that checks small files only does not pay for it
@@ -168,12 +174,25 @@ class HashMemory:
             return None
         return row
 
+    def _recall_between(self, first: bytes, last: bytes) -> None:
+        """Read what is remembered of all files whose names lie between two."""
+        import sqlite3
+
+        with self._lock:
+            if not self._opened:
+                self._database, self._opened = self._open(), True
+            if self._database is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    for path, *stamp, digest in self._database.execute(_BETWEEN, (first, last)):
+                        if isinstance(digest, bytes) and len(digest) == 32:
+                            self._read[path] = (stamp[0], stamp[1], stamp[2]), digest
+
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
         stamp = _stamp(os.stat(name))
         with self._lock:
             if not self._opened:
                 self._database, self._opened = self._open(), True
-            known = self._new.get(key)
+            known = self._new.get(key) or self._read.get(key)
             if known is None and self._database is not None:
                 row = self._find(key)
                 if row is not None and isinstance(row[3], bytes) and len(row[3]) == 32:
