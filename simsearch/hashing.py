@@ -56,6 +56,12 @@ def _hash(path: str) -> tuple[Stamp | None, str]:
         os.close(descriptor)
 
 
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """os.path.abspath, which takes a fifth of the time of a hundred thousand look-ups where it changes nothing."""
+    name = os.fspath(path)
+    return name if name.startswith("/") and "//" not in name and "/." not in name else os.path.abspath(name)
+
+
 def _stamp(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
@@ -72,7 +78,6 @@ class HashMemory:
         self._path = None if path is None else Path(path)
         self._lock = threading.Lock()
         self._new: dict[bytes, tuple[Stamp, bytes]] = {}
-        self._read: dict[bytes, tuple[Stamp, bytes]] = {}
         self._database: sqlite3.Connection | None = None
         self._opened = False  # only when something is asked: most queries never do, and a look must not write
 
@@ -97,14 +102,19 @@ class HashMemory:
 
     def many(self, paths: Iterable[str], *, threads: int = 2) -> list[tuple[int, str] | OSError]:
         """Return (size in bytes, SHA-256) of each file in order, or the OSError that kept it from being read."""
-        names = [os.path.abspath(path) for path in paths]
-        if len(names) > MANY:
-            self._recall_between(os.fsencode(min(names)), os.fsencode(max(names)))
+        names = [_absolute(path) for path in paths]
+        known = self._between(names) if len(names) > MANY else {}
         results: list[tuple[int, str] | OSError | None] = []
         unknown: list[int] = []
         for position, name in enumerate(names):
             try:
-                results.append(self._recall(os.fsencode(name), name))
+                key = os.fsencode(name)
+                found = known.get(key)
+                if found is None:
+                    results.append(self._recall(key, name))
+                else:
+                    stamp = _stamp(os.stat(name))
+                    results.append((stamp[0], found[1].hex()) if stamp == found[0] else None)
             except OSError as error:
                 results.append(error)
             if results[-1] is None:
@@ -137,7 +147,6 @@ class HashMemory:
                 database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
             database.close()
             self._new.clear()
-            self._read.clear()
 
     def _open(self) -> sqlite3.Connection | None:
         import sqlite3  # here, so that a query that checks small files only does not pay for it
@@ -174,25 +183,28 @@ class HashMemory:
             return None
         return row
 
-    def _recall_between(self, first: bytes, last: bytes) -> None:
-        """Read what is remembered of all files whose names lie between two."""
+    def _between(self, names: list[str]) -> dict[bytes, tuple[Stamp, bytes]]:
+        """What is remembered of all files between the first and the last of some names, read at once."""
         import sqlite3
 
         with self._lock:
             if not self._opened:
                 self._database, self._opened = self._open(), True
+            found: dict[bytes, tuple[Stamp, bytes]] = {}
             if self._database is not None:
+                span = os.fsencode(min(names)), os.fsencode(max(names))
                 with contextlib.suppress(sqlite3.Error):
-                    for path, *stamp, digest in self._database.execute(_BETWEEN, (first, last)):
+                    for path, size, mtime_ns, inode, digest in self._database.execute(_BETWEEN, span):
                         if isinstance(digest, bytes) and len(digest) == 32:
-                            self._read[path] = (stamp[0], stamp[1], stamp[2]), digest
+                            found[path] = (size, mtime_ns, inode), digest
+            return found | self._new
 
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
         stamp = _stamp(os.stat(name))
         with self._lock:
             if not self._opened:
                 self._database, self._opened = self._open(), True
-            known = self._new.get(key) or self._read.get(key)
+            known = self._new.get(key)
             if known is None and self._database is not None:
                 row = self._find(key)
                 if row is not None and isinstance(row[3], bytes) and len(row[3]) == 32:

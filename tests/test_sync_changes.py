@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from simsearch.errors import ArtifactError
 from simsearch.images.quarantine import SetAside, read_quarantine, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_names, read_records, write_records
+from simsearch.images.source import SourceImage
 from simsearch.images.thumbnails import (
     MORE,
     ThumbnailReader,
@@ -21,7 +22,7 @@ from simsearch.images.thumbnails import (
     encode_thumbnail,
     extend_thumbnails,
 )
-from simsearch.sync.changes import Changes, Found, compare
+from simsearch.sync.changes import Changes, compare
 from simsearch.sync.state import State
 
 NAMES = ["a/1", "a/2", "b/1", "b/2", "b/3"]
@@ -35,8 +36,12 @@ def state_of(files: dict[str, str], deleted=(), aside=()) -> State:
     return State(names, labels, [files[name] for name in names], gone, {one.image: one for one in aside})
 
 
+def here(name: str, label: str | None = None) -> SourceImage:
+    return SourceImage(name, label or name.split("/")[0], None)
+
+
 def changes(before: State, now: dict[str, str]) -> Changes:
-    return compare([(Found(name, name.split("/")[0], now[name]), None) for name in sorted(now)], [], before)
+    return compare([(here(name), now[name]) for name in sorted(now)], [], before)
 
 
 @given(CONTENTS, CONTENTS)
@@ -83,19 +88,16 @@ def test_deleted_rows_are_not_there_and_come_back_as_new():
 
 
 def test_a_new_label_of_the_same_name_is_a_move():
-    found = compare([(Found("a/1", "other", "x"), None)], [], state_of({"a/1": "x"}))
+    found = compare([(here("a/1", "other"), "x")], [], state_of({"a/1": "x"}))
     assert [(move.row, move.old, move.now.label) for move in found.moved] == [(0, "a/1", "other")]
 
 
 def test_what_cannot_be_read_is_set_aside_and_its_row_gone():
     state = state_of({"a/1": "x", "a/2": "y"}, aside=[SetAside("b/1", "truncated", "bad")])
-    found = compare(
-        [(Found("a/1", "a", ""), "cannot be read"), (Found("a/2", "a", "y"), None), (Found("b/1", "b", "bad"), None)],
-        [("c", "no label")],
-        state,
-    )
+    denied = PermissionError(13, "Permission denied")
+    found = compare([(here("a/1"), denied), (here("a/2"), "y"), (here("b/1"), "bad")], [("c", "no label")], state)
     assert sorted(found.set_aside) == [
-        ("a/1", "cannot be read", ""),
+        ("a/1", "cannot be read: Permission denied", ""),
         ("b/1", "truncated", "bad"),
         ("c", "no label", ""),
     ]
@@ -129,7 +131,7 @@ def test_an_extended_table_is_the_table_written_anew(tmp_path):
         assert (tmp_path / "spliced" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
     table = RecordTable(tmp_path / "spliced")
     assert [table[row] for row in range(len(table))] == whole == list(read_records(tmp_path / "spliced"))
-    assert list(read_names(tmp_path / "spliced")) == [(r.image, r.label, r.sha256) for r in whole]
+    assert list(zip(*read_names(tmp_path / "spliced"), strict=True)) == [(r.image, r.label, r.sha256) for r in whole]
 
 
 def test_extended_thumbnails_share_their_bulk(tmp_path):

@@ -70,13 +70,13 @@ def extend_records(old: Path, out: Path, replaced: Mapping[int, ImageRecord], ad
     np.save(out / OFFSETS, np.cumsum(lengths))
 
 
-def read_names(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """Yield (image, label, SHA-256) of every row in row order: what two states of a source are compared by."""
+def read_names(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Return image, label and SHA-256 of every row in row order: what two states of a source are compared by."""
     with (folder / RECORDS).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = csv.reader(file)
         next(rows)
-        for _, image, label, *_, sha256 in rows:
-            yield image, label, sha256
+        whole = list(rows)
+    return [row[1] for row in whole], [row[2] for row in whole], [row[7] for row in whole]
 
 
 def read_records(folder: Path) -> Iterator[ImageRecord]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..artifacts import digest_of
 from ..images.quarantine import SetAside
+from ..images.source import SourceImage
 from .state import State
 
 
@@ -71,33 +72,35 @@ class Changes:
         }
 
 
-def compare(now: Iterable[tuple[Found, str | None]], rejected: Iterable[tuple[str, str]], state: State) -> Changes:
+def compare(
+    now: Iterable[tuple[SourceImage, str | OSError]], rejected: Iterable[tuple[str, str]], state: State
+) -> Changes:
     """The changes that lead from `state` to the images of `now`.
 
-    With each image comes None, or the reason why its bytes cannot be read. `rejected` are (name, reason) that the
-    source refuses. Rows whose content stands under another name now are moved, the first by name where there are
-    several; a row whose own name holds something else, or nothing, is gone.
+    With each image comes the SHA-256 of its bytes, or the error that kept them from being read. `rejected` are
+    (name, reason) that the source refuses. Rows whose content stands under another name now are moved, the first by
+    name where there are several; a row whose own name holds something else, or nothing, is gone.
     """
     changes = Changes(set_aside=[SetAside(*one) for one in rejected])
     fresh: list[Found] = []
     seen: set[int] = set()
-    for found, reason in now:
-        row = state.rows.get(found.image)
-        if row is not None and reason is None and state.digests[row] == found.sha256:
+    for image, sha256 in now:
+        name, label = image.image, image.label
+        row = state.rows.get(name)
+        if isinstance(sha256, OSError):
+            changes.set_aside.append(SetAside(name, f"cannot be read: {sha256.strerror or sha256}"))
+        elif row is not None and state.digests[row] == sha256:
             seen.add(row)
-            if state.labels[row] == found.label:
-                changes.same += 1
-            else:
-                changes.moved.append(Moved(row, found.image, found))
-        elif reason is not None:
-            changes.set_aside.append(SetAside(found.image, reason))
-        elif (known := state.set_aside.get(found.image)) and known.sha256 == found.sha256:
+            if state.labels[row] != label:
+                changes.moved.append(Moved(row, name, Found(name, label, sha256)))
+        elif (known := state.set_aside.get(name)) and known.sha256 == sha256:
             changes.set_aside.append(known)
         else:
-            fresh.append(found)
+            fresh.append(Found(name, label, sha256))
+    changes.same = len(seen) - len(changes.moved)
     left: defaultdict[str, list[int]] = defaultdict(list)
-    for image in sorted(state.rows.keys() - {state.images[row] for row in seen}, reverse=True):
-        left[state.digests[state.rows[image]]].append(state.rows[image])
+    for row in sorted(set(state.rows.values()) - seen, key=state.images.__getitem__, reverse=True):
+        left[state.digests[row]].append(row)
     for found in sorted(fresh):
         if rows := left.get(found.sha256):
             row = rows.pop()

@@ -12,9 +12,9 @@ from ..console import safe
 from ..errors import RecipeError, SourceError
 from ..home import Build, Home
 from ..images.folders import UNREADABLE_FOLDER
-from ..images.source import FileSource
+from ..images.source import FileSource, SourceImage
 from ..images.sources import open_source
-from .changes import Changes, Found, compare
+from .changes import Changes, compare
 from .state import State
 
 NOTHING_DELETED = "nothing was deleted"
@@ -105,12 +105,8 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build) -> Ch
     return changes
 
 
-def _look(source: FileSource, home: Home) -> Iterator[tuple[Found, str | None]]:
-    paths = [os.path.join(source.root, image.image) for image in source.images]
+def _look(source: FileSource, home: Home) -> Iterator[tuple[SourceImage, str | OSError]]:
+    paths = [f"{source.root}/{image.image}" for image in source.images]
     for image, seen in zip(source.images, home.memory.many(paths), strict=True):
-        if isinstance(seen, FileNotFoundError):
-            continue  # it went while we looked
-        if isinstance(seen, OSError):
-            yield Found(image.image, image.label, ""), f"cannot be read: {seen.strerror or seen}"
-        else:
-            yield Found(image.image, image.label, seen[1]), None
+        if not isinstance(seen, FileNotFoundError):  # it went while we looked
+            yield image, seen if isinstance(seen, OSError) else seen[1]

@@ -37,12 +37,14 @@ class State:
     rows: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        gone = set(self.deleted.tolist())
-        self.rows = {image: row for row, image in enumerate(self.images) if row not in gone}
+        self.rows = dict(zip(self.images, range(len(self.images)), strict=True))
+        if len(self.deleted):  # a name may have had other rows before
+            gone = set(self.deleted.tolist())
+            self.rows = {image: row for row, image in enumerate(self.images) if row not in gone}
 
     @classmethod
     def of(cls, dataset: Artifact) -> State:
         """The state that a dataset artifact stands for."""
-        images, labels, digests = (list(column) for column in zip(*read_names(dataset.path), strict=True))
+        images, labels, digests = read_names(dataset.path)
         aside = {one.image: one for one in read_quarantine(dataset.path)}
         return cls(images, labels, digests, rows_of(dataset, DELETED), aside)
