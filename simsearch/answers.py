@@ -47,7 +47,7 @@ def answer_with_hits(
     asked = failed = 0
     for path in paths:
         asked += 1
-        started = time.perf_counter()
+        started, widened = time.perf_counter(), searcher.widened
         try:
             hits = [hit for hit in searcher.search([path], k)[0] if _passes(hit, min_score, max_far)]
         except ImageError as error:
@@ -58,7 +58,7 @@ def answer_with_hits(
         if as_json:
             found = [hit.to_json() for hit in hits]
             answer = {"query": path, "build": searcher.build.name, "hits": found, "milliseconds": milliseconds}
-            print(json.dumps(answer))
+            print(json.dumps(answer | ({"widened": True} if searcher.widened > widened else {})))
         else:
             print("\n".join(hit_table(path, hits, labelled=searcher.labelled, rated=rated)))
         if montage and len(answered) < MONTAGE_ROWS:
@@ -69,6 +69,9 @@ def answer_with_hits(
         words = sure_hits(hits, searcher.least_false_accept_rate)
         if words:
             say(words)
+    if searcher.widened:
+        verb = "query" if searcher.widened == 1 else "queries"
+        say(f"{searcher.widened:,} {verb} needed a wider search than the index is set to")
     if montage and answered:
         write_montage(searcher, answered, Path(montage))
     elif not montage and not as_json and not failed and hits:

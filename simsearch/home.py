@@ -49,6 +49,11 @@ class Build:
         return self.home / "builds" / self.name / "report.json"
 
     @property
+    def measured(self) -> dict[str, dict[str, str]]:
+        """The stages as they were built, which the report is about; `sync` goes on from them."""
+        return {**self.record["stages"], **self.record.get("built", {})}
+
+    @property
     def page_path(self) -> Path:
         """The report as a page for people, beside it."""
         return self.report_path.with_name("report.html")
@@ -127,6 +132,11 @@ class Home:
         write_durably(self.builds / f"{name}.json", json.dumps(build.record, indent=1).encode())
         return build
 
+    def replace_build(self, name: str, record: dict[str, Any]) -> Build:
+        """Let a name stand for other artifacts, from one moment to the next; its report stays what it is."""
+        write_durably(self.builds / f"{name}.json", json.dumps(record, indent=1).encode())
+        return Build(name, self.path, record)
+
     def build_names(self) -> list[str]:
         """Names of all builds, sorted."""
         if not self.builds.is_dir():
@@ -185,7 +195,7 @@ def _check_record(record: Any) -> None:
     sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
     for stage in ("dataset", "train", "embed", "index", "evaluate"):
         record["stages"][stage]
-    for reference in record["stages"].values():
+    for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
     if not sound:

@@ -22,6 +22,7 @@ from .recipe import Recipe
 from .recipe.files import NamedRecipe
 from .seeds import Run, compare_seeds, refuse_idle_seeds, runs
 from .stages.common import Data
+from .sync.standing import left_standing
 from .systems import Systems, weights_digest
 
 
@@ -50,13 +51,20 @@ class Made:
     build: Build
 
 
-def run_build(named: NamedRecipe, home: Home, *, name: str | None = None, seeds: int = 1) -> Outcome:
+def run_build(
+    named: NamedRecipe, home: Home, *, name: str | None = None, seeds: int = 1, retrain: bool = False
+) -> Outcome:
     """Build a recipe: run what is missing or stale, name the result, return it. Raises SimsearchError.
 
     With `seeds` above 1 it is also built with the seeds that follow its own, and its report says what these show.
+    A build that was synced is left as it is, unless `retrain` asks for a training on all that is there now.
     """
     started = time.perf_counter()
     build_name = checked_name(name or named.name)
+    if not retrain:
+        recipe = named.recipe.resolve().model_dump()
+        if standing := left_standing(home, build_name, recipe, named.argument, seeds):
+            return Outcome(standing, standing.report(), [])
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.lock(
@@ -270,6 +278,7 @@ class Pipeline:
             from .stages.index import make_index
 
             facts = make_index(space, data, embedded, settings, progress)
+            facts["embedder"] = embedded.facts.get("embedder")
             size = facts["bytes"] / 1024
             chosen = facts.get("choice")
             if chosen is None:

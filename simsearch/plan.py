@@ -10,6 +10,7 @@ import datetime as dt
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,10 +35,14 @@ class NotBuiltError(Exception):
 
 @dataclass
 class Plan:
-    """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`)."""
+    """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`).
+
+    With `progress` the stages are parts of one line that is already shown, and print none of their own.
+    """
 
     home: Home
     may_run: bool = True
+    progress: Stage | None = None
     heading: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     stages: dict[str, Artifact] = field(default_factory=dict)
@@ -72,7 +77,7 @@ class Plan:
     def _run(self, title: str, kind: str, digest: str, made_of: dict[str, Any], work: Work) -> Artifact:
         started = time.perf_counter()
         try:
-            with stage(title) as progress:
+            with nullcontext(self.progress) if self.progress else stage(title) as progress:
                 space = self.home.store.workspace(kind, digest, made_of["inputs"])
                 facts, progress.detail = work(space, progress)
                 manifest = {

@@ -20,12 +20,14 @@ import numpy.typing as npt
 from .embedder.runtime import Runtime
 from .errors import ArtifactError, ImageError, VectorsError
 from .evaluation.false_accept import false_accept_rate
+from .fingerprint import check_embedder
 from .home import Build, Home
 from .images.decode import decode, read_bytes
 from .images.preprocess import PREPROCESS_VERSION, Preprocess
 from .images.records import ImageRecord, RecordTable
 from .images.thumbnails import ThumbnailReader
-from .vectors.index import Index
+from .sync.state import MASKED, rows_of
+from .vectors.index import Deleted, Index
 from .vectors.normalize import normalize
 from .versions import usable_cores
 
@@ -86,9 +88,12 @@ class Searcher:
                 f"this simsearch has version {PREPROCESS_VERSION}",
                 hint="run the same simsearch build again",
             )
+        check_embedder(index, "the index", train, build.name)
         self._preprocess = Preprocess.from_json(bundle["preprocessing"])
         self._runtime = Runtime(train.file("embedder.onnx"), threads=usable_cores())
         self._index = Index.load(index.file("index.faiss"), threads=1, mapped=True)
+        masked = rows_of(index, MASKED)
+        self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path
         # Builds of an earlier version have no such file; without labels it holds null.
@@ -118,6 +123,11 @@ class Searcher:
             loaded = [self._load(image) for image in images[start : start + BATCH]]
             answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
         return answers
+
+    @property
+    def widened(self) -> int:
+        """How many queries so far found too little in the index as it is set, and were searched wider or exactly."""
+        return self._index.widened
 
     def score(self, one: str | os.PathLike[str], other: str | os.PathLike[str]) -> float:
         """The score of two image files against each other, -1 to 1; ImageError for the first that cannot be read."""
@@ -165,7 +175,7 @@ class Searcher:
 
     def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
         embeddings = self._embed(images)
-        scores, rows = self._index.search(embeddings, k, **self._search)
+        scores, rows = self._index.search(embeddings, k, **self._search, deleted=self._deleted)
         # Rounding and coded indexes lead a little beyond the range of a cosine.
         scores = scores.clip(-1, 1)
         return [self._answer(*found) for found in zip(scores.tolist(), rows.tolist(), digests, strict=True)]

@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {"images", "embedder", "vectors", "evaluation"}
 ABOVE = {
     "pipeline", "systems", "plan", "stages", "search", "bench", "cli", "show", "home", "answers", "comparing", "seeds",
-    "publish", "advice", "forecast",
+    "publish", "advice", "forecast", "sync", "fingerprint",
 }  # fmt: skip
 MAY_NOT = {
     "images": ROOMS - {"images"},

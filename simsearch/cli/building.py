@@ -26,6 +26,7 @@ from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_hom
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when no index reached [index] target_recall.")
 @click.option("--dry-run", is_flag=True, help="Only print images, rows, memory, disk and time; nothing is written.")
+@click.option("--retrain", is_flag=True, help="Train a synced build anew, on all images that are there now.")
 @HOME_OPTION
 @JSON_OPTION
 def build(
@@ -35,6 +36,7 @@ def build(
     seeds: int | None,
     strict: bool,
     dry_run: bool,
+    retrain: bool,
     home: str | None,
     as_json: bool,
 ) -> int:
@@ -44,16 +46,17 @@ def build(
     """
     from ..recipe.files import find_recipe
 
+    named = find_recipe(recipe, list(settings))
     if dry_run:
         from ..forecast import forecast, render_forecast
         from ..home import Home
 
-        expected = forecast(find_recipe(recipe, list(settings)), Home.locate(home), name=name)
+        expected = forecast(named, Home.locate(home), name=name)
         print(json.dumps(expected) if as_json else render_forecast(expected))
         return OK
     from ..pipeline import run_build
 
-    outcome = run_build(find_recipe(recipe, list(settings)), find_home(home), name=name, seeds=seeds or 1)
+    outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:

@@ -16,6 +16,7 @@ from .building import build, show
 from .judging import compare, evaluate
 from .options import BAD_INPUT, INTERRUPTED, OK
 from .querying import query
+from .syncing import sync
 
 NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
 
@@ -38,7 +39,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench):
+for command in (build, query, show, compare, evaluate, bench, sync):
     cli.add_command(command)
 
 

@@ -45,7 +45,8 @@ def query(
         raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score nor --montage")
     searcher = Searcher(find_home(home).build(name))
     build = searcher.build
-    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
+    synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
+    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
     if other is not None:
         all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
     else:
