@@ -24,7 +24,8 @@ MAY_NOT = {
 }
 OWNERS = {
     "faiss": ("vectors/index/",),
-    "h5py": ("vectors/features.py",),
+    "h5py": ("vectors/features.py", "vectors/formats/hdf5.py"),
+    "pyarrow": ("images/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
     "rich": ("console.py",),
     "sqlite3": ("hashing.py",),
