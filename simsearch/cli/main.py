@@ -12,6 +12,7 @@ from .. import __version__
 from ..console import safe, say
 from ..errors import FULL_DISK, SimsearchError
 from .building import build, show
+from .indexes import index
 from .judging import compare, evaluate
 from .options import BAD_INPUT, INTERRUPTED, OK
 from .querying import query
@@ -37,7 +38,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate):
+for command in (build, query, show, compare, evaluate, index):
     cli.add_command(command)
 
 

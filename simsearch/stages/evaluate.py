@@ -14,6 +14,7 @@ from ..evaluation.report import Features, SearchSettings
 from ..evaluation.report import evaluate as measure
 from ..evaluation.systems import gather
 from ..images.perceptual import twins
+from ..images.thumbnails import OFFSETS as THUMBNAILS
 from ..vectors.features import FeatureFile
 from ..vectors.normalize import normalize
 from .common import THREADS, Data, Indices
@@ -40,6 +41,7 @@ def evaluate(
         if record.val:
             val.append(record.row)
     names = sorted(set(labels) - {""})
+    pictures = THUMBNAILS in data.artifact.manifest["files"]  # a build of vectors has none
     number = {label: i for i, label in enumerate(names)}
     with ExitStack() as stack:
         # One file object for one artifact: systems that share features are measured once.
@@ -60,7 +62,7 @@ def evaluate(
             settings=SearchSettings(settings["nprobe"], settings["efSearch"]),
             few_shot=settings.get("few_shot", False),
             name=data.name,
-            twins=twins(data.artifact.path, queries, int(data.facts["gallery"]), threads=THREADS),
+            twins=twins(data.artifact.path, queries, int(data.facts["gallery"]), threads=THREADS) if pictures else None,
             progress=progress.tell,
         )
         if settings.get("few_shot") and data.facts["labelled"]:
