@@ -49,7 +49,7 @@ def answer_with_hits(
         asked += 1
         started = time.perf_counter()
         try:
-            hits = [hit for hit in searcher.search([path], k)[0] if _passes(hit, min_score, max_far)]
+            hits = [hit for hit in searcher.search([path], k)[0] if passes(hit, min_score, max_far)]
         except ImageError as error:
             failed += 1
             _tell_unreadable({"query": path}, error, as_json)
@@ -103,7 +103,8 @@ def answer_same(searcher: Searcher, query: str, other: str, *, max_far: float | 
     return True
 
 
-def _passes(hit: Hit, min_score: float | None, max_far: float | None) -> bool:
+def passes(hit: Hit, min_score: float | None, max_far: float | None) -> bool:
+    """Whether a hit scores at least `min_score` and is no likelier a false alarm than `max_far`; None: no limit."""
     rate = hit.false_accept_rate
     return (min_score is None or hit.score >= min_score) and (max_far is None or (rate is not None and rate <= max_far))
 

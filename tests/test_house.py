@@ -14,7 +14,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {"images", "embedder", "vectors", "evaluation"}
 ABOVE = {
     "pipeline", "systems", "plan", "stages", "search", "bench", "cli", "show", "home", "answers", "comparing", "seeds",
-    "publish", "advice",
+    "publish", "advice", "importing", "indexing", "exporting", "verifying", "repairing", "vector_answers", "collapsing",
 }  # fmt: skip
 MAY_NOT = {
     "images": ROOMS - {"images"},

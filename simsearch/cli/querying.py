@@ -11,8 +11,9 @@ from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
 
 
 @click.command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.option("--vectors", metavar="FILE", help="Search with the rows of FILE (.npy and what import takes), no IMAGE.")
+@click.option("--k", "-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
 @click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
 @click.option("--min-score", type=Number(-1, 1), metavar="S", help="Only hits that score at least S.")
 @click.option(
@@ -27,6 +28,7 @@ from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
 @JSON_OPTION
 def query(
     images: tuple[str, ...],
+    vectors: str | None,
     k: int,
     name: str | None,
     min_score: float | None,
@@ -41,11 +43,20 @@ def query(
     from ..images.folders import query_files
     from ..search import Searcher
 
+    if bool(images) == (vectors is not None):
+        raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
+    if vectors is not None and (other is not None or montage):
+        raise click.UsageError("--vectors takes neither --same nor --montage: rows are no pictures")
     if other is not None and (len(images) != 1 or min_score is not None or montage):
         raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score nor --montage")
     searcher = Searcher(find_home(home).build(name))
     build = searcher.build
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
+    if vectors is not None:
+        from ..vector_answers import answer_vectors
+
+        answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, as_json=as_json)
+        return
     if other is not None:
         all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
     else:
