@@ -12,6 +12,7 @@ from .. import __version__
 from ..console import safe, say
 from ..errors import FULL_DISK, SimsearchError
 from .building import build, show
+from .exporting import export
 from .indexes import index
 from .judging import compare, evaluate
 from .options import BAD_INPUT, INTERRUPTED, OK
@@ -38,7 +39,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, index):
+for command in (build, query, show, compare, evaluate, index, export):
     cli.add_command(command)
 
 

@@ -108,7 +108,6 @@ def write_npy(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.fl
         np.lib.format.write_array_header_1_0(file, header)
         for block in blocks:
             file.write(np.ascontiguousarray(block, dtype="<f4").data)
-        _sync(file)
 
 
 def write_vecs(path: Path, blocks: Iterable[NDArray[Any]], dtype: str) -> None:
@@ -119,9 +118,3 @@ def write_vecs(path: Path, blocks: Iterable[NDArray[Any]], dtype: str) -> None:
             rows[:, 0] = block.shape[1]
             rows[:, 1:].view(dtype)[...] = block
             file.write(rows.data)
-        _sync(file)
-
-
-def _sync(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
