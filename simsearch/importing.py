@@ -52,14 +52,22 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
             record = _stages(plan, name, file, tables)
             build = _named(home, name, record, plan, before)
             if plan.ran or not build.page_path.is_file():
-                words = ["simsearch", "index", "import", path, "--name", name]
-                words += [word for key, value in index.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-                page = page_of(name, build.record, build.report(), plan.stages, shlex.join(words))
+                page = page_of(name, build.record, build.report(), plan.stages, import_command(build) or "")
                 write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
     finally:
         home.memory.close()
         file.close()
     return build, bool(plan.ran)
+
+
+def import_command(build: Build) -> str | None:
+    """The command that makes a build of vectors anew; None for a build of images."""
+    if not build.of_vectors:
+        return None
+    index, place = build.record["recipe"]["index"], str(build.record["source"]).removeprefix(VECTORS)
+    key = "factory" if index.get("target_recall") is None else "target_recall"
+    choice = [] if index[key] == "Flat" else [f"--{key.replace('_', '-')}", str(index[key])]
+    return shlex.join(["simsearch", "index", "import", place, "--name", build.name, *choice])
 
 
 def _shape(file: VectorFile) -> str:

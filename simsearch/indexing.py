@@ -6,16 +6,26 @@ from typing import Any
 
 from .artifacts import Artifact, Workspace
 from .console import Stage
-from .plan import Plan
+from .plan import Plan, References
 from .stages.common import Data
 
 BUILT_WITH = ("factory", "corpus")
 SEARCHED_WITH = ("nprobe", "efSearch")
 
 
+def index_settings(table: dict[str, Any]) -> dict[str, Any]:
+    """What of [index] enters the address of an index; how it is searched does not."""
+    return {key: table[key] for key in BUILT_WITH}
+
+
+def index_inputs(data: Data, embedded: Artifact) -> References:
+    """What an index is made from: the rows of the data, and their features."""
+    return {"dataset": data.view("rows"), "embed": embedded.reference}
+
+
 def ensure_index(plan: Plan, data: Data, embedded: Artifact, table: dict[str, Any]) -> Artifact:
     """The index artifact over `embedded`, made now if it is missing or stale; `table` is [index]."""
-    settings = {key: table[key] for key in BUILT_WITH}
+    settings = index_settings(table)
 
     def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
         from .stages.index import make_index
@@ -24,8 +34,7 @@ def ensure_index(plan: Plan, data: Data, embedded: Artifact, table: dict[str, An
         size = facts["bytes"] / 1024
         return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
 
-    inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
-    return plan.ensure("index", "Indexed", settings, inputs, work)
+    return plan.ensure("index", "Indexed", settings, index_inputs(data, embedded), work)
 
 
 def ensure_evaluate(

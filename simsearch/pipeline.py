@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from .advice import fine_tuning
-from .artifacts import Artifact, Workspace, digest_of, write_durably
+from .artifacts import Workspace, digest_of, write_durably
 from .console import Stage, safe, say
 from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
 from .images.source import Source
 from .images.sources import open_source
+from .indexing import SEARCHED_WITH, ensure_evaluate, ensure_index
 from .plan import Plan, now
 from .recipe import Recipe
 from .recipe.files import NamedRecipe
@@ -165,16 +166,17 @@ class Pipeline:
         data = self._dataset(source)
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
-        index = self._index(data, embedded)
-        self._evaluate(name, data, {system: features for system, (_, features) in systems.items()}, index)
+        tables = self.recipe.model_dump()
+        index = ensure_index(plan, data, embedded, tables["index"])
+        ensure_evaluate(plan, name, data, {system: one for system, (_, one) in systems.items()}, index, tables)
         corpus = int(index.facts["ntotal"])
         return {
-            "recipe": self.recipe.model_dump(),
+            "recipe": tables,
             "source": source.identity,
             "root": source.root,
             "labelled": source.labelled,
             "images": corpus,
-            "search": {"nprobe": self.recipe.index.nprobe, "efSearch": self.recipe.index.efSearch},
+            "search": {key: tables["index"][key] for key in SEARCHED_WITH},
             "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
         }
 
@@ -233,32 +235,3 @@ class Pipeline:
             )
         training = self.recipe.training.model_copy(update={"epochs": 0})
         self.recipe = self.recipe.model_copy(update={"training": training})
-
-    def _index(self, data: Data, embedded: Artifact) -> Artifact:
-        settings = self.recipe.index.model_dump(include={"factory", "corpus"})
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.index import make_index
-
-            facts = make_index(space, data, embedded, settings, progress)
-            size = facts["bytes"] / 1024
-            return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
-
-        inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
-        return self.plan.ensure("index", "Indexed", settings, inputs, work)
-
-    def _evaluate(self, name: str, data: Data, features: dict[str, Artifact], index: Artifact) -> Artifact:
-        settings = {
-            **self.recipe.evaluation.model_dump(),
-            **self.recipe.index.model_dump(include={"nprobe", "efSearch"}),
-            "few_shot": self.recipe.dataset.split == "disjoint",
-        }
-        inputs = {"dataset": data.artifact.reference, "index": index.reference}
-        inputs |= {system: artifact.reference for system, artifact in features.items()}
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.evaluate import evaluate
-
-            return evaluate(space, name, data, features, index, settings, progress)
-
-        return self.plan.ensure("evaluate", "Evaluated", settings, inputs, work)

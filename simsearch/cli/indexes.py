@@ -1,4 +1,4 @@
-"""The commands about an index itself: index import."""
+"""The commands about an index itself: index verify, index import."""
 
 from __future__ import annotations
 
@@ -7,13 +7,43 @@ from typing import Any
 
 import click
 
-from ..console import say
-from .options import HOME_OPTION, JSON_OPTION, find_home, home_words
+from ..console import safe, say
+from .options import HOME_OPTION, JSON_OPTION, SAID_NO, find_home, home_words
 
 
 @click.group(epilog="Example:  simsearch index import vectors.npy --name mine")
 def index() -> None:
-    """Take in vectors that were made elsewhere."""
+    """Check an index and mend it; take in vectors that were made elsewhere."""
+
+
+@index.command(epilog="Example:  simsearch index verify mnist --repair")
+@click.argument("build_name", required=False, metavar="[BUILD]")
+@click.option("--repair", is_flag=True, help="Make anew what can be made of the features: index, figures, report.")
+@HOME_OPTION
+@JSON_OPTION
+def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool) -> None:
+    """Check BUILD [the newest]: digests, row counts, unit norms, and a sample of answers against exact search.
+
+    Prints a line a check; exit 1 when one says no.
+    """
+    from ..verifying import verify_build
+
+    place = find_home(home)
+    build = place.build(build_name)
+    if repair:
+        from ..repairing import repair_build
+
+        build, found = repair_build(build, place)
+    else:
+        found = verify_build(build)
+    for check in found.checks:
+        word = {True: "ok", False: "no", None: "-"}[check.ok]
+        told = f"{word:<3} {safe(check.name):<18} {safe(check.words)}"
+        print(json.dumps(check.to_json(build.name)) if as_json else told)
+    if not found.sound:
+        if not repair:
+            say(f"Next: simsearch index verify {build.name} --repair" + home_words(home))
+        raise SystemExit(SAID_NO)
 
 
 @index.command("import", epilog="Example:  simsearch index import glove-100-angular.hdf5 --name glove")
