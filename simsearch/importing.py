@@ -11,7 +11,7 @@ from .artifacts import Workspace, digest_of, write_durably
 from .console import Stage, safe, say
 from .errors import RecipeError, VectorsError
 from .home import VECTORS, Build, Home, checked_name
-from .indexing import SEARCHED_WITH, ensure_evaluate, ensure_index
+from .indexing import ensure_evaluate, ensure_index, search_settings
 from .plan import Plan, now
 from .publish import page_of
 from .recipe.recipe import make_recipe
@@ -32,7 +32,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
     place = Path(os.path.realpath(os.path.expanduser(path)))
     tables = {
         "dataset": {"source": f"{VECTORS}{place}", "split": "closed"},
-        "index": recipe.index.model_dump(),
+        "index": recipe.resolve().index.model_dump(),
         "evaluation": {"k": KS, "baseline": False, "map": False},
     }
     before = home.build(name) if home.has_build(name) else None
@@ -114,7 +114,7 @@ def _stages(plan: Plan, name: str, file: VectorFile, tables: dict[str, Any]) -> 
         "root": None,
         "labelled": bool(dataset.facts["labelled"]),
         "images": int(index.facts["ntotal"]),
-        "search": {key: tables["index"][key] for key in SEARCHED_WITH},
+        "search": search_settings(tables["index"], index),
         "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
         "listed": True,
     }

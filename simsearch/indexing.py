@@ -9,13 +9,20 @@ from .console import Stage
 from .plan import Plan, References
 from .stages.common import Data
 
-BUILT_WITH = ("factory", "corpus")
-SEARCHED_WITH = ("nprobe", "efSearch")
+TARGET = ("target_recall", "max_bytes", "max_build_seconds")
 
 
 def index_settings(table: dict[str, Any]) -> dict[str, Any]:
-    """What of [index] enters the address of an index; how it is searched does not."""
-    return {key: table[key] for key in BUILT_WITH}
+    """What of [index] enters the address of an index: a factory, or a target with its limits, and the corpus."""
+    keys = ("factory",) if table.get("target_recall") is None else TARGET
+    return {key: table[key] for key in (*keys, "corpus")}
+
+
+def search_settings(table: dict[str, Any], index: Artifact) -> dict[str, Any]:
+    """What an index is searched with: as chosen by measuring, or as [index] says; None is FAISS's default."""
+    more = {"k_factor": table["k_factor"]} if table.get("k_factor") is not None else {}
+    chosen: dict[str, Any] = index.facts.get("search", {})
+    return {key: table[key] for key in ("nprobe", "efSearch")} | more | chosen
 
 
 def index_inputs(data: Data, embedded: Artifact) -> References:
@@ -43,7 +50,7 @@ def ensure_evaluate(
     """The evaluate artifact; `features` by system, `tables` a recipe's [index], [evaluation] and [dataset]."""
     settings = {
         **tables["evaluation"],
-        **{key: tables["index"][key] for key in SEARCHED_WITH},
+        **search_settings(tables["index"], index),
         "few_shot": tables["dataset"]["split"] == "disjoint",
     }
     inputs = {"dataset": data.artifact.reference, "index": index.reference}

@@ -17,7 +17,7 @@ from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
 from .images.source import Source
 from .images.sources import open_source
-from .indexing import SEARCHED_WITH, ensure_evaluate, ensure_index
+from .indexing import ensure_evaluate, ensure_index, search_settings
 from .plan import Plan, now
 from .recipe import Recipe
 from .recipe.files import NamedRecipe
@@ -176,7 +176,7 @@ class Pipeline:
             "root": source.root,
             "labelled": source.labelled,
             "images": corpus,
-            "search": {key: tables["index"][key] for key in SEARCHED_WITH},
+            "search": search_settings(tables["index"], index),
             "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
         }
 

@@ -9,7 +9,7 @@ from .console import safe, say
 from .errors import ArtifactError
 from .home import Build, Home
 from .importing import import_command
-from .indexing import ensure_evaluate, ensure_index, index_inputs, index_settings
+from .indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
 from .plan import Plan, address
 from .publish import page_of
 from .stages.common import Data
@@ -100,7 +100,10 @@ class _Repair:
 
     def _named(self) -> Build:
         """The build with the new artifacts, its report and its page."""
-        build = self.home.write_build(self.build.name, {**self.build.record, "stages": self.stages})
+        index = self.home.store.open("index", **self.stages["index"])
+        search = search_settings(self.build.record["recipe"]["index"], index)
+        record = {**self.build.record, "stages": self.stages, "search": search}
+        build = self.home.write_build(self.build.name, record)
         stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in self.stages.items()}
         page = page_of(build.name, build.record, build.report(), stages, import_command(build) or "")
         write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,9 @@ from .vectors.index import Index
 from .vectors.normalize import normalize
 from .versions import usable_cores
 
+if TYPE_CHECKING:
+    from .collapsing import Alike
+
 BATCH = 32
 SAME_SCORE = 1e-6
 
@@ -40,6 +43,7 @@ class Hit:
 
     `path` is None where the file is not on this machine; `same_file` tells that it is the query itself, byte for byte.
     `false_accept_rate` is the share of different-label pairs that score at least as much, None where that is unknown.
+    `alike` is how many more near-identical hits it stands for, None where hits are not collapsed.
     """
 
     rank: int
@@ -50,11 +54,14 @@ class Hit:
     row: int
     same_file: bool = False
     false_accept_rate: float | None = None
+    alike: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The keys of a hit in `query --json`."""
         record = asdict(self)
         del record["same_file"]
+        if self.alike is None:
+            del record["alike"]
         return record
 
 
@@ -134,6 +141,12 @@ class Searcher:
             ]
             for scores, rows in zip(*found, strict=True)
         ]
+
+    def alike(self) -> Alike:
+        """What tells near-identical hits."""
+        from .collapsing import Alike
+
+        return Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
 
     def score(self, one: str | os.PathLike[str], other: str | os.PathLike[str]) -> float:
         """The score of two image files against each other, -1 to 1; ImageError for the first that cannot be read."""

@@ -23,6 +23,7 @@ from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
     help="Only hits with at most this rate of false alarms; for --same the limit [0.001].",
 )
 @click.option("--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label.")
+@click.option("--collapse", is_flag=True, help="Show one of each group of near-identical hits.")
 @click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
 @HOME_OPTION
 @JSON_OPTION
@@ -34,6 +35,7 @@ def query(
     min_score: float | None,
     max_far: float | None,
     other: str | None,
+    collapse: bool,
     montage: str | None,
     home: str | None,
     as_json: bool,
@@ -47,15 +49,15 @@ def query(
         raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
     if vectors is not None and (other is not None or montage):
         raise click.UsageError("--vectors takes neither --same nor --montage: rows are no pictures")
-    if other is not None and (len(images) != 1 or min_score is not None or montage):
-        raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score nor --montage")
+    if other is not None and (len(images) != 1 or min_score is not None or collapse or montage):
+        raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score, --collapse nor --montage")
     searcher = Searcher(find_home(home).build(name))
     build = searcher.build
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
     if vectors is not None:
         from ..vector_answers import answer_vectors
 
-        answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, as_json=as_json)
+        answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, collapse=collapse, as_json=as_json)
         return
     if other is not None:
         all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
@@ -63,7 +65,14 @@ def query(
         lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
         paths = query_files(images, lines)
         all_read = answer_with_hits(
-            searcher, paths, k=k, min_score=min_score, max_far=max_far, montage=montage, as_json=as_json
+            searcher,
+            paths,
+            k=k,
+            min_score=min_score,
+            max_far=max_far,
+            collapse=collapse,
+            montage=montage,
+            as_json=as_json,
         )
     if not all_read:
         raise SystemExit(BAD_INPUT)
