@@ -50,6 +50,9 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
             home.store.clean_up()
             plan = Plan(home, heading=[f"{safe(place.name)}: {_shape(file)}", *map(safe, file.notes)])
             record = _stages(plan, name, file, tables)
+            choice = plan.stages["index"].facts.get("choice")
+            if choice is not None and not choice["reached"]:
+                say(f"warning: {safe(choice['why'])}")
             build = _named(home, name, record, plan, before)
             if plan.ran or not build.page_path.is_file():
                 page = page_of(name, build.record, build.report(), plan.stages, import_command(build) or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .artifacts import Artifact, Workspace
-from .console import Stage
+from .console import Stage, safe, say
 from .plan import Plan, References
 from .stages.common import Data
 
@@ -38,8 +38,11 @@ def ensure_index(plan: Plan, data: Data, embedded: Artifact, table: dict[str, An
         from .stages.index import make_index
 
         facts = make_index(space, data, embedded, settings, progress)
-        size = facts["bytes"] / 1024
-        return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
+        size, chosen = facts["bytes"] / 1024, facts.get("choice")
+        if chosen is None:
+            return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
+        say(safe(chosen["why"]))
+        return facts, f"{facts['factory']}, ann_recall@10 {chosen['ann_recall']:.4f}, {size:,.0f} KB"
 
     return plan.ensure("index", "Indexed", settings, index_inputs(data, embedded), work)
 

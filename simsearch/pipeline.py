@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .advice import fine_tuning
-from .artifacts import Workspace, digest_of, write_durably
+from .artifacts import Artifact, Workspace, digest_of, write_durably
 from .console import Stage, safe, say
 from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
@@ -30,13 +30,15 @@ from .systems import Systems, weights_digest
 class Outcome:
     """What a build did: the build, its report, and the titles of the stages that ran (none: it was up to date).
 
-    `advice`: a command that may give better answers, and what it costs.
+    `advice`: a command that may give better answers, and what it costs. `missed`: why an index that was to be chosen
+    by measuring did not reach its target, None where it did or none was set.
     """
 
     build: Build
     report: dict[str, Any]
     ran: list[str]
     advice: str | None = None
+    missed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,16 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None, seeds:
     else:
         images = build.record["images"]
         say(f"{build_name} is up to date ({images:,} images checked in {time.perf_counter() - started:.1f} s)")
-    return Outcome(build, report, ran, fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages))
+    missed = next((found for one in made if (found := _missed(one.plan.stages["index"]))), None)
+    if missed:
+        say(f"warning: {safe(missed)}")
+    advice = fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages)
+    return Outcome(build, report, ran, advice, missed)
+
+
+def _missed(index: Artifact) -> str | None:
+    choice = index.facts.get("choice")
+    return None if choice is None or choice["reached"] else str(choice["why"])
 
 
 def _publish(build: Build, report: dict[str, Any], plan: Plan, command: str) -> None:

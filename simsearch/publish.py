@@ -41,6 +41,7 @@ def page_of(
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
                 "when": record["when"],
+                "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
                 "bad": dataset.facts["bad"],
                 "quarantine": _quarantine(dataset.file("quarantine.csv")),

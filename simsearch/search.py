@@ -83,13 +83,13 @@ class Searcher:
             train = None if build.of_vectors else home.store.open("train", **stages["train"])
             self.labelled = bool(build.record["labelled"])
             self.images = int(build.record["images"])
-            self._search = {name: build.record["search"][name] for name in ("nprobe", "efSearch")}
+            self._search = {name: build.record["search"].get(name) for name in ("nprobe", "efSearch", "k_factor")}
         except KeyError as error:
             raise ArtifactError(f"build {build.name} has no {error}", hint="run simsearch build again") from None
         finally:
             home.memory.close()
         self._embedder = None if train is None else _open_embedder(build.name, train)
-        self._index = Index.load(index.file("index.faiss"), threads=1)
+        self._index = Index.load(index.file("index.faiss"), threads=1, mapped=True)
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path
         # Builds of an earlier version have no such file; without labels it holds null.

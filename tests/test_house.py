@@ -14,7 +14,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {"images", "embedder", "vectors", "evaluation"}
 ABOVE = {
     "pipeline", "systems", "plan", "stages", "search", "bench", "cli", "show", "home", "answers", "comparing", "seeds",
-    "publish", "advice", "importing", "indexing", "exporting", "verifying", "repairing", "vector_answers", "collapsing",
+    "publish", "advice", "forecast", "importing", "indexing", "exporting", "verifying", "repairing", "vector_answers",
+    "collapsing",
 }  # fmt: skip
 MAY_NOT = {
     "images": ROOMS - {"images"},

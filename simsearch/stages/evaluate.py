@@ -64,7 +64,7 @@ def evaluate(
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],
-            settings=SearchSettings(settings["nprobe"], settings["efSearch"]),
+            settings=SearchSettings(settings["nprobe"], settings["efSearch"], settings.get("k_factor")),
             few_shot=settings.get("few_shot", False),
             name=data.name,
             twins=None if reduced is None else twins(reduced, queries, gallery),
