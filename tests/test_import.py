@@ -13,6 +13,7 @@ from conftest import run_cli, snapshot
 import simsearch
 from simsearch.home import Home
 from simsearch.importing import run_import
+from simsearch.repairing import repair_build
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(size=(5, 8))
@@ -237,3 +238,25 @@ def test_lengths_are_told(tmp_path, capsys):
     np.save(tmp_path / "x.npy", unit(ROWS))
     run_import(str(tmp_path / "x.npy"), Home(tmp_path / "home"), "mine", {})
     assert "300 vectors of length 1" in capsys.readouterr().err
+
+
+def test_an_index_chosen_by_measuring(tmp_path):
+    np.save(tmp_path / "x.npy", np.repeat(ROWS, 2, axis=0) + RANDOM.normal(scale=0.05, size=(600, 8)))
+    home = Home(tmp_path / "home")
+    command = ("index", "import", tmp_path / "x.npy", "--name", "mine", "--target-recall", 0.9, "--home", home.path)
+    done = run_cli(*command, "--json", check=0)
+    report, build = json.loads(done.stdout), home.build("mine")
+    assert build.record["recipe"]["index"]["target_recall"] == 0.9
+    index = home.store.open("index", **build.record["stages"]["index"])
+    assert report["index"]["factory"] == index.facts["factory"]
+    assert build.record["search"] == {"nprobe": None, "efSearch": None, **index.facts["search"]}
+    assert report["index"]["ann_recall"]["10"] > 0.85
+    assert "ann_recall@10" in done.stderr
+    assert "--target-recall 0.9" in build.page_path.read_text()
+    damaged = index.file("index.faiss")
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes()[:-1])
+    build, found = repair_build(build, home)
+    assert found.sound
+    assert len(simsearch.open(build).search_vectors(ASKED)[0]) == 10
+    refused(*command, "--factory", "Flat", words=["target_recall", "factory"])
