@@ -23,6 +23,7 @@ from .hashing import HashMemory
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUILD_SCHEMA = 1
 SEEDS_FILE = "seeds.json"
+VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Build:
     def listed(self) -> bool:
         """Whether it is shown and may be the newest; builds that only serve another one are not."""
         return bool(self.record.get("listed", True))
+
+    @property
+    def of_vectors(self) -> bool:
+        """Whether it was made from vectors, without images and embedder."""
+        return str(self.record["source"]).startswith(VECTORS)
 
     @property
     def report_path(self) -> Path:
@@ -193,7 +199,8 @@ def _check_record(record: Any) -> None:
     sound = record["schema"] == BUILD_SCHEMA and all(isinstance(record[key], kind) for key, kind in types.items())
     sound = sound and isinstance(record["root"], str | None) and {"nprobe", "efSearch"} <= record["search"].keys()
     sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
-    for stage in ("dataset", "train", "embed", "index", "evaluate"):
+    trained = () if record["source"].startswith(VECTORS) else ("train",)
+    for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
     for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}

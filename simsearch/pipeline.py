@@ -17,6 +17,7 @@ from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
 from .images.source import Source
 from .images.sources import open_source
+from .indexing import ensure_evaluate, ensure_index, search_settings
 from .plan import Plan, now
 from .recipe import Recipe
 from .recipe.files import NamedRecipe
@@ -202,16 +203,17 @@ class Pipeline:
         plan = self.plan
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
-        index = self._index(data, embedded)
-        self._evaluate(name, data, {system: features for system, (_, features) in systems.items()}, index)
+        tables = self.recipe.model_dump()
+        index = ensure_index(plan, data, embedded, tables["index"])
+        ensure_evaluate(plan, name, data, {system: one for system, (_, one) in systems.items()}, index, tables)
         corpus = int(index.facts["ntotal"])
         return {
-            "recipe": self.recipe.model_dump(),
+            "recipe": tables,
             "source": source.identity,
             "root": source.root,
             "labelled": source.labelled,
             "images": corpus,
-            "search": self._search(index),
+            "search": search_settings(tables["index"], index),
             "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
         }
 
@@ -270,41 +272,3 @@ class Pipeline:
             )
         training = self.recipe.training.model_copy(update={"epochs": 0})
         self.recipe = self.recipe.model_copy(update={"training": training})
-
-    def _index(self, data: Data, embedded: Artifact) -> Artifact:
-        settings = self.recipe.index.asked()
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.index import make_index
-
-            facts = make_index(space, data, embedded, settings, progress)
-            facts["embedder"] = embedded.facts.get("embedder")
-            size = facts["bytes"] / 1024
-            chosen = facts.get("choice")
-            if chosen is None:
-                return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
-            say(safe(chosen["why"]))
-            return facts, f"{facts['factory']}, ann_recall@10 {chosen['ann_recall']:.4f}, {size:,.0f} KB"
-
-        inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
-        return self.plan.ensure("index", "Indexed", settings, inputs, work)
-
-    def _search(self, index: Artifact) -> dict[str, Any]:
-        """What the index is searched with: as chosen by measuring, or as the recipe says."""
-        return {**self.recipe.index.search(), **index.facts.get("search", {})}
-
-    def _evaluate(self, name: str, data: Data, features: dict[str, Artifact], index: Artifact) -> Artifact:
-        settings = {
-            **self.recipe.evaluation.model_dump(),
-            **self._search(index),
-            "few_shot": self.recipe.dataset.split == "disjoint",
-        }
-        inputs = {"dataset": data.artifact.reference, "index": index.reference}
-        inputs |= {system: artifact.reference for system, artifact in features.items()}
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.evaluate import evaluate
-
-            return evaluate(space, name, data, features, index, settings, progress)
-
-        return self.plan.ensure("evaluate", "Evaluated", settings, inputs, work)

@@ -33,6 +33,18 @@ class NotBuiltError(Exception):
     """Ends a plan that may not run anything, at the first stage that is not there."""
 
 
+def address(kind: str, settings: dict[str, Any], inputs: References) -> str:
+    """The digest of the artifact that a stage makes of `settings` and `inputs`."""
+    return digest_of(
+        {
+            "stage": kind,
+            "version": STAGE_VERSIONS[kind],
+            "settings": settings,
+            "inputs": {key: reference["digest"] for key, reference in inputs.items()},
+        }
+    )
+
+
 @dataclass
 class Plan:
     """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`).
@@ -54,14 +66,7 @@ class Plan:
         the artifact was made from. `work` writes into the workspace and returns facts and one line for the user.
         """
         kind = name.rpartition("/")[2]
-        digest = digest_of(
-            {
-                "stage": kind,
-                "version": STAGE_VERSIONS[kind],
-                "settings": settings,
-                "inputs": {key: reference["digest"] for key, reference in inputs.items()},
-            }
-        )
+        digest = address(kind, settings, inputs)
         found = self.home.store.find(kind, digest)
         if found is None or found.manifest["inputs"] != inputs:
             if not self.may_run:

@@ -13,6 +13,8 @@ from ..console import safe, say
 from ..errors import FULL_DISK, SimsearchError
 from .benching import bench
 from .building import build, show
+from .exporting import export
+from .indexes import index
 from .judging import compare, evaluate
 from .options import BAD_INPUT, INTERRUPTED, OK
 from .querying import query
@@ -39,7 +41,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench, sync):
+for command in (build, query, show, compare, evaluate, bench, sync, index, export):
     cli.add_command(command)
 
 

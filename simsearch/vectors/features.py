@@ -184,7 +184,7 @@ class FeatureFile:
         try:
             link = self._file.get(DATASET, getlink=True)
             data = self._file[DATASET] if isinstance(link, h5py.HardLink) else None
-            seen = _refusal(data)
+            seen = refusal(data)
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             seen = str(error).strip("'\"")
         if seen is None:
@@ -193,17 +193,18 @@ class FeatureFile:
         raise VectorsError(f"cannot read features {self.path}: expected {expected}, seen {seen}")
 
 
-def _refusal(data: Any) -> str | None:
-    """Return what is wrong with a data set, or None."""
+def refusal(data: Any, kinds: str | None = None) -> str | None:
+    """Return what keeps a data set from being plain and whole, (N, D) of float32 or of the given kinds of dtype."""
     if not isinstance(data, h5py.Dataset):
         return "no such data set, or a link"
     if data.is_virtual or data.external:
         return "a virtual or external data set"
-    if data.dtype != np.float32 or data.ndim != 2 or 0 in data.shape:
+    fits = data.dtype == np.float32 if kinds is None else data.dtype.kind in kinds
+    if not fits or data.ndim != 2 or 0 in data.shape:
         return f"{data.dtype} {data.shape}"
     # A chunk or a tail that was never written reads as fill values; only the storage shows it.
     if data.chunks is None:
-        whole = data.id.get_storage_size() == data.size * 4
+        whole = data.id.get_storage_size() == data.size * data.dtype.itemsize
     else:
         whole = data.id.get_num_chunks() == -(-data.shape[0] // data.chunks[0]) * -(-data.shape[1] // data.chunks[1])
     return None if whole else "a data set with parts that were never written"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from simsearch.evaluation.page.groups import groups
 from simsearch.evaluation.page.html import (
     NONE,
     Pictures,
@@ -54,7 +55,13 @@ def data(report: Report, facts: Report, pictures: Pictures) -> str:
     if report.get("reasons"):
         missing = (f"{text(key.replace('_', ' '))} ({text(why)})" for key, why in report["reasons"].items())
         body += paragraph(f"Not measured: {', '.join(missing)}.")
-    return body + _duplicates(report, pictures) + _suspects(report, pictures) + _quarantine(facts)
+    return (
+        body
+        + _duplicates(report, pictures)
+        + groups(report, pictures)
+        + _suspects(report, pictures)
+        + _quarantine(facts)
+    )
 
 
 def _duplicates(report: Report, pictures: Pictures) -> str:
