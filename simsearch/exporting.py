@@ -18,6 +18,7 @@ from .console import Stage, safe, say, stage
 from .errors import RecipeError
 from .home import Build, Home
 from .images.records import ImageRecord, read_records
+from .sync.state import MASKED, rows_of
 from .vectors.features import FeatureFile
 from .vectors.formats.flat import write_npy, write_vecs
 from .vectors.formats.metadata import write_metadata
@@ -43,13 +44,16 @@ def export(build: Build, form: str, out: str, *, raw: bool = False) -> Path:
     """
     path = Path(os.path.abspath(os.path.expanduser(out)))
     _check(path, form, raw)
-    home, stages = Home(build.home), build.record["stages"]
+    # Queries and gallery are those that the report is about; what is searched now may have been synced since.
+    home, stages = Home(build.home), build.record["stages"] if form == NPY else build.measured
     try:
-        dataset, embedded = (home.store.open(name, **stages[name]) for name in ("dataset", "embed"))
+        dataset, embedded, index = (home.store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
     finally:
         home.memory.close()
     with stage("Exported") as progress, FeatureFile(embedded.file("features.h5")) as features:
-        source = _Source(build, dataset, features, progress)
+        corpus = np.ones(int(index.facts["ntotal"]), dtype=np.bool_)
+        corpus[rows_of(index, MASKED)] = False
+        source = _Source(build, dataset, features, corpus, progress)
         with whole(path) as partial:
             if form == NPY:
                 progress.detail = _npy(partial, source, raw)
@@ -95,11 +99,12 @@ def whole(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported: the table of images and their features."""
+    """What is exported: the table of images and their features; `corpus` are the rows that a query finds."""
 
     build: Build
     dataset: Artifact
     features: FeatureFile
+    corpus: Flags
     progress: Stage
 
     def blocks(
@@ -146,11 +151,11 @@ def _benchmark(source: _Source) -> _Benchmark:
 
 
 def _npy(out: Path, source: _Source, raw: bool) -> str:
-    rows, dim = int(source.build.record["images"]), source.features.shape[1]
+    rows, total, dim = int(source.corpus.sum()), len(source.corpus), source.features.shape[1]
     for name in ("img_emb", "metadata"):
         (out / name).mkdir(parents=True)
-    write_npy(out / "img_emb" / "img_emb_0.npy", (rows, dim), source.blocks(0, rows, raw=raw))
-    named = ((record.image, record.label, record.row) for record in source.records(rows))
+    write_npy(out / "img_emb" / "img_emb_0.npy", (rows, dim), source.blocks(0, total, source.corpus, raw=raw))
+    named = ((r.image, r.label, r.row) for r in source.records(total) if source.corpus[r.row])
     table = write_metadata(out / "metadata" / "metadata_0", named)
     if table.suffix == ".csv":
         say("Metadata is written as CSV: parquet needs pip install 'simsearch[parquet]'")

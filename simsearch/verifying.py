@@ -15,9 +15,10 @@ from .errors import SimsearchError, VectorsError
 from .hashing import HashMemory
 from .home import Build
 from .images.records import RecordTable
+from .sync.state import MASKED, rows_of
 from .vectors.features import FeatureFile
 from .vectors.ground_truth import exact_neighbours
-from .vectors.index import Index
+from .vectors.index import Deleted, Index
 from .vectors.normalize import normalize
 from .vectors.verify import verify
 
@@ -27,7 +28,6 @@ BLOCK = 65_536
 ROUNDING = 1e-5  # scores of one pair, summed in another order
 LEAST_EXACT = 0.999  # of an index that promises exact answers
 STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
-MASKED = "masked.npy"  # in an index artifact: rows that no search may find
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,11 +60,6 @@ class Verified:
     def said_no(self) -> set[str]:
         """Names of the checks that said no."""
         return {check.name for check in self.checks if check.ok is False}
-
-
-def measured(record: dict[str, Any]) -> dict[str, dict[str, str]]:
-    """The stages that the report is about: those of a build as it was built, before any sync."""
-    return {**record["stages"], **record.get("built", {})}
 
 
 def verify_build(build: Build) -> Verified:
@@ -104,7 +99,7 @@ def verify_build(build: Build) -> Verified:
 
 def _inputs(build: Build, artifacts: dict[str, Artifact]) -> str:
     """Index and report were made from the very features and index that the build names."""
-    stages, count = measured(build.record), 0
+    stages, count = build.measured, 0
     for name, source in (("embed", "train"), ("index", "embed"), ("evaluate", "index"), ("evaluate", "dataset")):
         found = artifacts.get(name)
         if found is None or source not in stages or found.reference != stages[name]:
@@ -120,7 +115,7 @@ def _rows(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> 
     with FeatureFile(embed.file("features.h5")) as features:
         rows = features.shape[0]
     ntotal, corpus = _open(index).ntotal, int(build.record["images"])
-    masked = len(masked_rows(index))
+    masked = len(rows_of(index, MASKED))
     if not images == told == rows or ntotal > rows or ntotal != int(index.facts["ntotal"]) or ntotal - masked != corpus:
         raise VectorsError(
             f"{images:,} images (recorded {told:,}), {rows:,} features, {ntotal:,} rows in the index, "
@@ -142,7 +137,7 @@ def _norms(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) ->
 
 def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
     """Search with a sample of rows, their own left out, through the index and exactly."""
-    opened, masked = _open(index), masked_rows(index)
+    opened, masked = _open(index), rows_of(index, MASKED)
     live = np.setdiff1d(np.arange(opened.ntotal), masked)
     k = min(K, len(live) - 1)
     if k < 1:
@@ -155,7 +150,8 @@ def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed:
         base = (normalize(block[wanted[start:][: len(block)]]) for start, block in _blocks(features, opened.ntotal))
         exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
         exact = _without(live[exact_rows], exact, sample, k)
-        scores, rows = opened.search(queries, k + 1, **build.record["search"])
+        deleted = Deleted(masked, opened.ntotal) if len(masked) else None
+        scores, rows = opened.search(queries, min(k + 1, len(live)), **build.record["search"], deleted=deleted)
         true = _true_scores(features, queries, rows)
     scores, true = (_without(rows, values, sample, k) for values in (scores, true))
     if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:
@@ -205,14 +201,6 @@ def _report(build: Build) -> str:
     if beside != report:
         raise VectorsError(f"{build.report_path} is not the report of the build")
     return "report.json is that of the build"
-
-
-def masked_rows(index: Artifact) -> Rows:
-    """Rows of the index that no search may find, (n,) int64 ascending."""
-    if MASKED not in index.manifest["files"]:
-        return np.empty(0, dtype=np.int64)
-    rows: Rows = np.load(index.file(MASKED), allow_pickle=False)
-    return rows
 
 
 def _open(index: Artifact) -> Index:
