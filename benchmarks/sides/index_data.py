@@ -6,6 +6,7 @@ A block of rows depends on the seed and its own number only, so that any size is
 """
 
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -25,13 +26,13 @@ def clustered(seed):
     centres = random.standard_normal((CLASSES, DIM), dtype=np.float32)
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     weights = random.lognormal(0, 1, CLASSES)
-    own = random.standard_normal((CLASSES, RANK, DIM), dtype=np.float32) / np.sqrt(DIM)
+    own = random.standard_normal((CLASSES, RANK, DIM), dtype=np.float32) / math.sqrt(DIM)
 
     def block(number, rows):
         noise = np.random.default_rng([seed, number])
         labels = noise.choice(CLASSES, rows, p=weights / weights.sum())
-        inside = 0.35 * noise.standard_normal((rows, RANK), dtype=np.float32) / np.sqrt(RANK)
-        vectors = centres[labels] + 0.1 * noise.standard_normal((rows, DIM), dtype=np.float32) / np.sqrt(DIM)
+        inside = 0.35 * noise.standard_normal((rows, RANK), dtype=np.float32) / math.sqrt(RANK)
+        vectors = centres[labels] + 0.1 * noise.standard_normal((rows, DIM), dtype=np.float32) / math.sqrt(DIM)
         for label in np.unique(labels):
             vectors[labels == label] += inside[labels == label] @ own[label]
         return vectors
