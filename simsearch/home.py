@@ -195,6 +195,7 @@ def _check_record(record: Any) -> None:
     sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
     for stage in ("dataset", "train", "embed", "index", "evaluate"):
         record["stages"][stage]
+    sound = sound and isinstance(record.get("synced", {"when": ""})["when"], str)
     for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())

@@ -68,6 +68,7 @@ class Searcher:
         Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
         """
         self.build = build
+        again = "run the same simsearch build again" + (", with --retrain" if "synced" in build.record else "")
         stages = build.record["stages"]
         home = Home(build.home)
         try:
@@ -78,7 +79,7 @@ class Searcher:
             self.images = int(build.record["images"])
             self._search = {name: build.record["search"][name] for name in ("nprobe", "efSearch")}
         except KeyError as error:
-            raise ArtifactError(f"build {build.name} has no {error}", hint="run simsearch build again") from None
+            raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
         finally:
             home.memory.close()
         bundle = json.loads(train.file("embedder.json").read_bytes())
@@ -86,7 +87,7 @@ class Searcher:
             raise ArtifactError(
                 f"build {build.name} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
                 f"this simsearch has version {PREPROCESS_VERSION}",
-                hint="run the same simsearch build again",
+                hint=again,
             )
         check_embedder(index, "the index", train, build.name)
         self._preprocess = Preprocess.from_json(bundle["preprocessing"])
@@ -103,7 +104,7 @@ class Searcher:
             raise ArtifactError(
                 f"the index of build {build.name} has {self._index.ntotal} rows of {self._index.dim}-d, "
                 f"its embedder makes {self._runtime.dim}-d features of {len(self._records)} images",
-                hint="run the same simsearch build again",
+                hint=again,
             )
 
     def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:

@@ -196,6 +196,21 @@ def test_an_index_of_the_gallery_alone_stays_one(built, tmp_path):
     assert record(home)["images"] == len(expected)
 
 
+def test_too_few_rows_for_the_factory_are_left_masked(built, tmp_path):
+    """A compaction would train 20 lists on 18 rows; the index of before goes on serving."""
+    folder, home = moved_copy(built, tmp_path)
+    kind = ["--set", "index.factory=IVF20,Flat", "--set", "index.nprobe=1"]
+    run_cli("build", folder, *SMALL, *kind, "--home", home, check=0)
+    for path in sorted((folder / "class 0").iterdir()) + sorted((folder / "class 1").iterdir())[:2]:
+        path.unlink()
+    done = sync(home)
+    assert (done.counts["deleted"], done.compacted, done.images) == (12, False, 18)
+    searcher = simsearch.open("photos", home=str(home))
+    found = searcher.search([folder / "class 1" / "05.png"], k=100)[0]
+    assert {hit.image for hit in found} == set(on_disk(folder))
+    assert searcher.widened == 1
+
+
 def test_figures_and_comparisons_stay_those_of_the_build(ours):  # noqa: F811
     folder, home = ours
     shutil.copy(home / "builds" / "photos.json", home / "builds" / "before.json")
