@@ -2,8 +2,9 @@
 
 The images are the 70,000 of MNIST as PNG files in ten class folders, and 30,000 of them again, shifted by a pixel. The
 build trains mnist_cnn, its baseline and its reference for one epoch where the default is six, and draws no map: the
-less a rebuild does, the harder for sync. In each round 20 files are added, 60 changed, 10 moved and 10 deleted; sync brings the build in step, then the
-rebuild does the same, from which the next round goes on. The second row is a sync that finds nothing to do.
+less a rebuild does, the harder for sync. In each round 20 files are added, 60 changed, 10 moved and 10 deleted; sync
+brings the build in step, then the rebuild does the same, from which the next round goes on. The second row is a sync
+that finds nothing to do.
 
 Command: python benchmarks/sync.py [--json] [--rounds N]      (20 minutes for 5 rounds on 2 cores)
 """

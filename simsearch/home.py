@@ -202,6 +202,7 @@ def _check_record(record: Any) -> None:
     trained = () if record["source"].startswith(VECTORS) else ("train",)
     for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
+    sound = sound and isinstance(record.get("synced", {"when": ""})["when"], str)
     for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())

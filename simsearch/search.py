@@ -76,6 +76,7 @@ class Searcher:
         Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
         """
         self.build = build
+        again = "run the same simsearch build again" + (", with --retrain" if "synced" in build.record else "")
         stages = build.record["stages"]
         home = Home(build.home)
         try:
@@ -87,10 +88,10 @@ class Searcher:
             self.images = int(build.record["images"])
             self._search = {name: build.record["search"].get(name) for name in ("nprobe", "efSearch", "k_factor")}
         except KeyError as error:
-            raise ArtifactError(f"build {build.name} has no {error}", hint="run simsearch build again") from None
+            raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
         finally:
             home.memory.close()
-        self._embedder = None if train is None else _open_embedder(build.name, train)
+        self._embedder = None if train is None else _open_embedder(build.name, train, again)
         if train is not None:
             check_embedder(index, "the index", train, build.name)
         self._index = Index.load(index.file("index.faiss"), threads=1, mapped=True)
@@ -106,7 +107,7 @@ class Searcher:
             raise ArtifactError(
                 f"the index of build {build.name} has {self._index.ntotal} rows of {self._index.dim}-d, "
                 f"its embedder makes {dim}-d features of {len(self._records)} images",
-                hint="run the same simsearch build again",
+                hint=again,
             )
 
     def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
@@ -238,12 +239,12 @@ class Searcher:
         return Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest, rate)
 
 
-def _open_embedder(build: str, train: Artifact) -> tuple[Preprocess, Runtime]:
+def _open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Runtime]:
     bundle = json.loads(train.file("embedder.json").read_bytes())
     if bundle["preprocessing"].get("version") != PREPROCESS_VERSION:
         raise ArtifactError(
             f"build {build} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
             f"this simsearch has version {PREPROCESS_VERSION}",
-            hint="run the same simsearch build again",
+            hint=again,
         )
     return Preprocess.from_json(bundle["preprocessing"]), Runtime(train.file("embedder.onnx"), threads=usable_cores())

@@ -6,8 +6,6 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
 from simsearch.home import Home
 from simsearch.sync.sync import run_sync
 
@@ -20,11 +18,6 @@ def moved_copy(built, to: Path) -> tuple[Path, Path]:
     path = home / "builds" / "photos.json"
     path.write_text(path.read_text().replace(json.dumps(str(built[0]))[1:-1], json.dumps(str(folder))[1:-1]))
     return folder, home
-
-
-@pytest.fixture
-def ours(built, tmp_path):
-    return moved_copy(built, tmp_path)
 
 
 def sync(home: Path, *arguments, **options):

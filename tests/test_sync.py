@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 from conftest import SMALL, picture, run_cli
-from synced import moved_copy, ours, record, state_of, sync  # noqa: F401
+from synced import moved_copy, record, state_of, sync
 
 import simsearch
 from simsearch.home import Home
@@ -19,8 +19,6 @@ from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail
 from simsearch.search import Searcher
 from simsearch.sync.state import DELETED, MASKED, rows_of
 from simsearch.vectors.features import FeatureFile
-
-SETTINGS = SMALL[1::2]
 
 
 def change_some(folder):
@@ -51,7 +49,7 @@ def hits(home, image, k=5):
     return simsearch.open("photos", home=str(home)).search([image], k=k)[0]
 
 
-def test_added_changed_moved_and_deleted(ours):  # noqa: F811
+def test_added_changed_moved_and_deleted(ours):
     folder, home = ours
     before, first = record(home), artifacts(home)
     change_some(folder)
@@ -86,7 +84,7 @@ def test_added_changed_moved_and_deleted(ours):  # noqa: F811
     assert everything == set(on_disk(folder))
 
 
-def test_a_synced_score_is_that_of_a_fresh_embedding(ours):  # noqa: F811
+def test_a_synced_score_is_that_of_a_fresh_embedding(ours):
     folder, home = ours
     change_some(folder)
     sync(home)
@@ -101,7 +99,7 @@ def test_a_synced_score_is_that_of_a_fresh_embedding(ours):  # noqa: F811
         assert found[path] == pytest.approx(searcher.score(folder / "class 1" / "00.png", folder / path), abs=1e-5)
 
 
-def test_nothing_to_do_writes_nothing(ours):  # noqa: F811
+def test_nothing_to_do_writes_nothing(ours):
     folder, home = ours
     before = state_of(home)
     done = run_cli("sync", folder, "--home", home, check=0)
@@ -113,7 +111,7 @@ def test_nothing_to_do_writes_nothing(ours):  # noqa: F811
     assert state_of(home) == before
 
 
-def test_a_dry_run_lists_and_writes_nothing(ours):  # noqa: F811
+def test_a_dry_run_lists_and_writes_nothing(ours):
     folder, home = ours
     change_some(folder)
     before = state_of(home)
@@ -133,7 +131,7 @@ def test_a_dry_run_lists_and_writes_nothing(ours):  # noqa: F811
     assert (told["build"], told["dry_run"], told["changed"], told["deleted"]) == ("photos", False, 1, 1)
 
 
-def test_a_second_sync_goes_on_from_the_first(ours):  # noqa: F811
+def test_a_second_sync_goes_on_from_the_first(ours):
     folder, home = ours
     change_some(folder)
     sync(home)
@@ -151,7 +149,7 @@ def test_a_second_sync_goes_on_from_the_first(ours):  # noqa: F811
     assert ", synced " in said
 
 
-def test_more_than_a_fifth_changed_compacts(ours):  # noqa: F811
+def test_more_than_a_fifth_changed_compacts(ours):
     folder, home = ours
     for number in range(3):
         (folder / "class 0" / f"0{number}.png").unlink()
@@ -196,7 +194,22 @@ def test_an_index_of_the_gallery_alone_stays_one(built, tmp_path):
     assert record(home)["images"] == len(expected)
 
 
-def test_figures_and_comparisons_stay_those_of_the_build(ours):  # noqa: F811
+def test_too_few_rows_for_the_factory_are_left_masked(built, tmp_path):
+    """A compaction would train 20 lists on 18 rows; the index of before goes on serving."""
+    folder, home = moved_copy(built, tmp_path)
+    kind = ["--set", "index.factory=IVF20,Flat", "--set", "index.nprobe=1"]
+    run_cli("build", folder, *SMALL, *kind, "--home", home, check=0)
+    for path in sorted((folder / "class 0").iterdir()) + sorted((folder / "class 1").iterdir())[:2]:
+        path.unlink()
+    done = sync(home)
+    assert (done.counts["deleted"], done.compacted, done.images) == (12, False, 18)
+    searcher = simsearch.open("photos", home=str(home))
+    found = searcher.search([folder / "class 1" / "05.png"], k=100)[0]
+    assert {hit.image for hit in found} == set(on_disk(folder))
+    assert searcher.widened == 1
+
+
+def test_figures_and_comparisons_stay_those_of_the_build(ours):
     folder, home = ours
     shutil.copy(home / "builds" / "photos.json", home / "builds" / "before.json")
     files = [home / "builds" / "photos" / name for name in ("report.json", "report.html")]
@@ -209,7 +222,7 @@ def test_figures_and_comparisons_stay_those_of_the_build(ours):  # noqa: F811
     assert json.loads(told.stdout)["shared"] == 6
 
 
-def test_unreadable_new_images_are_set_aside(ours):  # noqa: F811
+def test_unreadable_new_images_are_set_aside(ours):
     folder, home = ours
     (folder / "class 1" / "broken.png").write_bytes(b"\x89PNG no more")
     picture(7, 70).save(folder / "class 1" / "new.png")
@@ -239,7 +252,7 @@ def test_a_build_of_a_table(tmp_path, built):
     assert (found.image, found.label) == (f"photos/{names[0]}", "other")
 
 
-def test_the_folder_was_moved(ours, tmp_path):  # noqa: F811
+def test_the_folder_was_moved(ours, tmp_path):
     folder, home = ours
     folder.rename(tmp_path / "elsewhere")
     assert run_cli("sync", tmp_path / "elsewhere", "--home", home, check=2).stderr.count("--build NAME") == 1
@@ -250,7 +263,7 @@ def test_the_folder_was_moved(ours, tmp_path):  # noqa: F811
     assert hits(home, tmp_path / "elsewhere" / "class 0" / "00.png")[0].path.startswith(str(tmp_path / "elsewhere"))
 
 
-def test_build_does_not_throw_a_sync_away(ours):  # noqa: F811
+def test_build_does_not_throw_a_sync_away(ours):
     folder, home = ours
     change_some(folder)
     sync(home)
@@ -271,7 +284,7 @@ def test_build_does_not_throw_a_sync_away(ours):  # noqa: F811
     assert "--retrain --seeds 2" in done.stderr
 
 
-def test_retraining_takes_everything_and_ends_the_sync(ours):  # noqa: F811
+def test_retraining_takes_everything_and_ends_the_sync(ours):
     folder, home = ours
     change_some(folder)
     sync(home)
@@ -288,7 +301,7 @@ def test_retraining_takes_everything_and_ends_the_sync(ours):  # noqa: F811
     assert "synced" not in record(home), "another recipe is another build, which nobody takes for the synced one"
 
 
-def test_remains_of_syncs_are_removed_after_a_day_and_nothing_else(ours):  # noqa: F811
+def test_remains_of_syncs_are_removed_after_a_day_and_nothing_else(ours):
     folder, home = ours
     finished = set(home.glob("artifacts/*/[0-9a-f]*"))
     old = time.time() - 200_000
@@ -310,7 +323,7 @@ def test_remains_of_syncs_are_removed_after_a_day_and_nothing_else(ours):  # noq
     assert hits(home, folder / "class 2" / "new 2.png")[0].image == "class 2/new 2.png"
 
 
-def test_an_open_searcher_goes_on_with_what_it_opened(ours):  # noqa: F811
+def test_an_open_searcher_goes_on_with_what_it_opened(ours):
     folder, home = ours
     searcher = simsearch.open("photos", home=str(home))
     query = folder / "class 1" / "05.png"

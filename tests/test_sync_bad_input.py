@@ -9,7 +9,7 @@ import shutil
 import pytest
 from conftest import artifact_file, picture, run_cli
 from remade import remade
-from synced import ours, record, state_of, sync  # noqa: F401
+from synced import record, state_of, sync
 
 import simsearch
 import simsearch.stages.sync
@@ -20,7 +20,7 @@ from simsearch.search import Searcher
 
 
 @pytest.fixture
-def unharmed(ours):  # noqa: F811
+def unharmed(ours):
     """(folder, home); afterwards every file that anybody reads must be as it was."""
     before = state_of(ours[1])
     yield ours
@@ -126,7 +126,7 @@ def test_which_build(unharmed, tmp_path):
     path.unlink()
 
 
-def test_a_damaged_artifact_is_not_gone_on_from(ours):  # noqa: F811
+def test_a_damaged_artifact_is_not_gone_on_from(ours):
     folder, home = ours
     picture(7, 70).save(folder / "class 1" / "new.png")
     path = artifact_file(home, "embed", "features.h5")
@@ -139,7 +139,7 @@ def test_a_damaged_artifact_is_not_gone_on_from(ours):  # noqa: F811
     assert record(home) == before
 
 
-def test_a_damaged_sync_is_mended_by_retraining(ours):  # noqa: F811
+def test_a_damaged_sync_is_mended_by_retraining(ours):
     folder, home = ours
     (folder / "class 0" / "00.png").unlink()
     sync(home)
@@ -153,7 +153,7 @@ def test_a_damaged_sync_is_mended_by_retraining(ours):  # noqa: F811
     assert "--retrain makes all of it anew" in caught.value.hint
 
 
-def test_another_embedder_is_refused_by_query_and_sync(ours):  # noqa: F811
+def test_another_embedder_is_refused_by_query_and_sync(ours):
     """The weights of the baseline have the same shape; only the fingerprint tells them apart."""
     folder, home = ours
     whole = record(home)
@@ -168,7 +168,7 @@ def test_another_embedder_is_refused_by_query_and_sync(ours):  # noqa: F811
         sync(home)
 
 
-def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):  # noqa: F811
+def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):
     folder, home = ours
     picture(7, 70).save(folder / "class 1" / "new.png")
     monkeypatch.setattr("simsearch.sync.sync.PREPROCESS_VERSION", 2)
@@ -180,7 +180,7 @@ def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):  # noqa
         Searcher(Home(home).build("photos"))
 
 
-def test_builds_of_an_earlier_version_still_open(ours):  # noqa: F811
+def test_builds_of_an_earlier_version_still_open(ours):
     """Without fingerprint, and with a quarantine that knows no digests."""
     folder, home = ours
     remade(home, "photos", {"quarantine.csv": b"image,reason\r\n"}, stage="dataset")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from conftest import picture
-from synced import ours, record, sync  # noqa: F401
+from synced import record, sync
 
 from simsearch.errors import SourceError
 from simsearch.home import Home
@@ -18,7 +18,7 @@ def standing(home, recipe, **options):
     return left_standing(Home(home), "photos", recipe, "photos/", options.get("seeds", 1))
 
 
-def test_only_a_synced_build_stands_and_only_for_its_own_recipe(ours, capsys):  # noqa: F811
+def test_only_a_synced_build_stands_and_only_for_its_own_recipe(ours, capsys):
     folder, home = ours
     recipe = record(home)["recipe"]
     assert standing(home, recipe) is None, "never synced: built as ever"
@@ -38,7 +38,7 @@ def test_only_a_synced_build_stands_and_only_for_its_own_recipe(ours, capsys):  
         standing(home, {**recipe, "training": {**recipe["training"], "epochs": 40}})
 
 
-def test_the_time_of_a_sync_grows_with_what_is_to_be_embedded(ours):  # noqa: F811
+def test_the_time_of_a_sync_grows_with_what_is_to_be_embedded(ours):
     build, home = Home(ours[1]).build("photos"), Home(ours[1])
     few = seconds_of(build, home, Changes(deleted=["a"]))
     many = seconds_of(build, home, Changes(added=[Found(str(i), "", "") for i in range(3000)]))

@@ -38,7 +38,8 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
         build = max(made, key=lambda one: dt.datetime.fromisoformat(one.when))
     else:
         build = home.build(name)
-    if build.record["recipe"]["dataset"]["source"].partition(":")[0] not in {"folder", "table"}:
+    spec = str(build.record["recipe"].get("dataset", {}).get("source", ""))
+    if spec.partition(":")[0] not in {"folder", "table"}:
         raise RecipeError(
             f"build {build.name} was made from {build.record['source']}, whose images do not change",
             hint="sync is for builds of a folder or a table: simsearch sync FOLDER",

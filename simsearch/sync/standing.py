@@ -38,7 +38,8 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], argument: str, 
         )
     started = time.perf_counter()
     try:
-        dataset = home.store.open("dataset", **build.record["stages"]["dataset"])
+        stages = build.record["stages"]
+        dataset, *_ = (home.store.open(stage, **stages[stage]) for stage in ("dataset", "train", "embed", "index"))
         changes = changes_of(source := open_now(build, home, None), State.of(dataset), home, build)
         if changes.count:
             images = "1 image" if changes.count == 1 else f"{changes.count:,} images"
