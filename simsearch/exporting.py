@@ -23,6 +23,7 @@ from .vectors.formats.flat import write_npy, write_vecs
 from .vectors.formats.metadata import write_metadata
 from .vectors.ground_truth import exact_neighbours
 from .vectors.normalize import normalize
+from .verifying import masked_rows, measured
 
 NPY, HDF5, VECS = "npy", "ann-benchmarks", "fvecs"
 FORMATS = (NPY, HDF5, VECS)
@@ -43,13 +44,13 @@ def export(build: Build, form: str, out: str, *, raw: bool = False) -> Path:
     """
     path = Path(os.path.abspath(os.path.expanduser(out)))
     _check(path, form, raw)
-    home, stages = Home(build.home), build.record["stages"]
+    home, stages = Home(build.home), build.record["stages"] if form == NPY else measured(build.record)
     try:
-        dataset, embedded = (home.store.open(name, **stages[name]) for name in ("dataset", "embed"))
+        dataset, embedded, index = (home.store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
     finally:
         home.memory.close()
     with stage("Exported") as progress, FeatureFile(embedded.file("features.h5")) as features:
-        source = _Source(build, dataset, features, progress)
+        source = _Source(build, dataset, features, index, progress)
         with whole(path) as partial:
             if form == NPY:
                 progress.detail = _npy(partial, source, raw)
@@ -95,11 +96,12 @@ def whole(path: Path) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported: the table of images and their features."""
+    """What is exported: the table of images, their features, and which of them the index holds."""
 
     build: Build
     dataset: Artifact
     features: FeatureFile
+    index: Artifact
     progress: Stage
 
     def blocks(
@@ -146,11 +148,14 @@ def _benchmark(source: _Source) -> _Benchmark:
 
 
 def _npy(out: Path, source: _Source, raw: bool) -> str:
-    rows, dim = int(source.build.record["images"]), source.features.shape[1]
+    corpus, dim = int(source.index.facts["ntotal"]), source.features.shape[1]
+    kept = np.ones(corpus, dtype=np.bool_)
+    kept[masked_rows(source.index)] = False
+    rows = int(kept.sum())
     for name in ("img_emb", "metadata"):
         (out / name).mkdir(parents=True)
-    write_npy(out / "img_emb" / "img_emb_0.npy", (rows, dim), source.blocks(0, rows, raw=raw))
-    named = ((record.image, record.label, record.row) for record in source.records(rows))
+    write_npy(out / "img_emb" / "img_emb_0.npy", (rows, dim), source.blocks(0, corpus, kept, raw=raw))
+    named = ((record.image, record.label, record.row) for record in source.records(corpus) if kept[record.row])
     table = write_metadata(out / "metadata" / "metadata_0", named)
     if table.suffix == ".csv":
         say("Metadata is written as CSV: parquet needs pip install 'simsearch[parquet]'")

@@ -30,6 +30,7 @@ STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recor
 MASKED = "masked.npy"  # in an index artifact: rows that no search may find
 
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed:
         base = (normalize(block[wanted[start:][: len(block)]]) for start, block in _blocks(features, opened.ntotal))
         exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
         exact = _without(live[exact_rows], exact, sample, k)
-        scores, rows = opened.search(queries, k + 1, **build.record["search"])
+        scores, rows = _search(opened, queries, k + 1, masked, build.record["search"])
         true = _true_scores(features, queries, rows)
     scores, true = (_without(rows, values, sample, k) for values in (scores, true))
     if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:
@@ -175,16 +176,23 @@ def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed:
     return f"{told}, recorded is {recorded:.4f}"
 
 
-def _without(rows: Rows, values: npt.NDArray[np.float32], own: Rows, k: int) -> npt.NDArray[np.float32]:
+def _search(index: Index, queries: Floats, k: int, masked: Rows, settings: dict[str, Any]) -> tuple[Floats, Rows]:
+    """Scores and rows (Q, k) of the rows that may be found: so many more are asked for, and the masked taken out."""
+    scores, rows = index.search(queries, min(k + len(masked), index.ntotal), **settings)
+    order = np.argsort(np.isin(rows, masked), axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def _without(rows: Rows, values: Floats, own: Rows, k: int) -> Floats:
     """The first k values (Q, k) of those (Q, k + 1) that are not of a query's own row."""
     order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
     return np.take_along_axis(values, order, axis=1)
 
 
-def _true_scores(features: FeatureFile, queries: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float32]:
+def _true_scores(features: FeatureFile, queries: Floats, rows: Rows) -> Floats:
     found = np.unique(rows)
     stored = normalize(np.concatenate([features.read(row, row + 1) for row in found.tolist()]))
-    scores: npt.NDArray[np.float32] = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
+    scores: Floats = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
     return scores
 
 
@@ -219,6 +227,6 @@ def _open(index: Artifact) -> Index:
     return Index.load(index.file("index.faiss"), factory=str(index.facts["factory"]))
 
 
-def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, Floats]]:
     for start in range(0, rows, BLOCK):
         yield start, features.read(start, min(start + BLOCK, rows))
