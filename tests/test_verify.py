@@ -209,3 +209,12 @@ def test_rows_that_no_search_may_find(imported, tmp_path):
     export(Home(imported).build("flat"), "npy", str(tmp_path / "out"))
     unit = ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)
     assert np.allclose(np.load(tmp_path / "out" / "img_emb" / "img_emb_0.npy"), np.delete(unit, [3, 7, 399], axis=0))
+
+
+def test_features_and_report_lost_together(imported, capsys):
+    home = Home(imported)
+    build = home.build("flat")
+    for stage, name in (("embed", "features.h5"), ("evaluate", "report.json")):
+        flip(home.store.open(stage, **build.record["stages"][stage]).file(name))
+    assert repair_build(build, home)[1].said_no() == {"embed", "evaluate", "report"}
+    assert "simsearch index import" in capsys.readouterr().err
