@@ -96,7 +96,9 @@ class Artifact:
 
 
 def remake_hint(path: Path) -> str:
-    """What to do about a damaged artifact."""
+    """What to do about a damaged artifact: its folder is named after its stage."""
+    if path.parent.name in ("index", "evaluate"):
+        return "simsearch index verify BUILD --repair makes it anew from the features"
     return f"move it away ({path}) and run the same simsearch build again: only this is made anew"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 from .artifacts import write_durably
 from .console import safe, say
@@ -110,7 +111,8 @@ class _Repair:
         return build
 
     def _report(self) -> Build:
-        write_durably(self.build.report_path, json.dumps(self.build.report(), indent=1).encode())
+        with suppress(ArtifactError):  # of a report that is itself lost, which was said
+            write_durably(self.build.report_path, json.dumps(self.build.report(), indent=1).encode())
         return self.build
 
     def _remake(self, name: str) -> str:

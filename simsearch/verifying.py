@@ -30,6 +30,7 @@ LEAST_EXACT = 0.999  # of an index that promises exact answers
 STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
 
 Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed:
         exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
         exact = _without(live[exact_rows], exact, sample, k)
         deleted = Deleted(masked, opened.ntotal) if len(masked) else None
-        scores, rows = opened.search(queries, min(k + 1, len(live)), **build.record["search"], deleted=deleted)
+        scores, rows = opened.search(queries, k + 1, **build.record["search"], deleted=deleted)
         true = _true_scores(features, queries, rows)
     scores, true = (_without(rows, values, sample, k) for values in (scores, true))
     if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:
@@ -171,16 +172,16 @@ def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed:
     return f"{told}, recorded is {recorded:.4f}"
 
 
-def _without(rows: Rows, values: npt.NDArray[np.float32], own: Rows, k: int) -> npt.NDArray[np.float32]:
+def _without(rows: Rows, values: Floats, own: Rows, k: int) -> Floats:
     """The first k values (Q, k) of those (Q, k + 1) that are not of a query's own row."""
     order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
     return np.take_along_axis(values, order, axis=1)
 
 
-def _true_scores(features: FeatureFile, queries: npt.NDArray[np.float32], rows: Rows) -> npt.NDArray[np.float32]:
+def _true_scores(features: FeatureFile, queries: Floats, rows: Rows) -> Floats:
     found = np.unique(rows)
     stored = normalize(np.concatenate([features.read(row, row + 1) for row in found.tolist()]))
-    scores: npt.NDArray[np.float32] = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
+    scores: Floats = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
     return scores
 
 
@@ -207,6 +208,6 @@ def _open(index: Artifact) -> Index:
     return Index.load(index.file("index.faiss"), factory=str(index.facts["factory"]))
 
 
-def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, npt.NDArray[np.float32]]]:
+def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, Floats]]:
     for start in range(0, rows, BLOCK):
         yield start, features.read(start, min(start + BLOCK, rows))

@@ -11,6 +11,7 @@ import pytest
 from conftest import artifact_file, run_cli
 
 import simsearch
+from simsearch.exporting import export
 from simsearch.home import Home
 from simsearch.importing import run_import
 from simsearch.repairing import repair_build
@@ -195,3 +196,25 @@ def test_a_report_made_with_another_index(imported):
     assert said_no(imported, "flat") == {"inputs"}
     home = Home(imported)
     assert repair_build(home.build("flat"), home)[1].sound
+
+
+def test_rows_that_no_search_may_find(imported, tmp_path):
+    """As a sync leaves them: masked in the index, while the report is still about the build as it was."""
+    path = imported / "builds" / "flat.json"
+    before = json.loads(path.read_bytes())["stages"]["index"]
+    recommit(imported, "flat", "index", "masked.npy", lambda file: np.save(file, np.array([3, 7, 399])))
+    assert said_no(imported, "flat") == {"rows", "inputs"}
+    path.write_text(json.dumps({**json.loads(path.read_bytes()), "images": 397, "built": {"index": before}}))
+    assert said_no(imported, "flat") == set()
+    export(Home(imported).build("flat"), "npy", str(tmp_path / "out"))
+    unit = ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)
+    assert np.allclose(np.load(tmp_path / "out" / "img_emb" / "img_emb_0.npy"), np.delete(unit, [3, 7, 399], axis=0))
+
+
+def test_features_and_report_lost_together(imported, capsys):
+    home = Home(imported)
+    build = home.build("flat")
+    for stage, name in (("embed", "features.h5"), ("evaluate", "report.json")):
+        flip(home.store.open(stage, **build.record["stages"][stage]).file(name))
+    assert repair_build(build, home)[1].said_no() == {"embed", "evaluate", "report"}
+    assert "simsearch index import" in capsys.readouterr().err
