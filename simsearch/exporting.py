@@ -24,7 +24,6 @@ from .vectors.formats.flat import write_npy, write_vecs
 from .vectors.formats.metadata import write_metadata
 from .vectors.ground_truth import exact_neighbours
 from .vectors.normalize import normalize
-from .verifying import masked_rows, measured
 
 NPY, HDF5, VECS = "npy", "ann-benchmarks", "fvecs"
 FORMATS = (NPY, HDF5, VECS)
