@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +15,7 @@ from simsearch.bench.matrix import read_matrix
 from simsearch.bench.metrics import METRICS
 from simsearch.bench.pairing import pair_cells, shared_queries
 from simsearch.bench.records import Cell, Figure, Night, Result
+from simsearch.bench.speed import Reference, measure, middle
 from simsearch.evaluation.statistics import holm, sign_flip_bound, sign_flip_test
 
 QUERIES = 300
@@ -141,6 +144,53 @@ def test_speed_is_judged_by_its_ratio_and_measured_again(matrix):
     assert not found["latency_p50"].worse, "the second run was quick"
     assert found["qps"].worse
     assert found["qps"].after == 5.5
+
+
+def test_the_clock_on_the_wall_counts_where_the_machine_was_idle(matrix):
+    def night(wall, share):
+        more = [
+            Figure("latency_p50", None, "wall ratio", wall, n=7),
+            Figure("processor_share", None, "all", share, n=7),
+        ]
+        return measured(cell(), {}, names=["a"], figures=[*speeds(1.0, 10.0), *more])
+
+    def slow(before, after, second=None):
+        found = speed(matrix, [(before, after)], lambda _: None if second is None else second.figures)
+        return {(f.metric, f.scope) for f in found if f.worse}
+
+    assert slow(night(1.0, 0.99), night(2.0, 0.99)) == {("latency_p50", "wall ratio")}, "as when an answer sleeps"
+    assert slow(night(1.0, 0.99), night(2.0, 0.5)) == set(), "other work had the cores tonight"
+    assert slow(night(1.0, 0.5), night(2.0, 0.99)) == set(), "or when the night was accepted"
+    assert slow(night(1.0, 0.99), night(2.0, 0.99), night(9.0, 0.4)) == set(), "or when it was timed again"
+    off = replace(matrix, gate=matrix.gate.model_copy(update={"speed": False}))
+    assert speed(off, [(night(1.0, 1.0), night(9.0, 1.0))], never) == []
+
+
+def test_a_busy_machine_is_no_slow_search():
+    """The ratios by the thread's own clock stay near what they are when other processes want the cores."""
+    random = np.random.default_rng(0)
+    base = random.standard_normal((30_000, 64), dtype=np.float32)
+
+    def answer(i):
+        return np.argpartition(base @ base[i], 10)
+
+    def batch():
+        for i in range(20):
+            answer(i)
+        return 20
+
+    idle = measure(Reference(), answer, 100, batch, repeats=3)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(4)]
+    try:
+        seen = measure(Reference(), answer, 100, batch, repeats=3)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    for name in ("p50_ratio", "qps_ratio"):
+        before, after = (middle(getattr(timing, name))[0] for timing in (idle, seen))
+        assert 1 / 3 < before / after < 3
+    assert all(0 < share <= 1 for share in (*idle.processor_share, *seen.processor_share))
 
 
 def test_speed_of_another_machine_is_not_judged(matrix):

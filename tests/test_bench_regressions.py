@@ -69,6 +69,15 @@ def test_one_list_is_searched(job):
     assert "nprobe 8 -> 1" in story.verdict.worse[0].cause.why
 
 
+def test_two_changes_at_once_are_told_apart(job):
+    write_job(job[0], epochs=1, nprobe=1)
+    story = run_night(*job)
+    named = {finding.metric: finding.cause for finding in story.verdict.worse}
+    assert named["ann_recall"].stage == "search settings"
+    assert named["map_at_r"].stage == "embedder"
+    assert named["map_at_r"].of == "MAP@R"
+
+
 def test_a_tenth_of_the_labels_shuffled(job):
     write_table(job[0], shuffled=0.1)
     story = run_night(*job)
@@ -94,7 +103,7 @@ def test_normalization_skipped_where_the_index_is_not_asked(job, monkeypatch):
         return np.asarray(features, dtype=np.float32)
 
     patch_everywhere(monkeypatch, room.normalize, skipped)
-    for name in ("simsearch.stages.index", "simsearch.bench.cause"):
+    for name in ("simsearch.stages.index", "simsearch.bench.suspects"):
         monkeypatch.setattr(sys.modules[name], "verify", lambda *arguments: None)
     assert stages(run_night(*job)) == {"index"}
 

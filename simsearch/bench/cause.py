@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..console import safe, say
-from ..errors import SimsearchError
 from ..pipeline import Pipeline
 from ..plan import Plan
 from ..recipe.files import find_recipe
 from ..stages.common import Data
 from ..vectors.features import FeatureFile
 from . import rerun
+from .failures import FAILURES, words_of
 from .losers import losers
 from .metrics import METRICS, metric_words
 from .pairing import Pair, shared_queries
@@ -37,20 +37,23 @@ class Detective:
 
     accepted: NightHome
     tonight: NightHome
+    notes: list[str] = field(default_factory=list)
 
     def explain(self, findings: Sequence[Finding], pairs: Sequence[Pair]) -> Iterator[Finding]:
-        """The findings, those that are worse with their cause; each cell is explained by its plainest loss."""
+        """The findings, those that are worse with their cause.
+
+        Of a cell three things are explained apart, each by its plainest loss: speed, what the index finds of the exact
+        answer, and the rest, which an embedder can lose as well.
+        """
         by_cell = {after.cell.name: (before, after) for before, after in pairs}
-        causes: dict[tuple[str, bool], Cause] = {}
+        causes: dict[tuple[str, str], Cause] = {}
         worse = [finding for finding in findings if finding.worse and finding.cause is None]
         for finding in sorted(worse, key=_plainness):
-            is_speed = METRICS[finding.metric].judged == "speed"
-            if (finding.cell, is_speed) not in causes:
+            if _kind(finding) not in causes:
                 say(f"Cause of {metric_words(finding.metric, finding.k, finding.scope)} in {safe(finding.cell)}?")
-                before, after = by_cell[finding.cell]
-                causes[finding.cell, is_speed] = self._cause(finding, before, after)
+                causes[_kind(finding)] = self._cause(finding, *by_cell[finding.cell])
         for finding in findings:
-            cause = causes.get((finding.cell, METRICS[finding.metric].judged == "speed")) if finding.worse else None
+            cause = causes.get(_kind(finding)) if finding.worse else None
             yield finding if cause is None or finding.cause is not None else replace(finding, cause=cause)
 
     def agreement(self, pairs: Sequence[Pair]) -> Iterator[Finding]:
@@ -68,8 +71,9 @@ class Detective:
                 )
                 tables = rerun.Table.read(old["dataset"]), rerun.Table.read(new["dataset"])
                 cosine = rerun.least_cosine(self._data(after), old["train"], old["embed"], *tables)
-            except SimsearchError:
-                continue  # the accepted night's artifacts are gone: its figures still are there
+            except FAILURES as error:  # as when the accepted night's artifacts are gone
+                self.notes.append(f"{after.cell.name}: agreement of features was not judged: {words_of(error)}")
+                continue
             if cosine is not None:
                 worse = cosine < SAME_FEATURES
                 cause = Cause("features", other_features(cosine)) if worse else None
@@ -91,11 +95,12 @@ class Detective:
                 case = self._case(finding, before, after, sides)
                 stage, why = find_stage(case)
                 classes, queries, picture = losers(finding, before, after, sides)
-                return Cause(stage, why, classes, queries, picture)
-        except (SimsearchError, OSError, ValueError, KeyError) as error:
+                return Cause(
+                    stage, why, classes, queries, picture, metric_words(finding.metric, finding.k, finding.scope)
+                )
+        except FAILURES as error:
             stage, moved = moved_by_digest(before, after)
-            why = getattr(error, "message", None) or f"{type(error).__name__}: {error}"
-            return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {why})")
+            return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {words_of(error)})")
 
     def _side(self, stack: ExitStack, result: Result, home: NightHome) -> Side:
         opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in NEEDED}
@@ -107,7 +112,8 @@ class Detective:
         metric, k = finding.metric, finding.k
         one, other = shared_queries(before, after)
         if metric == "map_at_r" or k is None:
-            names = [name for name in after.per_query if name.startswith("cross_boundary_error@")]
+            both = before.per_query.keys() & after.per_query.keys()
+            names = [name for name in both if name.startswith("cross_boundary_error@")]
             metric, k = "cross_boundary_error", max(int(name.partition("@")[2]) for name in names)
         name = f"{metric}@{k}"
         if finding.scope == "boundary":
@@ -145,7 +151,12 @@ def moved_by_digest(before: Result, after: Result) -> tuple[str | None, str]:
     return None, "no artifact moved"
 
 
-def _plainness(finding: Finding) -> tuple[bool, float, bool]:
-    """ann_recall first, as it looks at the index alone; then the surest."""
-    p = 0.0 if finding.p_value is None else finding.p_value
-    return finding.metric != "ann_recall", p, finding.scope == "boundary"
+def _kind(finding: Finding) -> tuple[str, str]:
+    if METRICS[finding.metric].judged == "speed":
+        return finding.cell, "speed"
+    return finding.cell, finding.metric if finding.metric == "ann_recall" else "quality"
+
+
+def _plainness(finding: Finding) -> tuple[bool, float]:
+    """What is over all queries first, then the surest."""
+    return finding.scope == "boundary", 0.0 if finding.p_value is None else finding.p_value

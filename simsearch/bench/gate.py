@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from ..evaluation.intervals import percentile_intervals
 from ..evaluation.statistics import holm, sign_flip_bound, sign_flip_test
 from .matrix import Matrix
-from .metrics import METRICS
+from .metrics import METRICS, RATIOS
 from .pairing import Pair, pair_cells, shared_queries
 from .records import Cell, Figure, Finding, Night, Result, Verdict
 
 MOST_FLIPS = 199_999
 AGAIN_REPEATS = 15
 GATED_K = 10
+LEAST_SHARE = 0.9  # of a core, for the reference workload: below it the clock on the wall tells of other work
 
 Again = Callable[[Cell], Sequence[Figure] | None]
 Differences = NDArray[np.float64]
@@ -64,6 +65,7 @@ def judge(
     notes: list[str] = []
     new: tuple[str, ...] = tuple(result.cell.name for result in measured)
     gone: tuple[str, ...] = ()
+    apart: list[Result] = []
     broken = [result for result in failed if result.broken]
     if accepted is not None:
         known = [result for result in accepted[1] if result.status == "measured"]
@@ -72,6 +74,12 @@ def judge(
         gone = tuple(result.cell.name for result in left_before)
         both = [pair for pair in pairs if pair[1].status == "measured"]
         notes += _changes(both)
+        apart = [after for before, after in both if not _comparable(before, after)]
+        notes += [
+            f"{after.cell.name}: could not be judged: it shares no query and k with the accepted night; when that was "
+            'meant: simsearch bench accept --reason "..."'
+            for after in apart
+        ]
         findings += quality(matrix, both)
         if accepted[0].fingerprint == night.fingerprint:
             findings += speed(matrix, both, again)
@@ -82,7 +90,7 @@ def judge(
         broken = [after for _, after in pairs if after.broken]
         notes += [f"{after.cell.name}: regression in the stage index: {after.error}" for after in broken]
     worse = any(finding.worse for finding in findings) or (accepted is not None and bool(broken))
-    outcome = "regression" if worse else "failed" if failed or not measured else "pass"
+    outcome = "regression" if worse else "failed" if failed or apart or not measured else "pass"
     return Verdict(outcome, tuple(findings), failed, dropped, new, gone, tuple(dict.fromkeys(notes)))  # type: ignore[arg-type]
 
 
@@ -112,24 +120,30 @@ def quality(matrix: Matrix, pairs: Sequence[Pair]) -> list[Finding]:
 
 def speed(matrix: Matrix, pairs: Sequence[Pair], again: Again) -> list[Finding]:
     """The findings on speed; a loss is measured a second time, and the better of the two counts."""
+    if matrix.gate.speed is False:
+        return []
     findings = []
     for before, after in pairs:
         limit = 1 + matrix.gate.speed
         seen, earlier = (_ratios(result.figures) for result in (after, before))
-        shared = [name for name in seen if name in earlier]
-        slow = [name for name in shared if _slower(name, earlier[name].value, seen[name].value) > limit]
+        shared = [key for key in seen if key in earlier]
+        slow = [key for key in shared if _slower(key[0], earlier[key].value, seen[key].value) > limit]
         if slow:
-            second = _ratios(again(after.cell) or ())
-            for name in slow:
-                if name in second and METRICS[name].loss(seen[name].value, second[name].value) < 0:
-                    seen[name] = second[name]
-        for name in shared:
-            old, new = earlier[name], seen[name]
-            factor = _slower(name, old.value, new.value)
+            timed = again(after.cell)
+            second = _ratios(timed or ())
+            for key in slow:
+                if key in second and METRICS[key[0]].loss(seen[key].value, second[key].value) < 0:
+                    seen[key] = second[key]
+                elif timed is not None and key not in second:
+                    del seen[key]  # the machine was busy by then
+            shared = [key for key in shared if key in seen]
+        for key in shared:
+            old, new = earlier[key], seen[key]
+            factor = _slower(key[0], old.value, new.value)
             findings.append(
                 Finding(
-                    after.cell.name, name, None, "ratio", old.value, new.value, new.value - old.value, None, None, None,
-                    new.n, worse=factor > limit, better=1 / factor > limit,
+                    after.cell.name, key[0], None, key[1], old.value, new.value, new.value - old.value, None, None,
+                    None, new.n, worse=factor > limit, better=1 / factor > limit,
                 )
             )  # fmt: skip
     return findings
@@ -142,9 +156,13 @@ def _slower(name: str, before: float, after: float) -> float:
     return before / after if METRICS[name].higher_is_better else after / before
 
 
-def _ratios(figures: Sequence[Figure]) -> dict[str, Figure]:
-    judged = (f for f in figures if METRICS[f.metric].judged == "speed" and f.scope == "ratio")
-    return {figure.metric: figure for figure in judged}
+def _ratios(figures: Sequence[Figure]) -> dict[tuple[str, str], Figure]:
+    """The judged figures of speed; that by the clock on the wall only where the machine was not busy."""
+    known = [figure for figure in figures if figure.metric in METRICS]
+    share = next((figure.value for figure in known if figure.metric == "processor_share"), 0.0)
+    scopes = RATIOS if share >= LEAST_SHARE else RATIOS[:1]
+    judged = (f for f in known if METRICS[f.metric].judged == "speed" and f.scope in scopes)
+    return {(figure.metric, figure.scope): figure for figure in judged}
 
 
 def _compared(before: Result, after: Result) -> Iterator[_Compared]:
@@ -170,9 +188,14 @@ def _compared(before: Result, after: Result) -> Iterator[_Compared]:
             )
 
 
+def _comparable(before: Result, after: Result) -> bool:
+    return len(shared_queries(before, after)[0]) > 0 and bool(gated(before, after))
+
+
 def gated(before: Result, after: Result) -> list[tuple[str, str, int | None, str]]:
     """Which values are tested, as (name, metric, k, scope): few, as the more tests, the less each can show."""
-    ks = sorted({int(name.partition("@")[2]) for name in after.per_query if name.startswith("ann_recall@")})
+    both = before.per_query.keys() & after.per_query.keys()
+    ks = sorted(int(name.partition("@")[2]) for name in both if name.startswith("ann_recall@"))
     if not ks:
         return []
     at = GATED_K if GATED_K in ks else ks[-1]
@@ -183,7 +206,7 @@ def gated(before: Result, after: Result) -> list[tuple[str, str, int | None, str
         ("map_at_r", "map_at_r", None, "all"),
         (f"ann_recall@{at}", "ann_recall", at, "all"),
     ]
-    return [entry for entry in wanted if entry[0] in before.per_query and entry[0] in after.per_query]
+    return [entry for entry in wanted if entry[0] in both]
 
 
 def _p_values(columns: Sequence[Differences], level: float) -> list[float]:

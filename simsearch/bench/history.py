@@ -20,8 +20,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArtifactError
-from .history_schema import APPLICATION, SCHEMA, TABLES, advice, create
-from .records import Cell, Figure, Finding, Night, Result, Verdict
+from .history_rows import NIGHT_COLUMNS, finding_row, night_of, readable, result_of
+from .history_schema import APPLICATION, IDENTITY, SCHEMA, TABLES, advice, create
+from .records import Night, Result, Verdict
 
 BUSY_SECONDS = 10.0
 
@@ -61,7 +62,11 @@ class History:
     @property
     def identity(self) -> str:
         """What tells this history from others, for the name of its scratch area."""
-        return str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
+        with readable(self.path, "its identity"):
+            known = str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
+            if not IDENTITY.fullmatch(known):  # it names a folder
+                raise ValueError(f"seen {known!r}")
+            return known
 
     def begin(self, night: Night) -> Night:
         """Record that a night began; returns it with its number. `number` and `folder` of the argument are not used."""
@@ -109,7 +114,7 @@ class History:
             if verdict is not None:
                 database.executemany(
                     f"INSERT INTO findings VALUES ({', '.join('?' * 17)})",
-                    [(night, *_finding_row(finding)) for finding in verdict.findings],
+                    [(night, *finding_row(finding)) for finding in verdict.findings],
                 )
                 notes = [*verdict.notes, *notes]
             outcome = "abandoned" if verdict is None else verdict.outcome
@@ -154,29 +159,19 @@ class History:
         """The results of a night, in the order in which they were measured."""
         found = []
         for row in self._rows("SELECT * FROM cells WHERE night = ? ORDER BY rowid", night):
-            name, digest = str(row["cell"]), row["queries"]
-            values: dict[str, Any] = {}
-            names: list[str] = []
-            if per_query and digest is not None:
-                packed = self._rows("SELECT data FROM blobs WHERE digest = ?", digest)[0][0]
-                names = json.loads(zlib.decompress(packed))
-                wanted = "SELECT name, data FROM per_query JOIN blobs USING (digest) WHERE night = ? AND cell = ?"
-                stored = self._rows(wanted, night, name)
-                values = {str(key): np.frombuffer(zlib.decompress(data), dtype="<f8") for key, data in stored}
-            found.append(
-                Result(
-                    cell=_cell(row),
-                    status=row["status"],
-                    stage=row["stage"],
-                    error=row["error"],
-                    broken=bool(row["broken"]),
-                    digests=json.loads(row["digests"]),
-                    seconds=json.loads(row["seconds"]),
-                    figures=tuple(self._figures(night, name)),
-                    queries=tuple(names),
-                    per_query=values,
-                )
+            name, digest = row["cell"], row["queries"]
+            of_it = "WHERE night = ? AND cell = ?"
+            figures = self._rows(
+                f"SELECT metric, k, scope, value, low, high, n FROM figures {of_it} ORDER BY rowid", night, name
             )
+            packed, values = None, []
+            with readable(self.path, f"night {night}, cell {name}"):
+                if per_query and digest is not None:
+                    packed = self._rows("SELECT data FROM blobs WHERE digest = ?", digest)[0][0]
+                    values = self._rows(
+                        f"SELECT name, data FROM per_query JOIN blobs USING (digest) {of_it}", night, name
+                    )
+                found.append(result_of(row, figures, packed, values))
         return found
 
     def rows(self, table: str) -> Iterator[dict[str, Any]]:
@@ -186,27 +181,11 @@ class History:
             for row in self._database.execute(f"SELECT * FROM {table}"):
                 yield dict(row)
 
-    def _figures(self, night: int, cell: str) -> Iterator[Figure]:
-        columns = "metric, k, scope, value, low, high, n"
-        for row in self._rows(
-            f"SELECT {columns} FROM figures WHERE night = ? AND cell = ? ORDER BY rowid", night, cell
-        ):
-            yield Figure(*row)
-
     def _nights(self, which: str, *arguments: Any) -> list[Night]:
-        columns = (
-            "nights.night, started, commit_id, code, matrix, machine, fingerprint, versions, finished, verdict, notes"
-        )
         order = "" if "ORDER BY" in which else "ORDER BY nights.night"
-        rows = self._rows(f"SELECT {columns} FROM nights LEFT JOIN ends USING (night) {which} {order}", *arguments)
-        return [
-            Night(
-                number=row[0], started=row[1], commit=row[2], code=row[3], matrix=row[4], machine=row[5],
-                fingerprint=row[6], versions=json.loads(row[7]), folder=f"night-{row[0]:06d}", finished=row[8],
-                verdict=row[9], notes=tuple(json.loads(row[10] or "[]")),
-            )
-            for row in rows
-        ]  # fmt: skip
+        sql = f"SELECT {NIGHT_COLUMNS} FROM nights LEFT JOIN ends USING (night) {which} {order}"
+        with readable(self.path, "the table of nights"):
+            return [night_of(row) for row in self._rows(sql, *arguments)]
 
     def _rows(self, sql: str, *arguments: Any) -> list[Any]:
         with self._told():
@@ -262,22 +241,3 @@ def _keep(database: sqlite3.Connection, data: bytes) -> str:
     digest = hashlib.sha256(data).hexdigest()
     database.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, zlib.compress(data)))
     return digest
-
-
-def _cell(row: Any) -> Cell:
-    at, place = json.loads(row["slot"])
-    return Cell(
-        recipe=row["recipe"], seed=row["seed"], factory=row["factory"],
-        search=tuple((str(key), int(value)) for key, value in json.loads(row["search"])),
-        argument=row["argument"], settings=tuple(json.loads(row["settings"])), slot=(at, place),
-    )  # fmt: skip
-
-
-def _finding_row(found: Finding) -> tuple[Any, ...]:
-    low, high = found.interval or (None, None)
-    cause = found.cause
-    return (
-        *(found.cell, found.metric, found.k, found.scope, found.before, found.after, found.difference, low, high),
-        *(found.p_value, found.p_holm, found.n, int(found.worse), int(found.better)),
-        *((None, None) if cause is None else (cause.stage, cause.why)),
-    )

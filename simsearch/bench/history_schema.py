@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import uuid
 
 APPLICATION = 0x53494D53  # "SIMS"
 SCHEMA = 1
+IDENTITY = re.compile("[0-9a-f]{12}")
+DAMAGED = "move it away, or restore it from a copy; simsearch bench then begins or continues a history"
 
 _STATEMENTS = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -73,4 +76,4 @@ def advice(message: str) -> str:
         return "free some space, and run the same command again; what was recorded is kept"
     if "readonly" in message or "unable to open" in message:
         return "check that the file and its folder may be written"
-    return "move it away, or restore it from a copy; simsearch bench then begins or continues a history"
+    return DAMAGED

@@ -6,7 +6,7 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
@@ -43,6 +43,8 @@ class Cells(Table):
     @classmethod
     def _known(cls, search: list[dict[str, int]]) -> list[dict[str, int]]:
         for table in search:
+            if search.count(table) > 1:
+                raise ValueError(f"expected each search setting once, seen {table} {search.count(table)} times")
             if not table or not table.keys() <= KINDS.keys() or min(table.values()) < 1:
                 raise ValueError(f"expected tables of {' and '.join(KINDS)}, each at least 1, seen {table}")
         return search
@@ -55,7 +57,15 @@ class Gate(Table):
     least: dict[str, float] = Field(
         default={}
     )  # by metric: a loss whose interval does not lie beyond it does not matter
-    speed: float = Field(default=0.5, gt=0)  # slower by this share, relative to the reference workload; on one machine
+    # Slower by this share, relative to the reference workload and on one machine; false: speed is not judged.
+    speed: float | Literal[False] = 0.5
+
+    @field_validator("speed")
+    @classmethod
+    def _positive(cls, speed: float | Literal[False]) -> float | Literal[False]:
+        if speed is not False and not speed > 0:
+            raise ValueError(f"expected a share above 0, or false, seen {speed}")
+        return speed
 
     @field_validator("least")
     @classmethod
@@ -105,6 +115,11 @@ def read_matrix(argument: str) -> Matrix:
     try:
         with path.open("rb") as file:
             tables = tomllib.load(file)
+    except IsADirectoryError:
+        raise RecipeError(
+            f"{argument} is a folder, and bench takes a matrix",
+            hint=f'a .toml file with [matrix] and recipes = ["{argument}"] measures it every night',
+        ) from None
     except FileNotFoundError:
         raise RecipeError(
             f"no matrix file {argument!r}", hint=f"give a .toml file with a [matrix] table, or leave it out: {NIGHTLY}"
@@ -119,7 +134,9 @@ def read_matrix(argument: str) -> Matrix:
     try:
         found = MatrixFile.model_validate(tables)
     except ValidationError as error:
-        raise one_line(error, str(path), MatrixFile) from None
+        wrong = one_line(error, str(path), MatrixFile)
+        hint = wrong.hint if "legal here" in wrong.hint else "docs/nightly.md shows a matrix with every key"
+        raise RecipeError(wrong.message, hint=hint) from None
     cells, recipes = _cells(found.matrix, path)
     return Matrix(cells, found.gate, found.limits, digest_of({"recipes": recipes, **found.model_dump()}))
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..artifacts import Artifact
 from ..console import safe, say
 from ..embedder.runtime import Runtime
-from ..errors import InvariantError, SimsearchError
+from ..errors import InvariantError
 from ..evaluation.intervals import percentile_intervals
 from ..evaluation.systems import gather
 from ..home import Home
@@ -25,6 +25,7 @@ from ..stages.index import gallery_index
 from ..vectors.features import FeatureFile
 from ..vectors.normalize import normalize
 from . import speed
+from .failures import FAILURES, words_of
 from .machine import peak_memory, reset_peak
 from .records import Cell, Figure, Result
 from .rerun import search_of
@@ -61,10 +62,10 @@ def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Referenc
     plan = StagePlan(night)
     try:
         return _measured(cell, plan, home, reference)
-    except SimsearchError as error:
-        message, broken = error.message, isinstance(error, InvariantError)
-    except (OSError, MemoryError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError) as error:
-        message, broken = f"{type(error).__name__}: {error}", False
+    except FAILURES as error:
+        if isinstance(error, ImportError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise  # Ctrl-C while a library was being loaded
+        message, broken = words_of(error), isinstance(error, InvariantError)
     say(f"FAILED        {safe(cell.name)}, stage {plan.at}: {safe(message)}")
     return Result(cell, "failed", stage=plan.at, error=message, broken=broken)
 
@@ -166,13 +167,15 @@ def quality_figures(report: Tables, values: Tables) -> Iterator[Figure]:
 
 
 def speed_figures(timing: speed.Timing) -> Iterator[Figure]:
-    """Medians of the repeats with their quartiles; scope "ratio" is what the gate looks at."""
+    """Medians of the repeats with their quartiles; the ratios are what the gate looks at."""
     for metric, scope, repeats in (
         ("latency_p50", "all", timing.p50),
         ("latency_p99", "all", timing.p99),
         ("qps", "all", timing.qps),
         ("latency_p50", "ratio", timing.p50_ratio),
         ("qps", "ratio", timing.qps_ratio),
+        ("latency_p50", "wall ratio", timing.wall_ratio),
+        ("processor_share", "all", timing.processor_share),
     ):
         yield Figure(metric, None, scope, *speed.middle(repeats), len(repeats))
 
@@ -213,5 +216,5 @@ def speed_again(result: Result, night: NightHome, reference: speed.Reference, re
         with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
             rows = stored["rows"]
         return list(speed_figures(timed(data, stages, search_of(stages["evaluate"]), rows, reference)(repeats)))
-    except SimsearchError:
+    except FAILURES:
         return None

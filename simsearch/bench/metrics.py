@@ -15,8 +15,8 @@ class Metric:
     """A metric's name in words, its direction, and its gate.
 
     `judged`: "paired" by a paired test over the same queries, beyond `least` (a share); "speed" as a ratio to the
-    reference workload, on the same machine only; "agreement" by at least 1 - `least`; None is kept and shown but never
-    fails a night.
+    reference workload (scopes RATIOS), on the same machine only; "agreement" by at least 1 - `least`; None is kept and
+    shown but never fails a night.
     """
 
     words: str
@@ -43,10 +43,16 @@ METRICS: Mapping[str, Metric] = {
     "latency_p50": Metric("latency p50", False, "speed", unit="ms"),
     "latency_p99": Metric("latency p99", False, unit="ms"),
     "qps": Metric("queries a second", True, "speed", unit="1/s"),
+    # How much of the time the reference workload had a core: a machine that was busy tells nothing by its clock.
+    "processor_share": Metric("share of a core", True),
     "seconds": Metric("seconds", False, unit="s"),
     "bytes": Metric("bytes on disk", False, unit="B"),
     "peak_memory": Metric("peak memory", False, unit="B"),
 }
+
+
+RATIOS = ("ratio", "wall ratio")
+"""The scopes of speed that are judged: by one thread's own clock, and by the clock on the wall."""
 
 
 def metric_words(name: str, k: int | None, scope: str) -> str:
@@ -56,8 +62,10 @@ def metric_words(name: str, k: int | None, scope: str) -> str:
     return f"{METRICS[name].words}{at}{of}"
 
 
-def shown(name: str, value: float) -> str:
-    """A value as people read it: shares to three digits, times, counts and sizes with their unit."""
+def shown(name: str, value: float, scope: str = "all") -> str:
+    """A value as people read it: shares to three digits, times, counts and sizes with their unit, ratios without."""
+    if scope in RATIOS:
+        return f"{value:.3g}"
     unit = METRICS[name].unit
     if unit == "B":
         return f"{value / 1e6:,.1f} MB"

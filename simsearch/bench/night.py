@@ -64,9 +64,10 @@ class Job:
         history = self.history
         night = self._begin()
         started = time.monotonic()
-        measured = self._measure(night, started)
         accepted = history.accepted()
+        # Read before hours are spent: a damaged history is told at once.
         before = history.results(accepted.number) if accepted is not None else []
+        measured = self._measure(night, started)
         verdict = self._judge(night, measured, accepted, before)
         first = accepted is None and verdict.outcome == "pass"
         verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
@@ -91,7 +92,7 @@ class Job:
             say(f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins")
             self.history.end(left.number, now(), None, ["never finished"])
         night = self.history.begin(tonight)
-        say(f"Night {night.number}: {len(self.matrix.cells)} cells, home {safe(str(self.home.path))}")
+        say(f"Night {night.number}: {_cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
         return night
 
     def _measure(self, night: Night, started: float) -> list[Result]:
@@ -107,7 +108,7 @@ class Job:
                 if cell.name in known:
                     continue
                 left = limit - (time.monotonic() - started)
-                result = Result(cell, "dropped", error=f"no time left of {limit:,.0f} s")
+                result = Result(cell, "dropped", error=f"no time left of {limit:,g} s")
                 if left > 0 and cell.name in affordable:
                     say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
                     try:
@@ -144,6 +145,7 @@ class Job:
         scratch = NightHome(self.folder / night.folder, self.home)
 
         def again(cell: Cell) -> Sequence[Figure] | None:
+            say(f"Timing again: {safe(cell.name)}")
             result = next(result for result in results if result.cell == cell)
             return speed_again(result, scratch, Reference(), AGAIN_REPEATS)
 
@@ -155,6 +157,7 @@ class Job:
         pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
         findings = (*verdict.findings, *detective.agreement(pairs))
         verdict = replace(verdict, findings=tuple(detective.explain(findings, pairs)))
+        verdict = replace(verdict, notes=(*verdict.notes, *dict.fromkeys(detective.notes)))
         return replace(verdict, outcome="regression") if verdict.worse else verdict
 
     def _notes(self, night: Night, accepted: Night | None, first: bool) -> Iterator[str]:
@@ -163,11 +166,10 @@ class Job:
             last = earlier[-1]
             yield f"the clock went back: night {last.number} began {last.started[:19]}; nights are ordered by number"
         if accepted is None:
-            yield (
-                "accepted: this first night is what later ones are held against"
-                if first
-                else 'nothing was judged, as no night is accepted: simsearch bench accept --reason "..." takes this one'
-            )
+            if first:
+                yield "accepted: this first night is what later ones are held against"
+            else:
+                yield "no night is accepted yet, so nothing was judged: the first that passes is accepted by itself"
             return
         for name, before in accepted.versions.items():
             after = night.versions.get(name)
@@ -194,7 +196,10 @@ def accept(history: History, reason: str, number: int | None = None) -> Night:
         which = "finished night" if number is None else f"finished night {number}"
         raise ArtifactError(f"no {which} in {history.path}", hint="simsearch bench measures one")
     if not any(result.status == "measured" for result in history.results(night.number, per_query=False)):
-        raise ArtifactError(f"night {night.number} measured nothing that others could be held against")
+        raise ArtifactError(
+            f"night {night.number} measured nothing that others could be held against",
+            hint="mend what failed, and run simsearch bench again",
+        )
     history.accept(night.number, now(), reason)
     return night
 
@@ -210,6 +215,10 @@ def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
 
 def _like(night: Night) -> tuple[object, ...]:
     return night.code, night.matrix, night.fingerprint, dict(night.versions)
+
+
+def _cells(number: int) -> str:
+    return f"{number:,} {'cell' if number == 1 else 'cells'}"
 
 
 def _versions() -> dict[str, str | None]:

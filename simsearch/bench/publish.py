@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..artifacts import write_durably
+from ..recipe.files import build_name
 from .outputs import junit_xml, nightly_markdown, trend_page
+from .outputs.words import by_loss
 from .records import Story
 
 
@@ -23,17 +25,17 @@ def publish(story: Story, folder: Path) -> dict[str, str]:
         files[key] = str(folder / name)
     for old in folder.glob("cause-*.png"):
         old.unlink()
-    for number, picture in enumerate(_pictures(story), 1):
-        path = folder / f"cause-{number}.png"
+    for number, (cell, picture) in enumerate(_pictures(story), 1):
+        path = folder / f"cause-{number}-{build_name(cell)}.png"
         write_durably(path, picture)
         files[f"cause {number}"] = str(path)
     return files
 
 
-def _pictures(story: Story) -> Iterator[bytes]:
+def _pictures(story: Story) -> Iterator[tuple[str, bytes]]:
     seen = set()
-    for finding in story.verdict.worse:
+    for finding in by_loss(story.verdict.worse):
         picture = None if finding.cause is None else finding.cause.picture
         if picture is not None and picture not in seen:
             seen.add(picture)
-            yield picture
+            yield finding.cell, picture

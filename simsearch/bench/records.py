@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = Mapping[str, NDArray[np.floating[Any]]]
+Status = Literal["measured", "failed", "dropped"]
 
 STAGES = ("data", "embedder", "features", "index", "search settings")
 """What a regression is put down to, in the order in which data flow."""
@@ -65,7 +66,7 @@ class Result:
     """
 
     cell: Cell
-    status: Literal["measured", "failed", "dropped"]
+    status: Status
     stage: str | None = None
     error: str | None = None
     broken: bool = False
@@ -112,7 +113,8 @@ class Loser:
 class Cause:
     """Which stage moved (one of STAGES, or None when nothing that can be told apart did), and how that is known.
 
-    `picture`: PNG bytes of queries with their neighbours before and after, None where they could not be drawn.
+    `classes` and `queries` are those that lost most, in the metric that `of` names. `picture`: PNG bytes of queries
+    with their neighbours before and after, None where they could not be drawn.
     """
 
     stage: str | None
@@ -120,6 +122,7 @@ class Cause:
     classes: tuple[Loser, ...] = ()
     queries: tuple[Loser, ...] = ()
     picture: bytes | None = None
+    of: str = ""
 
 
 @dataclass(frozen=True)

@@ -125,15 +125,21 @@ def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Tabl
 
 
 def data_changes(before: Table, now: Table) -> dict[str, int]:
-    """How many images were added, removed, changed (other bytes) and relabelled, by name."""
+    """How many images were added, removed, moved, changed (other bytes) and relabelled, by name.
+
+    An image that went from one class folder to another has another name, and is neither added nor removed.
+    """
     old = {r.image: r for r in before.records}
     new = {r.image: r for r in now.records}
     both = [(old[name], new[name]) for name in new if name in old]
+    left = {r.sha256: r for name, r in old.items() if name not in new}
+    moved = [(left.pop(r.sha256), r) for name, r in new.items() if name not in old and r.sha256 in left]
     counts = {
-        "added": len(new.keys() - old.keys()),
-        "removed": len(old.keys() - new.keys()),
+        "added": len(new) - len(both) - len(moved),
+        "removed": len(old) - len(both) - len(moved),
         "with other content": sum(a.sha256 != b.sha256 for a, b in both),
-        "with another label": sum(a.label != b.label for a, b in both),
+        "with another label": sum(a.label != b.label for a, b in (*both, *moved)),
+        "with another name": sum(a.label == b.label for a, b in moved),
         "in another part of the split": sum(
             (a.fit, a.val, a.gallery, a.query) != (b.fit, b.val, b.gallery, b.query) for a, b in both
         ),

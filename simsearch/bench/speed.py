@@ -13,9 +13,11 @@ from statistics import median
 import numpy as np
 
 REPEATS = 7
-SINGLE = 40  # queries timed one at a time, in each repeat
+SINGLE = 40  # queries timed one at a time, in each repeat: at most so many, and at least LEAST_SINGLE
+LEAST_SINGLE, SINGLE_SECONDS = 10, 0.5
 BATCH = 2000  # queries of a batch
 BATCH_SECONDS = 0.05  # of a batch that is timed: small ones are repeated
+MOST_BATCHES = 20  # times BATCH_SECONDS, where the clock is that of a thread which has to wait for a core
 _ROWS, _DIM, _QUERIES, _K = 20_000, 64, 30, 10
 
 
@@ -24,7 +26,10 @@ class Timing:
     """Milliseconds and queries a second, and their ratios to the reference: a value a repeat.
 
     `p50`, `p99`: of one query, from pixels to neighbours. `qps`: of a batch of embeddings. `p50_ratio` is in units of
-    the reference workload's query, `qps_ratio` in queries a reference query.
+    the reference workload's query, `qps_ratio` in queries a reference query: both by one thread and its own clock, as
+    several threads, or long work, lose to a busy neighbour what a short reference query does not. `wall_ratio` is the
+    p50 by the clock on the wall, which also sees waiting; it means something where `processor_share`, the share of the
+    wall's time in which the reference had a core, is near 1.
     """
 
     p50: tuple[float, ...]
@@ -32,6 +37,8 @@ class Timing:
     qps: tuple[float, ...]
     p50_ratio: tuple[float, ...]
     qps_ratio: tuple[float, ...]
+    wall_ratio: tuple[float, ...]
+    processor_share: tuple[float, ...]
 
 
 class Reference:
@@ -42,14 +49,15 @@ class Reference:
         self._base = random.standard_normal((_ROWS, _DIM), dtype=np.float32)
         self._queries = random.standard_normal((_QUERIES, _DIM), dtype=np.float32)
 
-    def seconds(self) -> float:
-        """The median seconds of one of its queries."""
+    def seconds(self) -> tuple[float, float]:
+        """The median seconds of one of its queries by the thread's own clock, and the share that had a core."""
         taken = []
+        wall = time.perf_counter()
         for query in self._queries:
-            started = time.perf_counter()
+            started = time.thread_time()
             np.argpartition(self._base @ query, _ROWS - _K)
-            taken.append(time.perf_counter() - started)
-        return median(taken)
+            taken.append(time.thread_time() - started)
+        return median(taken), min(1.0, sum(taken) / (time.perf_counter() - wall))
 
 
 def measure(
@@ -64,35 +72,41 @@ def measure(
 
     Reference and measured work take turns, so that a slow spell meets both.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-    # BLAS's own threads wait for each other in every product: on a busy machine that would be what is timed.
-    with threadpool_limits(1, user_api="blas"):
-        return _measure(reference, answer, queries, batch, repeats)
-
-
-def _measure(
-    reference: Reference, answer: Callable[[int], object], queries: int, batch: Callable[[], int], repeats: int
-) -> Timing:
+    libraries = ThreadpoolController()
     answer(0)  # a warm-up
-    count = batch()
-    found: list[tuple[float, float, float, float, float]] = []
+    assert batch() > 0
+    found: list[tuple[float, ...]] = []
     for repeat in range(repeats):
-        unit = reference.seconds()
-        single = []
-        for i in range(min(SINGLE, queries)):
-            started = time.perf_counter()
-            answer((repeat * SINGLE + i) % queries)
-            single.append(time.perf_counter() - started)
-        answered, started = 0, time.perf_counter()
-        while answered == 0 or time.perf_counter() - started < BATCH_SECONDS:
-            answered += batch()
-        qps = answered / (time.perf_counter() - started)
-        unit = (unit + reference.seconds()) / 2
+        with libraries.limit(limits=1):
+            before, share = reference.seconds()
+            single, alone = [], []
+            began = time.perf_counter()
+            for i in range(min(SINGLE, queries)):
+                clocks = time.perf_counter(), time.thread_time()
+                answer((repeat * SINGLE + i) % queries)
+                single.append(time.perf_counter() - clocks[0])
+                alone.append(time.thread_time() - clocks[1])
+                if len(single) >= LEAST_SINGLE and time.perf_counter() - began > SINGLE_SECONDS:
+                    break
+            own = _answered(batch, time.thread_time)
+            after, later = reference.seconds()
+        unit = (before + after) / 2
         p50, p99 = np.quantile(single, (0.5, 0.99)).tolist()
-        found.append((1000 * p50, 1000 * p99, qps, p50 / unit, qps * unit))
-    assert count > 0
+        qps = _answered(batch, time.perf_counter)
+        ratios = median(alone) / unit, own * unit, p50 / unit
+        found.append((1000 * p50, 1000 * p99, qps, *ratios, min(share, later)))
     return Timing(*(tuple(column) for column in zip(*found, strict=True)))
+
+
+def _answered(batch: Callable[[], int], clock: Callable[[], float]) -> float:
+    """Queries a second of `batch` by a clock; one that hardly runs, as that of a waiting thread, is not waited for."""
+    answered, started = 0, clock()
+    given_up = time.perf_counter() + MOST_BATCHES * BATCH_SECONDS
+    while answered == 0 or (clock() - started < BATCH_SECONDS and time.perf_counter() < given_up):
+        answered += batch()
+    return answered / max(clock() - started, 1e-6)
 
 
 def middle(values: Sequence[float]) -> tuple[float, float, float]:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console import safe, say
-from .options import HOME_OPTION, JSON_OPTION, find_home, home_words, safe_lines
+from ..errors import ArtifactError, SimsearchError
+from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, drop_stdout, find_home, home_words, safe_lines
+
+if TYPE_CHECKING:
+    from ..bench.records import Story
 
 ACCEPT = "accept"
 
@@ -66,19 +73,52 @@ def bench(
         return
     if reason is not None:
         raise click.UsageError("--reason belongs to accept")
-    from ..bench.document import night_json
     from ..bench.matrix import read_matrix
     from ..bench.night import Job
-    from ..bench.outputs import terminal_table
-    from ..bench.publish import publish
 
     matrix = read_matrix(words[0] if words else "nightly")
     with History(path) as opened:
         job = Job(where, opened, matrix)
-        story = job.run()
-        files = publish(story, job.reports)
-    print(json.dumps(night_json(story, files), allow_nan=False) if as_json else safe_lines(terminal_table(story)))
-    say(f"Trend: {safe(files['trend'])}")
+        reports = job.reports
+        try:
+            story = job.run()
+        except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # A bug; but the exit code of a traceback is 1, which here means that search got worse.
+            raise ArtifactError(
+                f"the night came to no end: {type(error).__name__}: {error}",
+                hint="what was recorded is kept; the same command goes on, another --history begins anew",
+            ) from error
+    told = _tell(story, reports, as_json)
     if story.verdict.code == 1:
-        say('Meant? Then:  simsearch bench accept --reason "..."' + home_words(home))
-    raise SystemExit(story.verdict.code)
+        which = f" --history {safe(shlex.quote(history))}" if history else ""
+        say('Meant? Then:  simsearch bench accept --reason "..."' + home_words(home) + which)
+    raise SystemExit(story.verdict.code or told)
+
+
+def _tell(story: Story, folder: Path, as_json: bool) -> int:
+    """Write and print what people read of a night; returns 0, or 2 where that failed.
+
+    Nothing of it may change a verdict: a full disk or a reader that went away would turn a regression into another
+    exit code.
+    """
+    from ..bench.document import night_json
+    from ..bench.outputs import terminal_table
+    from ..bench.publish import publish
+
+    files, code = {}, OK
+    try:
+        files = publish(story, folder)
+        say(f"Trend: {safe(files['trend'])}")
+    except (OSError, SimsearchError) as error:
+        say(f"error: the pages of this night could not be written: {safe(str(error))}")
+        say("hint: the history has all figures; free some space, and the next night writes the pages")
+        code = BAD_INPUT
+    try:
+        print(json.dumps(night_json(story, files), allow_nan=False) if as_json else safe_lines(terminal_table(story)))
+        sys.stdout.flush()
+    except OSError as error:
+        drop_stdout()
+        if not isinstance(error, BrokenPipeError):
+            say(f"error: the night could not be printed: {safe(str(error))}")
+            code = BAD_INPUT
+    return code

@@ -16,7 +16,7 @@ from .building import build, show
 from .exporting import export
 from .indexes import index
 from .judging import compare, evaluate
-from .options import BAD_INPUT, INTERRUPTED, OK
+from .options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
 from .querying import query
 from .syncing import sync
 
@@ -31,7 +31,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
-            _drop_stdout()
+            drop_stdout()
             return OK
 
 
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else OK)
     except BrokenPipeError:
-        _drop_stdout()
+        drop_stdout()
         sys.exit(OK)
     except SimsearchError as error:
         _fail(error.message, error.hint)
@@ -82,11 +82,6 @@ def main(arguments: list[str] | None = None) -> None:
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
         _interrupted()  # Ctrl-C while a library was being loaded
-
-
-def _drop_stdout() -> None:
-    """Send what is still to be written nowhere: its reader went away, and Python's own flush must stay quiet."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -49,3 +51,8 @@ def home_words(option: str | None) -> str:
 def safe_lines(text: str) -> str:
     """`text` made safe to show, its line ends kept."""
     return "\n".join(map(safe, text.split("\n")))
+
+
+def drop_stdout() -> None:
+    """Send what is still to be written nowhere: its reader went away, and Python's own flush must stay quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

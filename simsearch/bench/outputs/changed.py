@@ -53,12 +53,11 @@ def _findings(worse: Sequence[Finding], better: Sequence[Finding]) -> str:
                 words.value(finding, finding.after),
                 text(words.signed(finding)),
                 NONE if words.chance(finding) == "-" else text(words.chance(finding)),
-                NONE if finding.n is None else f"{finding.n:,}",
-                text(words.stage(finding.cause)) if finding.worse else NONE,
+                words.over(finding) or NONE,
             )
         )
-    head = ("cell", "verdict", "figure", "before", "after", "difference [95 %]", "p", "queries", "cause")
-    return table("Figures that changed", head, rows, words=(0, 1, 2, 8)) if rows else ""
+    head = ("cell", "verdict", "figure", "before", "after", "difference [95 %]", "p", "over")
+    return table("Figures that changed", head, rows, words=(0, 1, 2)) if rows else ""
 
 
 def _cause(cell: str, cause: Cause, group: Sequence[Finding], picture: bytes | None) -> str:
@@ -72,8 +71,8 @@ def _cause(cell: str, cause: Cause, group: Sequence[Finding], picture: bytes | N
         source = base64.b64encode(picture).decode()
         shown = f'<img src="data:image/png;base64,{source}" alt="{text(alt)}">'
         body += f"<figure>{shown}<figcaption>Queries with their neighbours before and after</figcaption></figure>"
-    body += _losers("class", "Classes that lost most", cause.classes)
-    body += _losers("query", "Queries that lost most", cause.queries)
+    body += _losers("class", f"Classes that lost most{words.of(cause)}", cause.classes)
+    body += _losers("query", f"Queries that lost most{words.of(cause)}", cause.queries)
     return f'<div class="cause">{body}</div>'
 
 

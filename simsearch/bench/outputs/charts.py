@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simsearch.bench.metrics import METRICS, metric_words, shown
+from simsearch.bench.metrics import METRICS, RATIOS, metric_words, shown
 from simsearch.bench.outputs.series import Line
 from simsearch.bench.records import Figure
 from simsearch.evaluation.page.html import text
@@ -130,6 +130,8 @@ def _range(line: Line) -> tuple[float, float]:
 
 def _level(line: Line, value: float) -> str:
     unit = METRICS[line.key[0]].unit
+    if line.key[2] in RATIOS:
+        return f"{value:.3g}"
     if unit == "B":
         return f"{value / 1e6:,.4g} MB"
     if unit == "1/s":
@@ -184,14 +186,14 @@ def _lanes(frame: Frame, across: Callable[[float], float]) -> tuple[int, str]:
 def _described(line: Line, frame: Frame, found: Sequence[float], word: str) -> str:
     if not found:
         return "No value in these nights."
-    name = line.key[0]
+    name, _, scope = line.key
     known = [place for place, figure in enumerate(line.figures) if figure is not None]
-    now = f"{shown(name, found[-1])} on {frame.days[known[-1]]}"
+    now = f"{shown(name, found[-1], scope)} on {frame.days[known[-1]]}"
     if len(found) == 1:
         told = f"One value: {now}"
     else:
-        told = f"From {shown(name, found[0])} on {frame.days[known[0]]} to {now}"
-        told += f"; lowest {shown(name, min(found))}, highest {shown(name, max(found))}"
+        told = f"From {shown(name, found[0], scope)} on {frame.days[known[0]]} to {now}"
+        told += f"; lowest {shown(name, min(found), scope)}, highest {shown(name, max(found), scope)}"
     lacking = len(line.figures) - len(found)
     told += f"; {lacking} of {len(line.figures)} nights lack it" if lacking else ""
     return f"{told}; {word} than accepted." if word else f"{told}."

@@ -116,8 +116,12 @@ def _table(figure: series.Key, lines: Sequence[series.Line], nights: list[series
         for line in lines:
             found = line.figures[place]
             ends = interval(found)
-            small = "" if ends is None else f" <small>[{', '.join(shown(figure[0], end) for end in ends)}]</small>"
-            cells.append(NONE if found is None else f"{shown(figure[0], found.value)}{small}")
+            small = (
+                ""
+                if ends is None
+                else f" <small>[{', '.join(shown(figure[0], end, figure[2]) for end in ends)}]</small>"
+            )
+            cells.append(NONE if found is None else f"{shown(figure[0], found.value, figure[2])}{small}")
         rows.append((f"{night.number}, {text(words.day(night.started))}", *cells))
     name = metric_words(*figure)
     head = ("night", *(text(line.cell) for line in lines))

@@ -95,7 +95,9 @@ def _lost(story: Story) -> Iterator[str]:
                 rows += [("class", _name(found.name), words.loser(found)) for found in cause.classes[:_LOSERS]]
                 rows += [("query", _name(found.name), words.loser(found)) for found in cause.queries[:_LOSERS]]
         if rows:
-            yield from _details(f"What lost most: {cell}", _table(("", "name", "mean before and after"), rows))
+            yield from _details(
+                f"What lost most{words.of(cause)}: {cell}", _table(("", "name", "mean before and after"), rows)
+            )
 
 
 def _cells(story: Story) -> Iterator[str]:

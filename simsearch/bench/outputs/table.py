@@ -56,7 +56,10 @@ def _worse(story: Story) -> Iterator[str]:
 def _losers(cause: Cause | None) -> Iterator[str]:
     if cause is None:
         return
-    for title, losers in (("classes that lost most", cause.classes), ("queries that lost most", cause.queries)):
+    for title, losers in (
+        (f"classes that lost most{words.of(cause)}", cause.classes),
+        (f"queries that lost most{words.of(cause)}", cause.queries),
+    ):
         if losers:
             shown = "; ".join(f"{shorten(safe(found.name), 40)} {words.loser(found)}" for found in losers[:_LOSERS])
             yield from wrap(f"{title}: {shown}", 2, 4)

@@ -98,12 +98,16 @@ def sentence(story: Story) -> str:
     start = "Tonight, abandoned before its end:" if outcome(story) == "abandoned" else "Tonight:"
     if story.accepted is None:
         measured = total - found.get(FAILED, 0) - found.get(BROKEN, 0) - found.get(DROPPED, 0)
-        parts = [f"{start} {measured} of {cells(total)} measured; no night is accepted yet to hold them against"]
+        told = "no night is accepted yet to hold it against"
+        if story.night.number in story.accepts:
+            told = "later nights are held against this first one"
+        parts = [f"{start} {measured} of {cells(total)} measured; {told}"]
     else:
         held = found.get(HELD, 0)
         share = f"all {cells(total)}" if held == total > 1 else f"{held} of {cells(total)}"
         parts = [f"{start} {share} held"]
-    against = "" if story.accepted is None else f" against the night of {day(story.accepted.started)}"
+    night = story.accepted
+    against = "" if night is None else f" against night {night.number} of {day(night.started)}"
     worse = by_loss(story.verdict.worse)
     if worse:
         first = worse[0]
@@ -141,7 +145,18 @@ def metric(finding: Finding) -> str:
 
 def figure(finding: Finding) -> str:
     """Return what a finding is about for a table of values: for speed they are ratios."""
-    return f"{metric(finding)}, ratio to the reference" if _is_speed(finding) else metric(finding)
+    return f"{metric(finding)} to the reference" if _is_speed(finding) else metric(finding)
+
+
+def over(finding: Finding) -> str:
+    """Return what a finding is over: "359 queries", for speed "15 timings"; nothing where that is not known."""
+    one, many = ("timing", "timings") if _is_speed(finding) else ("query", "queries")
+    return "" if finding.n is None else plural(finding.n, one, many)
+
+
+def of(found: Cause | None) -> str:
+    """Return the figure in which classes and queries lost, for a heading: " (MAP@R)"."""
+    return f" ({found.of})" if found is not None and found.of else ""
 
 
 def moved(finding: Finding) -> str:
