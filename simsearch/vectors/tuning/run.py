@@ -32,7 +32,7 @@ _HELD_ON_SAMPLE = 1_000
 _BLOCK = 16_384  # rows added at a time
 _MOST_BUILT = 3  # in full
 _SHARE_FOR_SAMPLE = 0.4
-_PROMISING = 0.8  # times the time that a sample predicts, below which another index is built in full too
+_PROMISING = 0.5  # a sample may predict twice too much: so far, another index is built in full too
 # Times slower than the fastest, at which a kind is given up before it reaches the target. Codes get no better by more
 # time, the others may only have met a busy moment.
 _CODES_SLACK, _SLACK = 1.5, 2.0

@@ -75,7 +75,7 @@ def sweep(
 
     Each step doubles what gains more, lists or candidates to score again; then each is cut back, while the target
     stays reached. `hopeless(point)` ends it where a point is already too slow.
-    `first`: where a sample reached the target; the walk begins at half of it.
+    `first`: where a sample reached the target; the walk begins at a quarter of it.
     """
     axes = _axes(candidate, first or Settings())
     point = measure(
@@ -129,7 +129,7 @@ def _axes(candidate: Candidate, first: Settings) -> Axes:
         axes["efSearch"] = [step for step in _STEPS if step >= _LEAST_EF]
     if candidate.refines:
         axes["k_factor"] = list(_FACTORS)
-    return {key: [step for step in steps if step >= (getattr(first, key) or 1) / 2] for key, steps in axes.items()}
+    return {key: [step for step in steps if step >= (getattr(first, key) or 1) / 4] for key, steps in axes.items()}
 
 
 def _steps(axes: Axes, now: Settings) -> list[Settings]:
