@@ -70,6 +70,13 @@ def _chart(title: str, lines: Sequence[Line], target: float) -> str:
     return svg("tuning", title, f"The chosen point: {said}.", body, _WIDTH, _HEIGHT)
 
 
+def _short(speed: int) -> str:
+    """Return 100000 as "100k": an axis has little room."""
+    if speed >= 1_000_000:
+        return f"{speed // 1_000_000}M"
+    return f"{speed // 1_000}k" if speed >= 1_000 else str(speed)
+
+
 def _axes(lines: Sequence[Line]) -> tuple[Callable[[float], float], Callable[[float], float], str]:
     """Return where a recall and a speed are drawn, both on log axes, and the grid."""
     speeds = [math.log10(max(line["qps"], 1)) for line in lines]
@@ -88,7 +95,7 @@ def _axes(lines: Sequence[Line]) -> tuple[Callable[[float], float], Callable[[fl
     for power in range(low, high + 1):
         y = down(10**power)
         body += f'<path class="grid" d="M{_LEFT} {y:.1f}H{right}"/>'
-        body += f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{10**power:,}</text>'
+        body += f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_short(10**power)}</text>'
     for tick in (*_TICKS, 1.0):
         x = across(tick)
         body += f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>'

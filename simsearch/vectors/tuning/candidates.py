@@ -41,15 +41,17 @@ def candidates(rows: int, dim: int) -> list[Candidate]:
         return found
     middle = 2 ** round(math.log2(math.sqrt(rows)))
     most = min(_MOST_LISTS, rows // _ROWS_A_LIST)
-    lists = sorted({min(middle * times, most) for times in (1, 2, 4)})
-    found += [Candidate(f"IVF{nlist},Flat", nlist) for nlist in lists]
-    few = lists[0]
+    few, *more = sorted({min(middle * times, most) for times in (1, 2, 4)})
     parts = _parts(dim)
-    if parts:
-        codes = f"PQ{parts}x4fs,RFlat"
-        found += [Candidate(f"IVF{nlist},{codes}", nlist) for nlist in (max(16, few // 2), few)]
-        found.append(Candidate(codes))
+    codes = f"PQ{parts}x4fs,RFlat"
+    # One of each family first: on a busy machine there may be no time for the others.
+    found.append(Candidate(f"IVF{few},Flat", few))
+    found += [Candidate(f"IVF{few},{codes}", few)] if parts else []
     found.append(Candidate("HNSW32"))
+    found += [Candidate(f"IVF{nlist},Flat", nlist) for nlist in more]
+    if parts:
+        half = max(16, few // 2)
+        found += [Candidate(codes)] + [Candidate(f"IVF{half},{codes}", half)] * (half < few)
     return found + [Candidate(f"IVF{few},{code}", few) for code in ("SQfp16", "SQ8", "SQ8,RFlat", "RaBitQ,RFlat")]
 
 

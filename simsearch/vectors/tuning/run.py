@@ -28,13 +28,14 @@ from simsearch.vectors.tuning.truth import Embeddings, Naming, Questions, Source
 _SEARCHED = 50_000, 125_000  # rows of the sample that are searched in: an eighth of all, within these
 _ROWS_A_LIST = 48
 _HELD = 2_000  # rows to tune with, and twice as many to check with
+_HELD_ON_SAMPLE = 1_000
 _BLOCK = 16_384  # rows added at a time
 _MOST_BUILT = 3  # in full
-_SHARE_FOR_SAMPLE = 0.5
-_PROMISING = 0.8  # times the time that a sample predicts, below which another index is built in full too
+_SHARE_FOR_SAMPLE = 0.4
+_PROMISING = 0.5  # a sample may predict twice too much: so far, another index is built in full too
 # Times slower than the fastest, at which a kind is given up before it reaches the target. Codes get no better by more
 # time, the others may only have met a busy moment.
-_CODES_SLACK, _SLACK = 1.5, 4.0
+_CODES_SLACK, _SLACK = 1.5, 2.0
 
 Progress = Callable[[str], None]
 
@@ -118,7 +119,8 @@ class Tuning:
     def try_on_sample(self, wanted: list[Candidate]) -> list[Tried]:
         """Build each candidate over the sample and sweep its settings; the fastest over all rows comes first."""
         own = np.full(self.held, -1, dtype=np.int64)
-        questions = ask(self.asked[: self.held], own, [self.searched])
+        held = min(self.held, _HELD_ON_SAMPLE)
+        questions = ask(self.asked[:held], own[:held], [self.searched])
         size, dim = self.searched.shape
         tried: list[Tried] = []
         for candidate in wanted:

@@ -10,10 +10,10 @@ from simsearch.vectors.index import Index
 from simsearch.vectors.tuning.candidates import Candidate
 from simsearch.vectors.tuning.truth import Questions, interval
 
-_STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_STEPS = tuple(2**power for power in range(12))
 _FACTORS = (1, 2, 4, 8, 16, 32, 64, 128)
 _LEAST_EF = 16
-_REPEATS, _REPEAT_SECONDS = 5, 0.25
+_REPEATS, _REPEAT_SECONDS = 5, 0.1
 _MARGIN = 1.5  # times the half width of the interval: other queries must find the target reached too
 
 Axes = dict[str, list[int]]
@@ -55,7 +55,7 @@ def measure(index: Index, questions: Questions, settings: Settings, *, exact_ind
         started = time.perf_counter()
         scores, rows = index.search(questions.embeddings, k + extra, **asdict(settings))
         seconds.append(time.perf_counter() - started)
-        if len(seconds) > 1 and sum(seconds) > _REPEAT_SECONDS:
+        if sum(seconds) > _REPEAT_SECONDS:
             break
     shares = questions.shares(scores, rows, exact=index.scores_are_exact)
     recall = float(shares.mean())
@@ -73,28 +73,26 @@ def sweep(
 ) -> list[Point]:
     """Return the points that were measured, at least one: step by step dearer until one reaches the target.
 
-    Each step is the one, more lists or more candidates to score again, that gains more; afterwards what lies between
-    the last two is tried, and less of the other. `hopeless(point)` ends it where a point is already too slow.
-    `first`: where a sample reached the target; the walk begins at half of it.
+    Each step doubles what gains more, lists or candidates to score again; then each is cut back, while the target
+    stays reached. `hopeless(point)` ends it where a point is already too slow.
+    `first`: where a sample reached the target; the walk begins at a quarter of it.
     """
     axes = _axes(candidate, first or Settings())
     point = measure(
         index, questions, Settings(**{key: steps[0] for key, steps in axes.items()}), exact_index=index.is_flat
     )
     points = [point]
-    while not point.reaches(target) and not hopeless(point):
+    while not point.reaches(target):
+        if hopeless(point):  # or only a busy moment of the machine
+            point = max(point, measure(index, questions, point.settings), key=lambda one: one.qps)
+            if hopeless(point):
+                break
         dearer = [measure(index, questions, settings) for settings in _steps(axes, point.settings)]
         points += dearer
         reaching = [one for one in dearer if one.reaches(target)]
-        if reaching:
-            point = max(reaching, key=lambda one: one.qps)
-        elif dearer and max(one.recall for one in dearer) > point.recall:
-            before = point
-            point = max(
-                dearer, key=lambda one: (one.recall - before.recall) / max(1 / one.qps - 0.8 / before.qps, 1e-9)
-            )
-        else:
+        if not dearer or max(one.recall for one in dearer) <= point.recall:
             break
+        point = max(reaching, key=lambda one: one.qps) if reaching else max(dearer, key=lambda one: one.recall)
     if point.reaches(target):
         points += _polished(index, questions, target, axes, point)
     return points
@@ -104,17 +102,21 @@ def _polished(index: Index, questions: Questions, target: float, axes: Axes, poi
     """Return cheaper points around one that reaches, each axis cut back in turn while the target stays reached."""
     points = []
     for key, steps in axes.items():
-        while True:
-            now = getattr(point.settings, key)
-            below = max((step for step in steps if step < now), default=now)
-            between = (now + below) // 2
-            cheaper = [value for value in {below, between} if value < now]
-            tried = [measure(index, questions, replace(point.settings, **{key: value})) for value in cheaper]
-            points += tried
-            reaching = [one for one in tried if one.reaches(target)]
-            if not reaching:
+        now = low = getattr(point.settings, key)
+        for below in sorted((step for step in steps if step < now), reverse=True):
+            low = below
+            points.append(measure(index, questions, replace(point.settings, **{key: below})))
+            if not points[-1].reaches(target):
                 break
-            point = min(reaching, key=lambda one: float(getattr(one.settings, key)))
+            point = points[-1]
+        high = getattr(point.settings, key)
+        while high - low > max(1, low // 8):  # the least that reaches and the most that does not
+            between = (low + high) // 2
+            points.append(measure(index, questions, replace(point.settings, **{key: between})))
+            if points[-1].reaches(target):
+                point, high = points[-1], between
+            else:
+                low = between
     return points
 
 
@@ -127,7 +129,7 @@ def _axes(candidate: Candidate, first: Settings) -> Axes:
         axes["efSearch"] = [step for step in _STEPS if step >= _LEAST_EF]
     if candidate.refines:
         axes["k_factor"] = list(_FACTORS)
-    return {key: [step for step in steps if step >= (getattr(first, key) or 1) / 2] for key, steps in axes.items()}
+    return {key: [step for step in steps if step >= (getattr(first, key) or 1) / 4] for key, steps in axes.items()}
 
 
 def _steps(axes: Axes, now: Settings) -> list[Settings]:
