@@ -32,24 +32,31 @@ def answer_with_hits(
     k: int,
     min_score: float | None = None,
     max_far: float | None = None,
+    collapse: bool = False,
     montage: str | None = None,
     as_json: bool = False,
 ) -> bool:
     """Print the nearest images of each path as it is read; returns whether all of them could be read.
 
+    With `collapse` one of each group of near-identical hits, with how many more it stands for.
     Raises RecipeError for a `max_far` that the build cannot judge, SourceError when there is no path.
     """
     if max_far is not None:
         check_rated(searcher, max_far)
     rated = searcher.least_false_accept_rate is not None
+    alike = searcher.alike() if collapse else None
     answered: list[tuple[str, list[Hit]]] = []
     hits: list[Hit] = []
     asked = failed = 0
     for path in paths:
         asked += 1
-        started = time.perf_counter()
+        started, widened = time.perf_counter(), searcher.widened
+
+        def fetch(count: int, path: str = path) -> list[Hit]:
+            return [hit for hit in searcher.search([path], count)[0] if passes(hit, min_score, max_far)]
+
         try:
-            hits = [hit for hit in searcher.search([path], k)[0] if _passes(hit, min_score, max_far)]
+            hits = fetch(k) if alike is None else alike.collapse(k, fetch)
         except ImageError as error:
             failed += 1
             _tell_unreadable({"query": path}, error, as_json)
@@ -58,7 +65,7 @@ def answer_with_hits(
         if as_json:
             found = [hit.to_json() for hit in hits]
             answer = {"query": path, "build": searcher.build.name, "hits": found, "milliseconds": milliseconds}
-            print(json.dumps(answer))
+            print(json.dumps(answer | ({"widened": True} if searcher.widened > widened else {})))
         else:
             print("\n".join(hit_table(path, hits, labelled=searcher.labelled, rated=rated)))
         if montage and len(answered) < MONTAGE_ROWS:
@@ -69,6 +76,9 @@ def answer_with_hits(
         words = sure_hits(hits, searcher.least_false_accept_rate)
         if words:
             say(words)
+    if searcher.widened:
+        verb = "query" if searcher.widened == 1 else "queries"
+        say(f"{searcher.widened:,} {verb} needed a wider search than the index is set to")
     if montage and answered:
         write_montage(searcher, answered, Path(montage))
     elif not montage and not as_json and not failed and hits:
@@ -103,7 +113,8 @@ def answer_same(searcher: Searcher, query: str, other: str, *, max_far: float | 
     return True
 
 
-def _passes(hit: Hit, min_score: float | None, max_far: float | None) -> bool:
+def passes(hit: Hit, min_score: float | None, max_far: float | None) -> bool:
+    """Whether a hit scores at least `min_score` and is no likelier a false alarm than `max_far`; None: no limit."""
     rate = hit.false_accept_rate
     return (min_score is None or hit.score >= min_score) and (max_far is None or (rate is not None and rate <= max_far))
 
@@ -136,7 +147,7 @@ def hit_table(path: str, hits: Sequence[Hit], *, labelled: bool, rated: bool) ->
 
     lines = [safe(path), f"    score  {columns('label', FAR_HEAD)}image"]
     for hit, label, rate in zip(hits, labels, rates, strict=True):
-        mark = "  (same file)" if hit.same_file else ""
+        mark = ("  (same file)" if hit.same_file else "") + (f"  (+{hit.alike} alike)" if hit.alike else "")
         start = f"{hit.rank:>2}  {hit.score:.3f}  {columns(label, rate)}"
         lines.append(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
     return lines if hits else [*lines, "    no hit scores high enough"]

@@ -53,6 +53,14 @@ def write_durably(path: Path, data: bytes) -> None:
     _fsync_folder(path.parent)
 
 
+def link_or_copy(old: Path, new: Path) -> None:
+    """Make the finished file `old` also stand at `new`: a hard link, or a copy where the file system has none."""
+    try:
+        os.link(old, new)
+    except OSError:
+        shutil.copyfile(old, new)
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A finished artifact: its folder and its manifest, already checked against each other."""
@@ -88,7 +96,9 @@ class Artifact:
 
 
 def remake_hint(path: Path) -> str:
-    """What to do about a damaged artifact."""
+    """What to do about a damaged artifact: its folder is named after its stage."""
+    if path.parent.name in ("index", "evaluate"):
+        return "simsearch index verify BUILD --repair makes it anew from the features"
     return f"move it away ({path}) and run the same simsearch build again: only this is made anew"
 
 
@@ -223,8 +233,11 @@ class Store:
     def clean_up(self) -> None:
         """Remove what killed runs left and nobody resumed within a week; call with the home's lock held."""
         for partial in self.root.glob("*/.partial-*"):
-            old = partial.name.startswith(".partial-old-")
-            if old or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+            useless = partial.name.startswith(".partial-old-")
+            # Killed between the rename and the end of the commit: what it made is in its place.
+            made = partial.with_name(partial.name.removeprefix(".partial-"))
+            useless = useless or (made.is_dir() and not (partial / "out").exists())
+            if useless or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
                 shutil.rmtree(partial, ignore_errors=True)
 
 

@@ -31,14 +31,14 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
                 f"{safe(build.record['source'])} and {safe(builds[0].record['source'])}",
                 hint="compare builds of the same images; a query is the same when name and content of its image are",
             )
-        if build.record["stages"]["dataset"]["content"] != builds[0].record["stages"]["dataset"]["content"]:
+        if build.measured["dataset"]["content"] != builds[0].measured["dataset"]["content"]:
             found = replace(found, notes=[DIFFERENT_DATA, *found.notes])
         yield found
 
 
 def stored_values(home: Home, build: Build) -> BuildValues:
     """What a build stored about its queries; each is known by name and content of its image."""
-    stages = build.record["stages"]
+    stages = build.measured
     try:
         dataset, evaluated = (home.store.open(name, **stages[name]) for name in ("dataset", "evaluate"))
     finally:

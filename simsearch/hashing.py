@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 1 << 20
 RACY_NS = 2_000_000_000
+MANY = 1000  # from so many files on, reading what is remembered at once is faster than asking for each
 
 Stamp = tuple[int, int, int]
 
@@ -27,6 +28,7 @@ CREATE TABLE IF NOT EXISTS files (
 ) WITHOUT ROWID
 """
 _FIND = "SELECT size, mtime_ns, inode, sha256 FROM files WHERE path = ?"
+_BETWEEN = "SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path BETWEEN ? AND ?"
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
@@ -52,6 +54,12 @@ def _hash(path: str) -> tuple[Stamp | None, str]:
         return (_stamp(before) if same else None), digest.hexdigest()
     finally:
         os.close(descriptor)
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    """os.path.abspath, which takes a fifth of the time of a hundred thousand look-ups where it changes nothing."""
+    name = os.fspath(path)
+    return name if name.startswith("/") and "//" not in name and "/." not in name else os.path.abspath(name)
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -94,12 +102,19 @@ class HashMemory:
 
     def many(self, paths: Iterable[str], *, threads: int = 2) -> list[tuple[int, str] | OSError]:
         """Return (size in bytes, SHA-256) of each file in order, or the OSError that kept it from being read."""
-        names = [os.path.abspath(path) for path in paths]
+        names = [_absolute(path) for path in paths]
+        known = self._between(names) if len(names) > MANY else {}
         results: list[tuple[int, str] | OSError | None] = []
         unknown: list[int] = []
         for position, name in enumerate(names):
             try:
-                results.append(self._recall(os.fsencode(name), name))
+                key = os.fsencode(name)
+                found = known.get(key)
+                if found is None:
+                    results.append(self._recall(key, name))
+                else:
+                    stamp = _stamp(os.stat(name))
+                    results.append((stamp[0], found[1].hex()) if stamp == found[0] else None)
             except OSError as error:
                 results.append(error)
             if results[-1] is None:
@@ -167,6 +182,22 @@ class HashMemory:
         except sqlite3.Error:
             return None
         return row
+
+    def _between(self, names: list[str]) -> dict[bytes, tuple[Stamp, bytes]]:
+        """What is remembered of all files between the first and the last of some names, read at once."""
+        import sqlite3
+
+        with self._lock:
+            if not self._opened:
+                self._database, self._opened = self._open(), True
+            found: dict[bytes, tuple[Stamp, bytes]] = {}
+            if self._database is not None:
+                span = os.fsencode(min(names)), os.fsencode(max(names))
+                with contextlib.suppress(sqlite3.Error):
+                    for path, size, mtime_ns, inode, digest in self._database.execute(_BETWEEN, span):
+                        if isinstance(digest, bytes) and len(digest) == 32:
+                            found[path] = (size, mtime_ns, inode), digest
+            return found | self._new
 
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
         stamp = _stamp(os.stat(name))

@@ -23,6 +23,7 @@ from .hashing import HashMemory
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUILD_SCHEMA = 1
 SEEDS_FILE = "seeds.json"
+VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,19 @@ class Build:
         return bool(self.record.get("listed", True))
 
     @property
+    def of_vectors(self) -> bool:
+        """Whether it was made from vectors, without images and embedder."""
+        return str(self.record["source"]).startswith(VECTORS)
+
+    @property
     def report_path(self) -> Path:
         """The report under the build's own name."""
         return self.home / "builds" / self.name / "report.json"
+
+    @property
+    def measured(self) -> dict[str, dict[str, str]]:
+        """The stages as they were built, which the report is about; `sync` goes on from them."""
+        return {**self.record["stages"], **self.record.get("built", {})}
 
     @property
     def page_path(self) -> Path:
@@ -127,6 +138,11 @@ class Home:
         write_durably(self.builds / f"{name}.json", json.dumps(build.record, indent=1).encode())
         return build
 
+    def replace_build(self, name: str, record: dict[str, Any]) -> Build:
+        """Let a name stand for other artifacts, from one moment to the next; its report stays what it is."""
+        write_durably(self.builds / f"{name}.json", json.dumps(record, indent=1).encode())
+        return Build(name, self.path, record)
+
     def build_names(self) -> list[str]:
         """Names of all builds, sorted."""
         if not self.builds.is_dir():
@@ -183,9 +199,11 @@ def _check_record(record: Any) -> None:
     sound = record["schema"] == BUILD_SCHEMA and all(isinstance(record[key], kind) for key, kind in types.items())
     sound = sound and isinstance(record["root"], str | None) and {"nprobe", "efSearch"} <= record["search"].keys()
     sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
-    for stage in ("dataset", "train", "embed", "index", "evaluate"):
+    trained = () if record["source"].startswith(VECTORS) else ("train",)
+    for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
-    for reference in record["stages"].values():
+    sound = sound and isinstance(record.get("synced", {"when": ""})["when"], str)
+    for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
     if not sound:

@@ -17,11 +17,13 @@ from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
 from .images.source import Source
 from .images.sources import open_source
+from .indexing import ensure_evaluate, ensure_index, search_settings
 from .plan import Plan, now
 from .recipe import Recipe
 from .recipe.files import NamedRecipe
 from .seeds import Run, compare_seeds, refuse_idle_seeds, runs
 from .stages.common import Data
+from .sync.standing import left_standing
 from .systems import Systems, weights_digest
 
 
@@ -29,13 +31,15 @@ from .systems import Systems, weights_digest
 class Outcome:
     """What a build did: the build, its report, and the titles of the stages that ran (none: it was up to date).
 
-    `advice`: a command that may give better answers, and what it costs.
+    `advice`: a command that may give better answers, and what it costs. `missed`: why an index that was to be chosen
+    by measuring did not reach its target, None where it did or none was set.
     """
 
     build: Build
     report: dict[str, Any]
     ran: list[str]
     advice: str | None = None
+    missed: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,20 @@ class Made:
     build: Build
 
 
-def run_build(named: NamedRecipe, home: Home, *, name: str | None = None, seeds: int = 1) -> Outcome:
+def run_build(
+    named: NamedRecipe, home: Home, *, name: str | None = None, seeds: int = 1, retrain: bool = False
+) -> Outcome:
     """Build a recipe: run what is missing or stale, name the result, return it. Raises SimsearchError.
 
     With `seeds` above 1 it is also built with the seeds that follow its own, and its report says what these show.
+    A build that was synced is left as it is, unless `retrain` asks for a training on all that is there now.
     """
     started = time.perf_counter()
     build_name = checked_name(name or named.name)
+    if not retrain:
+        recipe = named.recipe.resolve().model_dump()
+        if standing := left_standing(home, build_name, recipe, named.argument, seeds):
+            return Outcome(standing, standing.report(), [])
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.lock(
@@ -87,7 +98,16 @@ def run_build(named: NamedRecipe, home: Home, *, name: str | None = None, seeds:
     else:
         images = build.record["images"]
         say(f"{build_name} is up to date ({images:,} images checked in {time.perf_counter() - started:.1f} s)")
-    return Outcome(build, report, ran, fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages))
+    missed = next((found for one in made if (found := _missed(one.plan.stages["index"]))), None)
+    if missed:
+        say(f"warning: {safe(missed)}")
+    advice = fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages)
+    return Outcome(build, report, ran, advice, missed)
+
+
+def _missed(index: Artifact) -> str | None:
+    choice = index.facts.get("choice")
+    return None if choice is None or choice["reached"] else str(choice["why"])
 
 
 def _publish(build: Build, report: dict[str, Any], plan: Plan, command: str) -> None:
@@ -183,16 +203,17 @@ class Pipeline:
         plan = self.plan
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
-        index = self._index(data, embedded)
-        self._evaluate(name, data, {system: features for system, (_, features) in systems.items()}, index)
+        tables = self.recipe.model_dump()
+        index = ensure_index(plan, data, embedded, tables["index"])
+        ensure_evaluate(plan, name, data, {system: one for system, (_, one) in systems.items()}, index, tables)
         corpus = int(index.facts["ntotal"])
         return {
-            "recipe": self.recipe.model_dump(),
+            "recipe": tables,
             "source": source.identity,
             "root": source.root,
             "labelled": source.labelled,
             "images": corpus,
-            "search": {"nprobe": self.recipe.index.nprobe, "efSearch": self.recipe.index.efSearch},
+            "search": search_settings(tables["index"], index),
             "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
         }
 
@@ -251,32 +272,3 @@ class Pipeline:
             )
         training = self.recipe.training.model_copy(update={"epochs": 0})
         self.recipe = self.recipe.model_copy(update={"training": training})
-
-    def _index(self, data: Data, embedded: Artifact) -> Artifact:
-        settings = self.recipe.index.model_dump(include={"factory", "corpus"})
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.index import make_index
-
-            facts = make_index(space, data, embedded, settings, progress)
-            size = facts["bytes"] / 1024
-            return facts, f"{facts['factory']}, inner product on unit vectors, {size:,.0f} KB"
-
-        inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
-        return self.plan.ensure("index", "Indexed", settings, inputs, work)
-
-    def _evaluate(self, name: str, data: Data, features: dict[str, Artifact], index: Artifact) -> Artifact:
-        settings = {
-            **self.recipe.evaluation.model_dump(),
-            **self.recipe.index.model_dump(include={"nprobe", "efSearch"}),
-            "few_shot": self.recipe.dataset.split == "disjoint",
-        }
-        inputs = {"dataset": data.artifact.reference, "index": index.reference}
-        inputs |= {system: artifact.reference for system, artifact in features.items()}
-
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.evaluate import evaluate
-
-            return evaluate(space, name, data, features, index, settings, progress)
-
-        return self.plan.ensure("evaluate", "Evaluated", settings, inputs, work)

@@ -10,6 +10,7 @@ import datetime as dt
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,12 +33,28 @@ class NotBuiltError(Exception):
     """Ends a plan that may not run anything, at the first stage that is not there."""
 
 
+def address(kind: str, settings: dict[str, Any], inputs: References) -> str:
+    """The digest of the artifact that a stage makes of `settings` and `inputs`."""
+    return digest_of(
+        {
+            "stage": kind,
+            "version": STAGE_VERSIONS[kind],
+            "settings": settings,
+            "inputs": {key: reference["digest"] for key, reference in inputs.items()},
+        }
+    )
+
+
 @dataclass
 class Plan:
-    """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`)."""
+    """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`).
+
+    With `progress` the stages are parts of one line that is already shown, and print none of their own.
+    """
 
     home: Home
     may_run: bool = True
+    progress: Stage | None = None
     heading: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     stages: dict[str, Artifact] = field(default_factory=dict)
@@ -49,14 +66,7 @@ class Plan:
         the artifact was made from. `work` writes into the workspace and returns facts and one line for the user.
         """
         kind = name.rpartition("/")[2]
-        digest = digest_of(
-            {
-                "stage": kind,
-                "version": STAGE_VERSIONS[kind],
-                "settings": settings,
-                "inputs": {key: reference["digest"] for key, reference in inputs.items()},
-            }
-        )
+        digest = address(kind, settings, inputs)
         found = self.home.store.find(kind, digest)
         if found is None or found.manifest["inputs"] != inputs:
             if not self.may_run:
@@ -72,7 +82,7 @@ class Plan:
     def _run(self, title: str, kind: str, digest: str, made_of: dict[str, Any], work: Work) -> Artifact:
         started = time.perf_counter()
         try:
-            with stage(title) as progress:
+            with nullcontext(self.progress) if self.progress else stage(title) as progress:
                 space = self.home.store.workspace(kind, digest, made_of["inputs"])
                 facts, progress.detail = work(space, progress)
                 manifest = {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import platform
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from .artifacts import Artifact
 from .evaluation.page import render_page
 from .images.records import RecordTable, read_records
+from .images.thumbnails import OFFSETS as THUMBNAILS
 from .images.thumbnails import ThumbnailReader
 from .recipe.text import recipe_lines
 from .versions import usable_cores
@@ -27,17 +29,19 @@ def page_of(
     """
     dataset, evaluated = stages["dataset"], stages["evaluate"]
     records = RecordTable(dataset.path)
-    with ThumbnailReader(dataset.path) as thumbnails:
+    pictures = THUMBNAILS in dataset.manifest["files"]  # a build of vectors has none
+    with ThumbnailReader(dataset.path) if pictures else nullcontext() as thumbnails:
         return render_page(
             report={**report, "build": name},
             details=_json(evaluated, "details"),
             projection=_json(evaluated, "map"),
-            picture=thumbnails.__getitem__,
+            picture=thumbnails.__getitem__ if thumbnails else lambda row: None,
             name=lambda row: records[row].image,
             labels=[entry.label for entry in read_records(dataset.path)],
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
                 "when": record["when"],
+                "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
                 "bad": dataset.facts["bad"],
                 "quarantine": _quarantine(dataset.file("quarantine.csv")),

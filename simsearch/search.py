@@ -12,22 +12,28 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .artifacts import Artifact
 from .embedder.runtime import Runtime
-from .errors import ArtifactError, ImageError, VectorsError
+from .errors import ArtifactError, ImageError, RecipeError, VectorsError
 from .evaluation.false_accept import false_accept_rate
+from .fingerprint import check_embedder
 from .home import Build, Home
 from .images.decode import decode, read_bytes
 from .images.preprocess import PREPROCESS_VERSION, Preprocess
 from .images.records import ImageRecord, RecordTable
 from .images.thumbnails import ThumbnailReader
-from .vectors.index import Index
+from .sync.state import MASKED, rows_of
+from .vectors.index import Deleted, Index
 from .vectors.normalize import normalize
 from .versions import usable_cores
+
+if TYPE_CHECKING:
+    from .collapsing import Alike
 
 BATCH = 32
 SAME_SCORE = 1e-6
@@ -39,6 +45,7 @@ class Hit:
 
     `path` is None where the file is not on this machine; `same_file` tells that it is the query itself, byte for byte.
     `false_accept_rate` is the share of different-label pairs that score at least as much, None where that is unknown.
+    `alike` is how many more near-identical hits it stands for, None where hits are not collapsed.
     """
 
     rank: int
@@ -49,11 +56,14 @@ class Hit:
     row: int
     same_file: bool = False
     false_accept_rate: float | None = None
+    alike: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The keys of a hit in `query --json`."""
         record = asdict(self)
         del record["same_file"]
+        if self.alike is None:
+            del record["alike"]
         return record
 
 
@@ -66,45 +76,45 @@ class Searcher:
         Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
         """
         self.build = build
+        again = "run the same simsearch build again" + (", with --retrain" if "synced" in build.record else "")
         stages = build.record["stages"]
         home = Home(build.home)
         try:
-            dataset, train, index, evaluated = (
-                home.store.open(name, **stages[name]) for name in ("dataset", "train", "index", "evaluate")
+            dataset, index, evaluated = (
+                home.store.open(name, **stages[name]) for name in ("dataset", "index", "evaluate")
             )
+            train = None if build.of_vectors else home.store.open("train", **stages["train"])
             self.labelled = bool(build.record["labelled"])
             self.images = int(build.record["images"])
-            self._search = {name: build.record["search"][name] for name in ("nprobe", "efSearch")}
+            self._search = {name: build.record["search"].get(name) for name in ("nprobe", "efSearch", "k_factor")}
         except KeyError as error:
-            raise ArtifactError(f"build {build.name} has no {error}", hint="run simsearch build again") from None
+            raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
         finally:
             home.memory.close()
-        bundle = json.loads(train.file("embedder.json").read_bytes())
-        if bundle["preprocessing"].get("version") != PREPROCESS_VERSION:
-            raise ArtifactError(
-                f"build {build.name} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
-                f"this simsearch has version {PREPROCESS_VERSION}",
-                hint="run the same simsearch build again",
-            )
-        self._preprocess = Preprocess.from_json(bundle["preprocessing"])
-        self._runtime = Runtime(train.file("embedder.onnx"), threads=usable_cores())
-        self._index = Index.load(index.file("index.faiss"), threads=1)
+        self._embedder = None if train is None else _open_embedder(build.name, train, again)
+        if train is not None:
+            check_embedder(index, "the index", train, build.name)
+        self._index = Index.load(index.file("index.faiss"), threads=1, mapped=True)
+        masked = rows_of(index, MASKED)
+        self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path
         # Builds of an earlier version have no such file; without labels it holds null.
         self.rated_when_built = "far.json" in evaluated.manifest["files"]
         self._far = json.loads(evaluated.file("far.json").read_bytes()) if self.rated_when_built else None
-        if self._index.dim != self._runtime.dim or self._index.ntotal > len(self._records):
+        dim = self._index.dim if self._embedder is None else self._embedder[1].dim
+        if self._index.dim != dim or self._index.ntotal > len(self._records):
             raise ArtifactError(
                 f"the index of build {build.name} has {self._index.ntotal} rows of {self._index.dim}-d, "
-                f"its embedder makes {self._runtime.dim}-d features of {len(self._records)} images",
-                hint="run the same simsearch build again",
+                f"its embedder makes {dim}-d features of {len(self._records)} images",
+                hint=again,
             )
 
     def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3)."""
-        pixels = np.stack([self._preprocess.fit(image) for image in images])
-        return normalize(self._runtime.features(self._preprocess.normalize(pixels)))
+        preprocess, runtime = self._needed_embedder()
+        pixels = np.stack([preprocess.fit(image) for image in images])
+        return normalize(runtime.features(preprocess.normalize(pixels)))
 
     def search(
         self, images: Sequence[str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]], k: int = 10
@@ -118,6 +128,37 @@ class Searcher:
             loaded = [self._load(image) for image in images[start : start + BATCH]]
             answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
         return answers
+
+    @property
+    def widened(self) -> int:
+        """How many queries so far found too little in the index as it is set, and were searched wider or exactly."""
+        return self._index.widened
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+        return self._index.dim
+
+    def search_vectors(self, vectors: npt.NDArray[np.float32], k: int = 10) -> list[list[Hit]]:
+        """The k nearest images for each raw vector, (N, dim) float32, normalized here; their files are not looked for.
+
+        Raises VectorsError for another dim and for a vector without direction.
+        """
+        found = self._nearest(normalize(vectors), k)
+        return [
+            [
+                Hit(rank, score, record.label, record.image, None, row, False, self.false_accept_rate(score))
+                for rank, (score, row) in enumerate(zip(scores, rows, strict=True), 1)
+                for record in (self._records[row],)
+            ]
+            for scores, rows in zip(*found, strict=True)
+        ]
+
+    def alike(self) -> Alike:
+        """What tells near-identical hits."""
+        from .collapsing import Alike
+
+        return Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
 
     def score(self, one: str | os.PathLike[str], other: str | os.PathLike[str]) -> float:
         """The score of two image files against each other, -1 to 1; ImageError for the first that cannot be read."""
@@ -146,9 +187,10 @@ class Searcher:
     def _load(self, image: Any) -> tuple[npt.NDArray[np.uint8], str]:
         if isinstance(image, np.ndarray):
             return image, ""
+        size = self._needed_embedder()[0].size
         try:
             data = image if isinstance(image, bytes) else read_bytes(Path(image))
-            return decode(data, at_least=self._preprocess.size), hashlib.sha256(data).hexdigest()
+            return decode(data, at_least=size), hashlib.sha256(data).hexdigest()
         except ImageError as error:
             if isinstance(image, bytes):
                 raise
@@ -164,11 +206,22 @@ class Searcher:
             raise ImageError(f"cannot compare this picture: {error.message}") from None
 
     def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
-        embeddings = self._embed(images)
-        scores, rows = self._index.search(embeddings, k, **self._search)
+        scores, rows = self._nearest(self._embed(images), k)
+        return [self._answer(*found) for found in zip(scores, rows, digests, strict=True)]
+
+    def _nearest(self, embeddings: npt.NDArray[np.float32], k: int) -> tuple[list[list[float]], list[list[int]]]:
+        """Scores and rows of the k nearest of each embedding, nearest first."""
+        scores, rows = self._index.search(embeddings, k, **self._search, deleted=self._deleted)
         # Rounding and coded indexes lead a little beyond the range of a cosine.
-        scores = scores.clip(-1, 1)
-        return [self._answer(*found) for found in zip(scores.tolist(), rows.tolist(), digests, strict=True)]
+        return scores.clip(-1, 1).tolist(), rows.tolist()
+
+    def _needed_embedder(self) -> tuple[Preprocess, Runtime]:
+        if self._embedder is None:
+            raise RecipeError(
+                f"build {self.build.name} was made from vectors: it has no embedder for images",
+                hint=f"simsearch query --vectors FILE.npy --build {self.build.name}, or --build names another build",
+            )
+        return self._embedder
 
     def _answer(self, scores: list[float], rows: list[int], digest: str) -> list[Hit]:
         """Hits in order; among equal scores the query's own file stands before its pixel-identical twins."""
@@ -184,3 +237,14 @@ class Searcher:
             path = candidate if os.path.isfile(candidate) else None
         rate = self.false_accept_rate(score)
         return Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest, rate)
+
+
+def _open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Runtime]:
+    bundle = json.loads(train.file("embedder.json").read_bytes())
+    if bundle["preprocessing"].get("version") != PREPROCESS_VERSION:
+        raise ArtifactError(
+            f"build {build} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
+            f"this simsearch has version {PREPROCESS_VERSION}",
+            hint=again,
+        )
+    return Preprocess.from_json(bundle["preprocessing"]), Runtime(train.file("embedder.onnx"), threads=usable_cores())

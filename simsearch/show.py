@@ -10,6 +10,7 @@ from .pipeline import Pipeline
 from .plan import NotBuiltError, Plan
 from .recipe.files import find_recipe, shipped_recipes
 from .recipe.text import recipe_lines
+from .sync.sync import in_words
 from .versions import versions
 
 
@@ -36,6 +37,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
             "when": build.when,
             "source": build.record["source"],
             "images": build.record["images"],
+            "synced": build.record.get("synced"),
             "recipe": build.record["recipe"],
             "stages": stages,
         }
@@ -85,6 +87,9 @@ def render(found: dict[str, Any]) -> str:
     lines = []
     if "build" in found:
         lines.append(f"# build {found['build']}: {found['images']:,} images of {found['source']}, {found['when'][:16]}")
+    if found.get("synced"):
+        synced = found["synced"]
+        lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
     lines += [*recipe_lines(found["recipe"]), ""]
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")

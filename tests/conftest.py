@@ -87,6 +87,14 @@ def copy_of_built(built, tmp_path):
     return built[0], tmp_path / "copy"
 
 
+@pytest.fixture
+def ours(built, tmp_path):
+    """(folder, home) as `built`, both to be changed: the build says that it was made from this folder."""
+    from synced import moved_copy
+
+    return moved_copy(built, tmp_path)
+
+
 def artifact_file(home: Path, stage: str, name: str) -> Path:
     """The one file of that name among a build's artifacts of a stage."""
     record = json.loads(next((home / "builds").glob("*.json")).read_bytes())

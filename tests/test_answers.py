@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from simsearch.answers import answer_same, check_rated, hit_table, one_in, sure_hits
+from simsearch.answers import answer_same, answer_with_hits, check_rated, hit_table, one_in, sure_hits
 from simsearch.errors import RecipeError
 from simsearch.search import Hit
 
@@ -128,3 +128,25 @@ def test_too_few_pairs_cannot_tell_and_the_same_file_is_the_same(tmp_path, capsy
     assert capsys.readouterr().out.startswith("same  ")
     answer_same(searcher, str(one), str(other), max_far=0.05, as_json=False)
     assert capsys.readouterr().out.startswith("same  " if same is None else "different")
+
+
+class WidenedOnce:
+    """A searcher whose first query needs a wider search."""
+
+    build = SimpleNamespace(name="b")
+    labelled, least_false_accept_rate, widened = False, None, 0
+
+    def search(self, images, k):
+        self.widened = 1
+        return [hits(None)]
+
+
+def test_a_wider_search_is_counted(capsys):
+    answer_with_hits(WidenedOnce(), ["x.png", "y.png"], k=1, as_json=True)
+    out, words = capsys.readouterr()
+    first, second = map(json.loads, out.splitlines())
+    assert first["widened"] is True
+    assert set(second) == {"query", "build", "hits", "milliseconds"}, "only where it is so"
+    assert "1 query needed a wider search" in words
+    answer_with_hits(WidenedOnce(), ["x.png"], k=1)
+    assert "1 query needed a wider search" in capsys.readouterr().err

@@ -123,6 +123,16 @@ def test_clean_up_keeps_fresh_work(store):
     assert not (store.root / "train" / ".partial-old-d2-1").exists()
 
 
+def test_clean_up_takes_what_a_kill_left_of_a_finished_commit(store):
+    commit(store)
+    left = store.workspace("train", "d1")
+    store.clean_up()
+    assert left.scratch.is_dir(), "it is being made anew"
+    left.out.rmdir()
+    store.clean_up()
+    assert not left.scratch.exists()
+
+
 def test_canonical_json_and_digest():
     assert canonical_json({"b": [1, 0.5, "é"], "a": None}) == b'{"a":null,"b":[1,0.5,"\\u00e9"]}'
     assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})

@@ -139,3 +139,23 @@ def test_threads_share_a_memory(tmp_path):
         for thread in threads:
             thread.join()
         assert memory.sha256(paths[3]) == hashlib.sha256(b"\3").hexdigest()
+
+
+def test_many_files_are_recalled_at_once(tmp_path, counted, monkeypatch):
+    """Read in one go, with the same answers: also for names beyond the range, changed files and a foreign row."""
+    monkeypatch.setattr(hashing, "MANY", 2)
+    names = ["a.png", "b.png", "é.png", os.fsdecode(b"\xff.png")]
+    paths = [old_file(tmp_path / name, name.encode("utf-8", "surrogateescape")) for name in names]
+    with HashMemory(tmp_path / "memory") as memory:
+        first = memory.many(paths)
+    assert len(counted) == 4
+    with sqlite3.connect(tmp_path / "memory") as database:
+        database.execute("INSERT INTO files VALUES (?, 1, 1, 1, 'no digest')", (os.fsencode(tmp_path / "b0.png"),))
+    os.utime(paths[1], ns=(10**18 + 1, 10**18 + 1))
+    with HashMemory(tmp_path / "memory") as memory:
+        asked = []
+        real = memory._find
+        memory._find = lambda key: asked.append(key) or real(key)
+        assert memory.many(paths) == first
+        assert not asked, "no file was asked for by itself"
+    assert counted[4:] == [str(paths[1])]

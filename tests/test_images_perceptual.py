@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from simsearch.images.perceptual import difference_hash, reduction, twins
+from simsearch.images.perceptual import difference_hash, lookalikes, reduction, reductions, twins
 from simsearch.images.thumbnails import ThumbnailWriter
 
 
@@ -46,7 +46,7 @@ def test_twins_look_the_same_in_gray_as_well(tmp_path):
         for picture in (ramp, ramp // 2, ramp + 1):
             writer.append(picture)
     assert hash_of(encoded(ramp)) == hash_of(encoded(ramp // 2))
-    assert twins(tmp_path, [0, 1, 2], gallery=3).tolist() == [[0, 2], [2, 0]]
+    assert twins(reductions(tmp_path), [0, 1, 2], gallery=3).tolist() == [[0, 2], [2, 0]]
 
 
 def test_twins_are_the_first_gallery_row_that_is_not_the_query(tmp_path):
@@ -55,6 +55,19 @@ def test_twins_are_the_first_gallery_row_that_is_not_the_query(tmp_path):
     with ThumbnailWriter(tmp_path) as writer:
         for picture in pictures:
             writer.append(picture)
-    found = twins(tmp_path, [0, 2, 3, 5, 6, 7], gallery=6)
+    found = twins(reductions(tmp_path), [0, 2, 3, 5, 6, 7], gallery=6)
     assert found.tolist() == [[0, 2], [1, 0], [4, 1]]
-    assert twins(tmp_path, [7], gallery=6).shape == (0, 2)
+    assert twins(reductions(tmp_path), [7], gallery=6).shape == (0, 2)
+
+
+def test_groups_of_pictures_that_look_the_same(tmp_path):
+    blank = np.full((96, 96), 7, np.uint8)
+    pictures = [smooth(0), smooth(1), blank, smooth(0), smooth(2), blank, smooth(0), smooth(1), smooth(3)]
+    with ThumbnailWriter(tmp_path) as writer:
+        for picture in pictures:
+            writer.append(picture)
+    reduced = reductions(tmp_path)
+    assert lookalikes(reduced, range(9)) == [[0, 3, 6], [1, 7]]
+    assert lookalikes(reduced, [1, 2, 3, 5, 6]) == [[3, 6]]
+    apart = np.stack((reduced[0], reduced[0] // 2, reduced[0] + np.uint8(0)))
+    assert lookalikes(apart, range(3)) == [[0, 2]], "the same hash, but not as bright"

@@ -35,8 +35,9 @@ def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built,
 
 def test_help_needs_no_torch(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError")
-    for command in ([], ["build"], ["query"], ["show"], ["evaluate"], ["compare"]):
-        done = run_cli(*command, "--help", env={"PYTHONPATH": str(tmp_path)}, check=0)
+    commands = ["build", "query", "show", "evaluate", "compare", "index", "index import", "index verify", "export"]
+    for command in ("", *commands):
+        done = run_cli(*command.split(), "--help", env={"PYTHONPATH": str(tmp_path)}, check=0)
         assert "Example:" in done.stdout
 
 

@@ -70,12 +70,20 @@ def test_evaluate_prints_table_or_report(built):
     assert report == json.loads((home / "builds" / "photos" / "report.json").read_bytes())
 
 
+def every_command(group=cli.cli, words=()):
+    """(words, command) of all that can be run: a group stands for the commands in it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
 def commands_in_help():
     """What the README says about commands: generated from the help texts, so that the two cannot drift apart."""
     context = click.Context(cli.cli)
     lines = []
-    for name in sorted(cli.cli.commands):
-        command = cli.cli.commands[name]
+    for name, command in sorted(every_command()):
         usage = command.collect_usage_pieces(click.Context(command, info_name=name, parent=context))
         summary = command.get_short_help_str(limit=200)
         lines.append(f"- `simsearch {name} {' '.join(usage)}`: {summary}")
@@ -89,7 +97,7 @@ def test_readme_lists_every_command_as_help_does():
 
 
 def test_readme_names_only_options_that_exist():
-    known = {option for c in cli.cli.commands.values() for p in c.params for option in p.opts}
+    known = {option for _, c in every_command() for p in c.params for option in p.opts}
     used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
     assert used <= known, used - known
 

@@ -15,6 +15,7 @@ from ..errors import RecipeError
 from ..recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_recipes
 from ..recipe.mistakes import one_line
 from ..recipe.table import Table
+from ..recipe.tables import Index
 from .metrics import METRICS
 from .records import Cell
 
@@ -159,7 +160,7 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
                 )
             index = named.recipe.index
             seed = named.recipe.training.seed
-            for at, factory in enumerate(table.factories or [index.factory]):
+            for at, factory in enumerate(table.factories or [index.factory or _target(index)]):
                 of_it = [t for t in table.search if all(KINDS[key] in factory for key in t)]
                 own = {} if table.factories else {k: getattr(index, k) for k in KINDS if getattr(index, k) is not None}
                 for place, search in enumerate(of_it or [own]):
@@ -174,6 +175,11 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
                     if len(cells) > MOST_CELLS:
                         raise RecipeError(f"{path}: more than {MOST_CELLS:,} cells", hint="list fewer of something")
     return tuple(cells), whole
+
+
+def _target(index: Index) -> str:
+    """What stands for the factory of a recipe whose index is chosen by measuring."""
+    return "Flat" if index.target_recall is None else f"target_recall={index.target_recall}"
 
 
 def _argument(recipe: str, folder: Path) -> str:

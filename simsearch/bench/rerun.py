@@ -11,22 +11,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..artifacts import Artifact
-from ..embedder.runtime import Runtime
 from ..evaluation.systems import FeatureSource, Task, gather
 from ..evaluation.through_index import SearchSettings, evaluate_index
 from ..images.loading import in_order, pieces
 from ..images.records import ImageRecord, read_records
-from ..stages.common import BLOCK_ROWS, THREADS, Data, bundle_of
-from ..stages.embed import batch_size, bundle_features
+from ..stages.common import BLOCK_ROWS, THREADS, Data
+from ..stages.embed import Bundle
 from ..vectors.exact import exact_search
 from ..vectors.features import FeatureFile
 from ..vectors.index import Index, build
 from ..vectors.normalize import normalize
 
 CHECKED_IMAGES = 1000
-SEARCH = ("nprobe", "efSearch")
+SEARCH = ("nprobe", "efSearch", "k_factor")
 
-Search = Mapping[str, int | None]
+Search = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Rows:
         return self._features[start:stop]
 
 
-def search_of(evaluated: Artifact) -> dict[str, int | None]:
+def search_of(evaluated: Artifact) -> dict[str, Any]:
     """The search settings that an evaluate artifact was measured with."""
     return {key: evaluated.manifest["settings"].get(key) for key in SEARCH}
 
@@ -101,10 +100,8 @@ def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
 
 def embed_again(data: Data, trained: Artifact, records: Sequence[ImageRecord]) -> NDArray[np.float32]:
     """Raw features (n, D) of records, embedded now by the code at hand with the bundle of a train artifact."""
-    _, preprocess = bundle_of(trained)
-    runtime = Runtime(trained.file("embedder.onnx"), threads=1)
-    features = bundle_features(data, runtime, preprocess)
-    return np.concatenate(list(in_order(features, pieces(iter(records), batch_size(runtime)), THREADS)))
+    bundle = Bundle(trained, data.reader)
+    return np.concatenate(list(in_order(bundle.features, pieces(iter(records), bundle.batch), THREADS)))
 
 
 def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Table, now: Table) -> float | None:

@@ -32,7 +32,7 @@ class Side:
     artifacts: Mapping[str, Artifact]
     table: rerun.Table
     features: FeatureFile
-    search: dict[str, int | None]
+    search: dict[str, Any]
 
     @property
     def index(self) -> Index:

@@ -7,7 +7,7 @@ import json
 import click
 
 from ..console import say
-from .options import HOME_OPTION, JSON_OPTION, SET_OPTION, find_home, home_words, safe_lines
+from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, safe_lines
 
 
 @click.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
@@ -24,24 +24,45 @@ from .options import HOME_OPTION, JSON_OPTION, SET_OPTION, find_home, home_words
     metavar="N",
     help="Train N times, each with the next seed, and report differences with intervals over seeds.",
 )
+@click.option("--strict", is_flag=True, help="Exit with 1 when no index reached [index] target_recall.")
+@click.option("--dry-run", is_flag=True, help="Only print images, rows, memory, disk and time; nothing is written.")
+@click.option("--retrain", is_flag=True, help="Train a synced build anew, on all images that are there now.")
 @HOME_OPTION
 @JSON_OPTION
 def build(
-    recipe: str, settings: tuple[str, ...], name: str | None, seeds: int | None, home: str | None, as_json: bool
-) -> None:
+    recipe: str,
+    settings: tuple[str, ...],
+    name: str | None,
+    seeds: int | None,
+    strict: bool,
+    dry_run: bool,
+    retrain: bool,
+    home: str | None,
+    as_json: bool,
+) -> int:
     """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """
-    from ..pipeline import run_build
     from ..recipe.files import find_recipe
 
-    outcome = run_build(find_recipe(recipe, list(settings)), find_home(home), name=name, seeds=seeds or 1)
+    named = find_recipe(recipe, list(settings))
+    if dry_run:
+        from ..forecast import forecast, render_forecast
+        from ..home import Home
+
+        expected = forecast(named, Home.locate(home), name=name)
+        print(json.dumps(expected) if as_json else render_forecast(expected))
+        return OK
+    from ..pipeline import run_build
+
+    outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
         say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
+    return SAID_NO if strict and outcome.missed else OK
 
 
 @click.command(epilog="Example:  simsearch show mnist")

@@ -13,9 +13,12 @@ from ..console import safe, say
 from ..errors import FULL_DISK, SimsearchError
 from .benching import bench
 from .building import build, show
+from .exporting import export
+from .indexes import index
 from .judging import compare, evaluate
 from .options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
 from .querying import query
+from .syncing import sync
 
 NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
 
@@ -38,7 +41,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench):
+for command in (build, query, show, compare, evaluate, bench, sync, index, export):
     cli.add_command(command)
 
 

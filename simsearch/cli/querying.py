@@ -11,8 +11,9 @@ from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
 
 
 @click.command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.option("--vectors", metavar="FILE", help="Search with the rows of FILE (.npy and what import takes), no IMAGE.")
+@click.option("--k", "-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
 @click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
 @click.option("--min-score", type=Number(-1, 1), metavar="S", help="Only hits that score at least S.")
 @click.option(
@@ -22,16 +23,19 @@ from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
     help="Only hits with at most this rate of false alarms; for --same the limit [0.001].",
 )
 @click.option("--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label.")
+@click.option("--collapse", is_flag=True, help="Show one of each group of near-identical hits.")
 @click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
 @HOME_OPTION
 @JSON_OPTION
 def query(
     images: tuple[str, ...],
+    vectors: str | None,
     k: int,
     name: str | None,
     min_score: float | None,
     max_far: float | None,
     other: str | None,
+    collapse: bool,
     montage: str | None,
     home: str | None,
     as_json: bool,
@@ -41,18 +45,35 @@ def query(
     from ..images.folders import query_files
     from ..search import Searcher
 
-    if other is not None and (len(images) != 1 or min_score is not None or montage):
-        raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score nor --montage")
+    if bool(images) == (vectors is not None):
+        raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
+    if vectors is not None and (other is not None or montage):
+        raise click.UsageError("--vectors takes neither --same nor --montage: rows are no pictures")
+    if other is not None and (len(images) != 1 or min_score is not None or collapse or montage):
+        raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score, --collapse nor --montage")
     searcher = Searcher(find_home(home).build(name))
     build = searcher.build
-    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}, home {safe(str(build.home))}")
+    synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
+    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
+    if vectors is not None:
+        from ..vector_answers import answer_vectors
+
+        answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, collapse=collapse, as_json=as_json)
+        return
     if other is not None:
         all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
     else:
         lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
         paths = query_files(images, lines)
         all_read = answer_with_hits(
-            searcher, paths, k=k, min_score=min_score, max_far=max_far, montage=montage, as_json=as_json
+            searcher,
+            paths,
+            k=k,
+            min_score=min_score,
+            max_far=max_far,
+            collapse=collapse,
+            montage=montage,
+            as_json=as_json,
         )
     if not all_read:
         raise SystemExit(BAD_INPUT)

@@ -37,3 +37,36 @@ def training_curves(metrics: list[dict[str, Any]], path: Path) -> None:
     figure.align_ylabels()
     # matplotlib's own entry names its version; without it the same rows are the same bytes.
     figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def draw_tuning(table: list[dict[str, Any]], target: float, path: Path) -> None:
+    """Write a PNG to `path`: ann_recall@10 against queries a second of each line of `table`, as tuning measured them.
+
+    Kinds that were built over all rows are drawn in colour, those tried on a sample in gray; the chosen point is named.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    axis = figure.subplots()
+    sampled = [line for line in table if line["stage"] == "sample"]
+    axis.scatter(
+        [line["ann_recall"] for line in sampled], [line["qps"] for line in sampled], s=8, c="0.7", label="on a sample"
+    )
+    full = [line for line in table if line["stage"] != "sample"]
+    for factory in dict.fromkeys(line["factory"] for line in full):
+        lines = sorted((line for line in full if line["factory"] == factory), key=lambda line: line["ann_recall"])
+        axis.plot(
+            [line["ann_recall"] for line in lines], [line["qps"] for line in lines], marker="o", ms=4, label=factory
+        )
+    for line in (line for line in table if line["chosen"]):
+        axis.plot(line["ann_recall"], line["qps"], marker="*", ms=14, color="k", linestyle="none", label="chosen")
+    axis.axvline(target, color="0.4", linestyle="--", linewidth=1)
+    axis.set_yscale("log")
+    axis.set_xlabel("ann_recall@10")
+    axis.set_ylabel("queries a second")
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(loc="lower left", fontsize=8)
+    figure.savefig(path, format="png", metadata={"Software": None})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import median
 
 import numpy as np
@@ -28,6 +28,7 @@ class SearchSettings:
 
     nprobe: int | None = None
     efSearch: int | None = None  # FAISS's own spelling
+    k_factor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,7 @@ def _neighbours(
     """Return the first rows (B, min(k, neighbours)), each query's own row left out."""
     k = min(k, task.neighbours)
     extra = int(bool((own >= 0).any()))
-    nprobe, ef = settings.nprobe, settings.efSearch
-    _, rows = index.search(embeddings, k + extra, nprobe=nprobe, efSearch=ef, rows_below=task.gallery)
+    _, rows = index.search(embeddings, k + extra, **asdict(settings), rows_below=task.gallery)
     if not extra:
         return rows
     # A stable sort moves the own row behind the others, which keep their order; the last column then falls away.
@@ -129,7 +129,7 @@ def _queries_per_second(
     widened = index.widened
     for run in range(6):
         start = time.perf_counter()
-        index.search(batch, k, nprobe=settings.nprobe, efSearch=settings.efSearch, rows_below=rows)
+        index.search(batch, k, **asdict(settings), rows_below=rows)
         if run:
             seconds.append(time.perf_counter() - start)
         if sum(seconds) > _TIMED_SECONDS:

@@ -20,6 +20,7 @@ PIECE = 512
 CLOSE = 0.04
 
 Gray = npt.NDArray[np.uint8]
+Reduced = npt.NDArray[np.uint8]
 
 
 def reduction(picture: bytes) -> Gray:
@@ -39,27 +40,61 @@ def difference_hash(gray: Gray) -> bytes:
     return np.packbits(brighter).tobytes()
 
 
-def twins(folder: Path, queries: Iterable[int], gallery: int, *, threads: int = 2) -> npt.NDArray[np.int64]:
-    """Pairs (P, 2) int64 of (position among `queries`, gallery row) whose thumbnails in `folder` look the same.
+def reductions(folder: Path, *, threads: int = 2) -> Reduced:
+    """Reductions of all thumbnails in a folder, (N, 16, 17) uint8, in row order."""
+    with ThumbnailReader(folder) as thumbnails, ThreadPoolExecutor(threads) as pool:
+        reduced = np.empty((len(thumbnails), SIDE, SIDE + 1), dtype=np.uint8)
+
+        def fill(start: int) -> None:
+            for row in range(start, min(start + PIECE, len(reduced))):
+                reduced[row] = reduction(thumbnails[row])
+
+        for _ in pool.map(fill, range(0, len(reduced), PIECE)):
+            pass
+    return reduced
+
+
+def gaps(gray: Gray, others: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """How far reductions (n, 16, 17) are from `gray` in the mean, in its own deviation; inf for one colour."""
+    deviation = gray.std()
+    if not deviation:
+        return np.full(len(others), np.inf)
+    found: npt.NDArray[np.float64] = np.abs(others.astype(np.int16) - gray).mean(axis=(1, 2)) / deviation
+    return found
+
+
+def twins(reduced: Reduced, queries: Iterable[int], gallery: int) -> npt.NDArray[np.int64]:
+    """Pairs (P, 2) int64 of (position among `queries`, gallery row) of pictures that look the same.
 
     They have equal hashes, and their reductions differ in the mean by at most 4 % of the query's deviation (drawings in
     black and white share a hash more easily than photos). Of several such rows the closest, never the query itself.
     Pictures of one colour have no twins.
     """
-    rows = list(queries)
-    wanted = sorted({*range(gallery), *rows})
-    with ThumbnailReader(folder) as thumbnails, ThreadPoolExecutor(threads) as pool:
-        pieces = [wanted[start : start + PIECE] for start in range(0, len(wanted), PIECE)]
-        reduced = pool.map(lambda piece: [reduction(thumbnails[row]) for row in piece], pieces)
-        grays = dict(zip(wanted, (gray for piece in reduced for gray in piece), strict=True))
     alike: dict[bytes, list[int]] = {}
     for row in range(gallery):
-        alike.setdefault(difference_hash(grays[row]), []).append(row)
+        alike.setdefault(difference_hash(reduced[row]), []).append(row)
     pairs = []
-    for position, row in enumerate(rows):
-        others = [member for member in alike.get(difference_hash(grays[row]), []) if member != row and grays[row].std()]
+    for position, row in enumerate(queries):
+        others = [member for member in alike.get(difference_hash(reduced[row]), []) if member != row]
         if others:
-            gaps = [np.abs(grays[row].astype(np.int16) - grays[member]).mean() for member in others]
-            if min(gaps) <= CLOSE * grays[row].std():
-                pairs.append((position, others[int(np.argmin(gaps))]))
+            found = gaps(reduced[row], reduced[others])
+            if found.min() <= CLOSE:
+                pairs.append((position, others[int(np.argmin(found))]))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+def lookalikes(reduced: Reduced, rows: Iterable[int]) -> list[list[int]]:
+    """Groups of two or more of the `rows` whose pictures look the same, as `twins` do: each as its first row does."""
+    alike: dict[bytes, list[int]] = {}
+    for row in rows:
+        alike.setdefault(difference_hash(reduced[row]), []).append(row)
+    groups = []
+    for members in alike.values():
+        left = np.array(members)
+        while len(left) > 1:
+            close = gaps(reduced[left[0]], reduced[left]) <= CLOSE
+            close[0] = True
+            if close.sum() > 1:
+                groups.append(left[close].tolist())
+            left = left[~close]
+    return groups

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from simsearch.artifacts import link_or_copy
 from simsearch.errors import ArtifactError
 
 THUMBNAIL_PIXELS = 96
 LOSSLESS_PIXELS = 32
 DATA, OFFSETS = "thumbnails.bin", "thumbnails.npy"
+MORE = "thumbnails.more.bin"  # of rows that were appended later: the first file is then shared and stays as it is
 
 
 def encode_thumbnail(image: npt.NDArray[np.uint8]) -> bytes:
@@ -72,19 +76,37 @@ class ThumbnailWriter:
         np.save(self._folder / OFFSETS, np.array(self._offsets, dtype=np.int64), allow_pickle=False)
 
 
+def extend_thumbnails(old: Path, out: Path, added: Iterable[bytes]) -> None:
+    """Write into `out` the thumbnails of the folder `old` and, after them, encoded ones; the bulk is linked."""
+    link_or_copy(old / DATA, out / DATA)
+    offsets = [int(np.load(old / OFFSETS, allow_pickle=False)[-1])]
+    with (out / MORE).open("wb") as file:
+        if (old / MORE).exists():
+            file.write((old / MORE).read_bytes())
+        for thumbnail in added:
+            file.write(thumbnail)
+            offsets.append(offsets[-1] + len(thumbnail))
+    before = np.load(old / OFFSETS, allow_pickle=False)
+    np.save(out / OFFSETS, np.concatenate((before, np.array(offsets[1:], dtype=np.int64))), allow_pickle=False)
+
+
 class ThumbnailReader:
     """Random access to the thumbnails of a folder; safe for threads, as nothing but pread touches the file."""
 
     def __init__(self, folder: Path) -> None:
+        self._more: BinaryIO | None = None
         try:
             offsets = np.load(folder / OFFSETS, allow_pickle=False)
             self._file = (folder / DATA).open("rb")
+            if (folder / MORE).exists():
+                self._more = (folder / MORE).open("rb")
         except (OSError, ValueError, EOFError) as error:
             raise ArtifactError(f"thumbnails cannot be read in {folder}: {type(error).__name__}") from None
-        size = os.fstat(self._file.fileno()).st_size
+        self._first = os.fstat(self._file.fileno()).st_size
+        size = self._first + (os.fstat(self._more.fileno()).st_size if self._more else 0)
         sound = offsets.ndim == 1 and offsets.dtype == np.int64 and len(offsets) and offsets[0] == 0
         if not sound or offsets[-1] != size or (np.diff(offsets) < 0).any():
-            self._file.close()
+            self.close()
             raise ArtifactError(f"thumbnails are damaged in {folder}: {OFFSETS} does not fit {DATA} of {size:,} bytes")
         self._offsets: npt.NDArray[np.int64] = offsets
 
@@ -104,8 +126,12 @@ class ThumbnailReader:
         if not 0 <= row < len(self):
             raise IndexError(f"thumbnail {row}: expected 0 to {len(self) - 1}")
         start, end = int(self._offsets[row]), int(self._offsets[row + 1])
+        if self._more is not None and start >= self._first:
+            return os.pread(self._more.fileno(), end - start, start - self._first)
         return os.pread(self._file.fileno(), end - start, start)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the files."""
         self._file.close()
+        if self._more is not None:
+            self._more.close()

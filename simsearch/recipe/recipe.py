@@ -88,7 +88,10 @@ class Recipe(Table):
                 "embedder": embedder,
                 "loss": self.loss.resolve() if isinstance(self.loss, QuadrupletLoss) else self.loss,
                 "index": self.index.model_copy(
-                    update={"corpus": self.index.corpus or ("all" if photos else "gallery")}
+                    update={
+                        "corpus": self.index.corpus or ("all" if photos else "gallery"),
+                        "factory": self.index.factory or (None if self.index.target_recall else "Flat"),
+                    }
                 ),
             }
         )

@@ -111,22 +111,46 @@ class Training(Table):
 
 
 class Index(Table):
-    """[index]: a FAISS factory string, what is searched, and FAISS's search settings."""
+    """[index]: a FAISS factory string with search settings, or the ann_recall@10 that one is chosen to reach."""
 
-    factory: str = Field(default="Flat", min_length=1)
+    factory: str | None = Field(default=None, min_length=1)  # Flat, where no target is set
+    target_recall: float | None = Field(default=None, gt=0, le=1)
+    max_bytes: int | None = Field(default=None, ge=1)  # of the index that is chosen
+    max_build_seconds: float | None = Field(default=None, gt=0)
     corpus: Literal["all", "gallery"] | None = None
     nprobe: int | None = Field(default=None, ge=1)
     efSearch: int | None = Field(default=None, ge=1)
+    k_factor: float | None = Field(default=None, ge=1)
 
     @model_validator(mode="after")
     def _settings_of_that_kind(self) -> Index:
-        if re.search(r"(?<![0-9])0+(?![0-9])|HNSW1(?![0-9])", self.factory):
+        factory = self.factory or "Flat"
+        if re.search(r"(?<![0-9])0+(?![0-9])|HNSW1(?![0-9])", factory):
             # FAISS ends the whole process on some of these.
-            raise ValueError(f"expected sizes above 0 (HNSW above 1) in the factory, seen {self.factory!r}")
-        for key, value, kind in (("nprobe", self.nprobe, "IVF"), ("efSearch", self.efSearch, "HNSW")):
-            if value is not None and kind not in self.factory:
-                raise ValueError(f"{key} belongs to {kind} indexes, seen factory {self.factory!r}")
+            raise ValueError(f"expected sizes above 0 (HNSW above 1) in the factory, seen {factory!r}")
+        settings = {"nprobe": "IVF", "efSearch": "HNSW", "k_factor": "RFlat|Refine"}
+        given = [key for key in ("factory", *settings) if getattr(self, key) is not None]
+        if self.target_recall is not None and given:
+            raise ValueError(f"target_recall chooses {', '.join(given)} by measuring: leave one or the other out")
+        limits = [key for key in ("max_bytes", "max_build_seconds") if getattr(self, key) is not None]
+        if self.target_recall is None and limits:
+            raise ValueError(f"{', '.join(limits)} belongs to target_recall, as target_recall = 0.99")
+        for key, kind in settings.items():
+            if getattr(self, key) is not None and not re.search(kind, factory):
+                what = kind.replace("|", " and ")
+                raise ValueError(f"{key} belongs to {what} indexes, seen factory {factory!r}")
         return self
+
+    def asked(self) -> dict[str, Any]:
+        """What the index is made from: a factory, or a target with its limits; and the corpus."""
+        if self.target_recall is None:
+            return self.model_dump(include={"factory", "corpus"})
+        return self.model_dump(include={"target_recall", "max_bytes", "max_build_seconds", "corpus"})
+
+    def search(self) -> dict[str, Any]:
+        """The search settings, None where FAISS's default is meant."""
+        found = self.model_dump(include={"nprobe", "efSearch", "k_factor"})
+        return found if self.k_factor is not None else {key: found[key] for key in ("nprobe", "efSearch")}
 
 
 class Evaluation(Table):

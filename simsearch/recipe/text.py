@@ -13,6 +13,8 @@ WHEN_LEFT_OUT = {
     "margin2": 'not used by form = "text"',
     "nprobe": "FAISS's default",
     "efSearch": "FAISS's default",
+    "k_factor": "FAISS's default",
+    "factory": "chosen by measuring",
 }
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from typing import Any
 
 from ..artifacts import Workspace, digest_of
 from ..console import Stage, safe
 from ..errors import SourceError
 from ..images.loading import survey
+from ..images.quarantine import SetAside, write_quarantine
 from ..images.records import write_records
 from ..images.source import Fingerprint, Source, changed
 from ..images.splits import assign
 from ..images.thumbnails import ThumbnailReader, ThumbnailWriter
 from .common import THREADS
-
-QUARANTINE = "quarantine.csv"
 
 
 def make_dataset(
@@ -32,14 +30,14 @@ def make_dataset(
     was when the fingerprint was taken: the artifact's address would promise other bits than it holds.
     """
     expected = {name: "" if size < 0 else sha256 for name, size, sha256 in fingerprint}
-    kept, digests, bad = [], [], list(source.rejected)
+    kept, digests, bad = [], [], [SetAside(image, reason) for image, reason in source.rejected]
     listed = {image.image: image for image in source.images}
     with ThumbnailWriter(space.scratch) as thumbnails:
         for done, found in enumerate(survey(source, source.reader(), threads=THREADS), 1):
             if expected.get(found.image, found.sha256) != found.sha256:
                 raise changed(found.image)
             if found.thumbnail is None:
-                bad.append((found.image, found.reason or "unreadable"))
+                bad.append(SetAside(found.image, found.reason or "unreadable", found.sha256))
             else:
                 kept.append(listed[found.image])
                 digests.append(found.sha256)
@@ -60,10 +58,7 @@ def make_dataset(
     with ThumbnailReader(space.scratch) as unordered, ThumbnailWriter(space.out) as thumbnails:
         for record in records:
             thumbnails.append_encoded(unordered[position[record.image]])
-    with (space.out / QUARANTINE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(("image", "reason"))
-        writer.writerows(sorted(bad))
+    write_quarantine(space.out, bad)
     gallery, fit = sum(r.gallery for r in records), sum(r.fit for r in records)
     return {
         "images": len(records),
@@ -84,10 +79,10 @@ def make_dataset(
     }
 
 
-def check_bad(bad: int, total: int, limit: float, examples: list[tuple[str, str]]) -> None:
+def check_bad(bad: int, total: int, limit: float, examples: list[SetAside]) -> None:
     """Raise SourceError when more than the share `limit` of the images cannot be used."""
     if total and bad / total > limit:
-        first = "; ".join(f"{safe(image)}: {safe(reason)}" for image, reason in sorted(examples)[:3])
+        first = "; ".join(f"{safe(one.image)}: {safe(one.reason)}" for one in sorted(examples)[:3])
         raise SourceError(
             f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"
             + (f" ({first})" if first else ""),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,9 +13,11 @@ from safetensors.numpy import load_file
 from ..artifacts import Artifact, Workspace
 from ..console import Stage
 from ..embedder.runtime import Runtime
+from ..errors import ImageError
+from ..fingerprint import embedder_fingerprint
 from ..images.loading import in_order, pieces
-from ..images.preprocess import Preprocess
 from ..images.records import ImageRecord
+from ..images.source import Pixels, Reader, changed
 from ..vectors.features import FeatureBlocks, FeatureFile
 from .common import BLOCK_ROWS, THREADS, Data, Features, Frozen, bundle_of
 
@@ -40,43 +42,53 @@ def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None
     With `frozen`, the trained head is applied to that backbone's cached features instead of running the bundle on
     every image, once the least cosine of the two on 1,000 images is at least 0.9999.
     """
-    bundle, preprocess = bundle_of(trained)
     rows = int(data.facts["images"])
-    blocks = FeatureBlocks(space.scratch, rows, int(bundle["dim"]), BLOCK_ROWS)
-    runtime = Runtime(trained.file("embedder.onnx"), threads=1)
-    batch = batch_size(runtime)
-
-    through_bundle = bundle_features(data, runtime, preprocess)
+    bundle = Bundle(trained, data.reader)
+    blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
     head = None if frozen is None else _head(trained, frozen)
     through = "onnxruntime"
-    if head is not None and _agrees(data, head, through_bundle, batch):
+    if head is not None and _agrees(data, head, bundle):
         through = "head on cached features"
         _write_by_head(blocks, head, progress)
-    missing = {start for start, _ in blocks.missing()}
-    for records in pieces(data.records(), BLOCK_ROWS):
-        if (start := records[0].row) in missing:
-            parts: list[Features] = []
-            for part in in_order(through_bundle, pieces(records, batch), THREADS):
-                parts.append(part)
-                progress(start + sum(map(len, parts)), rows)
-            blocks.write(start, np.concatenate(parts))
+    bundle.write(blocks, data.records(), progress)
     blocks.join(space.out / "features.h5")
-    return {"rows": rows, "dim": int(bundle["dim"]), "through": through}
+    return {"rows": rows, "dim": bundle.dim, "through": through, "embedder": embedder_fingerprint(trained)}
 
 
-def batch_size(runtime: Runtime) -> int:
-    """How many images of a bundle's size make a batch that stays in the caches."""
-    return max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(runtime.input_shape))))
+class Bundle:
+    """The bundle and the preprocessing of a train artifact, run on the images of a source."""
 
+    def __init__(self, trained: Artifact, reader: Reader) -> None:
+        bundle, self._preprocess = bundle_of(trained)
+        self.dim = int(bundle["dim"])
+        self._reader = reader
+        self._runtime = Runtime(trained.file("embedder.onnx"), threads=1)
+        self.batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(self._runtime.input_shape))))
 
-def bundle_features(data: Data, runtime: Runtime, preprocess: Preprocess) -> Callable[[list[ImageRecord]], Features]:
-    """A function that gives the raw features (n, D) of a batch of records, by a bundle and its preprocessing."""
+    def features(self, records: list[ImageRecord]) -> Features:
+        """Raw features (n, dim) of images; SourceError when one is not what its record says."""
+        pixels = np.stack([self._preprocess.fit(self._read(record)) for record in records])
+        return self._runtime.features(self._preprocess.normalize(pixels))
 
-    def features(records: list[ImageRecord]) -> Features:
-        pixels = np.stack([preprocess.fit(data.reader.array(r.image, preprocess.size, r.sha256)) for r in records])
-        return runtime.features(preprocess.normalize(pixels))
+    def _read(self, record: ImageRecord) -> Pixels:
+        try:
+            return self._reader.array(record.image, self._preprocess.size, record.sha256)
+        except ImageError:
+            # It was decoded when the data set was made, so it is the file that has changed.
+            raise changed(record.image) from None
 
-    return features
+    def write(self, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Stage) -> None:
+        """Write those blocks that are missing of the features of `records`, which come in order."""
+        missing = {start for start, _ in blocks.missing()}
+        start = 0
+        for block in pieces(records, blocks.block_rows):
+            if start in missing:
+                parts: list[Features] = []
+                for part in in_order(self.features, pieces(block, self.batch), THREADS):
+                    parts.append(part)
+                    progress(start + sum(map(len, parts)), blocks.rows)
+                blocks.write(start, np.concatenate(parts))
+            start += len(block)
 
 
 def _head(trained: Artifact, frozen: Frozen) -> Head:
@@ -88,14 +100,15 @@ def _apply(head: Head, features: Features) -> Features:
     return np.asarray(features @ head.weight.T + head.bias, dtype=np.float32)
 
 
-def _agrees(data: Data, head: Head, through_bundle: Callable[[list[ImageRecord]], Features], batch: int) -> bool:
+def _agrees(data: Data, head: Head, bundle: Bundle) -> bool:
     """Whether the head on cached features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))
-    bundle = np.concatenate(list(in_order(through_bundle, pieces(chosen, batch), THREADS))).astype(np.float64)
+    parts = in_order(bundle.features, pieces(chosen, bundle.batch), THREADS)
+    through = np.concatenate(list(parts)).astype(np.float64)
     cached = _apply(head, head.frozen.features(np.array([r.row for r in chosen], dtype=np.int64))).astype(np.float64)
-    lengths = np.linalg.norm(bundle, axis=1) * np.linalg.norm(cached, axis=1)
-    return bool((np.einsum("nd,nd->n", bundle, cached) >= LEAST_COSINE * lengths).all())
+    lengths = np.linalg.norm(through, axis=1) * np.linalg.norm(cached, axis=1)
+    return bool((np.einsum("nd,nd->n", through, cached) >= LEAST_COSINE * lengths).all())
 
 
 def _write_by_head(blocks: FeatureBlocks, head: Head, progress: Stage) -> None:

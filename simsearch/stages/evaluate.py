@@ -10,10 +10,12 @@ import numpy as np
 
 from ..artifacts import Artifact, Workspace
 from ..console import Stage
+from ..evaluation.duplicates import duplicates
 from ..evaluation.report import Features, SearchSettings
 from ..evaluation.report import evaluate as measure
 from ..evaluation.systems import gather
-from ..images.perceptual import twins
+from ..images.perceptual import lookalikes, reductions, twins
+from ..images.thumbnails import OFFSETS as THUMBNAILS
 from ..vectors.features import FeatureFile
 from ..vectors.normalize import normalize
 from .common import THREADS, Data, Indices
@@ -31,15 +33,20 @@ def evaluate(
 ) -> tuple[dict[str, Any], str]:
     """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
     labels: list[str] = []
+    digests = bytearray()
     queries: list[int] = []
     val: list[int] = []
     for record in data.records():
         labels.append(record.label)
+        digests += bytes.fromhex(record.sha256)
         if record.query:
             queries.append(record.row)
         if record.val:
             val.append(record.row)
     names = sorted(set(labels) - {""})
+    pictures = THUMBNAILS in data.artifact.manifest["files"]  # a build of vectors has none
+    reduced = reductions(data.artifact.path, threads=THREADS) if pictures else None
+    gallery = int(data.facts["gallery"])
     number = {label: i for i, label in enumerate(names)}
     with ExitStack() as stack:
         # One file object for one artifact: systems that share features are measured once.
@@ -49,7 +56,7 @@ def evaluate(
         found = measure(
             build=build,
             features=Features(opened["recipe"], opened.get("baseline"), opened.get("reference")),
-            gallery=int(data.facts["gallery"]),
+            gallery=gallery,
             query_rows=queries,
             labels=np.array([number.get(label, -1) for label in labels]) if data.facts["labelled"] else None,
             label_names=names,
@@ -57,12 +64,17 @@ def evaluate(
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],
-            settings=SearchSettings(settings["nprobe"], settings["efSearch"]),
+            settings=SearchSettings(settings["nprobe"], settings["efSearch"], settings.get("k_factor")),
             few_shot=settings.get("few_shot", False),
             name=data.name,
-            twins=twins(data.artifact.path, queries, int(data.facts["gallery"]), threads=THREADS),
+            twins=None if reduced is None else twins(reduced, queries, gallery),
             progress=progress.tell,
         )
+        progress.tell("duplicates in the corpus")
+        corpus = int(index.facts["ntotal"])
+        looks = None if reduced is None else lookalikes(reduced, range(corpus))
+        alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, _Corpus(opened["recipe"], corpus))
+        found.report["duplicates"] = alike
         if settings.get("few_shot") and data.facts["labelled"]:
             found.report["reasons"]["false_accepts"] = "the labels searched were not trained on"
         shown = None
@@ -80,6 +92,14 @@ def evaluate(
         ends = system["intervals"]["recall"][k]
         measured = f"recall@{k} {recall:.3f}" + ("" if ends is None else f" [{ends[0]:.3f}, {ends[1]:.3f}]")
     return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"
+
+
+class _Corpus:
+    """The first rows of a feature file: those that a query searches."""
+
+    def __init__(self, file: FeatureFile, rows: int) -> None:
+        self.shape = rows, file.shape[1]
+        self.read = file.read
 
 
 def _map(

@@ -10,15 +10,18 @@ import numpy as np
 
 from ..artifacts import Artifact, Workspace
 from ..console import Stage, say
+from ..evaluation.plots import draw_tuning
 from ..vectors.features import FeatureFile
 from ..vectors.index import Index, build
 from ..vectors.normalize import normalize
+from ..vectors.tuning import choose
 from ..vectors.verify import verify
 from .common import BLOCK_ROWS, Data, Features
 
 SAMPLE = 200
 OTHER_SCORE = 0.05
 CORPUS = "index.faiss"
+PICTURE = "index.png"  # only where it was chosen by measuring
 GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figures are taken on
 
 
@@ -26,6 +29,8 @@ def make_index(
     space: Workspace, data: Data, embedded: Artifact, settings: dict[str, Any], progress: Stage
 ) -> dict[str, Any]:
     """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
+
+    Where the index is chosen by measuring, index.json has all that was measured, and index.png draws it.
 
     Raises VectorsError that names the image of a zero or NaN row.
     """
@@ -37,11 +42,17 @@ def make_index(
                 yield file.read(first, min(first + BLOCK_ROWS, stop))
                 progress(min(first + BLOCK_ROWS, stop), rows, "rows")
 
-        index = build(
-            lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=settings["factory"], name=data.name
-        )
+        choice = None
+        if settings.get("target_recall") is None:
+            index = build(
+                lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=settings["factory"], name=data.name
+            )
+        else:
+            limits = {key: settings[key] for key in ("target_recall", "max_bytes", "max_build_seconds")}
+            choice = choose(file, gallery, **limits, name=data.name, progress=progress.tell)
+            index = choice.index
         verify(index, gallery, file.read(0, min(gallery, 1000)))
-        _warn_of_other_scores(index, file.read(0, min(gallery, SAMPLE)))
+        _warn_of_other_scores(index, file.read(0, min(gallery, SAMPLE)), {} if choice is None else choice.search)
         if settings["corpus"] == "all" and rows > gallery:
             index.save(space.out / GALLERY)
             for block in blocks(gallery, rows):
@@ -49,21 +60,27 @@ def make_index(
             verify(index, rows, file.read(0, min(rows, 1000)))
         index.save(space.out / CORPUS)
     facts = {
-        "factory": settings["factory"],
+        "factory": index.factory,
         "metric": "inner product",
         "dim": index.dim,
         "ntotal": index.ntotal,
         "gallery": gallery,
         "bytes": (space.out / CORPUS).stat().st_size,
     }
-    (space.out / "index.json").write_text(json.dumps(facts, indent=1))
+    told = facts
+    if choice is not None:
+        draw_tuning(choice.table, choice.target_recall, space.out / PICTURE)
+        found = choice.to_json()
+        told = {**facts, "search": choice.search, "choice": found}
+        facts |= {"search": choice.search, "choice": {key: value for key, value in found.items() if key != "table"}}
+    (space.out / "index.json").write_text(json.dumps(told, indent=1, allow_nan=False))
     return facts
 
 
-def _warn_of_other_scores(index: Index, features: Features) -> None:
+def _warn_of_other_scores(index: Index, features: Features, search: dict[str, Any]) -> None:
     """Some factories change what a score is: coding a little, PCA (which centres the vectors) beyond use."""
     embeddings = normalize(features)
-    scores, rows = index.search(embeddings, 1)
+    scores, rows = index.search(embeddings, 1, **search)
     seen = float(np.median(scores[:, 0]))
     # Equal pictures may stand for one another.
     lost = float(((rows[:, 0] != np.arange(len(rows))) & (scores[:, 0] < 1 - OTHER_SCORE)).mean())
@@ -77,4 +94,4 @@ def _warn_of_other_scores(index: Index, features: Features) -> None:
 def gallery_index(artifact: Artifact) -> Index:
     """The index on the gallery rows alone, opened."""
     name = GALLERY if GALLERY in artifact.manifest["files"] else CORPUS
-    return Index.load(artifact.file(name), factory=str(artifact.facts["factory"]))
+    return Index.load(artifact.file(name), factory=str(artifact.facts["factory"]), mapped=True)

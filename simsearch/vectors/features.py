@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -70,22 +70,14 @@ class FeatureBlocks:
             raise VectorsError(
                 f"{len(missing)} blocks of features are missing, the first is rows {first} in {self.folder}"
             )
-        temporary = out.with_name(out.name + ".tmp")
-        chunk = (max(1, min(self.rows, _CHUNK_BYTES // (4 * self.dim))), self.dim)
-        try:
-            with h5py.File(temporary, "w", rdcc_nbytes=_CHUNK_BYTES) as file:
-                shape = (self.rows, self.dim)
-                data = file.create_dataset(DATASET, shape, np.float32, chunks=chunk, track_times=False)
-                for start in range(0, self.rows, self.block_rows):
-                    block = np.load(self._path(start), allow_pickle=False)
-                    data[start : start + len(block)] = block
-        except OSError as error:
-            raise VectorsError(f"cannot write features {out}: {error}") from error
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(out)
+        write_features(out, (self.rows, self.dim), self.blocks())
         for start in range(0, self.rows, self.block_rows):
             self._path(start).unlink()
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        """Yield the blocks in order, all of which must be there."""
+        for start in range(0, self.rows, self.block_rows):
+            yield np.load(self._path(start), allow_pickle=False)
 
     def _span(self, block: int) -> tuple[int, int]:
         return block * self.block_rows, min((block + 1) * self.block_rows, self.rows)
@@ -109,6 +101,31 @@ class FeatureBlocks:
                 return True
         path.unlink()
         return False
+
+
+def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
+    """Write the (rows, dim) features that `blocks` hold in order to the HDF5 file `out`, flushed to the disk.
+
+    Raises VectorsError when the blocks hold other than `shape`, or the file cannot be written.
+    """
+    temporary = out.with_name(out.name + ".tmp")
+    chunk = (max(1, min(shape[0], _CHUNK_BYTES // (4 * shape[1]))), shape[1])
+    start = 0
+    try:
+        with h5py.File(temporary, "w", rdcc_nbytes=_CHUNK_BYTES) as file:
+            data = file.create_dataset(DATASET, shape, np.float32, chunks=chunk, track_times=False)
+            for block in blocks:
+                if block.shape[1:] != shape[1:] or start + len(block) > shape[0]:
+                    raise VectorsError(f"features {out}: expected {shape}, seen {block.shape} at row {start}")
+                data[start : start + len(block)] = block
+                start += len(block)
+    except OSError as error:
+        raise VectorsError(f"cannot write features {out}: {error}") from error
+    if start != shape[0]:
+        raise VectorsError(f"features {out}: expected {shape[0]} rows, seen {start}")
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(out)
 
 
 class FeatureFile:
@@ -167,7 +184,7 @@ class FeatureFile:
         try:
             link = self._file.get(DATASET, getlink=True)
             data = self._file[DATASET] if isinstance(link, h5py.HardLink) else None
-            seen = _refusal(data)
+            seen = refusal(data)
         except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
             seen = str(error).strip("'\"")
         if seen is None:
@@ -176,17 +193,18 @@ class FeatureFile:
         raise VectorsError(f"cannot read features {self.path}: expected {expected}, seen {seen}")
 
 
-def _refusal(data: Any) -> str | None:
-    """Return what is wrong with a data set, or None."""
+def refusal(data: Any, kinds: str | None = None) -> str | None:
+    """Return what keeps a data set from being plain and whole, (N, D) of float32 or of the given kinds of dtype."""
     if not isinstance(data, h5py.Dataset):
         return "no such data set, or a link"
     if data.is_virtual or data.external:
         return "a virtual or external data set"
-    if data.dtype != np.float32 or data.ndim != 2 or 0 in data.shape:
+    fits = data.dtype == np.float32 if kinds is None else data.dtype.kind in kinds
+    if not fits or data.ndim != 2 or 0 in data.shape:
         return f"{data.dtype} {data.shape}"
     # A chunk or a tail that was never written reads as fill values; only the storage shows it.
     if data.chunks is None:
-        whole = data.id.get_storage_size() == data.size * 4
+        whole = data.id.get_storage_size() == data.size * data.dtype.itemsize
     else:
         whole = data.id.get_num_chunks() == -(-data.shape[0] // data.chunks[0]) * -(-data.shape[1] // data.chunks[1])
     return None if whole else "a data set with parts that were never written"

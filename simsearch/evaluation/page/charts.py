@@ -99,7 +99,7 @@ def roc_chart(identity: str, title: str, series: Sequence[Series]) -> str:
     for i, y in places.items():
         body += _line(series[i].look, [(right - 150, y - 4), (right - 118, y - 4)])
     body += _names(series, right - 134, [places[i] for i in range(len(series))], 22)
-    return _svg(identity, title, f"Lines, from the top at the left: {_order(names, starts)}.", body, _WIDTH, _HEIGHT)
+    return svg(identity, title, f"Lines, from the top at the left: {_order(names, starts)}.", body, _WIDTH, _HEIGHT)
 
 
 def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[Series]) -> str:
@@ -136,7 +136,7 @@ def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[
     for line, y, found in zip(series, last, _spread(last, _TOP, bottom), strict=True):
         body += f'<path class="thin c{line.look}" d="M{right - 12} {y:.1f}L{right + 2} {found:.1f}"/>'
     body += _names(series, right + 6, [y + 4 for y in _spread(last, _TOP, bottom)])
-    return _svg(identity, title, f"At the largest k, from the top: {_order(names, last)}.", body, _WIDTH, _HEIGHT)
+    return svg(identity, title, f"At the largest k, from the top: {_order(names, last)}.", body, _WIDTH, _HEIGHT)
 
 
 def map_chart(
@@ -172,7 +172,7 @@ def map_chart(
             place, kind = (x + 16, "name after") if after else (x - 16, "name before")
         body += f'<text class="{kind}" x="{place:.0f}" y="{y:.0f}">{text(name)}</text>'
     description = f"{len(points):,} points; each label's name stands at the middle of its points, or beside its few."
-    return _svg(identity, title, description, body, _MAP, _MAP, "map")
+    return svg(identity, title, description, body, _MAP, _MAP, "map")
 
 
 def key(group: int | None) -> str:
@@ -184,12 +184,20 @@ def key(group: int | None) -> str:
     )
 
 
-def _svg(identity: str, title: str, description: str, body: str, width: int, height: int, kind: str = "") -> str:
+def svg(identity: str, title: str, description: str, body: str, width: int, height: int, kind: str = "") -> str:
+    """Return a chart with its title and what it shows in words."""
     return (
         f'<svg class="chart {kind}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-labelledby="{identity}-title {identity}-desc"><title id="{identity}-title">{text(title)}</title>'
         f'<desc id="{identity}-desc">{text(description)}</desc>{body}</svg>'
     )
+
+
+def marked_lines(series: Sequence[Series], x: float, bottom: float) -> str:
+    """Return lines whose points are places in a chart, and their names from `x` on, the last one above `bottom`."""
+    body = "".join(_line(line.look, line.points) for line in series if len(line.points) > 1)
+    body += "".join(_marks(line.look, line.points) for line in series)
+    return body + _names(series, x, [bottom - _GAP * (len(series) - 1 - i) for i in range(len(series))])
 
 
 def _levels(levels: Sequence[float], down: object, right: float) -> str:

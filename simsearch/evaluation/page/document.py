@@ -38,7 +38,8 @@ def render_page(
     `picture(row)` is a thumbnail (WebP, at most 96 px), `name(row)` the image's name, `labels[row]` its label ("":
     none). `facts`: "counts" {"images": n, ...}, "when", "milliseconds" (median of a query), "far" (far.json),
     "quarantine" [[image, reason]] (of "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}],
-    "versions" {name: version}, "machine", "command".
+    "versions" {name: version}, "machine", "command",
+    "choice" (how the index was chosen, as index.json has it).
     """
     pictures = Pictures(picture, name, labels)
     labelled = report.get("unanswerable") is not None
@@ -52,7 +53,7 @@ def render_page(
         ("scores", "What a score means", meaning),
         ("map", "Map before and after", _map(report, projection, labels)),
         ("systems", "All systems", recall_lines(report) + systems(report)),
-        ("index", "Index", index(report)),
+        ("index", "Index", index(report, facts.get("choice"))),
         ("data", "Data", data(report, facts, pictures)),
         ("made", "How it was made", made(report, facts)),
     ]

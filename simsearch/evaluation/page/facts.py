@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from simsearch.evaluation.page.groups import groups
 from simsearch.evaluation.page.html import (
     NONE,
     Pictures,
@@ -20,6 +21,7 @@ from simsearch.evaluation.page.html import (
     table,
     text,
 )
+from simsearch.evaluation.page.tuning import tuning
 
 _PAIRS = 12
 _REASONS = 200
@@ -27,8 +29,8 @@ _REASONS = 200
 Report = dict[str, Any]
 
 
-def index(report: Report) -> str:
-    """Return how the index answers: factory, share of the exact answer, speed and size."""
+def index(report: Report, choice: Report | None) -> str:
+    """Return how the index answers: factory, share of the exact answer, speed and size; and how it was chosen."""
     found = report["index"]
     exact = found["factory"] == "Flat"
     words = f"<code>{text(found['factory'])}</code>: "
@@ -36,7 +38,7 @@ def index(report: Report) -> str:
     rows = [(f"ann_recall@{k}", number(share, 4)) for k, share in (found.get("ann_recall") or {}).items()]
     rows.append(("queries/s, one batch", NONE if found.get("qps") is None else f"{found['qps']:,.0f}"))
     rows += [("rows", count(found.get("ntotal"))), ("bytes", count(found.get("bytes")))]
-    return paragraph(words) + table("The index", ("figure", "value"), rows)
+    return paragraph(words) + table("The index", ("figure", "value"), rows) + tuning(choice)
 
 
 def data(report: Report, facts: Report, pictures: Pictures) -> str:
@@ -53,7 +55,13 @@ def data(report: Report, facts: Report, pictures: Pictures) -> str:
     if report.get("reasons"):
         missing = (f"{text(key.replace('_', ' '))} ({text(why)})" for key, why in report["reasons"].items())
         body += paragraph(f"Not measured: {', '.join(missing)}.")
-    return body + _duplicates(report, pictures) + _suspects(report, pictures) + _quarantine(facts)
+    return (
+        body
+        + _duplicates(report, pictures)
+        + groups(report, pictures)
+        + _suspects(report, pictures)
+        + _quarantine(facts)
+    )
 
 
 def _duplicates(report: Report, pictures: Pictures) -> str:

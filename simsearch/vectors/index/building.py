@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import faiss
@@ -19,6 +20,39 @@ Blocks = Callable[[], Iterable[NDArray[np.float32]]]
 _SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each of 256 centroids
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What an index is trained with, drawn once for many of them: `sample` (n, D) unit vectors, `centroids` or None."""
+
+    sample: NDArray[np.float32]
+    centroids: NDArray[np.float32] | None = None
+
+    def fit(self, native: Any, index: Index) -> None:
+        """Train a new FAISS index; lists take the centroids, so that only its codes are left to be learnt."""
+        core = core_of(native)
+        if self.centroids is not None and isinstance(core, faiss.IndexIVF):
+            core.quantizer.add(self.centroids)
+        _quieten(core)
+        try:
+            if not native.is_trained:
+                native.train(self.sample[:_SAMPLE_ROWS])
+        except Exception as error:
+            rows = len(self.sample)
+            raise VectorsError(f"index {index.factory} cannot be trained on {rows} rows: {sentence(error)}") from error
+
+
+def find_centroids(sample: NDArray[np.float32], nlist: int, seed: int = 0) -> NDArray[np.float32]:
+    """Return the centres (nlist, D) of `nlist` lists of unit vectors: spherical k-means, 8 rounds, 48 rows a list."""
+    clustering = faiss.Clustering(sample.shape[1], nlist)
+    clustering.niter, clustering.seed, clustering.spherical = 8, seed + 1, True
+    clustering.min_points_per_centroid = 1  # FAISS would print a warning to stderr for a small data set
+    clustering.max_points_per_centroid = 48
+    assigned = faiss.IndexFlatIP(sample.shape[1])
+    clustering.train(np.ascontiguousarray(sample), assigned)
+    centroids: NDArray[np.float32] = faiss.vector_to_array(clustering.centroids).reshape(nlist, -1)
+    return centroids
+
+
 def build(
     blocks: Blocks,
     dim: int,
@@ -27,20 +61,23 @@ def build(
     rows: int | None = None,
     name: Name | None = None,
     seed: int = 0,
+    trained: Trained | None = None,
 ) -> Index:
     """Return an index of the raw features that `blocks()` yields in row order, (n, dim) float32.
 
     `blocks` is called once to add, and before that when the factory needs training: on at most
-    max(65,536, 64 nlist) rows drawn with `seed`. `rows` is checked; None costs training one more pass, to count.
-    Memory: the index, that sample and one block. `name(row)` is the image of a row. Raises VectorsError for a factory
-    that FAISS refuses, too few rows for it, or a row without direction.
+    max(65,536, 64 nlist) rows drawn with `seed`; `trained` spares that pass. `rows` is checked; None costs training one
+    more pass, to count. Memory: the index, that sample and one block. `name(row)` is the image of a row. Raises
+    VectorsError for a factory that FAISS refuses, too few rows for it, or a row without direction.
     """
     try:
         native = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
     except Exception as error:
         raise VectorsError(f"FAISS refuses the factory {factory!r} for dim {dim}: {sentence(error)}") from error
     index = Index(native, factory)
-    if not native.is_trained:
+    if trained is not None:
+        trained.fit(native, index)
+    elif not native.is_trained:
         _train(native, index, blocks, rows or sum(map(len, blocks())), name, seed)
     start = 0
     for block in blocks():
@@ -53,6 +90,14 @@ def build(
     return index
 
 
+def _quieten(core: Any) -> None:
+    """FAISS would print warnings to stderr for a small data set."""
+    owners: tuple[Any, ...] = (core, getattr(core, "pq", None))
+    for owner in owners:
+        if hasattr(owner, "cp"):
+            owner.cp.min_points_per_centroid = 1
+
+
 def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
     core = core_of(native)
     nlist = int(core.nlist) if isinstance(core, faiss.IndexIVF) else 1
@@ -61,8 +106,7 @@ def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | No
             f"index {index.factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
             hint=f"set [index] factory to Flat, or to fewer lists than {rows}",
         )
-    if isinstance(core, faiss.IndexIVF):
-        core.cp.min_points_per_centroid = 1  # FAISS would print a warning to stderr for a small data set
+    _quieten(core)
     size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
     chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
     parts = []

@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.exact import Ranking
+from simsearch.vectors.index.deleting import Answers, Deleted, asked_for, every_row, looks_at_every_row
 from simsearch.vectors.index.native import core_of, kind_of, search_parameters, sentence, set_threads
 from simsearch.vectors.normalize import normalize
 
 Name = Callable[[int], str]
+Settings = tuple[int | None, int | None, float | None]  # nprobe, efSearch, k_factor
 
 _READ_FLOOR = 64 << 20  # bytes; a damaged length in a small file must not allocate more than this
 _FALLBACK_ROWS = 65_536  # rows reconstructed at a time by the exact fallback
@@ -52,10 +54,27 @@ class Index:
         """Whether embeddings are stored as they are, not coded."""
         return isinstance(self._native, faiss.IndexFlat | faiss.IndexIVFFlat | faiss.IndexHNSWFlat)
 
+    @property
+    def scores_are_exact(self) -> bool:
+        """Whether a returned score is the inner product itself: vectors are stored, or candidates re-ranked by them."""
+        refined = isinstance(self._native, faiss.IndexRefineFlat)
+        return self.stores_vectors or refined
+
+    def nearest_lists(self, embeddings: NDArray[np.float32], nprobe: int) -> NDArray[np.int64]:
+        """Return the numbers (Q, nprobe) of the lists that an IVF index looks into first."""
+        lists: NDArray[np.int64] = core_of(self._native).quantizer.search(embeddings, nprobe)[1]
+        return lists
+
+    def measured_bytes(self) -> int:
+        """Bytes of the index as a file; it is written to memory for that, so this is for small ones."""
+        return len(faiss.serialize_index(self._native))
+
     @classmethod
-    def load(cls, path: Path, *, factory: str | None = None, threads: int | None = None) -> Index:
+    def load(cls, path: Path, *, factory: str | None = None, threads: int | None = None, mapped: bool = False) -> Index:
         """Return the index in `path`; `factory` is its string where the caller knows it, else FAISS's type name.
 
+        `mapped`: a file above 64 MB is mapped, not read: only the pages that searches touch are, and processes share
+        them. Such an index takes no rows. PQ fast-scan codes are read in any case.
         Raises VectorsError for a missing, truncated or foreign file, or another metric than inner product.
         """
         if threads is not None:
@@ -63,7 +82,8 @@ class Index:
         bytes_before = faiss.get_deserialization_vector_byte_limit()
         try:
             faiss.set_deserialization_vector_byte_limit(max(2 * path.stat().st_size, _READ_FLOOR))
-            native = faiss.read_index(str(path))
+            mapped = mapped and path.stat().st_size > _READ_FLOOR
+            native = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
             return cls(native, factory or kind_of(native))
         except OSError as error:
             raise VectorsError(f"cannot read index {path}: {error.strerror}") from error
@@ -102,34 +122,52 @@ class Index:
         nprobe: int | None = None,
         efSearch: int | None = None,  # FAISS spells it so, and the recipe too
         rows_below: int | None = None,
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        k_factor: float | None = None,
+        deleted: Deleted | None = None,
+    ) -> Answers:
         """Return (scores (Q, k) float32, rows (Q, k) int64) for unit embeddings (Q, D), ordered (score, then row).
 
-        k is capped at the rows that are searched: all, or those below `rows_below`. A query for which the index finds
-        fewer is searched again, wider, and at last exactly over what the index stores; -1 never leaves.
-        Raises VectorsError for another dim, k < 1, or nprobe or efSearch on an index that has none.
+        k is capped at the rows that are searched: all, or those below `rows_below`, without the `deleted` ones. A query
+        for which the index finds fewer is searched again, wider, and at last exactly over what the index stores; -1
+        never leaves. `k_factor` times k candidates of a re-ranking index are scored again by what it stores beside its
+        codes. Raises VectorsError for another dim, k < 1, or nprobe, efSearch or k_factor on an index that has none.
         """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
             raise VectorsError(f"index {self.factory}: expected queries (Q, {self.dim}), seen {embeddings.shape}")
         below = self.ntotal if rows_below is None else min(rows_below, self.ntotal)
-        for key, value in (("k", k), ("nprobe", nprobe), ("efSearch", efSearch), ("rows_below", below)):
+        for key, value in (
+            ("k", k),
+            ("nprobe", nprobe),
+            ("efSearch", efSearch),
+            ("rows_below", below),
+            ("k_factor", k_factor),
+        ):
             if value is not None and value < 1:
                 raise VectorsError(f"index {self.factory}: expected {key} >= 1, seen {value}")
-        k = min(k, below)
+        if deleted is not None and len(deleted.flags) != self.ntotal:
+            raise VectorsError(f"index {self.factory}: {len(deleted.flags)} rows may be deleted of {self.ntotal}")
+        k = min(k, below - (deleted.below(below) if deleted else 0))
+        if k < 1:
+            raise VectorsError(f"index {self.factory}: all of its {below} rows are deleted")
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        scores, rows = self._attempt(queries, k, nprobe, efSearch, below)
+        settings = nprobe, efSearch, k_factor
+        scores, rows = self._live(queries, k, settings, below, deleted)
         short = np.flatnonzero((rows < 0).any(axis=1))
         if short.size:
             self.widened += len(short)
             wide = self._widest(k)
-            if wide != (None, None):
-                scores[short], rows[short] = self._attempt(queries[short], k, *wide, below)
+            if wide != (None, None) and deleted is None:
+                scores[short], rows[short] = self._attempt(queries[short], k, (*wide, k_factor), below)
             short = np.flatnonzero((rows < 0).any(axis=1))
             for i in range(0, len(short), _FALLBACK_QUERIES):
                 part = short[i : i + _FALLBACK_QUERIES]
-                scores[part], rows[part] = self._exact(queries[part], k, below)
-        order = np.lexsort((rows, -scores), axis=1)
-        return np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+                scores[part], rows[part] = self._exact(queries[part], k, below, deleted)
+        # FAISS's own order is by score; only where it leaves ties (or, after widening, more) is there work to do.
+        loose = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
+        order = np.lexsort((rows[loose], -scores[loose]), axis=1)
+        scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
+        rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
+        return scores, rows
 
     def stored(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""
@@ -139,11 +177,31 @@ class Index:
             raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
+    def _live(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        settings: Settings,
+        below: int,
+        deleted: Deleted | None,
+    ) -> Answers:
+        if deleted is None or looks_at_every_row(self._native):
+            return self._attempt(queries, k, settings, below, deleted)
+        return deleted.taken_out(*self._attempt(queries, asked_for(k, below), settings, below), k)
+
     def _attempt(
-        self, queries: NDArray[np.float32], k: int, nprobe: int | None, ef: int | None, below: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        settings: Settings,
+        below: int,
+        deleted: Deleted | None = None,
+    ) -> Answers:
         selector = faiss.IDSelectorRange(0, below) if below < self.ntotal else None
-        parameters = search_parameters(self._native, self.factory, nprobe, ef, selector)
+        if deleted is not None:
+            selector = deleted.selector(below)
+        nprobe, ef, k_factor = settings
+        parameters = search_parameters(self._native, self.factory, nprobe, ef, selector, k_factor)
         try:
             scores, rows = self._native.search(queries, k, params=parameters)
         except RuntimeError as error:
@@ -162,10 +220,17 @@ class Index:
             return None, min(self.ntotal, max(16 * int(core.hnsw.efSearch), 4 * k))
         return None, None
 
-    def _exact(self, queries: NDArray[np.float32], k: int, below: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def _exact(self, queries: NDArray[np.float32], k: int, below: int, deleted: Deleted | None) -> Answers:
+        found = None if deleted is None else every_row(self._native, queries, k, deleted.selector(below))
+        if found is not None:
+            return found
         ranking = Ranking(len(queries), k)
         for start in range(0, below, _FALLBACK_ROWS):
-            ranking.update(start, queries @ self.stored(start, min(start + _FALLBACK_ROWS, below)).T)
+            stop = min(start + _FALLBACK_ROWS, below)
+            scores = queries @ self.stored(start, stop).T
+            if deleted is not None:
+                scores[:, deleted.flags[start:stop]] = -np.inf
+            ranking.update(start, scores)
         return ranking.result()
 
 

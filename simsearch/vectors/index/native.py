@@ -30,17 +30,22 @@ def core_of(native: Any) -> Any:
     return native
 
 
-def search_parameters(native: Any, factory: str, nprobe: int | None, ef: int | None, selector: Any) -> Any:
+def search_parameters(
+    native: Any, factory: str, nprobe: int | None, ef: int | None, selector: Any, k_factor: float | None = None
+) -> Any:
     """Return FAISS's search parameters for this kind of index, nested as its wrappers are, or None for defaults."""
-    if nprobe is None and ef is None and selector is None:
+    if nprobe is None and ef is None and selector is None and k_factor is None:
         return None
     if isinstance(native, faiss.IndexPreTransform):
-        inner = search_parameters(faiss.downcast_index(native.index), factory, nprobe, ef, selector)
+        inner = search_parameters(faiss.downcast_index(native.index), factory, nprobe, ef, selector, k_factor)
         return _faiss.SearchParametersPreTransform(index_params=inner)
     if isinstance(native, faiss.IndexRefine):
         inner = search_parameters(faiss.downcast_index(native.base_index), factory, nprobe, ef, selector)
-        return _faiss.IndexRefineSearchParameters(k_factor=native.k_factor, base_index_params=inner)
+        factor = native.k_factor if k_factor is None else k_factor
+        return _faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
     chosen = {} if selector is None else {"sel": selector}
+    if k_factor is not None:
+        raise VectorsError(f"index {factory} has no k_factor", hint="k_factor belongs to indexes that end in RFlat")
     if nprobe is not None and not isinstance(native, faiss.IndexIVF):
         raise VectorsError(f"index {factory} has no nprobe", hint="nprobe belongs to IVF indexes")
     if ef is not None and not isinstance(native, faiss.IndexHNSW):

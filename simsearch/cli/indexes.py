@@ -1,0 +1,72 @@
+"""The commands about an index itself: index verify, index import."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ..console import safe, say
+from .options import HOME_OPTION, JSON_OPTION, SAID_NO, find_home, home_words
+
+
+@click.group(epilog="Example:  simsearch index import vectors.npy --name mine")
+def index() -> None:
+    """Check an index and mend it; take in vectors that were made elsewhere."""
+
+
+@index.command(epilog="Example:  simsearch index verify mnist --repair")
+@click.argument("build_name", required=False, metavar="[BUILD]")
+@click.option("--repair", is_flag=True, help="Make anew what can be made of the features: index, figures, report.")
+@HOME_OPTION
+@JSON_OPTION
+def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool) -> None:
+    """Check BUILD [the newest]: digests, row counts, unit norms, and a sample of answers against exact search.
+
+    Prints a line a check; exit 1 when one says no.
+    """
+    from ..verifying import verify_build
+
+    place = find_home(home)
+    build = place.build(build_name)
+    if repair:
+        from ..repairing import repair_build
+
+        build, found = repair_build(build, place)
+    else:
+        found = verify_build(build)
+    for check in found.checks:
+        word = {True: "ok", False: "no", None: "-"}[check.ok]
+        told = f"{word:<3} {safe(check.name):<18} {safe(check.words)}"
+        print(json.dumps(check.to_json(build.name)) if as_json else told)
+    if not found.sound:
+        if not repair:
+            say(f"Next: simsearch index verify {build.name} --repair" + home_words(home))
+        raise SystemExit(SAID_NO)
+
+
+@index.command("import", epilog="Example:  simsearch index import glove-100-angular.hdf5 --name glove")
+@click.argument("file", metavar="FILE")
+@click.option("--name", required=True, metavar="NAME", help="Name of the build.")
+@click.option("--factory", metavar="F", help="FAISS factory string [Flat].")
+@click.option("--target-recall", type=float, metavar="R", help="Choose the fastest index with this ann_recall@10.")
+@HOME_OPTION
+@JSON_OPTION
+def import_vectors(
+    file: str, name: str, factory: str | None, target_recall: float | None, home: str | None, as_json: bool
+) -> None:
+    """Index and evaluate vectors: a .npy file, a folder of .npy parts, ann-benchmarks .hdf5 or .fvecs; no images.
+
+    Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
+    """
+    from ..importing import run_import
+
+    given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
+    wanted = {key: value for key, value in given.items() if value is not None}
+    build, ran = run_import(file, find_home(home), name, wanted)
+    print(json.dumps(build.report()) if as_json else build.page_path)
+    if ran:
+        say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
+    else:
+        say(f"{name} is up to date ({build.record['images']:,} vectors checked)")

@@ -1,0 +1,107 @@
+"""One hit of each group of near-identical ones: `query --collapse`. A cold path, as answers is.
+
+Hits are alike when their bytes are the same or their pictures look the same (`images.perceptual`). A score cannot tell:
+copies of photos in another size scored 0.83 to 0.98 with each other, and a trained space brings whole labels above
+0.999. Only in a build of vectors, which has no pictures, a score above 0.999 stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import VectorsError
+from .images.perceptual import CLOSE, difference_hash, gaps, reduction
+from .images.records import RecordTable
+from .images.thumbnails import ThumbnailReader
+
+if TYPE_CHECKING:
+    from .search import Hit
+    from .vectors.index import Index
+
+NEARLY_EQUAL = 0.999
+FIRST = 3  # times as many hits are looked at first
+
+Fetch = Callable[[int], "list[Hit]"]
+Find = Callable[[int], int | None]
+
+
+class Alike:
+    """Tells which rows of a build are near-identical; `pictures` is the folder of its thumbnails, None without any."""
+
+    def __init__(self, records: RecordTable, pictures: Path | None, index: Index) -> None:
+        self._records, self._index = records, index
+        self._pictures = None if pictures is None else ThumbnailReader(pictures)
+        self._looks: dict[int, npt.NDArray[np.uint8]] = {}
+
+    def groups(self, rows: Sequence[int]) -> list[list[int]]:
+        """Positions in `rows` in groups, in the order of their first: each is alike to that first one."""
+        groups: list[list[int]] = []
+        by_bytes: dict[str, int] = {}
+        find = self._by_looks(rows, groups) if self._pictures else self._by_score(rows, groups)
+        for position, row in enumerate(rows):
+            digest = self._records[row].sha256
+            group = by_bytes.get(digest)
+            if group is None:
+                group = find(position)
+            if group is None:
+                group = len(groups)
+                groups.append([])
+            groups[group].append(position)
+            by_bytes[digest] = group
+        return groups
+
+    def _by_looks(self, rows: Sequence[int], groups: list[list[int]]) -> Find:
+        firsts: dict[bytes, list[tuple[int, int]]] = {}  # of each hash: (group, row of its first)
+
+        def find(position: int) -> int | None:
+            look = self._look(rows[position])
+            known = firsts.setdefault(difference_hash(look), [])
+            if known:
+                apart = gaps(look, np.stack([self._look(row) for _, row in known]))
+                if apart.min() <= CLOSE:
+                    return known[int(np.argmin(apart))][0]
+            known.append((len(groups), rows[position]))
+            return None
+
+        return find
+
+    def _by_score(self, rows: Sequence[int], groups: list[list[int]]) -> Find:
+        try:
+            stored = [self._index.stored(row, row + 1) for row in rows]
+        except VectorsError:  # some kinds of index do not give back what they store
+            return lambda position: None
+        vectors = np.concatenate(stored) if stored else np.empty((0, 1), dtype=np.float32)
+
+        def find(position: int) -> int | None:
+            scores = vectors[[members[0] for members in groups]] @ vectors[position]
+            return int(np.argmax(scores)) if scores.max(initial=0) > NEARLY_EQUAL else None
+
+        return find
+
+    def collapse(self, k: int, fetch: Fetch, first: list[Hit] | None = None) -> list[Hit]:
+        """The first hits of the first k groups, ranked anew, `alike` saying how many more each stands for.
+
+        `fetch(n)` gives the n nearest, fewer where there are no more; `first` is what fetch(FIRST * k) gave already.
+        """
+        asked = FIRST * k
+        hits = fetch(asked) if first is None else first
+        groups = self.groups([hit.row for hit in hits])
+        while len(groups) < k and len(hits) == asked:
+            asked *= 2
+            hits = fetch(asked)
+            groups = self.groups([hit.row for hit in hits])
+        return [
+            replace(hits[members[0]], rank=rank, alike=len(members) - 1) for rank, members in enumerate(groups[:k], 1)
+        ]
+
+    def _look(self, row: int) -> npt.NDArray[np.uint8]:
+        assert self._pictures is not None
+        if row not in self._looks:
+            self._looks[row] = reduction(self._pictures[row])
+        return self._looks[row]

@@ -1,0 +1,138 @@
+"""What a build would take, before anything starts: images, rows, memory, disk and time. Nothing is written.
+
+Times are reckoned from what stages took on two cores (README), so they are good for minutes against hours, not more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .advice import STEP_OVER_EMBEDDING
+from .embedder.catalog import find_backbone
+from .errors import SourceError
+from .hashing import HashMemory
+from .home import Home, checked_name
+from .images.sources import open_source
+from .recipe import Recipe
+from .recipe.files import NamedRecipe
+from .vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
+
+DIGITS = 1_797
+LIBRARIES = 700_000_000  # bytes of a process that has loaded torch
+THUMBNAIL = 2_500  # bytes, at 96 px
+QUERY_SHARE = 0.2
+FIT_SHARE = 0.72
+READ = 8e-4  # seconds an image: a JPEG decoded, hashed and made small
+SMALL_FORWARD, FORWARD = 5e-5, 3.2e-3  # seconds an image: mnist_cnn; MobileNetV2 at 224 px
+HEAD_STEP = 1e-5
+GRAPH = 5e-5  # seconds a row of HNSW32 at 64-d
+LISTS = 1e-5  # seconds a row of every other kind
+EXACT = 2e-12  # seconds a query, row and number of exact search
+SEARCHES = 7  # in one evaluation: systems, and depth of MAP@R
+
+
+def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict[str, Any]:
+    """Return images, labels, rows, dim, bytes of memory and disk, and seconds by stage; JSON-ready.
+
+    Raises SimsearchError for what the build itself would refuse at its start, and for a torchvision set that is not
+    here yet, whose size is not known.
+    """
+    build_name = checked_name(name or named.name)
+    recipe = named.recipe.resolve()
+    images, labels = _count(recipe, home)
+    backbone = find_backbone(str(recipe.embedder.backbone))
+    trains = bool(recipe.training.epochs) and labels > 0
+    dim = recipe.embedder.dim if trains else backbone.width
+    size = int(recipe.images.size or backbone.size)
+    rows = images if recipe.index.corpus == "all" else round(images * (1 - QUERY_SHARE))
+    systems = 3 if recipe.evaluation.baseline and trains else 1
+    index = rows * (4 * dim + (300 if "HNSW" in str(recipe.index.factory) else 8))
+    features = 4 * dim * images
+    small = recipe.embedder.backbone == "mnist_cnn"
+    forward = (SMALL_FORWARD if small else FORWARD) * (size / (28 if small else 224)) ** 2
+    pixels = size * size * backbone.channels * images if recipe.embedder.train == "all" and trains else 0
+    seconds = {
+        "read": images * READ * (0.2 if small else 1.0),
+        "train": _training_seconds(recipe, images, forward) * systems if trains else 0.0,
+        "embed": images * forward * (1 if recipe.embedder.train == "head" else systems),
+        "index": _index_seconds(recipe, rows, dim),
+        "evaluate": images * QUERY_SHARE * rows * dim * EXACT * SEARCHES * (2 if systems > 1 else 1) + 1.0,
+    }
+    return {
+        "build": build_name,
+        "exists": home.has_build(build_name),
+        "images": images,
+        "labels": labels,
+        "rows": rows,
+        "dim": dim,
+        "index": recipe.index.factory or f"chosen for ann_recall@10 {recipe.index.target_recall:g}",
+        # The stage that needs most: training holds the images, indexing the index, evaluation two copies of features.
+        "memory_bytes": LIBRARIES + max(pixels, index + min(SAMPLE_BYTES, features), 2 * features),
+        "disk_bytes": images * min(THUMBNAIL, size * size * backbone.channels) + features * systems + 2 * index,
+        "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
+    }
+
+
+def _count(recipe: Recipe, home: Home) -> tuple[int, int]:
+    """How many images and labels the source lists. Sources of files are opened; others would write."""
+    table = recipe.dataset
+    if table.kind == "digits":
+        return DIGITS, 10
+    if table.kind == "torchvision":
+        unpacked = home.datasets / ".unpacked"
+        if not any(unpacked.glob(f"{table.source.partition(':')[2]}-*")):
+            raise SourceError(
+                f"{table.source} is not in {home.path} yet, so its number of images is not known",
+                hint="build it once, which downloads it, or give a folder or a table",
+            )
+    source = open_source(
+        table.source,
+        home_datasets=home.datasets,
+        options=table.options,
+        exclude=table.exclude,
+        root=table.root,
+        base=Path.cwd(),
+        offline=True,
+        memory=HashMemory(None),
+    )
+    return len(source.images), len({image.label for image in source.images} - {""})
+
+
+def _training_seconds(recipe: Recipe, images: int, forward: float) -> float:
+    step = HEAD_STEP if recipe.embedder.train == "head" else forward * STEP_OVER_EMBEDDING
+    return (recipe.training.epochs or 0) * FIT_SHARE * images * step
+
+
+def _index_seconds(recipe: Recipe, rows: int, dim: int) -> float:
+    wide = max(1.0, dim / 64)
+    graph: float = rows * GRAPH * wide * max(1.0, rows / 1e5) ** 0.1
+    if recipe.index.target_recall is not None:  # tuning takes at most so long, and then there is the index itself
+        return min(max(LEAST_SECONDS, graph), rows * LISTS * 30 * wide) + rows * LISTS * wide
+    return graph if "HNSW" in str(recipe.index.factory) else rows * LISTS * wide
+
+
+def render_forecast(found: dict[str, Any]) -> str:
+    """The forecast as lines of text."""
+    total = sum(found["seconds"].values())
+    stages = ", ".join(f"{stage} {_spoken(seconds)}" for stage, seconds in found["seconds"].items())
+    lines = [
+        f"images   {found['images']:,}" + (f" of {found['labels']:,} labels" if found["labels"] else ", no labels"),
+        f"rows     {found['rows']:,} x {found['dim']}, index {found['index']}",
+        f"memory   about {_size(found['memory_bytes'])}",
+        f"disk     about {_size(found['disk_bytes'])}",
+        f"time     about {_spoken(total)} ({stages})",
+    ]
+    if found["exists"]:
+        lines.append(f"build    {found['build']} exists: stages whose input did not change are not run again")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
+def _spoken(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,121 @@
+"""What can be made anew from the features of a build, and which command makes the rest anew."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+
+from .artifacts import write_durably
+from .console import safe, say
+from .errors import ArtifactError
+from .home import Build, Home
+from .importing import import_command
+from .indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
+from .plan import Plan, address
+from .publish import page_of
+from .stages.common import Data
+from .stages.vectors import without_pictures
+from .verifying import Verified, verify_build
+
+OF_THE_INDEX = {"index", "rows", "norms", "answers", "inputs"}
+
+
+def repair_build(build: Build, home: Home) -> tuple[Build, Verified]:
+    """Make anew what can be made of features that are sound: index, report, figures; returns the build, checked again.
+
+    What cannot is said, with the command that does. Raises ArtifactError when another process is at it.
+    """
+    with home.lock(
+        f"index verify {build.name} --repair",
+        lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}"),
+    ):
+        build = home.build(build.name)
+        found = verify_build(build)
+        if found.sound:
+            return build, found
+        for check in found.checks:
+            if check.ok is False:
+                say(f"{check.name}: {safe(check.words)}")
+        try:
+            build = _Repair(build, home, found).run()
+        finally:
+            home.memory.close()
+        return build, verify_build(build)
+
+
+class _Repair:
+    """One build on its way to being sound."""
+
+    def __init__(self, build: Build, home: Home, found: Verified) -> None:
+        self.build, self.home, self.found = build, home, found
+        self.stages: dict[str, dict[str, str]] = dict(build.record["stages"])
+        self.plan = Plan(home)
+
+    def run(self) -> Build:
+        """Rebuild index, then evaluate, then the report's files; returns the build as it is named then."""
+        lost = [name for name in self.stages if name not in self.found.artifacts]
+        for name in lost:
+            if name not in ("index", "evaluate"):
+                say(f"{name} cannot be made of features: {self._remake(name)}")
+        if self.build.record.get("built"):
+            say(f"A synced build is mended by its source: {self._remake('index')}")
+            return self.build
+        if not {"dataset", "embed"} <= self.found.artifacts.keys():
+            return self._report() if "report" in self.found.said_no() else self.build
+        data = without_pictures(self.found.artifacts["dataset"])
+        if self.found.said_no() & OF_THE_INDEX:
+            self._index(data)
+        stale = self.stages["index"] != self.build.record["stages"]["index"] or "inputs" in self.found.said_no()
+        if "evaluate" in lost or stale:
+            self._evaluate(data)
+        if self.stages != self.build.record["stages"]:
+            return self._named()
+        return self._report() if self.plan.ran or "report" in self.found.said_no() else self.build
+
+    def _index(self, data: Data) -> None:
+        embedded, table = self.found.artifacts["embed"], self.build.record["recipe"]["index"]
+        digest = address("index", index_settings(table), index_inputs(data, embedded))
+        if digest != self.stages["index"]["digest"]:
+            raise ArtifactError(
+                f"the index of build {self.build.name} was made by another version of simsearch",
+                hint=f"{self._remake('index')}",
+            )
+        self.home.store.set_aside("index", digest)
+        self.stages["index"] = ensure_index(self.plan, data, embedded, table).reference
+
+    def _evaluate(self, data: Data) -> None:
+        sound, recipe = self.found.artifacts, self.build.record["recipe"]
+        systems = ["recipe", "baseline", "reference"] if recipe["evaluation"]["baseline"] else ["recipe"]
+        names = {system: "embed" if system == "recipe" else f"{system}/embed" for system in systems}
+        index = self.home.store.open("index", **self.stages["index"])
+        missing = [name for name in names.values() if name not in sound]
+        if missing:
+            say(f"The report needs {', '.join(missing)}: {self._remake(missing[0])}")
+            return
+        self.home.store.set_aside("evaluate", self.stages["evaluate"]["digest"])
+        features = {system: sound[name] for system, name in names.items()}
+        made = ensure_evaluate(self.plan, self.build.name, data, features, index, recipe)
+        if self.stages.pop("seeds", None):
+            say("What several seeds show together was about another report: run the same build --seeds N again")
+        self.stages["evaluate"] = made.reference
+
+    def _named(self) -> Build:
+        """The build with the new artifacts, its report and its page."""
+        index = self.home.store.open("index", **self.stages["index"])
+        search = search_settings(self.build.record["recipe"]["index"], index)
+        record = {**self.build.record, "stages": self.stages, "search": search}
+        build = self.home.write_build(self.build.name, record)
+        stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in self.stages.items()}
+        page = page_of(build.name, build.record, build.report(), stages, import_command(build) or "")
+        write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+        return build
+
+    def _report(self) -> Build:
+        with suppress(ArtifactError):  # of a report that is itself lost, which was said
+            write_durably(self.build.report_path, json.dumps(self.build.report(), indent=1).encode())
+        return self.build
+
+    def _remake(self, name: str) -> str:
+        path = self.home.store.path(name.rpartition("/")[2], self.stages[name]["digest"])
+        command = import_command(self.build) or "run the same simsearch build again"
+        return f"move {safe(str(path))} away, then {safe(command)}"

@@ -1,0 +1,217 @@
+"""The stages of a sync: rows appended, renamed and marked as deleted, or, as a compaction, all of it without those.
+
+Nothing is embedded twice: features of what stays are copied. A compaction also builds the index anew from features,
+with the factory that it has; until then deleted rows stay in features and index, and searches leave them out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..artifacts import Artifact, Workspace, link_or_copy
+from ..console import Stage, safe
+from ..fingerprint import embedder_fingerprint
+from ..images.loading import survey
+from ..images.quarantine import SetAside, write_quarantine
+from ..images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
+from ..images.source import FileSource, changed
+from ..images.thumbnails import ThumbnailReader, ThumbnailWriter, extend_thumbnails
+from ..sync.changes import Changes
+from ..sync.state import DELETED, MASKED, Rows, State, rows_of
+from ..vectors.features import FeatureBlocks, FeatureFile, write_features
+from ..vectors.index import Index, build
+from ..vectors.verify import verify
+from .common import BLOCK_ROWS, THREADS, Features
+from .dataset import check_bad
+from .embed import Bundle
+from .index import CORPUS
+
+FLAGS = ("fit", "val", "gallery")
+
+
+@dataclass(frozen=True)
+class Step:
+    """From one state of a build to the next: the source, what changed, and whether the deleted rows go for good."""
+
+    source: FileSource
+    state: State
+    changes: Changes
+    compact: bool
+
+    @property
+    def deleted(self) -> Rows:
+        """Old rows that are deleted afterwards, ascending."""
+        return np.union1d(self.state.deleted, np.array(self.changes.gone, dtype=np.int64)).astype(np.int64)
+
+    @property
+    def kept(self) -> Rows:
+        """Old rows that are still there afterwards, deleted or not, ascending."""
+        rows = np.arange(len(self.state.images), dtype=np.int64)
+        return np.setdiff1d(rows, self.deleted) if self.compact else rows
+
+
+def sync_dataset(
+    space: Workspace, base: Artifact, step: Step, max_bad_fraction: float, progress: Stage
+) -> dict[str, Any]:
+    """Write table, thumbnails, quarantine and deleted rows; new images are decoded, never searched with (flags 0).
+
+    Raises SourceError when too many images cannot be used, or one changes while it is read.
+    """
+    changes, kept = step.changes, step.kept
+    fresh = {found.image: found for found in changes.fresh}
+    listed = [image for image in step.source.images if image.image in fresh]
+    added: list[ImageRecord] = []
+    bad = list(changes.set_aside)
+    with ThumbnailWriter(space.scratch) as thumbnails:
+        for seen in survey(replace(step.source, images=listed), step.source.reader(), threads=THREADS):
+            found = fresh[seen.image]
+            if seen.sha256 and seen.sha256 != found.sha256:
+                raise changed(seen.image)
+            if seen.thumbnail is None:
+                bad.append(SetAside(seen.image, seen.reason or "unreadable", seen.sha256))
+                continue
+            row = len(kept) + len(added)
+            added.append(ImageRecord(row, found.image, found.label, False, False, False, False, found.sha256))
+            thumbnails.append_encoded(seen.thumbnail)
+            progress(len(added), len(listed))
+    live = len(step.state.images) - len(step.deleted) + len(added)
+    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad)
+    write_quarantine(space.out, bad)
+    flags = {flag: base.facts[flag] for flag in FLAGS} | {"queries": base.facts["queries"]}
+    moved = {move.row: move.now for move in changes.moved}
+    with ThumbnailReader(space.scratch) as more:
+        fresh_thumbnails = (more[i] for i in range(len(added)))
+        if step.compact:
+            records = list(_renumbered(base, set(kept.tolist()), moved))
+            write_records(space.out, [*records, *added])
+            flags = {flag: sum(getattr(r, flag) for r in records) for flag in FLAGS}
+            flags["queries"] = sum(r.query for r in records)
+            with ThumbnailReader(base.path) as old, ThumbnailWriter(space.out) as thumbnails:
+                for row in kept.tolist():
+                    thumbnails.append_encoded(old[row])
+                for thumbnail in fresh_thumbnails:
+                    thumbnails.append_encoded(thumbnail)
+        else:
+            table = RecordTable(base.path)
+            renamed = {row: replace(table[row], image=now.image, label=now.label) for row, now in moved.items()}
+            extend_records(base.path, space.out, renamed, added)
+            extend_thumbnails(base.path, space.out, fresh_thumbnails)
+    deleted = np.empty(0, dtype=np.int64) if step.compact else step.deleted
+    np.save(space.out / DELETED, deleted)
+    gone = set(step.deleted.tolist())
+    labels = {label for row, label in enumerate(step.state.labels) if row not in gone and row not in moved}
+    labels |= {found.label for found in moved.values()} | {record.label for record in added}
+    rows = len(kept) + len(added)
+    return {
+        "images": rows,
+        "deleted": len(deleted),
+        "bad": len(bad),
+        "labelled": base.facts["labelled"],
+        "labels": len(labels) if base.facts["labelled"] else 0,
+        **flags,
+        "notes": [],
+        # From how many rows on a fifth is counted: those of the last build or compaction.
+        "synced": {"whole": rows if step.compact else whole_rows(base)},
+    }
+
+
+def whole_rows(dataset: Artifact) -> int:
+    """How many rows the last build or compaction made."""
+    return int(dataset.facts.get("synced", {}).get("whole", dataset.facts["images"]))
+
+
+def _renumbered(base: Artifact, kept: set[int], moved: dict[int, Any]) -> Iterator[ImageRecord]:
+    row = 0
+    for record in read_records(base.path):
+        if record.row in kept:
+            now = moved.get(record.row)
+            names = {} if now is None else {"image": now.image, "label": now.label}
+            yield replace(record, row=row, **names)
+            row += 1
+
+
+def sync_embed(
+    space: Workspace, base: Artifact, dataset: Artifact, trained: Artifact, step: Step, progress: Stage
+) -> dict[str, Any]:
+    """Write features.h5: what stays, copied, then the added rows, embedded by the build's own bundle."""
+    kept, rows = step.kept, int(dataset.facts["images"])
+    bundle = Bundle(trained, step.source.reader())
+    count = rows - len(kept)
+    blocks = FeatureBlocks(space.scratch, count, bundle.dim, BLOCK_ROWS) if count else None
+    if blocks is not None:
+        table = RecordTable(dataset.path)
+        bundle.write(blocks, map(table.__getitem__, range(len(kept), rows)), progress)
+    stays = np.zeros(len(step.state.images), dtype=np.bool_)
+    stays[kept] = True
+    with FeatureFile(base.file("features.h5")) as old:
+
+        def features() -> Iterator[Features]:
+            for start in range(0, old.shape[0], BLOCK_ROWS):
+                block = old.read(start, min(start + BLOCK_ROWS, old.shape[0]))
+                yield block[stays[start : start + len(block)]]
+            if blocks is not None:
+                yield from blocks.blocks()
+
+        write_features(space.out / "features.h5", (rows, bundle.dim), features())
+    embedder = embedder_fingerprint(trained)
+    return {"rows": rows, "dim": bundle.dim, "through": "onnxruntime", "embedder": embedder, "synced": True}
+
+
+def sync_index(space: Workspace, base: Artifact, dataset: Artifact, embedded: Artifact, step: Step) -> dict[str, Any]:
+    """Write index.faiss, index.json and the masked rows: added to what is there, or built anew as a compaction.
+
+    Rows that the build left out of its corpus (query-only ones) are masked from now on, as FAISS ids are rows.
+    Raises VectorsError that names the image of a zero or NaN row.
+    """
+    kept, rows = step.kept, int(dataset.facts["images"])
+    outside = np.union1d(np.setdiff1d(rows_of(base, MASKED), step.state.deleted), _not_in(base, step.state))
+    table = RecordTable(dataset.path)
+    with FeatureFile(embedded.file("features.h5")) as file:
+        if step.compact:
+            masked = np.flatnonzero(np.isin(kept, outside))
+            factory, dim = str(base.facts["factory"]), file.shape[1]
+            index: Index | None = build(
+                lambda: file.blocks(0, rows, BLOCK_ROWS),
+                dim,
+                factory,
+                rows=rows,
+                name=lambda row: safe(table[row].image),
+            )
+        else:
+            masked = np.union1d(outside, step.deleted)
+            index = _extended(base, file, rows, table)
+        if index is None:
+            link_or_copy(base.file(CORPUS), space.out / CORPUS)
+        else:
+            verify(index, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
+            index.save(space.out / CORPUS)
+    np.save(space.out / MASKED, masked.astype(np.int64))
+    facts = {
+        **{key: base.facts[key] for key in ("factory", "metric", "dim", "gallery")},
+        "ntotal": rows,
+        "masked": len(masked),
+        "bytes": (space.out / CORPUS).stat().st_size,
+    }
+    (space.out / "index.json").write_text(json.dumps(facts, indent=1))
+    return {**facts, "embedder": embedded.facts.get("embedder"), "synced": True}
+
+
+def _not_in(base: Artifact, state: State) -> Rows:
+    """Rows of the table that the index has not."""
+    return np.arange(int(base.facts["ntotal"]), len(state.images), dtype=np.int64)
+
+
+def _extended(base: Artifact, file: FeatureFile, rows: int, table: RecordTable) -> Index | None:
+    """The index with the rows that it lacks; None when it lacks none."""
+    first = int(base.facts["ntotal"])
+    if first == rows:
+        return None
+    index = Index.load(base.file(CORPUS), factory=str(base.facts["factory"]))
+    for block in file.blocks(first, rows, BLOCK_ROWS):
+        index.add(block, name=lambda row: safe(table[row].image))
+    return index

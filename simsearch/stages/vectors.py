@@ -1,0 +1,116 @@
+"""The dataset and embed stages of vectors that were made elsewhere: a table without pictures, features as they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ..artifacts import Artifact, Workspace
+from ..console import Stage
+from ..errors import VectorsError
+from ..images.quarantine import write_quarantine
+from ..images.records import ImageRecord, write_records
+from ..images.source import Pixels, Reader
+from ..vectors.features import FeatureBlocks
+from ..vectors.formats import VectorFile
+from ..vectors.formats.parts import Vectors
+from ..vectors.normalize import norms
+from .common import BLOCK_ROWS, Data
+
+MOST_TESTS = 10_000  # queries that a file brings along
+MOST_QUERIES, MOST_VAL = 1000, 2000  # rows of the file itself, and never more than a tenth of them
+UNIT = 1e-3  # vectors whose lengths are off by more are said not to be unit
+
+
+class NoPictures(Reader):
+    """The reader of a build that has no pictures; nothing asks it, as nothing is embedded."""
+
+    def data(self, image: str) -> bytes:
+        raise VectorsError(f"{image}: a build of vectors has no pictures")
+
+    def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
+        raise VectorsError("a build of vectors has no pictures")
+
+
+def without_pictures(dataset: Artifact) -> Data:
+    """The dataset artifact for stages that look at rows and labels alone."""
+    return Data(dataset, NoPictures())
+
+
+def all_vectors(file: VectorFile) -> Vectors:
+    """What is searched, then the first 10,000 vectors that the file brings to search with."""
+    return Vectors([*file.vectors.parts, *(file.queries.parts if file.queries else [])])
+
+
+def counts(file: VectorFile) -> tuple[int, int]:
+    """How many rows are searched, and how many rows there are with the queries of the file."""
+    rows = file.vectors.shape[0]
+    return rows, rows + (min(file.queries.shape[0], MOST_TESTS) if file.queries else 0)
+
+
+def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress: Stage) -> dict[str, Any]:
+    """Write images.csv (row = row of the file, sha256 = that of the vector as float32); returns counts, as of images.
+
+    Queries are the vectors that the file has for it, else a seeded tenth of its rows, at most 1,000, which are then
+    searched leave-one-out: so rows keep their numbers. With labels as many others again become val rows, from whose
+    pairs it is read what a score means. Raises VectorsError that names a row without direction.
+    """
+    gallery, total = counts(file)
+    if gallery < 2 and total == gallery:
+        raise VectorsError(f"{file.path}: one vector, and nothing to search with", hint="give at least two vectors")
+    drawn = np.random.default_rng(0).permutation(gallery) if total == gallery or file.labels else np.empty(0, np.int64)
+    tenth = max(1, gallery // 10)
+    queries = set(drawn[: min(MOST_QUERIES, tenth)].tolist()) if total == gallery else set(range(gallery, total))
+    val = set(drawn[-min(MOST_VAL, tenth) :].tolist()) - queries if file.labels else set()
+    lengths = [np.inf, 0.0]
+
+    def records() -> Iterator[ImageRecord]:
+        for start, block in all_vectors(file).blocks(BLOCK_ROWS):
+            block = block[: total - start]
+            found = norms(block)
+            lengths[:] = [min(lengths[0], float(found.min())), max(lengths[1], float(found.max()))]
+            for row, vector in enumerate(block, start):
+                label = file.labels[row] if file.labels and row < gallery else ""
+                digest = hashlib.sha256(vector).hexdigest()
+                flags = (False, row in val, row < gallery, row in queries)
+                yield ImageRecord(row, _name(file, row, gallery), label, *flags, digest)
+            progress(start + len(block), total, "rows")
+            if start + len(block) == total:
+                return
+
+    write_records(space.out, records())
+    write_quarantine(space.out, [])
+    labels = set(file.labels or ()) - {""}
+    return {
+        "images": total,
+        "bad": 0,
+        "labelled": bool(labels),
+        "labels": len(labels),
+        "fit": 0,
+        "val": len(val),
+        "gallery": gallery,
+        "queries": len(queries),
+        "notes": file.notes,
+        "norms": lengths,
+        "views": {"rows": fingerprint},
+    }
+
+
+def copy_vectors(space: Workspace, file: VectorFile, progress: Stage) -> dict[str, Any]:
+    """Write features.h5, the vectors as they are, resuming from the blocks that an earlier run left."""
+    (_, total), dim, vectors = counts(file), file.vectors.shape[1], all_vectors(file)
+    blocks = FeatureBlocks(space.scratch, total, dim, BLOCK_ROWS)
+    for start, stop in blocks.missing():
+        blocks.write(start, vectors.read(start, stop))
+        progress(stop, total, "rows")
+    blocks.join(space.out / "features.h5")
+    return {"rows": total, "dim": dim, "through": "a file of vectors"}
+
+
+def _name(file: VectorFile, row: int, gallery: int) -> str:
+    if row >= gallery:
+        return f"test-{row - gallery}"
+    return (file.names[row] if file.names else "") or f"row-{row}"

@@ -1,0 +1,258 @@
+"""sync: a build brought in step with its folder, without training and without embedding anything twice.
+
+The order makes it safe to be killed: new artifacts first, each whole or not there; the build's file last, replaced in
+one step. A query that runs meanwhile has opened the old artifacts or opens the new ones, never some of each.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..artifacts import Artifact, Workspace
+from ..console import Stage, safe, say
+from ..errors import ArtifactError, SimsearchError, SourceError, VectorsError
+from ..fingerprint import check_embedder
+from ..home import Build, Home
+from ..images.preprocess import PREPROCESS_VERSION
+from ..images.quarantine import read_quarantine
+from ..images.source import FileSource
+from ..plan import Plan, now
+from .changes import Changes
+from .remains import let_go, remove_remains
+from .source import NOTHING_DELETED, changes_of, choose_build, open_now
+from .state import MASKED, State, rows_of
+
+COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the last build or compaction
+STAGES = ("dataset", "embed", "index")
+KINDS = ("added", "changed", "moved", "deleted")
+
+
+@dataclass(frozen=True)
+class Synced:
+    """What a sync did, or with `dry` would do: counts of images, and how many can be searched afterwards."""
+
+    build: Build
+    changes: Changes
+    counts: dict[str, int]
+    images: int
+    compacted: bool
+    seconds: float
+    dry: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `sync --json`."""
+        lists = self.changes.to_json()
+        return {
+            "build": self.build.name,
+            "dry_run": self.dry,
+            "up_to_date": not self.changes.count,
+            **{kind: self.counts[kind] for kind in KINDS},
+            "set_aside": self.counts["set_aside"],
+            "images": self.images,
+            "compacted": self.compacted,
+            "seconds": round(self.seconds, 3),
+            "lists": {kind: lists[kind] for kind in KINDS},
+        }
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """The counts that are not zero, as "12 added, 1 moved"."""
+    words = (f"{counts[kind]:,} {kind}" for kind in KINDS if counts[kind])
+    aside = f"{counts['set_aside']:,} set aside (quarantine.csv)" if counts.get("set_aside") else ""
+    return ", ".join([*words, *([aside] if aside else [])])
+
+
+def run_sync(home: Home, folder: str | None = None, name: str | None = None, *, dry: bool = False) -> Synced:
+    """Bring a build in step with its source (or with `folder`, to which its images were moved).
+
+    With `dry` nothing is written. Raises SimsearchError, the build as it was, for a source that is not there, images of
+    which too many cannot be used, or a build that cannot be gone on from.
+    """
+    started = time.perf_counter()
+    build = choose_build(home, folder, name)
+    if dry:
+        return _sync(home, build.name, folder, started, dry=True)
+    home.prepare_environment()
+    with home.lock(
+        f"sync {build.name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")
+    ):
+        home.store.clean_up()
+        return _sync(home, build.name, folder, started, dry=False)
+
+
+def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: bool) -> Synced:
+    build = home.build(name)
+    try:
+        dataset = home.store.open("dataset", **build.record["stages"]["dataset"])
+        source = open_now(build, home, folder)
+        place = _identity(source.root)
+        state = State.of(dataset)
+        changes = changes_of(source, state, home, build)
+        counts = _counts(changes, set())
+        images, compacted = int(build.record["images"]), False
+        if dry:
+            images += counts["added"] - counts["deleted"]
+        elif changes.count:
+            progress = Stage("Synced")
+            try:
+                stages, compacted = _make(home, build, dataset, source, state, changes, progress)
+            except SimsearchError:
+                _check_place(source, place)
+                raise
+            finally:
+                progress.close()
+            images = int(stages["index"].facts["ntotal"]) - len(rows_of(stages["index"], MASKED))
+            if images < 1:
+                raise SourceError(
+                    f"no image of build {name} that is searched would be left; {NOTHING_DELETED}",
+                    hint="simsearch build --retrain makes the build anew from what is there now",
+                )
+            _check_place(source, place)
+            aside = {one.image for one in read_quarantine(stages["dataset"].path)}
+            counts = _counts(changes, aside)
+            build = _name(home, build, source, stages, images, counts)
+        elif source.identity != build.record["source"]:
+            build = _name(home, build, source, {}, images, counts)
+        if not dry:
+            remove_remains(home)
+    finally:
+        home.memory.close()
+    return Synced(build, changes, counts, images, compacted, time.perf_counter() - started, dry)
+
+
+def _counts(changes: Changes, aside: set[str]) -> dict[str, int]:
+    """Images by kind; those that turned out to be unreadable are neither added nor changed."""
+    bad = {found.image for found in changes.fresh if found.image in aside}
+    worse = sum(found.image in bad for found in changes.changed)
+    return {
+        "added": sum(found.image not in bad for found in changes.added),
+        "changed": len(changes.changed) - worse,
+        "moved": len(changes.moved),
+        "deleted": len(changes.deleted) + worse,
+        "set_aside": len(bad),
+    }
+
+
+def _make(
+    home: Home,
+    build: Build,
+    dataset: Artifact,
+    source: FileSource,
+    state: State,
+    changes: Changes,
+    progress: Stage,
+) -> tuple[dict[str, Artifact], bool]:
+    """The artifacts of the next state, and whether they were compacted."""
+    from ..stages.sync import Step, whole_rows
+
+    stages = build.record["stages"]
+    train, embed, index = (home.store.open(stage, **stages[stage]) for stage in ("train", "embed", "index"))
+    _check_version(train, build.name)
+    check_embedder(embed, "the features", train, build.name)
+    check_embedder(index, "the index", train, build.name)
+    base = {"dataset": dataset, "train": train, "embed": embed, "index": index}
+    limit = float(build.record["recipe"]["dataset"]["max_bad_fraction"])
+    whole = whole_rows(dataset)
+    differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
+    step = Step(source, state, changes, differing > COMPACT_ABOVE * whole)
+    try:
+        return _stages(Plan(home, progress=progress), base, step, limit), step.compact
+    except VectorsError:
+        if not step.compact:
+            raise
+        # Too few rows are left for the factory, as for an IVF with more lists; the index of before goes on serving.
+        step = Step(source, state, changes, compact=False)
+        return _stages(Plan(home, progress=progress), base, step, limit), False
+
+
+def _stages(plan: Plan, base: dict[str, Artifact], step: Any, max_bad_fraction: float) -> dict[str, Artifact]:
+    from ..stages.sync import sync_dataset, sync_embed, sync_index
+
+    settings = {"sync": 1, "compact": step.compact}
+    progress = plan.progress
+    assert progress is not None
+
+    def dataset_work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+        return sync_dataset(space, base["dataset"], step, max_bad_fraction, progress), ""
+
+    dataset = plan.ensure(
+        "dataset",
+        "Synced",
+        {**settings, "changes": step.changes.digest()},
+        {"base": base["dataset"].reference},
+        dataset_work,
+    )
+    embed, index = base["embed"], base["index"]
+    grown = int(dataset.facts["images"]) > len(step.state.images)
+    if grown or step.compact:
+
+        def embed_work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+            return sync_embed(space, base["embed"], dataset, base["train"], step, progress), ""
+
+        inputs = {stage: base[stage].reference for stage in ("train", "embed")}
+        embed = plan.ensure("embed", "Synced", settings, {"dataset": dataset.reference, **inputs}, embed_work)
+    if grown or step.compact or step.changes.gone:
+
+        def index_work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+            return sync_index(space, base["index"], dataset, embed, step), ""
+
+        inputs = {"dataset": dataset.reference, "embed": embed.reference, "base": base["index"].reference}
+        index = plan.ensure("index", "Synced", settings, inputs, index_work)
+    return {"dataset": dataset, "embed": embed, "index": index}
+
+
+def _check_version(train: Artifact, name: str) -> None:
+    """Raise ArtifactError when this program preprocesses images otherwise than the build's embedder expects."""
+    seen = json.loads(train.file("embedder.json").read_bytes())["preprocessing"].get("version")
+    if seen != PREPROCESS_VERSION:
+        raise ArtifactError(
+            f"build {name} was made with preprocessing version {seen}, this simsearch has version {PREPROCESS_VERSION}",
+            hint="simsearch build --retrain, with the recipe or folder of this build, makes all of it anew",
+        )
+
+
+def _identity(root: str) -> tuple[int, int]:
+    try:
+        status = os.stat(root)
+    except OSError:
+        return -1, -1
+    return status.st_dev, status.st_ino
+
+
+def _check_place(source: FileSource, place: tuple[int, int]) -> None:
+    """Raise SourceError when the folder is not the one that was looked at first: what vanished may not be deleted."""
+    if place == (-1, -1) or _identity(source.root) != place:
+        raise SourceError(
+            f"{source.root!r} vanished while it was being read; {NOTHING_DELETED}",
+            hint="run the same command again when the folder is there",
+        )
+
+
+def _name(
+    home: Home, build: Build, source: FileSource, made: dict[str, Artifact], images: int, counts: dict[str, int]
+) -> Build:
+    """Let the build stand for the new artifacts; what they replace is let go."""
+    record = build.record
+    before = record.get("synced", {})
+    table = {**record["recipe"]["dataset"]}
+    if source.identity != record["source"]:
+        table["source"] = f"{table['source'].partition(':')[0]}:{Path(source.spec.partition(':')[2])}"
+    stages = {**record["stages"], **{stage: artifact.reference for stage, artifact in made.items()}}
+    whole = {
+        **record,
+        "recipe": {**record["recipe"], "dataset": table},
+        "source": source.identity,
+        "root": source.root,
+        "images": images,
+        "stages": stages,
+        "built": record.get("built") or {stage: record["stages"][stage] for stage in STAGES},
+        "synced": {"when": now(), **{kind: int(before.get(kind, 0)) + counts[kind] for kind in KINDS}},
+    }
+    replaced = home.replace_build(build.name, whole)
+    let_go(home, record["stages"], stages)
+    return replaced

@@ -1,0 +1,105 @@
+"""What rows are called: image and label, as parquet or CSV beside the vectors."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from simsearch.errors import VectorsError
+
+COLUMNS = ("image", "label", "row")
+NAMES = ("image", "image_path", "path", "name", "url", "key")  # the first that is there; clip-retrieval's among them
+_GROUP = 65_536  # rows of parquet at a time
+
+Named = tuple[list[str], list[str] | None]  # names, and labels where the file has any
+Record = tuple[str, str, int]
+
+
+def parquet_library() -> Any:
+    """pyarrow.parquet, or None where pyarrow is not installed."""
+    try:
+        from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return None
+    return parquet
+
+
+def write_metadata(stem: Path, records: Iterable[Record]) -> Path:
+    """Write (image, label, row) records as STEM.parquet, or as STEM.csv without pyarrow; returns which."""
+    library = parquet_library()
+    if library is None:
+        path = stem.with_name(f"{stem.name}.csv")
+        with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(records)
+        return path
+    import pyarrow  # type: ignore[import-not-found, unused-ignore]
+
+    path = stem.with_name(f"{stem.name}.parquet")
+    schema = pyarrow.schema([("image", pyarrow.string()), ("label", pyarrow.string()), ("row", pyarrow.int64())])
+    with library.ParquetWriter(path, schema) as parquet:
+        for group in _groups(records):
+            images, labels, rows = zip(*group, strict=True)
+            columns = [[_utf8(text) for text in images], [_utf8(text) for text in labels], list(rows)]
+            parquet.write_table(pyarrow.table(columns, schema=schema))
+    return path
+
+
+def read_metadata(path: Path) -> Named:
+    """Return the names and labels of a .parquet or .csv file; names are "" where it has no column for them.
+
+    Raises VectorsError when it cannot be read, or needs pyarrow.
+    """
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    height = max((len(values) for values in columns.values()), default=0)
+    name = next((columns[key] for key in NAMES if key in columns), [""] * height)
+    return name, columns.get("label")
+
+
+def _read_parquet(path: Path) -> Mapping[str, list[str]]:
+    library = parquet_library()
+    if library is None:
+        raise VectorsError(
+            f"{path} needs pyarrow, which is not installed",
+            hint="pip install 'simsearch[parquet]', or take metadata/ away to go without names and labels",
+        )
+    try:
+        known = library.read_schema(path).names
+        wanted = [key for key in known if key.lower() in (*NAMES, "label")] or known[:1]
+        data: Mapping[str, Sequence[object]] = library.read_table(path, columns=wanted).to_pydict()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VectorsError(f"{path} cannot be read as parquet: {type(error).__name__}") from None
+    return {key.lower(): ["" if value is None else str(value) for value in values] for key, values in data.items()}
+
+
+def _read_csv(path: Path) -> Mapping[str, list[str]]:
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.reader(file, strict=True)
+            columns = [name.strip().lower() for name in next(reader, [])]
+            found: dict[str, list[str]] = {name: [] for name in columns}
+            for fields in filter(None, reader):
+                if len(fields) != len(columns):
+                    raise VectorsError(
+                        f"{path} line {reader.line_num}: {len(fields)} fields, the header has {len(columns)}"
+                    )
+                for name, value in zip(columns, fields, strict=True):
+                    found[name].append(value)
+    except (OSError, csv.Error) as error:
+        raise VectorsError(f"{path} cannot be read as CSV: {error}") from None
+    return found
+
+
+def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
+    left = iter(records)
+    while group := list(islice(left, _GROUP)):
+        yield group
+
+
+def _utf8(text: str) -> str:
+    """Names may hold bytes that are no UTF-8, which parquet cannot hold: they become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()

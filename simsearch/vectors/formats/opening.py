@@ -1,0 +1,127 @@
+"""Which format a file or folder is in, and what it holds."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from simsearch.errors import VectorsError
+from simsearch.vectors.formats.flat import NpyPart, VecsPart
+from simsearch.vectors.formats.metadata import read_metadata
+from simsearch.vectors.formats.parts import Vectors
+
+FORMATS_HINT = "give a .npy file, a folder of .npy parts, an ann-benchmarks .hdf5 or a .fvecs file"
+_EMBEDDINGS, _METADATA = "img_emb", "metadata"
+
+
+@dataclass(frozen=True)
+class VectorFile:
+    """Opened vectors (N, D), with query vectors (Q, D) where the format has them.
+
+    `files` are all that decide what it holds; `names` and `labels` (N each) are None where nothing names the rows.
+    """
+
+    path: Path
+    vectors: Vectors
+    files: list[Path]
+    queries: Vectors | None = None
+    names: list[str] | None = None
+    labels: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        dims = self.vectors.shape[1], self.vectors.shape[1] if self.queries is None else self.queries.shape[1]
+        if dims[0] != dims[1]:
+            self.close()
+            raise VectorsError(
+                f"{self.path}: its queries are {dims[1]}-d, its vectors {dims[0]}-d",
+                hint="what is searched with has the width of what is searched in",
+            )
+
+    def close(self) -> None:
+        """Close the files."""
+        self.vectors.close()
+
+
+def open_vectors(path: Path) -> VectorFile:
+    """Return what a file or folder holds. Raises VectorsError that says what was expected and seen.
+
+    A .npy file; a folder of .npy parts, in it or in its img_emb/ (autofaiss and embedding-reader), with metadata/;
+    an ann-benchmarks .hdf5 (train, test); a .fvecs file, or a folder of *base.fvecs and *query.fvecs.
+    """
+    path = Path(os.path.abspath(path))
+    kind = path.suffix.lower()
+    if path.is_dir():
+        return _open_folder(path)
+    if not path.exists():
+        raise VectorsError(f"no file or folder {path}", hint=FORMATS_HINT)
+    if kind == ".npy":
+        return VectorFile(path, Vectors([NpyPart(path)]), [path])
+    if kind == ".fvecs":
+        return VectorFile(path, Vectors([VecsPart(path)]), [path])
+    if kind in (".hdf5", ".h5"):
+        return _open_hdf5(path)
+    raise VectorsError(f"{path}: expected vectors, seen a file {kind or 'without a suffix'}", hint=FORMATS_HINT)
+
+
+def _open_hdf5(path: Path) -> VectorFile:
+    from simsearch.vectors.formats.hdf5 import open_hdf5  # h5py takes 119 ms, which a query from .npy need not pay
+
+    train, test, distance = open_hdf5(path)
+    notes = []
+    if distance not in (None, "angular", "cosine"):
+        notes.append(f"made for the distance {distance}; simsearch searches by angle, so its own neighbours differ")
+    return VectorFile(path, Vectors([train]), [path], None if test is None else Vectors([test]), notes=notes)
+
+
+def _open_folder(folder: Path) -> VectorFile:
+    base = _files(folder, "base.fvecs")
+    if base:
+        return _open_vecs_folder(folder, base)
+    parts = _files(folder / _EMBEDDINGS, ".npy") or _files(folder, ".npy")
+    if not parts:
+        raise VectorsError(f"{folder}: no .npy in it or in its {_EMBEDDINGS}/, and no base.fvecs", hint=FORMATS_HINT)
+    vectors = Vectors([NpyPart(part) for part in parts])
+    tables = _files(folder / _METADATA, ".parquet") or _files(folder / _METADATA, ".csv")
+    if not tables:
+        return VectorFile(folder, vectors, parts)
+    if len(tables) != len(parts):
+        raise VectorsError(
+            f"{folder}: {len(parts)} parts of vectors, {len(tables)} of {_METADATA}",
+            hint="each part of vectors has one of metadata, in the order of their names",
+        )
+    names: list[str] = []
+    labels: list[str] = []
+    for part, table in zip(vectors.parts, tables, strict=True):
+        found, given = read_metadata(table)
+        if len(found) != part.shape[0]:
+            raise VectorsError(
+                f"{table}: {len(found):,} rows, {part.path.name} has {part.shape[0]:,}", hint="one row for each vector"
+            )
+        names += found
+        labels += [""] * len(found) if given is None else given
+    return VectorFile(
+        folder,
+        vectors,
+        [*parts, *tables],
+        names=names if any(names) else None,
+        labels=labels if any(labels) else None,
+    )
+
+
+def _open_vecs_folder(folder: Path, base: list[Path]) -> VectorFile:
+    query = base[0].with_name(base[0].name[: -len("base.fvecs")] + "query.fvecs")
+    if len(base) > 1:
+        raise VectorsError(f"{folder}: expected one *base.fvecs, seen {len(base)}", hint="give the file itself")
+    queries = Vectors([VecsPart(query)]) if query.is_file() else None
+    return VectorFile(folder, Vectors([VecsPart(base[0])]), [*base, *([query] if queries else [])], queries)
+
+
+def _files(folder: Path, end: str) -> list[Path]:
+    """The files in a folder whose names have that end, numbers in names compared as numbers: part_2 before part_10."""
+    if not folder.is_dir():
+        return []
+    found = [path for path in folder.iterdir() if path.name.lower().endswith(end) and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: [(text, int(n or -1)) for text, n in re.findall(r"(\D*)(\d*)", path.name)])

@@ -1,0 +1,264 @@
+"""One run of tuning: a sample to try candidates on, the best of them built in full, and a check."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simsearch.errors import VectorsError
+from simsearch.vectors.index import Index, Trained, build, find_centroids
+from simsearch.vectors.tuning.candidates import (
+    LEAST_SECONDS,
+    SAMPLE_BYTES,
+    Candidate,
+    graph_build_seconds,
+    search_seconds,
+    total_bytes,
+)
+from simsearch.vectors.tuning.choice import entry
+from simsearch.vectors.tuning.sweep import Point, Settings, measure, sweep
+from simsearch.vectors.tuning.truth import Embeddings, Naming, Questions, Source, ask, take, unit_blocks
+
+_SEARCHED = 50_000, 125_000  # rows of the sample that are searched in: an eighth of all, within these
+_ROWS_A_LIST = 48
+_HELD = 2_000  # rows to tune with, and twice as many to check with
+_HELD_ON_SAMPLE = 1_000
+_BLOCK = 16_384  # rows added at a time
+_MOST_BUILT = 3  # in full
+_SHARE_FOR_SAMPLE = 0.4
+_PROMISING = 0.5  # a sample may predict twice too much: so far, another index is built in full too
+# Times slower than the fastest, at which a kind is given up before it reaches the target. Codes get no better by more
+# time, the others may only have met a busy moment.
+_CODES_SLACK, _SLACK = 1.5, 2.0
+
+Progress = Callable[[str], None]
+
+
+@dataclass
+class Tried:
+    """A candidate as it did on the sample, and what that comes to over all rows."""
+
+    candidate: Candidate
+    best: Point
+    seconds: float  # a query over all rows
+    bytes: int
+    build_seconds: float
+
+
+@dataclass
+class Built:
+    """A candidate over all rows."""
+
+    candidate: Candidate
+    index: Index
+    points: list[Point]
+    bytes: int
+    build_seconds: float
+
+    def best(self, target: float) -> Point:
+        return _best(self.points, target)
+
+
+@dataclass
+class Tuning:
+    """One run of `choose`."""
+
+    source: Source
+    rows: int
+    target: float
+    max_bytes: int | None
+    max_build_seconds: float | None
+    seed: int
+    name: Naming | None
+    progress: Progress
+    started: float = field(default_factory=time.perf_counter)
+    table: list[dict[str, Any]] = field(default_factory=list)
+    centroids: dict[int, tuple[Embeddings, float]] = field(default_factory=dict)
+    limit: float = LEAST_SECONDS
+    sample: Embeddings = field(init=False)  # to find centroids with
+    searched: Embeddings = field(init=False)  # the part of it that is searched in
+    asked: Embeddings = field(init=False)
+    asked_rows: NDArray[np.int64] = field(init=False)
+    held: int = field(init=False)
+
+    def draw(self, wanted: list[Candidate]) -> None:
+        """Read the sample, and the rows that are asked for: some to tune with, more to check with."""
+        dim = self.source.shape[1]
+        self.held = min(_HELD, self.rows // 5)
+        most_lists = max(candidate.nlist for candidate in wanted)
+        searched = min(max(self.rows // 8, _SEARCHED[0]), _SEARCHED[1])
+        size = min(
+            max(searched, _ROWS_A_LIST * most_lists),
+            self.rows - 3 * self.held,
+            max(SAMPLE_BYTES // (4 * dim), 2 * most_lists),
+        )
+        random = np.random.default_rng(self.seed)
+        chosen = random.choice(self.rows, size + 3 * self.held, replace=False)
+        vectors = take(self.source, self.rows, chosen, self.name)
+        self.asked, self.asked_rows = vectors[size:], chosen[size:]
+        self.sample, self.searched = vectors[:size], vectors[: min(size, searched)]
+
+    def trained(self, candidate: Candidate) -> tuple[Trained, float]:
+        """The sample and the centroids of a candidate, and the seconds that these took."""
+        nlist = candidate.nlist
+        if not nlist:
+            return Trained(self.sample), 0.0
+        if nlist not in self.centroids:
+            started = time.perf_counter()
+            found = find_centroids(self.sample, nlist, self.seed)
+            self.centroids[nlist] = found, time.perf_counter() - started
+        centroids, seconds = self.centroids[nlist]
+        return Trained(self.sample, centroids), seconds
+
+    def try_on_sample(self, wanted: list[Candidate]) -> list[Tried]:
+        """Build each candidate over the sample and sweep its settings; the fastest over all rows comes first."""
+        own = np.full(self.held, -1, dtype=np.int64)
+        held = min(self.held, _HELD_ON_SAMPLE)
+        questions = ask(self.asked[:held], own[:held], [self.searched])
+        size, dim = self.searched.shape
+        tried: list[Tried] = []
+        for candidate in wanted:
+            if tried and time.perf_counter() - self.started > _SHARE_FOR_SAMPLE * self.limit:
+                break
+            self.progress(f"{candidate.factory} on a sample of {size:,}")
+            trained, centroid_seconds = self.trained(candidate)
+            started = time.perf_counter()
+            index = build(lambda: [self.searched], dim, candidate.factory, rows=size, trained=trained)
+            seconds = time.perf_counter() - started
+            coarse = self._coarse_seconds(index, trained, questions)
+            predict = partial(self._predicted, candidate, coarse)
+            slack = _CODES_SLACK if candidate.refines else _SLACK
+            fastest = min((one.seconds for one in tried if one.best.reaches(self.target)), default=np.inf)
+            points = sweep(index, candidate, questions, self.target, partial(_slower, predict, slack * fastest))
+            bytes_ = index.measured_bytes()
+            self.table += [entry(candidate.factory, "sample", size, bytes_, seconds, point) for point in points]
+            best = _best(points, self.target)
+            build_seconds = centroid_seconds + seconds * self.rows / size
+            if candidate.is_graph:
+                build_seconds = graph_build_seconds(size, self.rows, seconds)
+                self.limit = max(self.limit, build_seconds)
+            total = total_bytes(candidate, size, self.rows, dim, bytes_)
+            tried.append(Tried(candidate, best, predict(best), total, build_seconds))
+        return self._ranked(tried)
+
+    def _predicted(self, candidate: Candidate, coarse: float, point: Point) -> float:
+        nprobe = point.settings.nprobe or 1
+        return search_seconds(candidate, len(self.searched), self.rows, 1 / point.qps, coarse, nprobe)
+
+    def _coarse_seconds(self, index: Index, trained: Trained, questions: Questions) -> float:
+        if trained.centroids is None:
+            return 0.0
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            index.nearest_lists(questions.embeddings, 1)
+            seconds.append(time.perf_counter() - started)
+        return min(seconds) / len(questions.embeddings)
+
+    def _ranked(self, tried: list[Tried]) -> list[Tried]:
+        """Those within the limits: the ones that reach first, by speed; then the others, by recall."""
+        within = [one for one in tried if self.max_bytes is None or one.bytes <= self.max_bytes]
+        if not within:
+            least = min(one.bytes for one in tried)
+            raise VectorsError(
+                f"no index of {self.rows:,} rows keeps within max_bytes = {self.max_bytes:,}: "
+                f"the smallest that was tried takes about {least:,}",
+                hint=f"set [index] max_bytes to {least:,} or more",
+            )
+        if self.max_build_seconds is not None:
+            quick = [one for one in within if one.build_seconds <= self.max_build_seconds]
+            within = quick or [min(within, key=lambda one: one.build_seconds)]
+        return sorted(
+            within,
+            key=lambda one: (0, one.seconds) if one.best.reaches(self.target) else (1, -one.best.recall),
+        )
+
+    def questions_in_full(self) -> tuple[Questions, list[Questions]]:
+        """The same rows searched in all rows, each leaving itself out: one part to tune with, two to check with."""
+        self.progress(f"exact neighbours of {len(self.asked):,} rows in {self.rows:,}")
+        found = ask(self.asked, self.asked_rows, unit_blocks(self.source, self.rows, self.name))
+        parts = [found.part(i * self.held, (i + 1) * self.held) for i in range(3)]
+        return parts[0], parts[1:]
+
+    def build_in_full(self, one: Tried, questions: Questions, fastest: float) -> Built:
+        """Build a candidate over all rows and sweep its settings there, from those that reached on the sample."""
+        candidate = one.candidate
+        self.progress(f"building {candidate.factory} over {self.rows:,} rows")
+        trained, seconds = self.trained(candidate)
+        started = time.perf_counter()
+
+        def blocks() -> Iterator[Embeddings]:
+            for start in range(0, self.rows, _BLOCK):
+                yield self.source.read(start, min(start + _BLOCK, self.rows))
+
+        index = build(blocks, self.source.shape[1], candidate.factory, rows=self.rows, name=self.name, trained=trained)
+        built = time.perf_counter() - started
+        self.progress(f"tuning {candidate.factory}")
+        points = sweep(
+            index, candidate, questions, self.target, lambda point: point.qps < fastest, first=one.best.settings
+        )
+        self.table += [entry(candidate.factory, "full", self.rows, one.bytes, seconds + built, p) for p in points]
+        return Built(candidate, index, points, one.bytes, seconds + built)
+
+    def best_in_full(self, ranked: list[Tried], questions: Questions) -> Built:
+        """The fastest of those built in full: the next is built only while it promises more than the best has shown."""
+        best: Built | None = None
+        count = 0
+        for one in ranked:
+            fastest = 0.0
+            if best is not None:
+                point = best.best(self.target)
+                reached = point.reaches(self.target)
+                left = self.limit - (time.perf_counter() - self.started)
+                if reached and (one.seconds * _PROMISING > 1 / point.qps or left < one.build_seconds):
+                    continue
+                # Without one that reaches, the flat index is built even when there is no time left.
+                if (count >= _MOST_BUILT or left < one.build_seconds) and one.candidate.factory != "Flat":
+                    continue
+                fastest = point.qps if reached else 0.0
+            count += 1
+            built = self.build_in_full(one, questions, fastest)
+            if best is None or _best([best.best(self.target), built.best(self.target)], self.target) in built.points:
+                best = built
+        assert best is not None
+        return best
+
+    def check(self, best: Built, parts: list[Questions]) -> tuple[Point, bool]:
+        """The chosen settings on rows that tuned nothing; where they fall short, the next dearer ones on others."""
+        flat = best.index.is_flat
+        chosen = best.best(self.target)
+        dearer = sorted((p for p in best.points if p.recall > chosen.recall), key=lambda p: p.recall)
+        found = chosen
+        for part in parts:
+            found = measure(best.index, part, chosen.settings, exact_index=flat)
+            line = entry(best.candidate.factory, "check", self.rows, best.bytes, best.build_seconds, found)
+            self.table.append(line)
+            if found.low >= self.target or not chosen.reaches(self.target):
+                break
+            chosen = next(iter(dearer), None) or _dearer(chosen)
+        return found, found.low >= self.target
+
+
+def _dearer(point: Point) -> Point:
+    """Settings a quarter dearer."""
+    settings = point.settings
+    more = Settings(
+        None if settings.nprobe is None else settings.nprobe + max(1, settings.nprobe // 4),
+        None if settings.efSearch is None else settings.efSearch + settings.efSearch // 4,
+        None if settings.k_factor is None else settings.k_factor * 1.25,
+    )
+    return Point(more, point.recall, point.low, point.high, point.qps)
+
+
+def _best(points: list[Point], target: float) -> Point:
+    return max(points, key=lambda p: (p.reaches(target), p.qps if p.reaches(target) else p.recall))
+
+
+def _slower(predict: Callable[[Point], float], limit: float, point: Point) -> bool:
+    return predict(point) > limit

@@ -1,0 +1,213 @@
+"""Is a build what it says it is? Digests, row counts, unit norms, and answers compared with exact search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .artifacts import Artifact, Store
+from .errors import SimsearchError, VectorsError
+from .hashing import HashMemory
+from .home import Build
+from .images.records import RecordTable
+from .sync.state import MASKED, rows_of
+from .vectors.features import FeatureFile
+from .vectors.ground_truth import exact_neighbours
+from .vectors.index import Deleted, Index
+from .vectors.normalize import normalize
+from .vectors.verify import verify
+
+SAMPLE = 200  # rows that are searched with
+K = 10
+BLOCK = 65_536
+ROUNDING = 1e-5  # scores of one pair, summed in another order
+LEAST_EXACT = 0.999  # of an index that promises exact answers
+STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
+
+Rows = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check: `ok` is None where it could not be made, because another said no."""
+
+    name: str
+    ok: bool | None
+    words: str
+
+    def to_json(self, build: str) -> dict[str, Any]:
+        """The line of `index verify --json`."""
+        return {"build": build, "check": self.name, "ok": self.ok, "detail": self.words}
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Every check of a build, and the artifacts that are sound, by the names that the build has for them."""
+
+    checks: list[Check]
+    artifacts: dict[str, Artifact]
+
+    @property
+    def sound(self) -> bool:
+        """Whether no check said no."""
+        return all(check.ok is not False for check in self.checks)
+
+    def said_no(self) -> set[str]:
+        """Names of the checks that said no."""
+        return {check.name for check in self.checks if check.ok is False}
+
+
+def verify_build(build: Build) -> Verified:
+    """Check a build from its files to its answers; every file is read, nothing is remembered from before."""
+    store = Store(build.home / "artifacts", HashMemory(None))
+    checks: list[Check] = []
+    artifacts: dict[str, Artifact] = {}
+    for name, reference in build.record["stages"].items():
+        try:
+            found = store.open(name.rpartition("/")[2], **reference)
+        except SimsearchError as error:
+            checks.append(Check(name, False, error.message))
+        else:
+            artifacts[name] = found
+            files = found.manifest["files"].values()
+            size = sum(file["size"] for file in files)
+            checks.append(Check(name, True, f"{len(files)} files, {size:,} bytes, sha256 as recorded"))
+    vectors = {name: artifacts[name] for name in ("dataset", "embed", "index") if name in artifacts}
+    contents: list[tuple[str, Callable[[], str]]] = [
+        ("inputs", lambda: _inputs(build, artifacts)),
+        ("rows", lambda: _rows(build, **vectors)),
+        ("norms", lambda: _norms(build, **vectors)),
+        ("answers", lambda: _answers(build, artifacts.get("evaluate"), **vectors)),
+        ("report", lambda: _report(build)),
+    ]
+    for name, look in contents:
+        if name in ("rows", "norms", "answers") and len(vectors) < 3:
+            missing = ", ".join(stage for stage in ("dataset", "embed", "index") if stage not in vectors)
+            checks.append(Check(name, None, f"not checked: {missing} is damaged"))
+            continue
+        try:
+            checks.append(Check(name, True, look()))
+        except SimsearchError as error:
+            checks.append(Check(name, False, error.message))
+    return Verified(checks, artifacts)
+
+
+def _inputs(build: Build, artifacts: dict[str, Artifact]) -> str:
+    """Index and report were made from the very features and index that the build names."""
+    stages, count = build.measured, 0
+    for name, source in (("embed", "train"), ("index", "embed"), ("evaluate", "index"), ("evaluate", "dataset")):
+        found = artifacts.get(name)
+        if found is None or source not in stages or found.reference != stages[name]:
+            continue  # what a sync made goes on from another state
+        if found.manifest["inputs"].get(source) != stages[source]:
+            raise VectorsError(f"{found.path} was made from another {source} than the build's")
+        count += 1
+    return f"{count} artifacts were made from the ones that the build names"
+
+
+def _rows(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
+    images, told = len(RecordTable(dataset.path)), int(dataset.facts["images"])
+    with FeatureFile(embed.file("features.h5")) as features:
+        rows = features.shape[0]
+    ntotal, corpus = _open(index).ntotal, int(build.record["images"])
+    masked = len(rows_of(index, MASKED))
+    if not images == told == rows or ntotal > rows or ntotal != int(index.facts["ntotal"]) or ntotal - masked != corpus:
+        raise VectorsError(
+            f"{images:,} images (recorded {told:,}), {rows:,} features, {ntotal:,} rows in the index, "
+            f"{corpus:,} in the corpus as the build says"
+        )
+    return f"{images:,} images, {rows:,} features, {ntotal:,} in the index"
+
+
+def _norms(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
+    opened = _open(index)
+    with FeatureFile(embed.file("features.h5")) as features:
+        for start, block in _blocks(features, features.shape[0]):
+            normalize(block, name=lambda row, start=start: f"of row {start + row}")  # type: ignore[misc]
+            verify(opened, opened.ntotal, block[: max(0, opened.ntotal - start)], start)
+    if not opened.stores_vectors:
+        return f"every feature has a direction; {opened.factory} stores codes, whose length means nothing"
+    return "every feature has a direction, every row of the index is that of its feature and of length 1"
+
+
+def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
+    """Search with a sample of rows, their own left out, through the index and exactly."""
+    opened, masked = _open(index), rows_of(index, MASKED)
+    live = np.setdiff1d(np.arange(opened.ntotal), masked)
+    k = min(K, len(live) - 1)
+    if k < 1:
+        return "fewer than two rows: there is nothing to compare"
+    sample = np.sort(np.random.default_rng(0).permutation(live)[:SAMPLE])
+    with FeatureFile(embed.file("features.h5")) as features:
+        queries = normalize(np.concatenate([features.read(row, row + 1) for row in sample.tolist()]))
+        wanted = np.zeros(opened.ntotal, dtype=np.bool_)
+        wanted[live] = True
+        base = (normalize(block[wanted[start:][: len(block)]]) for start, block in _blocks(features, opened.ntotal))
+        exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
+        exact = _without(live[exact_rows], exact, sample, k)
+        deleted = Deleted(masked, opened.ntotal) if len(masked) else None
+        scores, rows = opened.search(queries, k + 1, **build.record["search"], deleted=deleted)
+        true = _true_scores(features, queries, rows)
+    scores, true = (_without(rows, values, sample, k) for values in (scores, true))
+    if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:
+        raise VectorsError(f"a score differs from that of the features by {np.abs(scores - true).max():.3g}")
+    recalls = (true >= exact[:, -1:] - ROUNDING).mean(axis=1)
+    recall, recorded = float(recalls.mean()), _recorded(evaluated)
+    told = f"{recall:.4f} of the exact first {k} for {len(sample)} rows"
+    if opened.is_flat:
+        if recall < LEAST_EXACT:
+            raise VectorsError(f"{told}, where all were expected")
+        return told
+    if recorded is None:
+        return f"{told}; nothing is recorded to compare it with"
+    least = recorded - SLACK - STANDARD_ERRORS * float(recalls.std()) / len(recalls) ** 0.5
+    if recall < least:
+        raise VectorsError(f"{told}, recorded is {recorded:.4f}")
+    return f"{told}, recorded is {recorded:.4f}"
+
+
+def _without(rows: Rows, values: Floats, own: Rows, k: int) -> Floats:
+    """The first k values (Q, k) of those (Q, k + 1) that are not of a query's own row."""
+    order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(values, order, axis=1)
+
+
+def _true_scores(features: FeatureFile, queries: Floats, rows: Rows) -> Floats:
+    found = np.unique(rows)
+    stored = normalize(np.concatenate([features.read(row, row + 1) for row in found.tolist()]))
+    scores: Floats = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
+    return scores
+
+
+def _recorded(evaluated: Artifact | None) -> float | None:
+    if evaluated is None:
+        return None
+    shares = json.loads(evaluated.file("report.json").read_bytes())["index"]["ann_recall"]
+    share = shares.get(str(K)) or next(reversed(shares.values()), None)
+    return None if share is None else float(share)
+
+
+def _report(build: Build) -> str:
+    report = build.report()
+    try:
+        beside = json.loads(build.report_path.read_bytes())
+    except (OSError, ValueError):
+        raise VectorsError(f"{build.report_path} is missing or damaged") from None
+    if beside != report:
+        raise VectorsError(f"{build.report_path} is not the report of the build")
+    return "report.json is that of the build"
+
+
+def _open(index: Artifact) -> Index:
+    return Index.load(index.file("index.faiss"), factory=str(index.facts["factory"]))
+
+
+def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, Floats]]:
+    for start in range(0, rows, BLOCK):
+        yield start, features.read(start, min(start + BLOCK, rows))

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+
+from simsearch.errors import VectorsError
+from simsearch.vectors.formats import open_vectors
+from simsearch.vectors.formats.flat import write_npy, write_vecs
+from simsearch.vectors.formats.metadata import parquet_library, read_metadata, write_metadata
+
+ROWS = np.random.default_rng(0).normal(size=(23, 5)).astype(np.float32)
+
+
+def everything(path, block=7):
+    file = open_vectors(path)
+    try:
+        found = list(file.vectors.blocks(block))
+        assert [start for start, _ in found] == list(range(0, file.vectors.shape[0], block))
+        return np.concatenate([rows for _, rows in found])
+    finally:
+        file.close()
+
+
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", ">f4", "i1", "u1", "<i8"])
+def test_npy_of_any_number(tmp_path, dtype):
+    rows = (ROWS * 20).astype(dtype)
+    rows[:, 0] = 1
+    np.save(tmp_path / "x.npy", rows)
+    assert (everything(tmp_path / "x.npy") == rows.astype(np.float32)).all()
+
+
+def test_fvecs_is_read_as_its_definition_says(tmp_path):
+    path = tmp_path / "x.fvecs"
+    path.write_bytes(b"".join(np.int32(5).tobytes() + row.tobytes() for row in ROWS))
+    assert (everything(path) == ROWS).all()
+    write_vecs(tmp_path / "y.fvecs", [ROWS[:9], ROWS[9:]], "<f4")
+    assert (tmp_path / "y.fvecs").read_bytes() == path.read_bytes()
+    write_vecs(tmp_path / "y.ivecs", [np.arange(6).reshape(2, 3)], "<i4")
+    assert np.fromfile(tmp_path / "y.ivecs", "<i4").tolist() == [3, 0, 1, 2, 3, 3, 4, 5]
+
+
+def test_what_we_write_as_npy_numpy_reads(tmp_path):
+    write_npy(tmp_path / "x.npy", ROWS.shape, [ROWS[:9], ROWS[9:]])
+    assert (np.load(tmp_path / "x.npy", allow_pickle=False) == ROWS).all()
+
+
+@pytest.mark.parametrize("where", [".", "img_emb"])
+def test_a_folder_of_parts_in_the_order_of_their_numbers(tmp_path, where):
+    folder = tmp_path / "set" / where
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, part in enumerate(np.array_split(ROWS, 11)):
+        np.save(folder / f"img_emb_{number}.npy", part)
+    assert (everything(tmp_path / "set") == ROWS).all()
+
+
+def test_metadata_names_and_labels_the_rows(tmp_path):
+    for number, part in enumerate((ROWS[:20], ROWS[20:])):
+        (tmp_path / "img_emb").mkdir(exist_ok=True)
+        (tmp_path / "metadata").mkdir(exist_ok=True)
+        np.save(tmp_path / "img_emb" / f"img_emb_{number}.npy", part)
+        text = "".join(f'"{number}, {i}.png",{i % 3}\n' for i in range(len(part)))
+        (tmp_path / "metadata" / f"metadata_{number}.csv").write_text(f"image,label\n{text}")
+    file = open_vectors(tmp_path)
+    assert file.names[19:21] == ["0, 19.png", "1, 0.png"]
+    assert file.labels[:4] == ["0", "1", "2", "0"]
+    assert {path.name for path in file.files} == {
+        f"{kind}_{i}.{end}" for kind, end in (("img_emb", "npy"), ("metadata", "csv")) for i in range(2)
+    }
+    (tmp_path / "metadata" / "metadata_1.csv").write_text("image,label\nx,1\n")
+    with pytest.raises(VectorsError, match=r"1 rows, .* has 3"):
+        open_vectors(tmp_path)
+    (tmp_path / "metadata" / "metadata_1.csv").unlink()
+    with pytest.raises(VectorsError, match="2 parts of vectors, 1 of metadata"):
+        open_vectors(tmp_path)
+
+
+def test_metadata_round_trip(tmp_path):
+    records = [("a, b.png", "x", 0), ("ü\n图.png", "", 1), ("latin\udcff.png", "y", 2)]
+    path = write_metadata(tmp_path / "m", iter(records))
+    assert path.suffix == (".csv" if parquet_library() is None else ".parquet")
+    names, labels = read_metadata(path)
+    if path.suffix == ".parquet":
+        records[2] = ("latin\\udcff.png", "y", 2)
+    assert list(zip(names, labels, range(3), strict=True)) == records
+
+
+def test_hdf5_of_ann_benchmarks(tmp_path):
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file.create_dataset("train", data=ROWS, chunks=(4, 5), compression="gzip")
+        file.create_dataset("test", data=ROWS[:3].astype(np.float64))
+        file.attrs["distance"] = "euclidean"
+    file = open_vectors(tmp_path / "x.hdf5")
+    assert (file.queries.read(0, 3) == ROWS[:3]).all()
+    assert "euclidean" in file.notes[0]
+    file.close()
+    assert (everything(tmp_path / "x.hdf5") == ROWS).all()
+
+
+def test_a_folder_of_fvecs_has_queries(tmp_path):
+    write_vecs(tmp_path / "sift_base.fvecs", [ROWS], "<f4")
+    write_vecs(tmp_path / "sift_query.fvecs", [ROWS[:2]], "<f4")
+    file = open_vectors(tmp_path)
+    assert file.vectors.shape == (23, 5)
+    assert (file.queries.read(0, 2) == ROWS[:2]).all()
+
+
+def objects(path):
+    np.save(path, np.array([[{}, 1]]), allow_pickle=True)
+
+
+def header(shape, dtype="'<f4'"):
+    def write(path):
+        text = f"{{'descr': {dtype}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+        path.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode() + b"\0" * 80)
+
+    return write
+
+
+BAD_NPY = [
+    (lambda path: np.save(path, ROWS[0]), r"shape \(N, D\).*\(5,\)"),
+    (lambda path: np.save(path, ROWS[None]), r"\(1, 23, 5\)"),
+    (lambda path: np.save(path, ROWS[:0]), "at least one vector"),
+    (lambda path: np.save(path, ROWS[:, :0]), "at least one vector"),
+    (lambda path: np.save(path, ROWS > 0), "bool"),
+    (lambda path: np.save(path, ROWS.astype(complex)), "complex128"),
+    (lambda path: np.save(path, ROWS.astype(str)), "<U"),
+    (lambda path: np.save(path, np.asfortranarray(ROWS)), "Fortran"),
+    (objects, "object"),
+    (header((10**12, 10**6)), "promises"),
+    (header((-3, 2)), "shape"),
+    (header((3, 2), "'O'"), "object"),
+    (header((3, 2), "[('a', '<f4')]"), "a"),
+    (header("__import__('os').system('true')"), "expected a .npy file"),
+    (lambda path: path.write_bytes(b""), "expected a .npy file"),
+    (lambda path: path.write_bytes(b"\x93NUMPY\x01"), "expected a .npy file"),
+    (lambda path: path.write_bytes(b"text" * 100), "expected a .npy file"),
+    (lambda path: path.mkdir(), "no .npy in it"),
+]
+
+
+@pytest.mark.parametrize(("write", "words"), BAD_NPY)
+def test_npy_that_is_none(tmp_path, write, words):
+    write(tmp_path / "x.npy")
+    with pytest.raises(VectorsError, match=words):
+        open_vectors(tmp_path / "x.npy")
+
+
+def test_a_pickle_in_a_npy_is_never_run(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (tmp_path / "sprung").touch, ()
+
+    np.save(tmp_path / "x.npy", np.array([[Trap(), 1]], dtype=object), allow_pickle=True)
+    with pytest.raises(VectorsError, match="object"):
+        open_vectors(tmp_path / "x.npy")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("cut", [1, 4, 19, 20])
+def test_truncated_files(tmp_path, cut):
+    np.save(tmp_path / "x.npy", ROWS)
+    write_vecs(tmp_path / "x.fvecs", [ROWS], "<f4")
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file.create_dataset("train", data=ROWS)
+    for path in sorted(tmp_path.iterdir()):
+        path.write_bytes(path.read_bytes()[:-cut])
+        with pytest.raises(VectorsError, match=path.name):
+            everything(path)
+
+
+def test_a_row_of_fvecs_of_another_width(tmp_path):
+    write_vecs(tmp_path / "x.fvecs", [ROWS], "<f4")
+    data = np.fromfile(tmp_path / "x.fvecs", "<i4")
+    data[6 * 9] = 4
+    data.tofile(tmp_path / "x.fvecs")
+    with pytest.raises(VectorsError, match=r"row 9 .* 4 numbers, not 5"):
+        everything(tmp_path / "x.fvecs")
+
+
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [(np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (1e39, "NaN or infinite"), (0, "zero")],
+)
+def test_rows_without_direction_are_named(tmp_path, value, seen):
+    rows = ROWS.astype(np.float64)
+    rows[17] = value
+    np.save(tmp_path / "img_0.npy", rows[:10])
+    np.save(tmp_path / "img_1.npy", rows[10:])
+    with pytest.raises(VectorsError, match=f"img_1.npy: row 7 is {seen}"):
+        everything(tmp_path)
+
+
+def test_parts_of_two_widths(tmp_path):
+    np.save(tmp_path / "0.npy", ROWS)
+    np.save(tmp_path / "1.npy", ROWS[:, :4])
+    with pytest.raises(VectorsError, match=r"1.npy: expected 5-d .* seen 4-d"):
+        open_vectors(tmp_path)
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((23, 5), np.float32)
+    layout[:] = h5py.VirtualSource("other.hdf5", "train", (23, 5))
+    file.create_virtual_dataset("train", layout)
+
+
+def linked(file):
+    file["train"] = h5py.ExternalLink("other.hdf5", "train")
+
+
+def soft(file):
+    file["real"] = ROWS
+    file["train"] = h5py.SoftLink("/real")
+
+
+def outside(file):
+    file.create_dataset("train", (23, 5), np.float32, external=[("other.bin", 0, h5py.h5f.UNLIMITED)])
+
+
+def unwritten(file):
+    file.create_dataset("train", (23, 5), np.float32, chunks=(4, 5))[:8] = ROWS[:8]
+
+
+def no_train(file):
+    file["emb"] = ROWS
+
+
+def of_text(file):
+    file["train"] = [["a", "b"]]
+
+
+def linked_queries(file):
+    file["train"] = ROWS
+    file["test"] = h5py.SoftLink("/train")
+
+
+def other_width(file):
+    file["train"], file["test"] = ROWS, ROWS[:, :3]
+
+
+@pytest.mark.parametrize(
+    ("fill", "words"),
+    [
+        (virtual, "virtual or external"),
+        (outside, "virtual or external"),
+        (linked, "link"),
+        (soft, "link"),
+        (linked_queries, '"test".* link'),
+        (unwritten, "never written"),
+        (no_train, "seen emb"),
+        (of_text, "object"),
+        (other_width, "3-d, its vectors 5-d"),
+        (lambda file: file.create_group("train"), "no such data set"),
+        (lambda file: file.create_dataset("train", data=ROWS[0]), r"\(5,\)"),
+        (lambda file: None, "seen none"),
+    ],
+)
+def test_hdf5_that_is_refused(tmp_path, fill, words):
+    with h5py.File(tmp_path / "other.hdf5", "w") as file:
+        file["train"] = ROWS
+    (tmp_path / "other.bin").write_bytes(ROWS.tobytes())
+    path = tmp_path / "x.hdf5"
+    with h5py.File(path, "w") as file:
+        fill(file)
+    with pytest.raises(VectorsError, match=words):
+        open_vectors(path)
+
+
+def test_other_files(tmp_path):
+    import os
+
+    (tmp_path / "x.txt").write_text("x")
+    os.mkfifo(tmp_path / "pipe.npy")
+    os.mkfifo(tmp_path / "pipe.hdf5")
+    for name, words in [
+        ("x.txt", r"\.txt"),
+        ("gone.npy", "no file"),
+        ("pipe.npy", "regular"),
+        ("pipe.hdf5", "regular"),
+    ]:
+        with pytest.raises(VectorsError, match=words):
+            open_vectors(tmp_path / name)

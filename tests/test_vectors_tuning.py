@@ -1,0 +1,261 @@
+"""Choosing an index by measuring: maths against slow loops, and a choice that holds what it says."""
+
+import numpy as np
+import pytest
+
+from simsearch.errors import VectorsError
+from simsearch.vectors.index import Index, Trained, build, find_centroids
+from simsearch.vectors.normalize import normalize
+from simsearch.vectors.tuning import choose
+from simsearch.vectors.tuning.candidates import Candidate, candidates, search_seconds, total_bytes
+from simsearch.vectors.tuning.choice import mark_pareto
+from simsearch.vectors.tuning.sweep import Point, Settings, sweep
+from simsearch.vectors.tuning.truth import Questions, ask, interval, take, unit_blocks
+
+N, D = 6000, 16
+
+
+class Array:
+    """Features in memory, as FeatureFile gives them; `read_rows` counts what was read at a time."""
+
+    def __init__(self, features):
+        self.features, self.most = features, 0
+
+    @property
+    def shape(self):
+        return self.features.shape
+
+    def read(self, start, stop):
+        assert 0 <= start <= stop <= len(self.features)
+        self.most = max(self.most, stop - start)
+        return self.features[start:stop]
+
+
+def clustered(rows=N, dim=D, seed=0):
+    random = np.random.default_rng(seed)
+    centres = random.standard_normal((60, dim))
+    noise = 0.3 * random.standard_normal((rows, dim))
+    return (3 * (centres[random.integers(0, 60, rows)] + noise)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    source = Array(clustered())
+    return source, choose(source, N - 500, target_recall=0.95)
+
+
+def test_the_choice_is_an_index_over_all_rows_that_reaches_the_target_on_queries_of_our_own(chosen):
+    source, choice = chosen
+    assert choice.reached
+    assert choice.interval[0] >= 0.95
+    assert choice.index.ntotal == N - 500
+    assert choice.factory == choice.index.factory
+    queries, base = normalize(source.features[N - 500 :]), normalize(source.features[: N - 500])
+    _, rows = choice.index.search(queries, 10, **choice.search)
+    exact = queries @ base.T
+    kth = np.sort(exact, axis=1)[:, -10]
+    recall = (np.take_along_axis(exact, rows, axis=1) >= kth[:, None] - 1e-6).mean()
+    assert recall > 0.94
+    # What it said of itself is what others find.
+    assert choice.interval[0] - 0.03 < recall < choice.interval[1] + 0.03
+
+
+def test_the_table_holds_every_point_and_one_of_them_is_chosen(chosen):
+    _, choice = chosen
+    stages = [line["stage"] for line in choice.table]
+    assert set(stages) == {"sample", "full", "check"}
+    assert {line["factory"] for line in choice.table} >= {"Flat", "HNSW32", "IVF64,Flat", "PQ8x4fs,RFlat"}
+    (line,) = (line for line in choice.table if line["chosen"])
+    assert (line["stage"], line["factory"], line["ann_recall"]) == (
+        "check",
+        choice.factory,
+        round(choice.ann_recall, 6),
+    )
+    assert {key: line[key] for key in choice.search} == choice.search
+    assert line["rows"] == N - 500
+    assert choice.factory in choice.why
+    assert "0.95" in choice.why
+    assert all(0 <= line["low"] <= line["ann_recall"] <= line["high"] <= 1 for line in choice.table)
+
+
+def test_bytes_limit_what_is_chosen_and_what_cannot_be_is_said():
+    source = Array(clustered())
+    flat = N * D * 4
+    small = choose(source, N, target_recall=0.999, max_bytes=flat // 2)
+    assert not small.reached
+    assert small.why.startswith("No index of ")
+    assert small.index.measured_bytes() < 0.7 * flat
+    assert small.index.ntotal == N
+    with pytest.raises(VectorsError, match="keeps within max_bytes = 10: the smallest") as caught:
+        choose(source, N, target_recall=0.9, max_bytes=10)
+    assert "max_bytes to" in caught.value.hint
+
+
+def test_a_target_of_one_takes_the_flat_index():
+    choice = choose(Array(clustered(3000)), 3000, target_recall=1)
+    assert (choice.factory, choice.reached, choice.interval) == ("Flat", True, (1.0, 1.0))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 19, 20, 25, 60])
+def test_few_rows_are_searched_flat(rows):
+    choice = choose(Array(clustered(rows)), rows, target_recall=0.99)
+    assert (choice.factory, choice.reached, choice.index.ntotal) == ("Flat", True, rows)
+    choice.to_json()
+
+
+@pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
+def test_a_target_that_is_no_share_is_refused(target):
+    with pytest.raises(VectorsError, match="expected above 0 and at most 1"):
+        choose(Array(clustered(100)), 100, target_recall=target)
+
+
+def test_a_broken_row_is_named():
+    broken = clustered(3000)
+    broken[1234] = np.nan
+    with pytest.raises(VectorsError, match="image 1234 is NaN"):
+        choose(Array(broken), 3000, target_recall=0.9, name=str)
+
+
+def test_equal_rows_count_as_one_another():
+    """Half of the rows are copies: the own row is left out, its copies are not, and ties may permute."""
+    half = clustered(2000)
+    source = Array(np.concatenate([half, half]))
+    assert choose(source, 4000, target_recall=0.95).reached
+
+
+def test_exact_neighbours_over_blocks_are_those_of_a_slow_loop():
+    features = clustered(300)
+    unit = normalize(features)
+    own = np.array([3, 150, 299])
+    found = ask(unit[own], own, [unit[:100], unit[100:101], unit[101:]])
+    for i, row in enumerate(own):
+        order = sorted((-float(unit[row] @ unit[other]), other) for other in range(300) if other != row)[:32]
+        np.testing.assert_array_equal(found.rows[i], [other for _, other in order])
+        np.testing.assert_allclose(found.scores[i], [-score for score, _ in order], atol=1e-6)
+    source = Array(features)
+    np.testing.assert_array_equal(take(source, 300, own[::-1], None), unit[own[::-1]])
+    assert sum(len(block) for block in unit_blocks(source, 250, None)) == 250
+
+
+def test_shares_count_ties_and_leave_the_own_row_out():
+    exact = np.linspace(0.9, 0.6, 12, dtype=np.float32)[None]
+    exact[0, 9:12] = exact[0, 9]  # the tenth ties with two more
+    rows = np.arange(100, 112)[None]
+    questions = Questions(np.zeros((1, 4), np.float32), np.array([7]), exact, rows)
+    returned = np.array([[7, *range(100, 109), 111]])  # the own row, nine, and a tie in place of the tenth
+    scores = np.concatenate([[1.0], exact[0, :9], exact[0, 11:]])[None].astype(np.float32)
+    for by_score in (True, False):
+        assert questions.shares(scores, returned, exact=by_score).tolist() == [1.0]
+    returned[0, 3], scores[0, 3] = 500, 0.1
+    for by_score in (True, False):
+        assert questions.shares(scores, returned, exact=by_score).tolist() == [0.9]
+
+
+def test_the_interval_is_a_normal_one_with_a_doubt():
+    shares = np.random.default_rng(0).choice([1.0, 0.9, 0.8], 1000, p=[0.9, 0.07, 0.03])
+    low, high = interval(shares)
+    half = 1.96 * shares.std(ddof=1) / 1000**0.5
+    assert high == pytest.approx(shares.mean() + half, abs=1e-6)
+    assert shares.mean() - half - 0.003 < low < shares.mean() - half
+    # 1,000 perfect queries do not prove 1: with a chance of 1 in 20 as many come from a share of 0.997.
+    assert interval(np.ones(1000))[0] == pytest.approx(1 - 3 / 1000, abs=2e-4)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    random = np.random.default_rng(1)
+    truth = 0.99 + 0.01 * 0.5
+    covered = [
+        low <= truth <= high
+        for low, high in (interval(random.choice([1.0, 0.5], 500, p=[0.99, 0.01])) for _ in range(400))
+    ]
+    assert 0.9 < np.mean(covered) <= 1
+
+
+def test_the_pareto_marks_are_those_of_a_slow_loop():
+    random = np.random.default_rng(2)
+    table = [
+        {"stage": "s", "qps": float(q), "ann_recall": float(r)}
+        for q, r in zip(random.integers(1, 9, 60), random.integers(0, 9, 60), strict=True)
+    ]
+    mark_pareto(table)
+    for line in table:
+        beaten = any(
+            (o["qps"] >= line["qps"] and o["ann_recall"] > line["ann_recall"])
+            or (o["qps"] > line["qps"] and o["ann_recall"] == line["ann_recall"])
+            for o in table
+        )
+        if beaten:
+            assert not line["pareto"], line
+    assert {(line["qps"], line["ann_recall"]) for line in table if line["pareto"]}
+
+
+def test_candidates_fit_the_rows_and_the_width():
+    assert [c.factory for c in candidates(500, 64)] == ["Flat"]
+    for rows, dim in ((2_000, 2), (50_000, 9), (300_000, 64), (10_000_000, 512), (2_000, 9216)):
+        found = candidates(rows, dim)
+        assert len({c.factory for c in found}) == len(found)
+        assert all(c.nlist * 24 <= rows for c in found)
+        sizes = [int(c.factory.partition("PQ")[2].partition("x")[0]) for c in found if "PQ" in c.factory]
+        assert (sizes != []) == (dim >= 8)
+        assert all(dim % size == 0 and size <= 128 for size in sizes)
+        assert {"Flat", "HNSW32"} <= {c.factory for c in found}
+
+
+def test_predictions_grow_with_the_rows_only_where_the_work_does():
+    flat, lists, graph = Candidate("Flat"), Candidate("IVF64,Flat", 64), Candidate("HNSW32")
+    assert search_seconds(flat, 1000, 10_000, 1e-3, 0, 1) == pytest.approx(1e-2)
+    assert search_seconds(graph, 1000, 10_000, 1e-3, 0, 1) < 2e-3
+    grown = search_seconds(lists, 1000, 10_000, 1e-3, 4e-4, 1)
+    assert 4e-4 + 5e-3 < grown < 7e-3
+    assert total_bytes(lists, 1000, 10_000, 16, 64 * 16 * 4 + 72_000) == 64 * 16 * 4 + 720_000
+
+
+def test_a_sweep_stops_where_the_target_is_reached_and_where_it_is_hopeless():
+    unit = normalize(clustered())
+    base, queries = unit[: N - 500], unit[N - 500 :]
+    questions = ask(queries, np.full(500, -1), [base])
+    trained = Trained(base, find_centroids(base, 64))
+    index = build(lambda: [base], D, "IVF64,Flat", rows=len(base), trained=trained)
+    kind = Candidate("IVF64,Flat", 64)
+    points = sweep(index, kind, questions, 0.9, lambda point: False)
+    reaching = [p for p in points if p.reaches(0.9)]
+    assert reaching
+    recalls = {p.settings.nprobe: p.recall for p in points}
+    assert [recalls[n] for n in sorted(recalls)] == sorted(recalls.values())
+    least = min(p.settings.nprobe for p in reaching)
+    assert least == 1 or not any(p.reaches(0.9) for p in points if p.settings.nprobe == least - 1)
+    assert len(sweep(index, kind, questions, 2.0, lambda point: True)) == 1
+    refined = build(lambda: [base], D, "IVF64,PQ8x4fs,RFlat", rows=len(base), trained=trained)
+    points = sweep(refined, Candidate("IVF64,PQ8x4fs,RFlat", 64), questions, 0.9, lambda point: False)
+    best = max((p for p in points if p.reaches(0.9)), key=lambda p: p.qps)
+    assert best.settings.k_factor > 1
+    assert best.settings.nprobe >= 1
+
+
+def test_a_point_reaches_only_with_room_for_other_queries():
+    assert not Point(Settings(), 0.991, 0.9895, 0.9925, 1.0).reaches(0.99)
+    assert Point(Settings(), 0.993, 0.9915, 0.9945, 1.0).reaches(0.99)
+    assert Point(Settings(), 1.0, 1.0, 1.0, 1.0).reaches(1.0)
+
+
+def test_a_large_file_is_mapped_and_answers_alike(tmp_path):
+    features = np.random.default_rng(3).standard_normal((40_000, 512)).astype(np.float32)
+    index = build(lambda: [features], 512, "Flat")
+    index.save(tmp_path / "index.faiss")
+    assert (tmp_path / "index.faiss").stat().st_size > 64 << 20
+    queries = normalize(features[:5])
+    before = resident()
+    mapped = Index.load(tmp_path / "index.faiss", mapped=True)
+    assert resident() - before < 20_000_000
+    np.testing.assert_array_equal(mapped.search(queries, 10)[1], index.search(queries, 10)[1])
+    whole = (tmp_path / "index.faiss").stat().st_size
+    for length in (whole - 1, whole // 2, 20):
+        with (tmp_path / "short.faiss").open("wb") as file:
+            file.write((tmp_path / "index.faiss").read_bytes()[: max(length, 0)])
+        with pytest.raises(VectorsError, match="cannot read index"):
+            Index.load(tmp_path / "short.faiss", mapped=True)
+
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
