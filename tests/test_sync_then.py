@@ -7,14 +7,12 @@ import shutil
 
 import numpy as np
 from conftest import picture, run_cli
-from synced import ours, sync
+from synced import sync
 
 import simsearch
 from simsearch.exporting import export
 from simsearch.home import Home
 from simsearch.verifying import verify_build
-
-__all__ = ["ours"]
 
 
 def changed(folder, home):
