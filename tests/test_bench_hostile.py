@@ -30,9 +30,9 @@ from simsearch.images.records import ImageRecord
 @pytest.mark.parametrize(
     ("change", "value"),
     [
-        ("UPDATE per_query SET data = ?", b"rubbish"),
-        ("UPDATE per_query SET data = ?", zlib.compress(b"\0" * 8)),
-        ("UPDATE queries SET names = ?", zlib.compress(b'["a", 1')),
+        ("UPDATE blobs SET data = ?", b"rubbish"),
+        ("UPDATE blobs SET data = ?", zlib.compress(b"\0" * 8)),
+        ("UPDATE blobs SET data = ? WHERE digest IN (SELECT queries FROM cells)", zlib.compress(b'["a", 1')),
         ("UPDATE nights SET versions = ?", "rubbish"),
         ("UPDATE nights SET started = ?", "rubbish"),
         ("UPDATE cells SET digests = ?", '{"train": 5}'),
