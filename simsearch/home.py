@@ -64,6 +64,14 @@ class Build:
         """The report as a page for people, beside it."""
         return self.report_path.with_name("report.html")
 
+    def damaged(self, error: ArtifactError) -> ArtifactError:
+        """`error` about an artifact, its hint such that it helps: what a sync made, no build makes anew."""
+        if "synced" not in self.record or "--repair" in (error.hint or ""):
+            return error
+        return ArtifactError(
+            error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"
+        )
+
     def report(self) -> dict[str, Any]:
         """report.json of this build (design: section 5), with what other seeds of its recipe add to it."""
         home, stages = Home(self.home), self.record["stages"]

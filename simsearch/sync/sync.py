@@ -88,7 +88,7 @@ def run_sync(home: Home, folder: str | None = None, name: str | None = None, *, 
 def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: bool) -> Synced:
     build = home.build(name)
     try:
-        dataset = home.store.open("dataset", **build.record["stages"]["dataset"])
+        dataset = _open(home, build, "dataset")
         source = open_now(build, home, folder)
         place = _identity(source.root)
         state = State.of(dataset)
@@ -125,6 +125,13 @@ def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: boo
     return Synced(build, changes, counts, images, compacted, time.perf_counter() - started, dry)
 
 
+def _open(home: Home, build: Build, stage: str) -> Artifact:
+    try:
+        return home.store.open(stage, **build.record["stages"][stage])
+    except ArtifactError as error:
+        raise build.damaged(error) from None
+
+
 def _counts(changes: Changes, aside: set[str]) -> dict[str, int]:
     """Images by kind; those that turned out to be unreadable are neither added nor changed."""
     bad = {found.image for found in changes.fresh if found.image in aside}
@@ -150,8 +157,7 @@ def _make(
     """The artifacts of the next state, and whether they were compacted."""
     from ..stages.sync import Step, whole_rows
 
-    stages = build.record["stages"]
-    train, embed, index = (home.store.open(stage, **stages[stage]) for stage in ("train", "embed", "index"))
+    train, embed, index = (_open(home, build, stage) for stage in ("train", "embed", "index"))
     _check_version(train, build.name)
     check_embedder(embed, "the features", train, build.name)
     check_embedder(index, "the index", train, build.name)
