@@ -210,7 +210,11 @@ def _check_record(record: Any) -> None:
     trained = () if record["source"].startswith(VECTORS) else ("train",)
     for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
-    sound = sound and isinstance(record.get("synced", {"when": ""})["when"], str)
+    sound = sound and all(isinstance(value, int | None) for value in record["search"].values())
+    if "synced" in record:
+        counts = (record["synced"][kind] for kind in ("added", "changed", "moved", "deleted"))
+        sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record["synced"]["when"], str)
+        sound = sound and {"dataset", "embed", "index"} <= record["built"].keys()
     for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())

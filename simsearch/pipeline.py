@@ -64,7 +64,7 @@ def run_build(
     build_name = checked_name(name or named.name)
     if not retrain:
         recipe = named.recipe.resolve().model_dump()
-        if standing := left_standing(home, build_name, recipe, named.argument, seeds):
+        if standing := left_standing(home, build_name, recipe, _command(named, name, 1), seeds):
             return Outcome(standing, standing.report(), [])
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .artifacts import Artifact, Store
 from .errors import SimsearchError, VectorsError
+from .fingerprint import check_embedder
 from .hashing import HashMemory
 from .home import Build
 from .images.records import RecordTable
@@ -118,6 +119,10 @@ def _inputs(build: Build, artifacts: dict[str, Artifact]) -> str:
         if found.manifest["inputs"].get(source) != stages[source]:
             raise VectorsError(f"{found.path} was made from another {source} than the build's")
         count += 1
+    if "train" in artifacts:
+        for name, what in (("embed", "the features"), ("index", "the index")):
+            if name in artifacts:
+                check_embedder(artifacts[name], what, artifacts["train"], build.name)
     return f"{count} artifacts were made from the ones that the build names"
 
 

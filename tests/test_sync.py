@@ -228,11 +228,17 @@ def test_unreadable_new_images_are_set_aside(ours):
     picture(7, 70).save(folder / "class 1" / "new.png")
     done = sync(home)
     assert done.counts == {"added": 1, "changed": 0, "moved": 0, "deleted": 0, "set_aside": 1}
+    lists = done.to_json()["lists"]
+    assert (lists["added"], lists["set_aside"]) == (["class 1/new.png"], ["class 1/broken.png"])
     quarantine = artifacts(home)["dataset"].file("quarantine.csv").read_text()
     assert "class 1/broken.png" in quarantine
     assert not sync(home).changes.count, "not looked at again while its bytes are the same"
     picture(7, 71).save(folder / "class 1" / "broken.png")
     assert sync(home).counts["added"] == 1
+    (folder / "class 0" / "00.png").write_bytes(b"\x89PNG no more")
+    done = sync(home)
+    assert done.to_json()["lists"]["deleted"] == ["class 0/00.png"], "what a broken file replaced is gone"
+    assert done.counts == {"added": 0, "changed": 0, "moved": 0, "deleted": 1, "set_aside": 1}
 
 
 def test_a_build_of_a_table(tmp_path, built):
@@ -270,6 +276,7 @@ def test_build_does_not_throw_a_sync_away(ours):
     before = state_of(home)
     done = run_cli("build", folder, *SMALL, "--home", home, check=0)
     assert "photos is up to date, synced" in done.stderr
+    assert "--set embedder.backbone=mnist_cnn" in done.stderr, "without, it would train another recipe"
     assert "--retrain trains on everything" in done.stderr
     assert done.stdout.splitlines() == [str(home / "builds" / "photos" / "report.html")]
     for number in range(2):

@@ -32,6 +32,11 @@ from .embed import Bundle
 from .index import CORPUS
 
 FLAGS = ("fit", "val", "gallery")
+# A sync keeps the recipe that the build was made with.
+MEND_BAD = (
+    "mend or remove them and sync again (until then the build stays as it is), or simsearch build --retrain with "
+    "another --set dataset.max_bad_fraction or dataset.exclude"
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def sync_dataset(
             thumbnails.append_encoded(seen.thumbnail)
             progress(len(added), len(listed))
     live = len(step.state.images) - len(step.deleted) + len(added)
-    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad)
+    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
     write_quarantine(space.out, bad)
     flags = {flag: base.facts[flag] for flag in FLAGS} | {"queries": base.facts["queries"]}
     moved = {move.row: move.now for move in changes.moved}
