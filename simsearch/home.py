@@ -210,7 +210,8 @@ def _check_record(record: Any) -> None:
     trained = () if record["source"].startswith(VECTORS) else ("train",)
     for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
-    sound = sound and all(isinstance(value, int | None) for value in record["search"].values())
+    sound = sound and all(isinstance(record["search"][key], int | None) for key in ("nprobe", "efSearch"))
+    sound = sound and isinstance(record["search"].get("k_factor"), int | float | None)
     if "synced" in record:
         counts = (record["synced"][kind] for kind in ("added", "changed", "moved", "deleted"))
         sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record["synced"]["when"], str)

@@ -208,6 +208,7 @@ def test_builds_of_an_earlier_version_still_open(ours):
     "change",
     [
         {"search": {"nprobe": "x", "efSearch": None}},
+        {"search": {"nprobe": None, "efSearch": None, "k_factor": "2"}},
         {"synced": {"when": "now"}},
         {"synced": {"when": "now", "added": 0, "changed": 0, "moved": 0, "deleted": 0}, "built": {}},
     ],
@@ -230,3 +231,9 @@ def test_a_recipe_that_is_not_whole_is_no_traceback(unharmed):
     with pytest.raises(ArtifactError, match="its recipe is not whole"):
         sync(home)
     path.write_text(before)
+
+
+def test_settings_of_every_kind_of_index_are_taken(ours):
+    path = ours[1] / "builds" / "photos.json"
+    path.write_text(json.dumps({**record(ours[1]), "search": {"nprobe": 4, "efSearch": None, "k_factor": 2.5}}))
+    assert Home(ours[1]).build("photos").record["search"]["k_factor"] == 2.5
