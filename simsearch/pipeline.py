@@ -65,7 +65,13 @@ def run_build(
     if not retrain:
         recipe = named.recipe.resolve().model_dump()
         if standing := left_standing(home, build_name, recipe, _command(named, name, 1), seeds):
-            return Outcome(standing, standing.report(), [])
+            try:
+                missed = _missed(home.store.open("index", **standing.measured["index"]))
+            finally:
+                home.memory.close()
+            if missed:
+                say(f"warning: {safe(missed)}")
+            return Outcome(standing, standing.report(), [], missed=missed)
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.lock(

@@ -16,6 +16,8 @@ import simsearch
 from simsearch.home import Home
 from simsearch.images.records import read_records
 from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail
+from simsearch.pipeline import run_build
+from simsearch.recipe.files import find_recipe
 from simsearch.search import Searcher
 from simsearch.sync.state import DELETED, MASKED, rows_of
 from simsearch.vectors.features import FeatureFile
@@ -289,6 +291,20 @@ def test_build_does_not_throw_a_sync_away(ours):
     assert "photos" in (home / "builds" / "photos" / "report.html").read_text()
     done = run_cli("build", folder, *SMALL, "--seeds", 2, "--home", home, check=2)
     assert "--retrain --seeds 2" in done.stderr
+
+
+def test_a_target_that_was_missed_is_still_missed_after_a_sync(ours, monkeypatch, capsys):
+    folder, home = ours
+    measured = record(home)["stages"]["index"]
+    change_some(folder)
+    sync(home)
+    missed = {measured["digest"]: "No index of 24 rows reaches 1.0"}
+    monkeypatch.setattr("simsearch.pipeline._missed", lambda index: missed.get(index.digest))
+    outcome = run_build(find_recipe(str(folder), SMALL[1::2]), Home(home))
+    assert outcome.missed == "No index of 24 rows reaches 1.0", (
+        "of the index that was measured, which --strict asks for"
+    )
+    assert "warning: No index of 24 rows" in capsys.readouterr().err
 
 
 def test_retraining_takes_everything_and_ends_the_sync(ours):
