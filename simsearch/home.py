@@ -64,6 +64,14 @@ class Build:
         """The report as a page for people, beside it."""
         return self.report_path.with_name("report.html")
 
+    def damaged(self, error: ArtifactError) -> ArtifactError:
+        """`error` about an artifact, its hint such that it helps: what a sync made, no build makes anew."""
+        if "synced" not in self.record or "--repair" in (error.hint or ""):
+            return error
+        return ArtifactError(
+            error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"
+        )
+
     def report(self) -> dict[str, Any]:
         """report.json of this build (design: section 5), with what other seeds of its recipe add to it."""
         home, stages = Home(self.home), self.record["stages"]
@@ -202,7 +210,12 @@ def _check_record(record: Any) -> None:
     trained = () if record["source"].startswith(VECTORS) else ("train",)
     for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
-    sound = sound and isinstance(record.get("synced", {"when": ""})["when"], str)
+    sound = sound and all(isinstance(record["search"][key], int | None) for key in ("nprobe", "efSearch"))
+    sound = sound and isinstance(record["search"].get("k_factor"), int | float | None)
+    if "synced" in record:
+        counts = (record["synced"][kind] for kind in ("added", "changed", "moved", "deleted"))
+        sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record["synced"]["when"], str)
+        sound = sound and {"dataset", "embed", "index"} <= record["built"].keys()
     for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
         sound = sound and reference.keys() == {"digest", "content"}
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())

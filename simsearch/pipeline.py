@@ -64,8 +64,14 @@ def run_build(
     build_name = checked_name(name or named.name)
     if not retrain:
         recipe = named.recipe.resolve().model_dump()
-        if standing := left_standing(home, build_name, recipe, named.argument, seeds):
-            return Outcome(standing, standing.report(), [])
+        if standing := left_standing(home, build_name, recipe, _command(named, name, 1), seeds):
+            try:
+                missed = _missed(home.store.open("index", **standing.measured["index"]))
+            finally:
+                home.memory.close()
+            if missed:
+                say(f"warning: {safe(missed)}")
+            return Outcome(standing, standing.report(), [], missed=missed)
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.lock(

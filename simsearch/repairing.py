@@ -15,6 +15,7 @@ from .plan import Plan, address
 from .publish import page_of
 from .stages.common import Data
 from .stages.vectors import without_pictures
+from .sync.mending import before_sync, remake_synced_index
 from .verifying import Verified, verify_build
 
 OF_THE_INDEX = {"index", "rows", "norms", "answers", "inputs"}
@@ -58,19 +59,53 @@ class _Repair:
             if name not in ("index", "evaluate"):
                 say(f"{name} cannot be made of features: {self._remake(name)}")
         if self.build.record.get("built"):
-            say(f"A synced build is mended by its source: {self._remake('index')}")
-            return self.build
+            return self._synced()
+        self._mend()
+        if self.stages != self.build.record["stages"]:
+            return self._named()
+        return self._report() if self.plan.ran or "report" in self.found.said_no() else self.build
+
+    def _mend(self) -> None:
+        """Rebuild index and evaluate where they are lost or stale; `stages` has them afterwards."""
         if not {"dataset", "embed"} <= self.found.artifacts.keys():
-            return self._report() if "report" in self.found.said_no() else self.build
+            return
         data = without_pictures(self.found.artifacts["dataset"])
         if self.found.said_no() & OF_THE_INDEX:
             self._index(data)
         stale = self.stages["index"] != self.build.record["stages"]["index"] or "inputs" in self.found.said_no()
-        if "evaluate" in lost or stale:
+        if "evaluate" not in self.found.artifacts or stale:
             self._evaluate(data)
-        if self.stages != self.build.record["stages"]:
-            return self._named()
-        return self._report() if self.plan.ran or "report" in self.found.said_no() else self.build
+
+    def _synced(self) -> Build:
+        """Mend what the build was before it was synced, which its report is about; then the index that a sync left."""
+        record, no = self.build.record, self.found.said_no()
+        first = before_sync(self.build)
+        before = _Repair(first, self.home, verify_build(first))
+        before.plan = self.plan
+        for stage in ("dataset", "embed"):
+            if f"built/{stage}" in no:
+                say(f"built/{stage} cannot be made of features: {before._remake(stage)}, with --retrain")
+        before._mend()
+        built = {stage: before.stages[stage] for stage in record["built"]}
+        for stage, which in record["built"].items():
+            if self.stages[stage] == which:  # the sync left this one as it was
+                self.stages[stage] = built[stage]
+        self.stages["evaluate"] = before.stages["evaluate"]
+        if "seeds" not in before.stages:
+            self.stages.pop("seeds", None)
+        sound = self.found.artifacts
+        if (
+            no & (OF_THE_INDEX - {"inputs"})
+            and self.stages["index"] != built["index"]
+            and {"dataset", "embed"} <= sound.keys()
+        ):
+            self.stages["index"] = remake_synced_index(self.plan, self.build, sound, built["index"]).reference
+        record = {**record, "stages": self.stages, "built": built}
+        if "Evaluated" in self.plan.ran:
+            return self._published(self.home.write_build(self.build.name, record))
+        if record != self.build.record:
+            self.build = self.home.replace_build(self.build.name, record)
+        return self._report() if "report" in no else self.build
 
     def _index(self, data: Data) -> None:
         embedded, table = self.found.artifacts["embed"], self.build.record["recipe"]["index"]
@@ -104,8 +139,11 @@ class _Repair:
         index = self.home.store.open("index", **self.stages["index"])
         search = search_settings(self.build.record["recipe"]["index"], index)
         record = {**self.build.record, "stages": self.stages, "search": search}
-        build = self.home.write_build(self.build.name, record)
-        stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in self.stages.items()}
+        return self._published(self.home.write_build(self.build.name, record))
+
+    def _published(self, build: Build) -> Build:
+        measured = build.measured.items()
+        stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in measured}
         page = page_of(build.name, build.record, build.report(), stages, import_command(build) or "")
         write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
         return build
@@ -117,5 +155,6 @@ class _Repair:
 
     def _remake(self, name: str) -> str:
         path = self.home.store.path(name.rpartition("/")[2], self.stages[name]["digest"])
-        command = import_command(self.build) or "run the same simsearch build again"
+        again = "run the same simsearch build again" + (", with --retrain" if "synced" in self.build.record else "")
+        command = import_command(self.build) or again
         return f"move {safe(str(path))} away, then {safe(command)}"

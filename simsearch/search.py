@@ -87,6 +87,8 @@ class Searcher:
             self.labelled = bool(build.record["labelled"])
             self.images = int(build.record["images"])
             self._search = {name: build.record["search"].get(name) for name in ("nprobe", "efSearch", "k_factor")}
+        except ArtifactError as error:
+            raise build.damaged(error) from None
         except KeyError as error:
             raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
         finally:

@@ -16,6 +16,8 @@ import simsearch
 from simsearch.home import Home
 from simsearch.images.records import read_records
 from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail
+from simsearch.pipeline import run_build
+from simsearch.recipe.files import find_recipe
 from simsearch.search import Searcher
 from simsearch.sync.state import DELETED, MASKED, rows_of
 from simsearch.vectors.features import FeatureFile
@@ -228,11 +230,17 @@ def test_unreadable_new_images_are_set_aside(ours):
     picture(7, 70).save(folder / "class 1" / "new.png")
     done = sync(home)
     assert done.counts == {"added": 1, "changed": 0, "moved": 0, "deleted": 0, "set_aside": 1}
+    lists = done.to_json()["lists"]
+    assert (lists["added"], lists["set_aside"]) == (["class 1/new.png"], ["class 1/broken.png"])
     quarantine = artifacts(home)["dataset"].file("quarantine.csv").read_text()
     assert "class 1/broken.png" in quarantine
     assert not sync(home).changes.count, "not looked at again while its bytes are the same"
     picture(7, 71).save(folder / "class 1" / "broken.png")
     assert sync(home).counts["added"] == 1
+    (folder / "class 0" / "00.png").write_bytes(b"\x89PNG no more")
+    done = sync(home)
+    assert done.to_json()["lists"]["deleted"] == ["class 0/00.png"], "what a broken file replaced is gone"
+    assert done.counts == {"added": 0, "changed": 0, "moved": 0, "deleted": 1, "set_aside": 1}
 
 
 def test_a_build_of_a_table(tmp_path, built):
@@ -270,6 +278,7 @@ def test_build_does_not_throw_a_sync_away(ours):
     before = state_of(home)
     done = run_cli("build", folder, *SMALL, "--home", home, check=0)
     assert "photos is up to date, synced" in done.stderr
+    assert "--set embedder.backbone=mnist_cnn" in done.stderr, "without, it would train another recipe"
     assert "--retrain trains on everything" in done.stderr
     assert done.stdout.splitlines() == [str(home / "builds" / "photos" / "report.html")]
     for number in range(2):
@@ -282,6 +291,20 @@ def test_build_does_not_throw_a_sync_away(ours):
     assert "photos" in (home / "builds" / "photos" / "report.html").read_text()
     done = run_cli("build", folder, *SMALL, "--seeds", 2, "--home", home, check=2)
     assert "--retrain --seeds 2" in done.stderr
+
+
+def test_a_target_that_was_missed_is_still_missed_after_a_sync(ours, monkeypatch, capsys):
+    folder, home = ours
+    measured = record(home)["stages"]["index"]
+    change_some(folder)
+    sync(home)
+    missed = {measured["digest"]: "No index of 24 rows reaches 1.0"}
+    monkeypatch.setattr("simsearch.pipeline._missed", lambda index: missed.get(index.digest))
+    outcome = run_build(find_recipe(str(folder), SMALL[1::2]), Home(home))
+    assert outcome.missed == "No index of 24 rows reaches 1.0", (
+        "of the index that was measured, which --strict asks for"
+    )
+    assert "warning: No index of 24 rows" in capsys.readouterr().err
 
 
 def test_retraining_takes_everything_and_ends_the_sync(ours):

@@ -108,6 +108,7 @@ def test_too_many_bad_images(unharmed):
         (folder / "class 1" / f"broken {number}.png").write_bytes(b"GIF" * number)
     done = run_cli("sync", "--home", home, check=2)
     assert "3 of 33 images cannot be used, more than max_bad_fraction = 0.05 allows" in done.stderr
+    assert "simsearch build --retrain with another --set dataset.max_bad_fraction" in done.stderr
 
 
 def test_which_build(unharmed, tmp_path):
@@ -163,6 +164,8 @@ def test_another_embedder_is_refused_by_query_and_sync(ours):
     done = run_cli("query", folder / "class 0" / "00.png", "--home", home, check=2)
     assert "the index of build photos come" in done.stderr
     assert "hint: simsearch build --retrain" in done.stderr
+    done = run_cli("index", "verify", "--home", home, check=1)
+    assert "no  inputs" in done.stdout
     picture(7, 70).save(folder / "class 1" / "new.png")
     with pytest.raises(ArtifactError, match="another embedder"):
         sync(home)
@@ -199,3 +202,38 @@ def test_builds_of_an_earlier_version_still_open(ours):
     assert sync(home).counts["added"] == 1
     hit = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=1)[0][0]
     assert hit.image == "class 1/new.png"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"search": {"nprobe": "x", "efSearch": None}},
+        {"search": {"nprobe": None, "efSearch": None, "k_factor": "2"}},
+        {"synced": {"when": "now"}},
+        {"synced": {"when": "now", "added": 0, "changed": 0, "moved": 0, "deleted": 0}, "built": {}},
+    ],
+)
+def test_a_build_file_that_was_meddled_with_is_refused(ours, change):
+    path = ours[1] / "builds" / "photos.json"
+    path.write_text(json.dumps({**record(ours[1]), **change}))
+    for place in (lambda: Home(ours[1]).build("photos"), lambda: sync(ours[1])):
+        with pytest.raises(ArtifactError, match=r"photos.json is damaged or of another version"):
+            place()
+
+
+def test_a_recipe_that_is_not_whole_is_no_traceback(unharmed):
+    home = unharmed[1]
+    path = home / "builds" / "photos.json"
+    before = path.read_text()
+    whole = record(home)
+    dataset = {"source": whole["recipe"]["dataset"]["source"]}
+    path.write_text(json.dumps({**whole, "recipe": {**whole["recipe"], "dataset": dataset}}))
+    with pytest.raises(ArtifactError, match="its recipe is not whole"):
+        sync(home)
+    path.write_text(before)
+
+
+def test_settings_of_every_kind_of_index_are_taken(ours):
+    path = ours[1] / "builds" / "photos.json"
+    path.write_text(json.dumps({**record(ours[1]), "search": {"nprobe": 4, "efSearch": None, "k_factor": 2.5}}))
+    assert Home(ours[1]).build("photos").record["search"]["k_factor"] == 2.5

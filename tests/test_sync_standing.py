@@ -15,7 +15,7 @@ from simsearch.sync.standing import left_standing, seconds_of
 
 
 def standing(home, recipe, **options):
-    return left_standing(Home(home), "photos", recipe, "photos/", options.get("seeds", 1))
+    return left_standing(Home(home), "photos", recipe, "simsearch build photos/", options.get("seeds", 1))
 
 
 def test_only_a_synced_build_stands_and_only_for_its_own_recipe(ours, capsys):

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 
 import numpy as np
-from conftest import picture, run_cli
-from synced import sync
+import pytest
+from conftest import SMALL, picture, run_cli
+from synced import moved_copy, sync
 
 import simsearch
+from simsearch.errors import ArtifactError
 from simsearch.exporting import export
 from simsearch.home import Home
+from simsearch.pipeline import run_build
+from simsearch.recipe.files import find_recipe
+from simsearch.repairing import repair_build
 from simsearch.verifying import verify_build
 
 
@@ -76,3 +82,78 @@ def test_a_vector_of_a_deleted_image_is_not_found(ours, tmp_path):
     assert "class 0/00.png" not in done.stdout
     assert "moved.png" in done.stdout
     assert len(names) == 30
+
+
+def damage(path):
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "file"),
+    [
+        ("stages", "index", "index.faiss"),
+        ("stages", "index", "masked.npy"),
+        ("stages", "index", "manifest.json"),
+        ("built", "index", "index.faiss"),
+        ("stages", "evaluate", "report.json"),
+    ],
+)
+def test_a_damaged_synced_build_is_mended_from_its_features(ours, kind, stage, file):
+    folder, home = ours
+    names = changed(folder, home)
+    place = Home(home)
+    build = place.build("photos")
+    measured = build.report()["systems"]
+    damage(place.store.path(stage, build.record[kind][stage]["digest"]) / file)
+    assert f"{'built/' if kind == 'built' else ''}{stage}" in verify_build(build).said_no()
+    build, found = repair_build(build, place)
+    assert found.sound, found.said_no()
+    assert build.report()["systems"] == measured
+    assert "synced" in build.record
+    assert build.page_path.is_file()
+    hits = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=100)[0]
+    assert {hit.image for hit in hits} == names
+    picture(1, 79).save(folder / "class 1" / "newer.png")
+    assert sync(home).counts["added"] == 1, "a sync goes on from what was mended"
+    assert verify_build(place.build("photos")).sound
+
+
+def test_a_synced_index_of_the_gallery_alone_is_mended_as_one(built, tmp_path):
+    folder, home = moved_copy(built, tmp_path)
+    record_path = home / "builds" / "photos.json"
+    run_build(find_recipe(str(folder), [*SMALL[1::2], "index.corpus=gallery"]), Home(home), name="photos")
+    changed(folder, home)
+    place = Home(home)
+    build = place.build("photos")
+    damage(place.store.path("index", build.record["stages"]["index"]["digest"]) / "index.faiss")
+    build, found = repair_build(build, place)
+    assert found.sound, found.said_no()
+    searched = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=100)[0]
+    assert len(searched) == json.loads(record_path.read_bytes())["images"]
+
+
+def test_a_build_that_was_only_renamed_is_mended(ours):
+    folder, home = ours
+    shutil.move(folder / "class 2" / "03.png", folder / "class 1" / "moved.png")
+    sync(home)
+    place = Home(home)
+    build = place.build("photos")
+    damage(place.store.path("index", build.record["stages"]["index"]["digest"]) / "index.faiss")
+    assert repair_build(build, place)[1].sound
+
+
+def test_what_features_cannot_give_back_is_said_with_a_command_that_helps(ours, capsys):
+    folder, home = ours
+    changed(folder, home)
+    place = Home(home)
+    build = place.build("photos")
+    damage(place.store.path("dataset", build.record["stages"]["dataset"]["digest"]) / "images.csv")
+    assert repair_build(build, place)[1].said_no() == {"dataset"}
+    assert "with --retrain" in capsys.readouterr().err
+    for refused in (lambda: sync(home), lambda: simsearch.open("photos", home=str(home))):
+        with pytest.raises(ArtifactError, match=r"images.csv is damaged") as caught:
+            refused()
+        assert "simsearch build --retrain" in caught.value.hint

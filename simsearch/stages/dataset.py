@@ -79,14 +79,17 @@ def make_dataset(
     }
 
 
-def check_bad(bad: int, total: int, limit: float, examples: list[SetAside]) -> None:
+MEND_BAD = "mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction"
+
+
+def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint: str = MEND_BAD) -> None:
     """Raise SourceError when more than the share `limit` of the images cannot be used."""
     if total and bad / total > limit:
         first = "; ".join(f"{safe(one.image)}: {safe(one.reason)}" for one in sorted(examples)[:3])
         raise SourceError(
             f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"
             + (f" ({first})" if first else ""),
-            hint="mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction",
+            hint=hint,
         )
 
 

@@ -32,6 +32,11 @@ from .embed import Bundle
 from .index import CORPUS
 
 FLAGS = ("fit", "val", "gallery")
+# A sync keeps the recipe that the build was made with.
+MEND_BAD = (
+    "mend or remove them and sync again (until then the build stays as it is), or simsearch build --retrain with "
+    "another --set dataset.max_bad_fraction or dataset.exclude"
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def sync_dataset(
             thumbnails.append_encoded(seen.thumbnail)
             progress(len(added), len(listed))
     live = len(step.state.images) - len(step.deleted) + len(added)
-    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad)
+    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
     write_quarantine(space.out, bad)
     flags = {flag: base.facts[flag] for flag in FLAGS} | {"queries": base.facts["queries"]}
     moved = {move.row: move.now for move in changes.moved}
@@ -190,9 +195,36 @@ def sync_index(space: Workspace, base: Artifact, dataset: Artifact, embedded: Ar
         else:
             verify(index, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
             index.save(space.out / CORPUS)
+    return _write_facts(space, base.facts, rows, masked, embedded)
+
+
+def remake_index(space: Workspace, base: dict[str, Any], dataset: Artifact, embedded: Artifact) -> dict[str, Any]:
+    """Write the index of a synced build anew from its features, with the factory that `base` tells; row ids stay.
+
+    Which rows no search may find is told by the table: deleted ones, and query-only ones that the corpus leaves out.
+    """
+    rows, table = int(dataset.facts["images"]), RecordTable(dataset.path)
+    outside = np.empty(0, dtype=np.int64)
+    if base["corpus"] == "gallery":  # images that a sync added have no flag, and are searched
+        outside = np.array([r.row for r in read_records(dataset.path) if r.query and not r.gallery], dtype=np.int64)
+    with FeatureFile(embedded.file("features.h5")) as file:
+        index = build(
+            lambda: file.blocks(0, rows, BLOCK_ROWS),
+            file.shape[1],
+            base["factory"],
+            rows=rows,
+            name=lambda row: safe(table[row].image),
+        )
+        verify(index, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
+    index.save(space.out / CORPUS)
+    return _write_facts(space, base, rows, np.union1d(outside, rows_of(dataset, DELETED)), embedded)
+
+
+def _write_facts(space: Workspace, base: dict[str, Any], rows: int, masked: Rows, embedded: Artifact) -> dict[str, Any]:
+    """Write masked.npy and index.json beside a corpus that is there; returns the facts of the artifact."""
     np.save(space.out / MASKED, masked.astype(np.int64))
     facts = {
-        **{key: base.facts[key] for key in ("factory", "metric", "dim", "gallery")},
+        **{key: base[key] for key in ("factory", "metric", "dim", "gallery")},
         "ntotal": rows,
         "masked": len(masked),
         "bytes": (space.out / CORPUS).stat().st_size,

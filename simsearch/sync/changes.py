@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -62,13 +62,18 @@ class Changes:
         aside = [tuple(map(_escaped, one)) for one in sorted(self.set_aside)]
         return digest_of([fresh, moved, sorted(self.gone), aside])
 
-    def to_json(self) -> dict[str, Any]:
-        """Counts, and the names behind them."""
+    def to_json(self, aside: Collection[str] = ()) -> dict[str, Any]:
+        """The names of each kind; new images that turned out to be unreadable (`aside`) are neither added nor changed.
+
+        What such a file replaced is deleted.
+        """
+        bad = {found.image for found in self.fresh if found.image in aside}
         return {
-            "added": [found.image for found in self.added],
-            "changed": [found.image for found in self.changed],
+            "added": [found.image for found in self.added if found.image not in bad],
+            "changed": [found.image for found in self.changed if found.image not in bad],
             "moved": [{"from": move.old, "to": move.now.image} for move in self.moved],
-            "deleted": self.deleted,
+            "deleted": sorted([*self.deleted, *(found.image for found in self.changed if found.image in bad)]),
+            "set_aside": sorted(bad),
         }
 
 

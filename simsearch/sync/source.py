@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..console import safe
-from ..errors import RecipeError, SourceError
+from ..errors import ArtifactError, RecipeError, SourceError
 from ..home import Build, Home
 from ..images.folders import UNREADABLE_FOLDER
 from ..images.source import FileSource, SourceImage
@@ -53,6 +53,11 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
     Raises SourceError when it is not there, holds nothing, or has labels where it had none or the reverse.
     """
     table: dict[str, Any] = build.record["recipe"]["dataset"]
+    if not {"source", "options", "exclude", "root", "max_bad_fraction"} <= table.keys():
+        raise ArtifactError(
+            f"build {build.name} does not say how its images were read: its recipe is not whole",
+            hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew",
+        )
     spec = table["source"]
     if folder is not None:
         spec = f"{spec.partition(':')[0]}:{os.path.abspath(os.path.expanduser(folder))}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
 import time
 from typing import Any
 
@@ -19,18 +18,18 @@ from .state import State
 LEAST_SECONDS, SECONDS_A_ROW = 0.5, 1e-5
 
 
-def left_standing(home: Home, name: str, recipe: dict[str, Any], argument: str, seeds: int) -> Build | None:
+def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> Build | None:
     """The build `name` when it was synced and the (resolved) recipe asks for the same; says what could be done instead.
 
-    None when there is no such build, or another recipe is asked for: then it is built as any other. Raises RecipeError
-    for several seeds, ArtifactError when the build is damaged.
+    `command` is the one that asked for it. None when there is no such build, or another recipe is asked for: then it is
+    built as any other. Raises RecipeError for several seeds, ArtifactError when the build is damaged.
     """
     if not home.has_build(name):
         return None
     build = home.build(name)
     if "synced" not in build.record or not _same(recipe, build.record):
         return None
-    again = f"simsearch build {safe(shlex.quote(argument))} --retrain"
+    again = f"{safe(command)} --retrain"
     if seeds > 1:
         raise RecipeError(
             f"build {name} was synced after it was trained; several seeds are trained on all that is there now",

@@ -38,15 +38,19 @@ class Synced:
 
     build: Build
     changes: Changes
-    counts: dict[str, int]
+    lists: dict[str, Any]  # names of each kind, and of those that were set aside
     images: int
     compacted: bool
     seconds: float
     dry: bool
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many images of each kind."""
+        return {kind: len(names) for kind, names in self.lists.items()}
+
     def to_json(self) -> dict[str, Any]:
         """The document of `sync --json`."""
-        lists = self.changes.to_json()
         return {
             "build": self.build.name,
             "dry_run": self.dry,
@@ -56,7 +60,7 @@ class Synced:
             "images": self.images,
             "compacted": self.compacted,
             "seconds": round(self.seconds, 3),
-            "lists": {kind: lists[kind] for kind in KINDS},
+            "lists": self.lists,
         }
 
 
@@ -88,15 +92,15 @@ def run_sync(home: Home, folder: str | None = None, name: str | None = None, *, 
 def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: bool) -> Synced:
     build = home.build(name)
     try:
-        dataset = home.store.open("dataset", **build.record["stages"]["dataset"])
+        dataset = _open(home, build, "dataset")
         source = open_now(build, home, folder)
         place = _identity(source.root)
         state = State.of(dataset)
         changes = changes_of(source, state, home, build)
-        counts = _counts(changes, set())
+        lists = changes.to_json()
         images, compacted = int(build.record["images"]), False
         if dry:
-            images += counts["added"] - counts["deleted"]
+            images += len(lists["added"]) - len(lists["deleted"])
         elif changes.count:
             progress = Stage("Synced")
             try:
@@ -114,28 +118,22 @@ def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: boo
                 )
             _check_place(source, place)
             aside = {one.image for one in read_quarantine(stages["dataset"].path)}
-            counts = _counts(changes, aside)
-            build = _name(home, build, source, stages, images, counts)
+            lists = changes.to_json(aside)
+            build = _name(home, build, source, stages, images, lists)
         elif source.identity != build.record["source"]:
-            build = _name(home, build, source, {}, images, counts)
+            build = _name(home, build, source, {}, images, lists)
         if not dry:
             remove_remains(home)
     finally:
         home.memory.close()
-    return Synced(build, changes, counts, images, compacted, time.perf_counter() - started, dry)
+    return Synced(build, changes, lists, images, compacted, time.perf_counter() - started, dry)
 
 
-def _counts(changes: Changes, aside: set[str]) -> dict[str, int]:
-    """Images by kind; those that turned out to be unreadable are neither added nor changed."""
-    bad = {found.image for found in changes.fresh if found.image in aside}
-    worse = sum(found.image in bad for found in changes.changed)
-    return {
-        "added": sum(found.image not in bad for found in changes.added),
-        "changed": len(changes.changed) - worse,
-        "moved": len(changes.moved),
-        "deleted": len(changes.deleted) + worse,
-        "set_aside": len(bad),
-    }
+def _open(home: Home, build: Build, stage: str) -> Artifact:
+    try:
+        return home.store.open(stage, **build.record["stages"][stage])
+    except ArtifactError as error:
+        raise build.damaged(error) from None
 
 
 def _make(
@@ -150,8 +148,7 @@ def _make(
     """The artifacts of the next state, and whether they were compacted."""
     from ..stages.sync import Step, whole_rows
 
-    stages = build.record["stages"]
-    train, embed, index = (home.store.open(stage, **stages[stage]) for stage in ("train", "embed", "index"))
+    train, embed, index = (_open(home, build, stage) for stage in ("train", "embed", "index"))
     _check_version(train, build.name)
     check_embedder(embed, "the features", train, build.name)
     check_embedder(index, "the index", train, build.name)
@@ -234,7 +231,7 @@ def _check_place(source: FileSource, place: tuple[int, int]) -> None:
 
 
 def _name(
-    home: Home, build: Build, source: FileSource, made: dict[str, Artifact], images: int, counts: dict[str, int]
+    home: Home, build: Build, source: FileSource, made: dict[str, Artifact], images: int, lists: dict[str, Any]
 ) -> Build:
     """Let the build stand for the new artifacts; what they replace is let go."""
     record = build.record
@@ -251,7 +248,7 @@ def _name(
         "images": images,
         "stages": stages,
         "built": record.get("built") or {stage: record["stages"][stage] for stage in STAGES},
-        "synced": {"when": now(), **{kind: int(before.get(kind, 0)) + counts[kind] for kind in KINDS}},
+        "synced": {"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
     }
     replaced = home.replace_build(build.name, whole)
     let_go(home, record["stages"], stages)

@@ -1,0 +1,67 @@
+"""A synced build mended: what it was before, and the index that a sync left, made anew from the features."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from ..artifacts import Artifact, Workspace
+from ..console import Stage
+from ..errors import ArtifactError
+from ..home import Build, Home
+from ..plan import Plan, address
+
+SETTINGS = {"sync": 1, "mended": True}
+
+
+def before_sync(build: Build) -> Build:
+    """The build as it was made, before any sync: its report is about that."""
+    record = {key: value for key, value in build.record.items() if key not in ("built", "synced")}
+    record["stages"] = build.measured
+    with suppress(ArtifactError):  # a damaged index is looked at by whoever asks
+        record["images"] = int(_opened(build, build.measured["index"]).facts["ntotal"])
+    return Build(build.name, build.home, record)
+
+
+def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], built: dict[str, str]) -> Artifact:
+    """The index over dataset and features of a synced build, rows that are gone masked; `built` is that before syncs.
+
+    Raises ArtifactError when nothing tells the factory any more: it was chosen by measuring, and every index is lost.
+    """
+    from ..stages.sync import remake_index
+
+    dataset, embedded, table = sound["dataset"], sound["embed"], build.record["recipe"]["index"]
+    facts: dict[str, Any] = {"metric": "inner product", "gallery": int(dataset.facts["gallery"])}
+    if "index" in sound:
+        facts |= sound["index"].facts
+    elif (before := _found(build, built)) is not None:
+        facts |= before.facts
+    elif table.get("target_recall") is None:
+        facts["factory"] = table["factory"]
+    else:
+        raise ArtifactError(
+            f"the index of build {build.name} was chosen by measuring, and nothing that is left tells its factory",
+            hint="run the same simsearch build again, with --retrain",
+        )
+    facts |= {"dim": int(embedded.facts["dim"]), "corpus": table["corpus"]}
+    inputs = {"dataset": dataset.reference, "embed": embedded.reference}
+
+    def work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+        return remake_index(space, facts, dataset, embedded), str(facts["factory"])
+
+    plan.home.store.set_aside("index", address("index", SETTINGS, inputs))
+    return plan.ensure("index", "Indexed", SETTINGS, inputs, work)
+
+
+def _found(build: Build, which: dict[str, str]) -> Artifact | None:
+    with suppress(ArtifactError):
+        return _opened(build, which)
+    return None
+
+
+def _opened(build: Build, which: dict[str, str]) -> Artifact:
+    home = Home(build.home)
+    try:
+        return home.store.open("index", **which)
+    finally:
+        home.memory.close()
