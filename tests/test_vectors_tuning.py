@@ -103,6 +103,13 @@ def test_few_rows_are_searched_flat(rows):
     choice.to_json()
 
 
+def test_limits_hold_for_a_handful_of_rows_too():
+    with pytest.raises(VectorsError, match="keeps within max_bytes = 10") as caught:
+        choose(Array(clustered(5)), 5, target_recall=0.99, max_bytes=10)
+    least = int(caught.value.hint.split()[4])
+    assert choose(Array(clustered(5)), 5, target_recall=0.99, max_bytes=least).reached
+
+
 @pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
 def test_a_target_that_is_no_share_is_refused(target):
     with pytest.raises(VectorsError, match="expected above 0 and at most 1"):

@@ -6,11 +6,12 @@ import time
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import build
+from simsearch.vectors.normalize import normalize
 from simsearch.vectors.tuning.candidates import candidates
-from simsearch.vectors.tuning.choice import Choice, mark_pareto
-from simsearch.vectors.tuning.run import Built, Progress, Tuning
+from simsearch.vectors.tuning.choice import Choice, entry, mark_pareto
+from simsearch.vectors.tuning.run import Built, Progress, Tuning, beyond_bytes
 from simsearch.vectors.tuning.sweep import Point, Settings
-from simsearch.vectors.tuning.truth import Naming, Source
+from simsearch.vectors.tuning.truth import K, Naming, Source
 
 
 def choose(
@@ -70,10 +71,20 @@ def _tiny(run: Tuning) -> Choice:
     started = time.perf_counter()
     index = build(lambda: [run.source.read(0, run.rows)], run.source.shape[1], "Flat", rows=run.rows, name=run.name)
     seconds = time.perf_counter() - started
-    why = f"Flat: at {run.rows:,} rows every search is exact."
     size = index.measured_bytes()
+    if run.max_bytes is not None and size > run.max_bytes:
+        raise beyond_bytes(run.rows, run.max_bytes, size)
+    queries = normalize(run.source.read(0, run.rows), name=run.name)
+    asked = time.perf_counter()
+    index.search(queries, min(K, run.rows))
+    qps = run.rows / (time.perf_counter() - asked)
+    run.table.append(entry("Flat", "full", run.rows, size, seconds, Point(Settings(), 1.0, 1.0, 1.0, qps)))
+    run.table[-1]["chosen"] = True
+    mark_pareto(run.table)
+    slow = run.max_build_seconds is not None and seconds > run.max_build_seconds
+    why = f"Flat: at {run.rows:,} rows every search is exact, {qps:,.0f} queries a second."
     return Choice(
-        index, "Flat", Settings(), run.target, True, 1.0, (1.0, 1.0), 0.0, size, seconds, seconds, run.table, why
+        index, "Flat", Settings(), run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, run.table, why
     )
 
 

@@ -166,11 +166,7 @@ class Tuning:
         within = [one for one in tried if self.max_bytes is None or one.bytes <= self.max_bytes]
         if not within:
             least = min(one.bytes for one in tried)
-            raise VectorsError(
-                f"no index of {self.rows:,} rows keeps within max_bytes = {self.max_bytes:,}: "
-                f"the smallest that was tried takes about {least:,}",
-                hint=f"set [index] max_bytes to {least:,} or more",
-            )
+            raise beyond_bytes(self.rows, self.max_bytes or 0, least)
         if self.max_build_seconds is not None:
             quick = [one for one in within if one.build_seconds <= self.max_build_seconds]
             within = quick or [min(within, key=lambda one: one.build_seconds)]
@@ -243,6 +239,15 @@ class Tuning:
                 break
             chosen = next(iter(dearer), None) or _dearer(chosen)
         return found, found.low >= self.target
+
+
+def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
+    """The error that no index keeps within `allowed` bytes."""
+    return VectorsError(
+        f"no index of {rows:,} rows keeps within max_bytes = {allowed:,}: "
+        f"the smallest that was tried takes about {least:,}",
+        hint=f"set [index] max_bytes to {least} or more",
+    )
 
 
 def _dearer(point: Point) -> Point:
