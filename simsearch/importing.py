@@ -63,6 +63,16 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
     return build, bool(plan.ran)
 
 
+def missed_target(build: Build) -> bool:
+    """Whether the index of a build of vectors was chosen for a target that none reached."""
+    home = Home(build.home)
+    try:
+        choice = home.store.open("index", **build.record["stages"]["index"]).facts.get("choice")
+    finally:
+        home.memory.close()
+    return choice is not None and not choice["reached"]
+
+
 def import_command(build: Build) -> str | None:
     """The command that makes a build of vectors anew; None for a build of images."""
     if not build.of_vectors:

@@ -12,6 +12,7 @@ import pytest
 from conftest import run_cli, snapshot
 
 import simsearch
+from simsearch.cli import main
 from simsearch.home import Home
 from simsearch.importing import run_import
 from simsearch.repairing import repair_build
@@ -306,3 +307,18 @@ def test_hints_are_about_the_file(tmp_path):
             run_import(str(place), home, "mine", {})
         assert re.search(words, caught.value.hint)
         assert "factory" not in caught.value.hint
+
+
+def test_strict_says_no_when_no_index_reached_the_target(tmp_path, monkeypatch):
+    from simsearch.vectors.tuning import choosing
+
+    np.save(tmp_path / "x.npy", ROWS)
+    command = ["index", "import", str(tmp_path / "x.npy"), "--name", "mine", "--home", str(tmp_path / "home")]
+    whole = choosing.Tuning.check
+    monkeypatch.setattr(choosing.Tuning, "check", lambda *given: (whole(*given)[0], False))
+    codes = []
+    for more in (["--target-recall", "0.9"], ["--target-recall", "0.9", "--strict"], ["--strict"]):
+        with pytest.raises(SystemExit) as caught:
+            main([*command, *more])
+        codes.append(caught.value.code)
+    assert codes == [0, 1, 0]
