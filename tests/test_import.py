@@ -278,7 +278,7 @@ def test_a_target_for_a_handful_of_vectors_takes_the_flat_index_and_draws_it(tmp
 
 
 @pytest.mark.parametrize(
-    "factory", ["HNSW01", "NSG1", "NSG01,Flat", "IVF4_HNSW01,Flat", "PQ4,Refine(IVF4,Flat)", "Flat,Refine(LSH)"]
+    "factory", ["HNSW01", "NSG1", "NSG4", "NSG01,Flat", "IVF4_HNSW01,Flat", "PQ4,Refine(IVF4,Flat)", "Flat,Refine(LSH)"]
 )
 def test_factories_on_which_faiss_ends_the_process_or_never_ends_are_refused(tmp_path, factory):
     with pytest.raises(simsearch.SimsearchError, match="in the factory"):

@@ -126,8 +126,8 @@ class Index(Table):
     def _settings_of_that_kind(self) -> Index:
         factory = self.factory or "Flat"
         # FAISS ends the whole process on some of these, or never ends.
-        if re.search(r"(?<![0-9])0+(?![0-9])|(HNSW|NSG)0*1(?![0-9])", factory):
-            raise ValueError(f"expected sizes above 0 (HNSW and NSG above 1) in the factory, seen {factory!r}")
+        if re.search(r"(?<![0-9])0+(?![0-9])|(HNSW0*1|NSG0*[1-7])(?![0-9])", factory):
+            raise ValueError(f"expected sizes above 0 (HNSW above 1, NSG above 7) in the factory, seen {factory!r}")
         if re.search(r"Refine\([^)]*(IVF|LSH)", factory):
             raise ValueError(f"expected Refine(Flat) or Refine(SQ8) in the factory, seen {factory!r}")
         settings = {"nprobe": "IVF", "efSearch": "HNSW", "k_factor": "RFlat|Refine"}
