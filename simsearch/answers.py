@@ -76,9 +76,7 @@ def answer_with_hits(
         words = sure_hits(hits, searcher.least_false_accept_rate)
         if words:
             say(words)
-    if searcher.widened:
-        verb = "query" if searcher.widened == 1 else "queries"
-        say(f"{searcher.widened:,} {verb} needed a wider search than the index is set to")
+    tell_widened(searcher)
     if montage and answered:
         write_montage(searcher, answered, Path(montage))
     elif not montage and not as_json and not failed and hits:
@@ -117,6 +115,13 @@ def passes(hit: Hit, min_score: float | None, max_far: float | None) -> bool:
     """Whether a hit scores at least `min_score` and is no likelier a false alarm than `max_far`; None: no limit."""
     rate = hit.false_accept_rate
     return (min_score is None or hit.score >= min_score) and (max_far is None or (rate is not None and rate <= max_far))
+
+
+def tell_widened(searcher: Searcher) -> None:
+    """Say how many queries needed more than the index is set to, where any did."""
+    if searcher.widened:
+        verb = "query" if searcher.widened == 1 else "queries"
+        say(f"{searcher.widened:,} {verb} needed a wider search than the index is set to")
 
 
 def _tell_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) -> None:

@@ -29,7 +29,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
     """
     checked_name(name)
     recipe = make_recipe({"dataset": {"source": "digits"}, "index": {**index, "corpus": "gallery"}}, "index import")
-    place = Path(os.path.realpath(os.path.expanduser(path)))
+    place = Path(os.path.realpath(os.path.expanduser(path)) if path else "")
     tables = {
         "dataset": {"source": f"{VECTORS}{place}", "split": "closed"},
         "index": recipe.resolve().index.model_dump(),
@@ -41,7 +41,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
             f"build {name} exists in {home.path} and was made from {before.record['source']}, not from vectors",
             hint="give another --name",
         )
-    file = open_vectors(place)
+    file = open_vectors(place if path else path)
     try:
         with home.lock(
             f"index import {name}",
@@ -61,6 +61,16 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
         home.memory.close()
         file.close()
     return build, bool(plan.ran)
+
+
+def missed_target(build: Build) -> bool:
+    """Whether the index of a build of vectors was chosen for a target that none reached."""
+    home = Home(build.home)
+    try:
+        choice = home.store.open("index", **build.record["stages"]["index"]).facts.get("choice")
+    finally:
+        home.memory.close()
+    return choice is not None and not choice["reached"]
 
 
 def import_command(build: Build) -> str | None:

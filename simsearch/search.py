@@ -137,6 +137,11 @@ class Searcher:
         return self._index.widened
 
     @property
+    def widened_last(self) -> frozenset[int]:
+        """Which of the queries of the last search were searched wider or exactly."""
+        return frozenset(self._index.widened_last.tolist())
+
+    @property
     def dim(self) -> int:
         """Width of an embedding."""
         return self._index.dim

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import time
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from .answers import check_rated, hit_table, passes
+from .answers import check_rated, hit_table, passes, tell_widened
 from .collapsing import FIRST
 from .errors import VectorsError
 from .vectors.formats import open_vectors
@@ -44,7 +43,7 @@ def answer_vectors(
     """
     if max_far is not None:
         check_rated(searcher, max_far)
-    file = open_vectors(Path(path))
+    file = open_vectors(path)
     try:
         vectors = file.queries or file.vectors
         if vectors.shape[1] != searcher.dim:
@@ -64,6 +63,7 @@ def answer_vectors(
                 [hit for hit in hits if passes(hit, min_score, max_far)]
                 for hits in searcher.search_vectors(block, k if alike is None else FIRST * k)
             ]
+            widened = searcher.widened_last
             if alike is not None:
 
                 def fetch(count: int, row: int, block: Features = block) -> list[Hit]:
@@ -76,8 +76,9 @@ def answer_vectors(
                 if as_json:
                     listed = [{key: getattr(hit, key) for key in keys} for hit in kept]
                     answer = {"query": row, "build": searcher.build.name, "hits": listed, "milliseconds": milliseconds}
-                    print(json.dumps(answer))
+                    print(json.dumps(answer | ({"widened": True} if row - start in widened else {})))
                 else:
                     print("\n".join(hit_table(f"row {row}", kept, labelled=searcher.labelled, rated=rated)))
     finally:
         file.close()
+    tell_widened(searcher)

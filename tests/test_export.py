@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -180,3 +181,17 @@ def test_a_stopped_export_leaves_nothing_under_its_name(tmp_path):
             assert process.wait(60) == expected
         assert not (tmp_path / "out").exists()
         assert bool(list(tmp_path.glob(".out.partial-*"))) == (stop == signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("form", "out"), [("npy", "x"), ("ann-benchmarks", "x.hdf5"), ("fvecs", "x")])
+def test_a_full_disk_is_one_clear_line_and_leaves_nothing(built, tmp_path, form, out):
+    """A bound on the size of files stands for the full disk: the system refuses to write in both."""
+    done = subprocess.run(
+        [*ENTRY, "export", "--format", form, "--out", str(tmp_path / out), "--home", str(built[1])],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900)),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.partition(":")[0] for line in done.stderr.splitlines()] == ["error", "hint"]
+    assert not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import h5py
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from conftest import run_cli, snapshot
 
 import simsearch
+from simsearch.cli import main
 from simsearch.home import Home
 from simsearch.importing import run_import
 from simsearch.repairing import repair_build
+from simsearch.vector_answers import answer_vectors
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(size=(5, 8))
@@ -260,3 +263,62 @@ def test_an_index_chosen_by_measuring(tmp_path):
     assert found.sound
     assert len(simsearch.open(build).search_vectors(ASKED)[0]) == 10
     refused(*command, "--factory", "Flat", words=["target_recall", "factory"])
+
+
+@pytest.mark.parametrize("rows", [2, 19])
+def test_a_target_for_a_handful_of_vectors_takes_the_flat_index_and_draws_it(tmp_path, rows):
+    np.save(tmp_path / "x.npy", ROWS[:rows])
+    home = Home(tmp_path / "home")
+    build, _ = run_import(str(tmp_path / "x.npy"), home, "mine", {"target_recall": 0.99})
+    index = home.store.open("index", **build.record["stages"]["index"])
+    assert index.facts["factory"] == "Flat"
+    assert index.facts["choice"]["qps"] > 0
+    (line,) = json.loads(index.file("index.json").read_bytes())["choice"]["table"]
+    assert (line["factory"], line["ann_recall"], line["pareto"], line["chosen"]) == ("Flat", 1.0, True, True)
+
+
+@pytest.mark.parametrize(
+    "factory", ["HNSW01", "NSG1", "NSG4", "NSG01,Flat", "IVF4_HNSW01,Flat", "PQ4,Refine(IVF4,Flat)", "Flat,Refine(LSH)"]
+)
+def test_factories_on_which_faiss_ends_the_process_or_never_ends_are_refused(tmp_path, factory):
+    with pytest.raises(simsearch.SimsearchError, match="in the factory"):
+        run_import(str(tmp_path / "x.npy"), Home(tmp_path / "home"), "mine", {"factory": factory})
+
+
+def test_rows_that_needed_a_wider_search_are_marked(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", ROWS)
+    home = Home(tmp_path / "home")
+    build, _ = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat"})
+    searcher = simsearch.open(build)
+    capsys.readouterr()
+    answer_vectors(searcher, str(tmp_path / "x.npy"), k=50, as_json=True)
+    out, err = capsys.readouterr()
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert sum(answer.get("widened", False) for answer in answers) == searcher.widened > 0
+    assert all(len({hit["row"] for hit in answer["hits"]}) == 50 for answer in answers)
+    assert "needed a wider search" in err
+
+
+def test_hints_are_about_the_file(tmp_path):
+    (tmp_path / "x.hdf5").write_bytes(b"no HDF5 at all")
+    home = Home(tmp_path / "home")
+    for place, words in [(tmp_path / "x.hdf5", "no HDF5"), ("", "empty|give a")]:
+        with pytest.raises(simsearch.SimsearchError) as caught:
+            run_import(str(place), home, "mine", {})
+        assert re.search(words, caught.value.hint)
+        assert "factory" not in caught.value.hint
+
+
+def test_strict_says_no_when_no_index_reached_the_target(tmp_path, monkeypatch):
+    from simsearch.vectors.tuning import choosing
+
+    np.save(tmp_path / "x.npy", ROWS)
+    command = ["index", "import", str(tmp_path / "x.npy"), "--name", "mine", "--home", str(tmp_path / "home")]
+    whole = choosing.Tuning.check
+    monkeypatch.setattr(choosing.Tuning, "check", lambda *given: (whole(*given)[0], False))
+    codes = []
+    for more in (["--target-recall", "0.9"], ["--target-recall", "0.9", "--strict"], ["--strict"]):
+        with pytest.raises(SystemExit) as caught:
+            main([*command, *more])
+        codes.append(caught.value.code)
+    assert codes == [0, 1, 0]

@@ -229,3 +229,15 @@ def test_threads_do_not_change_the_answer(features):
 def test_a_cold_query_imports_neither_h5py_nor_torch():
     code = "import simsearch.vectors.index, sys; sys.exit(any(m in sys.modules for m in ('h5py', 'torch', 'scipy')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_re_ranking_index_finds_for_a_small_k_what_it_finds_for_ten():
+    rows = np.random.default_rng(0).normal(size=(2000, 16)).astype(np.float32)
+    index = build(lambda: [rows], 16, "PQ8x4fs,RFlat")
+    queries = rows[:200] / np.linalg.norm(rows[:200], axis=1, keepdims=True)
+    ten = index.search(queries, 10, k_factor=2)
+    for k in (1, 3):
+        scores, found = index.search(queries, k, k_factor=2)
+        assert found.shape == (200, k)
+        np.testing.assert_array_equal(found, ten[1][:, :k])
+        np.testing.assert_allclose(scores, ten[0][:, :k], rtol=1e-6)

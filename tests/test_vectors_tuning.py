@@ -103,6 +103,26 @@ def test_few_rows_are_searched_flat(rows):
     choice.to_json()
 
 
+def test_limits_hold_for_a_handful_of_rows_too():
+    with pytest.raises(VectorsError, match="keeps within max_bytes = 10") as caught:
+        choose(Array(clustered(5)), 5, target_recall=0.99, max_bytes=10)
+    least = int(caught.value.hint.split()[4])
+    assert choose(Array(clustered(5)), 5, target_recall=0.99, max_bytes=least).reached
+    slow = choose(Array(clustered(5)), 5, target_recall=0.99, max_build_seconds=1e-9)
+    assert not slow.reached
+    assert "more than the 1e-09 s allowed" in slow.why
+
+
+@pytest.mark.parametrize("rows", [5, 50])
+def test_bytes_are_those_of_the_index_when_all_its_rows_are_in_it(rows):
+    source, in_end = Array(clustered(rows)), 2 * rows
+    size = build(lambda: [clustered(in_end)], D, "Flat").measured_bytes()
+    choice = choose(source, rows, target_recall=0.99, max_bytes=int(1.05 * size), rows_in_end=in_end)
+    assert choice.bytes == pytest.approx(size, rel=0.05)
+    with pytest.raises(VectorsError, match=f"no index of {in_end} rows"):
+        choose(source, rows, target_recall=0.99, max_bytes=int(0.9 * size), rows_in_end=in_end)
+
+
 @pytest.mark.parametrize("target", [0, -1, 1.01, float("nan")])
 def test_a_target_that_is_no_share_is_refused(target):
     with pytest.raises(VectorsError, match="expected above 0 and at most 1"):

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..console import safe, say
-from .options import HOME_OPTION, JSON_OPTION, SAID_NO, find_home, home_words
+from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
 
 
 @click.group(epilog="Example:  simsearch index import vectors.npy --name mine")
@@ -51,16 +51,23 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
 @click.option("--name", required=True, metavar="NAME", help="Name of the build.")
 @click.option("--factory", metavar="F", help="FAISS factory string [Flat].")
 @click.option("--target-recall", type=float, metavar="R", help="Choose the fastest index with this ann_recall@10.")
+@click.option("--strict", is_flag=True, help="Exit with 1 when no index reached --target-recall.")
 @HOME_OPTION
 @JSON_OPTION
 def import_vectors(
-    file: str, name: str, factory: str | None, target_recall: float | None, home: str | None, as_json: bool
-) -> None:
+    file: str,
+    name: str,
+    factory: str | None,
+    target_recall: float | None,
+    strict: bool,
+    home: str | None,
+    as_json: bool,
+) -> int:
     """Index and evaluate vectors: a .npy file, a folder of .npy parts, ann-benchmarks .hdf5 or .fvecs; no images.
 
     Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
     """
-    from ..importing import run_import
+    from ..importing import missed_target, run_import
 
     given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
     wanted = {key: value for key, value in given.items() if value is not None}
@@ -70,3 +77,4 @@ def import_vectors(
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:
         say(f"{name} is up to date ({build.record['images']:,} vectors checked)")
+    return SAID_NO if strict and missed_target(build) else OK

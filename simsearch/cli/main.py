@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         _interrupted()
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "simsearch"
-        _fail(error.format_message(), f"{command} --help shows what it takes, with an example")
+        _fail(" ".join(error.format_message().split()), f"{command} --help shows what it takes, with an example")
     except KeyboardInterrupt:
         _interrupted()
     except OSError as error:

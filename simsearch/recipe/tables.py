@@ -125,9 +125,11 @@ class Index(Table):
     @model_validator(mode="after")
     def _settings_of_that_kind(self) -> Index:
         factory = self.factory or "Flat"
-        if re.search(r"(?<![0-9])0+(?![0-9])|HNSW1(?![0-9])", factory):
-            # FAISS ends the whole process on some of these.
-            raise ValueError(f"expected sizes above 0 (HNSW above 1) in the factory, seen {factory!r}")
+        # FAISS ends the whole process on some of these, or never ends.
+        if re.search(r"(?<![0-9])0+(?![0-9])|(HNSW0*1|NSG0*[1-7])(?![0-9])", factory):
+            raise ValueError(f"expected sizes above 0 (HNSW above 1, NSG above 7) in the factory, seen {factory!r}")
+        if re.search(r"Refine\([^)]*(IVF|LSH)", factory):
+            raise ValueError(f"expected Refine(Flat) or Refine(SQ8) in the factory, seen {factory!r}")
         settings = {"nprobe": "IVF", "efSearch": "HNSW", "k_factor": "RFlat|Refine"}
         given = [key for key in ("factory", *settings) if getattr(self, key) is not None]
         if self.target_recall is not None and given:

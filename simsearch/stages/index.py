@@ -49,7 +49,8 @@ def make_index(
             )
         else:
             limits = {key: settings[key] for key in ("target_recall", "max_bytes", "max_build_seconds")}
-            choice = choose(file, gallery, **limits, name=data.name, progress=progress.tell)
+            in_end = rows if settings["corpus"] == "all" else gallery
+            choice = choose(file, gallery, **limits, rows_in_end=in_end, name=data.name, progress=progress.tell)
             index = choice.index
         verify(index, gallery, file.read(0, min(gallery, 1000)))
         _warn_of_other_scores(index, file.read(0, min(gallery, SAMPLE)), {} if choice is None else choice.search)

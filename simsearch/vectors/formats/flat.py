@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
-from simsearch.vectors.formats.parts import NUMBERS, Part, open_regular
+from simsearch.vectors.formats.parts import NUMBERS, READABLE, Part, open_regular
 
 _BROKEN = (ValueError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError)
 _WIDTH = np.dtype("<i4")
@@ -27,7 +27,7 @@ class NpyPart(Part):
                 shape, by_columns, dtype = _npy_header(file)
                 self._offset, size = file.tell(), os.fstat(file.fileno()).st_size
         except OSError as error:
-            raise VectorsError(f"cannot read {path}: {error.strerror or error}") from None
+            raise VectorsError(f"cannot read {path}: {error.strerror or error}", hint=READABLE) from None
         except _BROKEN as error:
             raise VectorsError(
                 f"cannot read {path}: expected a .npy file, seen: {str(error)[:100] or type(error).__name__}",
@@ -67,7 +67,7 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # headers that Python 2 wrote
         shape, by_columns, dtype = readers[version](file)
-    if any(not isinstance(n, int) or n < 0 for n in shape):
+    if any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"shape {shape}")
     return shape, by_columns, dtype
 
@@ -80,7 +80,7 @@ class VecsPart(Part):
             with open_regular(path) as file:
                 head, size = file.read(4), os.fstat(file.fileno()).st_size
         except OSError as error:
-            raise VectorsError(f"cannot read {path}: {error.strerror or error}") from None
+            raise VectorsError(f"cannot read {path}: {error.strerror or error}", hint=READABLE) from None
         width = int(np.frombuffer(head, _WIDTH)[0]) if len(head) == 4 else 0
         record = 4 + 4 * width
         if width < 1 or size % record:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from simsearch.vectors.features import refusal
 from simsearch.vectors.formats.parts import NUMBERS, Part
 
 TRAIN, TEST = "train", "test"
+_AROUND = 1 << 16  # bytes of HDF5 around the numbers, at most
 
 
 class Hdf5Part(Part):
@@ -54,7 +56,10 @@ def open_hdf5(path: Path) -> tuple[Part, Part | None, str | None]:
             raise OSError("no such file" if not path.exists() else "not a regular file")
         file = h5py.File(path, "r")
     except (OSError, ValueError) as error:
-        raise VectorsError(f"cannot read {path}: expected an HDF5 file, seen: {error}") from None
+        raise VectorsError(
+            f"cannot read {path}: expected an HDF5 file, seen: {error}",
+            hint="the file is cut off, damaged or no HDF5: copy or write it again",
+        ) from None
     try:
         names = sorted(file)
         if TRAIN not in names:
@@ -88,8 +93,10 @@ def write_hdf5(
 ) -> None:
     """Write an angular data set as ann-benchmarks does: `train` blocks make `shape` (N, D), `test` (Q, D), both unit.
 
-    `neighbours` (Q, k) are rows of train, nearest first, `distances` (Q, k) are 1 - cosine.
+    `neighbours` (Q, k) are rows of train, nearest first, `distances` (Q, k) are 1 - cosine. Raises OSError before
+    anything is written where the disk has no room for it.
     """
+    _reserve(path, 4 * (shape[0] * shape[1] + test.size + neighbours.size + distances.size) + _AROUND)
     with h5py.File(path, "w") as file:
         attributes: dict[str, Any] = {"type": "dense", "distance": "angular", "dimension": shape[1]}
         for key, value in {**attributes, "point_type": "float"}.items():
@@ -101,3 +108,9 @@ def write_hdf5(
         file.create_dataset(TEST, data=test.astype(np.float32, copy=False))
         file.create_dataset("neighbors", data=neighbours.astype(np.int32))
         file.create_dataset("distances", data=distances.astype(np.float32, copy=False))
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Ask the system for `size` bytes: HDF5 on a full disk raises RuntimeError and prints tracebacks to the end."""
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, size)

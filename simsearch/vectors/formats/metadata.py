@@ -12,6 +12,7 @@ from simsearch.errors import VectorsError
 
 COLUMNS = ("image", "label", "row")
 NAMES = ("image", "image_path", "path", "name", "url", "key")  # the first that is there; clip-retrieval's among them
+_MENDED = "mend the file, or take metadata/ away to go without names and labels"
 _GROUP = 65_536  # rows of parquet at a time
 
 Named = tuple[list[str], list[str] | None]  # names, and labels where the file has any
@@ -72,7 +73,7 @@ def _read_parquet(path: Path) -> Mapping[str, list[str]]:
         wanted = [key for key in known if key.lower() in (*NAMES, "label")] or known[:1]
         data: Mapping[str, Sequence[object]] = library.read_table(path, columns=wanted).to_pydict()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VectorsError(f"{path} cannot be read as parquet: {type(error).__name__}") from None
+        raise VectorsError(f"{path} cannot be read as parquet: {type(error).__name__}", hint=_MENDED) from None
     return {key.lower(): ["" if value is None else str(value) for value in values] for key, values in data.items()}
 
 
@@ -85,12 +86,13 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
             for fields in filter(None, reader):
                 if len(fields) != len(columns):
                     raise VectorsError(
-                        f"{path} line {reader.line_num}: {len(fields)} fields, the header has {len(columns)}"
+                        f"{path} line {reader.line_num}: {len(fields)} fields, the header has {len(columns)}",
+                        hint=_MENDED,
                     )
                 for name, value in zip(columns, fields, strict=True):
                     found[name].append(value)
     except (OSError, csv.Error) as error:
-        raise VectorsError(f"{path} cannot be read as CSV: {error}") from None
+        raise VectorsError(f"{path} cannot be read as CSV: {error}", hint=_MENDED) from None
     return found
 
 

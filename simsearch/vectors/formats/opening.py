@@ -45,13 +45,15 @@ class VectorFile:
         self.vectors.close()
 
 
-def open_vectors(path: Path) -> VectorFile:
+def open_vectors(place: str | Path) -> VectorFile:
     """Return what a file or folder holds. Raises VectorsError that says what was expected and seen.
 
     A .npy file; a folder of .npy parts, in it or in its img_emb/ (autofaiss and embedding-reader), with metadata/;
     an ann-benchmarks .hdf5 (train, test); a .fvecs file, or a folder of *base.fvecs and *query.fvecs.
     """
-    path = Path(os.path.abspath(path))
+    if not str(place):
+        raise VectorsError("expected a file or folder of vectors, seen an empty name", hint=FORMATS_HINT)
+    path = Path(os.path.abspath(place))
     kind = path.suffix.lower()
     if path.is_dir():
         return _open_folder(path)

@@ -17,6 +17,7 @@ from simsearch.errors import VectorsError
 from simsearch.vectors.normalize import norms
 
 MOST_DIM = 16_384  # a block of 8,192 rows is then 512 MB
+READABLE = "give a plain file that may be read"
 NUMBERS = "fiu"  # kinds of dtype that are taken: float, int, unsigned
 
 

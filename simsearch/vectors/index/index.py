@@ -22,6 +22,7 @@ Settings = tuple[int | None, int | None, float | None]  # nprobe, efSearch, k_fa
 _READ_FLOOR = 64 << 20  # bytes; a damaged length in a small file must not allocate more than this
 _FALLBACK_ROWS = 65_536  # rows reconstructed at a time by the exact fallback
 _FALLBACK_QUERIES = 32
+_RANKED = 10  # answers that a re-ranking index is asked for at least: its settings are tuned for so many
 
 
 class Index:
@@ -33,6 +34,7 @@ class Index:
         self._native = native
         self.factory = factory
         self.widened = 0
+        self.widened_last: NDArray[np.int64] = np.empty(0, dtype=np.int64)  # which of the queries of the last search
 
     @property
     def ntotal(self) -> int:
@@ -146,13 +148,16 @@ class Index:
                 raise VectorsError(f"index {self.factory}: expected {key} >= 1, seen {value}")
         if deleted is not None and len(deleted.flags) != self.ntotal:
             raise VectorsError(f"index {self.factory}: {len(deleted.flags)} rows may be deleted of {self.ntotal}")
-        k = min(k, below - (deleted.below(below) if deleted else 0))
-        if k < 1:
+        live = below - (deleted.below(below) if deleted else 0)
+        if live < 1:
             raise VectorsError(f"index {self.factory}: all of its {below} rows are deleted")
+        wanted = min(k, live)
+        # A re-ranking index scores k_factor times k candidates again: for a small k too few to find what 10 finds.
+        k = min(max(k, _RANKED), live) if isinstance(self._native, faiss.IndexRefine) else wanted
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         settings = nprobe, efSearch, k_factor
         scores, rows = self._live(queries, k, settings, below, deleted)
-        short = np.flatnonzero((rows < 0).any(axis=1))
+        short = self.widened_last = np.flatnonzero((rows < 0).any(axis=1))
         if short.size:
             self.widened += len(short)
             wide = self._widest(k)
@@ -167,7 +172,7 @@ class Index:
         order = np.lexsort((rows[loose], -scores[loose]), axis=1)
         scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
         rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
-        return scores, rows
+        return scores[:, :wanted], rows[:, :wanted]
 
     def stored(self, start: int, stop: int) -> NDArray[np.float32]:
         """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""

@@ -6,11 +6,12 @@ import time
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import build
+from simsearch.vectors.normalize import normalize
 from simsearch.vectors.tuning.candidates import candidates
-from simsearch.vectors.tuning.choice import Choice, mark_pareto
-from simsearch.vectors.tuning.run import Built, Progress, Tuning
+from simsearch.vectors.tuning.choice import Choice, entry, mark_pareto
+from simsearch.vectors.tuning.run import Built, Progress, Tuning, beyond_bytes
 from simsearch.vectors.tuning.sweep import Point, Settings
-from simsearch.vectors.tuning.truth import Naming, Source
+from simsearch.vectors.tuning.truth import K, Naming, Source
 
 
 def choose(
@@ -20,6 +21,7 @@ def choose(
     target_recall: float,
     max_bytes: int | None = None,
     max_build_seconds: float | None = None,
+    rows_in_end: int | None = None,
     seed: int = 0,
     name: Naming | None = None,
     progress: Progress = lambda message: None,
@@ -29,14 +31,15 @@ def choose(
     Speed is queries a second of a batch, with all threads that FAISS has. Candidates are tried on a sample, tuned with
     rows that it leaves out; the best are built in full, tuned with those rows again (a row never counts as its own
     neighbour), and the winner is checked on rows that tuned nothing. Memory: the index (two, where a second promises to
-    be faster), the sample of at most 512 MB, and a block. Raises VectorsError for a target outside (0, 1], limits that
+    be faster), the sample of at most 512 MB, and a block. `rows_in_end`: how many rows the index will hold that is kept
+    within `max_bytes`, where more are added later. Raises VectorsError for a target outside (0, 1], limits that
     nothing keeps, no rows, or the first row without direction, which `name(row)` names.
     """
     if not 0 < target_recall <= 1:
         raise VectorsError(f"target_recall: expected above 0 and at most 1, seen {target_recall}", hint="as 0.99")
     if not 1 <= rows <= source.shape[0]:
         raise VectorsError(f"index: expected 1 to {source.shape[0]} rows, seen {rows}", hint="give at least one row")
-    run = Tuning(source, rows, target_recall, max_bytes, max_build_seconds, seed, name, progress)
+    run = Tuning(source, rows, target_recall, max_bytes, max_build_seconds, seed, name, progress, rows_in_end or rows)
     wanted = candidates(rows, source.shape[1])
     if rows < 20:  # nothing can be held out
         return _tiny(run)
@@ -70,10 +73,22 @@ def _tiny(run: Tuning) -> Choice:
     started = time.perf_counter()
     index = build(lambda: [run.source.read(0, run.rows)], run.source.shape[1], "Flat", rows=run.rows, name=run.name)
     seconds = time.perf_counter() - started
-    why = f"Flat: at {run.rows:,} rows every search is exact."
-    size = index.measured_bytes()
+    size = index.measured_bytes() + 4 * run.source.shape[1] * (run.rows_in_end - run.rows)
+    if run.max_bytes is not None and size > run.max_bytes:
+        raise beyond_bytes(run.rows_in_end, run.max_bytes, size)
+    queries = normalize(run.source.read(0, run.rows), name=run.name)
+    asked = time.perf_counter()
+    index.search(queries, min(K, run.rows))
+    qps = run.rows / (time.perf_counter() - asked)
+    run.table.append(entry("Flat", "full", run.rows, size, seconds, Point(Settings(), 1.0, 1.0, 1.0, qps)))
+    run.table[-1]["chosen"] = True
+    mark_pareto(run.table)
+    slow = run.max_build_seconds is not None and seconds > run.max_build_seconds
+    why = f"Flat: at {run.rows:,} rows every search is exact, {qps:,.0f} queries a second."
+    if slow:
+        why = f"Flat took {seconds:,.1g} s to build, more than the {run.max_build_seconds:g} s allowed."
     return Choice(
-        index, "Flat", Settings(), run.target, True, 1.0, (1.0, 1.0), 0.0, size, seconds, seconds, run.table, why
+        index, "Flat", Settings(), run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, run.table, why
     )
 
 

@@ -77,6 +77,7 @@ class Tuning:
     seed: int
     name: Naming | None
     progress: Progress
+    rows_in_end: int  # what it holds when it is limited by max_bytes: rows may be added to the index that is chosen
     started: float = field(default_factory=time.perf_counter)
     table: list[dict[str, Any]] = field(default_factory=list)
     centroids: dict[int, tuple[Embeddings, float]] = field(default_factory=dict)
@@ -143,7 +144,7 @@ class Tuning:
             if candidate.is_graph:
                 build_seconds = graph_build_seconds(size, self.rows, seconds)
                 self.limit = max(self.limit, build_seconds)
-            total = total_bytes(candidate, size, self.rows, dim, bytes_)
+            total = total_bytes(candidate, size, self.rows_in_end, dim, bytes_)
             tried.append(Tried(candidate, best, predict(best), total, build_seconds))
         return self._ranked(tried)
 
@@ -166,11 +167,7 @@ class Tuning:
         within = [one for one in tried if self.max_bytes is None or one.bytes <= self.max_bytes]
         if not within:
             least = min(one.bytes for one in tried)
-            raise VectorsError(
-                f"no index of {self.rows:,} rows keeps within max_bytes = {self.max_bytes:,}: "
-                f"the smallest that was tried takes about {least:,}",
-                hint=f"set [index] max_bytes to {least:,} or more",
-            )
+            raise beyond_bytes(self.rows_in_end, self.max_bytes or 0, least)
         if self.max_build_seconds is not None:
             quick = [one for one in within if one.build_seconds <= self.max_build_seconds]
             within = quick or [min(within, key=lambda one: one.build_seconds)]
@@ -243,6 +240,15 @@ class Tuning:
                 break
             chosen = next(iter(dearer), None) or _dearer(chosen)
         return found, found.low >= self.target
+
+
+def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
+    """The error that no index keeps within `allowed` bytes."""
+    return VectorsError(
+        f"no index of {rows:,} rows keeps within max_bytes = {allowed:,}: "
+        f"the smallest that was tried takes about {least:,}",
+        hint=f"set [index] max_bytes to {least} or more",
+    )
 
 
 def _dearer(point: Point) -> Point:
