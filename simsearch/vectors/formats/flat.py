@@ -19,7 +19,7 @@ _WIDTH = np.dtype("<i4")
 
 
 class NpyPart(Part):
-    """A .npy file of numbers (N, D) in row order. Raises VectorsError for any other; nothing in it is unpickled."""
+    """A .npy file of numbers (N, D). Raises VectorsError for any other; nothing in it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         try:
@@ -45,17 +45,20 @@ class NpyPart(Part):
                 f"{path}: its header promises {shape} {dtype}, that is {expected:,} bytes, seen {size:,}",
                 hint="the file is cut off or damaged: copy or write it again",
             )
-        if by_columns and min(shape) > 1:
-            raise VectorsError(
-                f"{path}: expected rows one after the other, seen Fortran order (columns)",
-                hint="numpy.save(FILE, numpy.ascontiguousarray(x)) writes rows",
-            )
+        self._by_columns = by_columns and min(shape) > 1
         super().__init__(path, shape)
 
     def raw(self, start: int, stop: int) -> NDArray[np.generic]:
-        width = self.shape[1]
+        (rows, width), item = self.shape, self._dtype.itemsize
         with open_regular(self.path) as file:
-            count, offset = (stop - start) * width, self._offset + start * width * self._dtype.itemsize
+            if self._by_columns:  # Fortran order, as numpy saves a transposed array: a part of each column
+                ends = range(self._offset + start * item, self._offset + rows * width * item, rows * item)
+                columns = []
+                for offset in ends:
+                    file.seek(0)
+                    columns.append(np.fromfile(file, self._dtype, stop - start, offset=offset))
+                return np.stack(columns, axis=1)
+            count, offset = (stop - start) * width, self._offset + start * width * item
             return np.fromfile(file, self._dtype, count, offset=offset).reshape(stop - start, width)
 
 
