@@ -1,12 +1,14 @@
 """An index chosen by measuring, through the command line: kept, shown, searched with; and what is refused."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from conftest import SMALL, artifact_file, run_cli
 
 from simsearch.evaluation.page.tuning import tuning
 from simsearch.evaluation.plots import draw_tuning
+from simsearch.indexing import index_settings, search_settings
 from simsearch.recipe.files import find_recipe
 
 DIGITS = ["digits", "--set", "training.epochs=1", "--set", "evaluation.baseline=false", "--set", "evaluation.map=false"]
@@ -106,10 +108,15 @@ def test_k_factor_reaches_the_index(chosen):
 
 def test_digests_of_recipes_without_a_target_are_what_they_were():
     index = find_recipe("digits", []).recipe.resolve().index
-    assert index.asked() == {"factory": "Flat", "corpus": "gallery"}
-    assert index.search() == {"nprobe": None, "efSearch": None}
+    assert index_settings(index.model_dump()) == {"factory": "Flat", "corpus": "gallery"}
+    assert search_settings(index.model_dump(), SimpleNamespace(facts={})) == {"nprobe": None, "efSearch": None}
     index = find_recipe("digits", ["index.target_recall=0.9", "index.max_bytes=7"]).recipe.resolve().index
-    assert index.asked() == {"target_recall": 0.9, "max_bytes": 7, "max_build_seconds": None, "corpus": "gallery"}
+    assert index_settings(index.model_dump()) == {
+        "target_recall": 0.9,
+        "max_bytes": 7,
+        "max_build_seconds": None,
+        "corpus": "gallery",
+    }
 
 
 def lines():

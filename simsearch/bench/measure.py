@@ -35,13 +35,6 @@ SYSTEM = "recipe/index"
 EXACT = "recipe/cosine"  # an approximate index has no MAP@R of its own
 TIMED_K = 10
 TIMED_IMAGES = 64
-STAGE_OF = {
-    "dataset": "data",
-    "train": "embedder",
-    "embed": "features",
-    "index": "index",
-    "evaluate": "search settings",
-}
 
 Tables = dict[str, Any]
 

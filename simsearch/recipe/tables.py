@@ -143,17 +143,6 @@ class Index(Table):
                 raise ValueError(f"{key} belongs to {what} indexes, seen factory {factory!r}")
         return self
 
-    def asked(self) -> dict[str, Any]:
-        """What the index is made from: a factory, or a target with its limits; and the corpus."""
-        if self.target_recall is None:
-            return self.model_dump(include={"factory", "corpus"})
-        return self.model_dump(include={"target_recall", "max_bytes", "max_build_seconds", "corpus"})
-
-    def search(self) -> dict[str, Any]:
-        """The search settings, None where FAISS's default is meant."""
-        found = self.model_dump(include={"nprobe", "efSearch", "k_factor"})
-        return found if self.k_factor is not None else {key: found[key] for key in ("nprobe", "efSearch")}
-
 
 class Evaluation(Table):
     """[evaluation]: the k of every figure at k, whether the baseline is trained, and the map drawn."""
