@@ -7,13 +7,13 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Workspace, digest_of, write_durably
+from .artifacts import Workspace, digest_of
 from .console import Stage, safe, say
 from .errors import RecipeError, VectorsError
 from .home import VECTORS, Build, Home, checked_name
 from .indexing import ensure_evaluate, ensure_index, search_settings
 from .plan import Plan, now
-from .publish import page_of
+from .publish import publish_page
 from .recipe.recipe import make_recipe
 from .stages.vectors import UNIT, copy_vectors, read_vectors, without_pictures
 from .vectors.formats import VectorFile, open_vectors
@@ -55,8 +55,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
                 say(f"warning: {safe(choice['why'])}")
             build = _named(home, name, record, plan, before)
             if plan.ran or not build.page_path.is_file():
-                page = page_of(name, build.record, build.report(), plan.stages, import_command(build) or "")
-                write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+                publish_page(build, build.report(), plan.stages, import_command(build) or "")
     finally:
         home.memory.close()
         file.close()

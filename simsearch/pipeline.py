@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .advice import fine_tuning
-from .artifacts import Artifact, Workspace, digest_of, write_durably
+from .artifacts import Artifact, Workspace, digest_of
 from .console import Stage, safe, say
 from .errors import RecipeError, SourceError
 from .home import Build, Home, checked_name
@@ -93,7 +93,9 @@ def run_build(
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
         report = build.report()
         if ran or not build.page_path.is_file():
-            _publish(build, report, plan, _command(named, name, seeds))
+            from .publish import publish_page
+
+            publish_page(build, report, plan.stages, _command(named, name, seeds))
     if ran:
         from .evaluation.over_seeds import render_with_seeds
 
@@ -114,14 +116,6 @@ def run_build(
 def _missed(index: Artifact) -> str | None:
     choice = index.facts.get("choice")
     return None if choice is None or choice["reached"] else str(choice["why"])
-
-
-def _publish(build: Build, report: dict[str, Any], plan: Plan, command: str) -> None:
-    """Write report.html beside the build's report.json."""
-    from .publish import page_of
-
-    page = page_of(build.name, build.record, report, plan.stages, command)
-    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
 
 
 def _command(named: NamedRecipe, name: str | None, seeds: int) -> str:

@@ -9,8 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Artifact
+from .artifacts import Artifact, write_durably
 from .evaluation.page import render_page
+from .home import Build
 from .images.records import RecordTable, read_records
 from .images.thumbnails import OFFSETS as THUMBNAILS
 from .images.thumbnails import ThumbnailReader
@@ -18,6 +19,12 @@ from .recipe.text import recipe_lines
 from .versions import usable_cores
 
 MOST_QUARANTINED = 200
+
+
+def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifact], command: str) -> None:
+    """Write report.html beside the build's report.json, durably."""
+    page = page_of(build.name, build.record, report, stages, command)
+    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
 
 
 def page_of(

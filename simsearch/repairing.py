@@ -12,7 +12,7 @@ from .home import Build, Home
 from .importing import import_command
 from .indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
 from .plan import Plan, address
-from .publish import page_of
+from .publish import publish_page
 from .stages.common import Data
 from .stages.vectors import without_pictures
 from .sync.mending import before_sync, remake_synced_index
@@ -144,8 +144,7 @@ class _Repair:
     def _published(self, build: Build) -> Build:
         measured = build.measured.items()
         stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in measured}
-        page = page_of(build.name, build.record, build.report(), stages, import_command(build) or "")
-        write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+        publish_page(build, build.report(), stages, import_command(build) or "")
         return build
 
     def _report(self) -> Build:

@@ -83,9 +83,7 @@ def _same(recipe: dict[str, Any], record: dict[str, Any]) -> bool:
 
 def _publish_again(home: Home, build: Build, command: str) -> None:
     """Write the report's page, which somebody removed, from the artifacts that it is about."""
-    from ..artifacts import write_durably
-    from ..publish import page_of
+    from ..publish import publish_page
 
     stages = {name: home.store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
-    page = page_of(build.name, build.record, build.report(), stages, command)
-    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+    publish_page(build, build.report(), stages, command)
