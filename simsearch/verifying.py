@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .artifacts import Artifact, Store
 from .errors import SimsearchError, VectorsError
+from .evaluation.systems import gather
 from .fingerprint import check_embedder
 from .hashing import HashMemory
 from .home import Build
@@ -182,7 +183,7 @@ def _sampled(
     if k < 1:
         return FEW
     sample = np.sort(np.random.default_rng(0).permutation(live)[:SAMPLE])
-    queries = normalize(np.concatenate([features.read(row, row + 1) for row in sample.tolist()]))
+    queries = normalize(gather(features, sample))
     wanted = np.zeros(opened.ntotal, dtype=np.bool_)
     wanted[live] = True
     base = (normalize(block[wanted[start:][: len(block)]]) for start, block in _blocks(features, opened.ntotal))
@@ -215,7 +216,7 @@ def _without(rows: Rows, values: Floats, own: Rows, k: int) -> Floats:
 
 def _true_scores(features: FeatureFile, queries: Floats, rows: Rows) -> Floats:
     found = np.unique(rows)
-    stored = normalize(np.concatenate([features.read(row, row + 1) for row in found.tolist()]))
+    stored = normalize(gather(features, found))
     scores: Floats = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
     return scores
 

@@ -14,10 +14,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ..console import safe, say
-from ..pipeline import Pipeline
-from ..plan import Plan
-from ..recipe.files import find_recipe
-from ..stages.common import Data
 from ..vectors.features import FeatureFile
 from . import rerun
 from .failures import FAILURES, words_of
@@ -70,7 +66,7 @@ class Detective:
                     for result, home in ((before, self.accepted), (after, self.tonight))
                 )
                 tables = rerun.Table.read(old["dataset"]), rerun.Table.read(new["dataset"])
-                cosine = rerun.least_cosine(self._data(after), old["train"], old["embed"], *tables)
+                cosine = rerun.least_cosine(rerun.data_of(after, self.tonight), old["train"], old["embed"], *tables)
             except FAILURES as error:  # as when the accepted night's artifacts are gone
                 self.notes.append(f"{after.cell.name}: agreement of features was not judged: {words_of(error)}")
                 continue
@@ -81,10 +77,6 @@ class Detective:
                 yield Finding(
                     name, AGREEMENT, None, "all", 1.0, cosine, cosine - 1, None, None, None, None, worse, False, cause
                 )
-
-    def _data(self, after: Result) -> Data:
-        named = find_recipe(after.cell.argument, list(after.cell.settings))
-        return Pipeline(Plan(self.tonight), named.recipe).read(named.name, renamed=True)[1]
 
     def _cause(self, finding: Finding, before: Result, after: Result) -> Cause:
         try:
@@ -123,7 +115,14 @@ class Detective:
         bad = float(np.nanmean(after.per_query[name][other]))
 
         return Case(
-            *sides, metric, k, (one, other), good, bad, lambda: self._data(after), metric_words(metric, k, "all")
+            *sides,
+            metric,
+            k,
+            (one, other),
+            good,
+            bad,
+            lambda: rerun.data_of(after, self.tonight),
+            metric_words(metric, k, "all"),
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..evaluation.systems import gather
 from ..images.decode import decode
 from ..images.montage import MontageRow, montage_png
 from ..images.records import ImageRecord
@@ -64,7 +65,7 @@ def _picture(places: list[tuple[int, int]], sides: tuple[Side, Side]) -> bytes:
 def _neighbours(side: Side, places: list[int], word: str) -> list[MontageRow]:
     queries = [r for r in side.table.records if r.query]
     chosen = [queries[place] for place in places]
-    features = np.concatenate([side.features.read(r.row, r.row + 1) for r in chosen])
+    features = gather(side.features, np.array([r.row for r in chosen], dtype=np.int64))
     index = side.index
     wanted = min(NEIGHBOURS + 1, index.ntotal)
     scores, rows = index.search(normalize(features), wanted, rows_below=side.table.gallery, **side.search)

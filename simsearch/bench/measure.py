@@ -28,7 +28,7 @@ from . import speed
 from .failures import FAILURES, words_of
 from .machine import peak_memory, reset_peak
 from .records import Cell, Figure, Result
-from .rerun import search_of
+from .rerun import data_of, search_of
 from .scratch import NightHome
 
 SYSTEM = "recipe/index"
@@ -201,13 +201,15 @@ def timed(
 def speed_again(result: Result, night: NightHome, reference: speed.Reference, repeats: int) -> list[Figure] | None:
     """The speed figures of a cell that was measured, timed once more; None where its artifacts are not there."""
     try:
-        named = find_recipe(result.cell.argument, list(result.cell.settings))
-        data = Pipeline(Plan(night), named.recipe).read(named.name, renamed=True)[1]
         stages = {
             name: night.store.open(name, **result.digests[name]) for name in ("train", "embed", "index", "evaluate")
         }
         with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
             rows = stored["rows"]
-        return list(speed_figures(timed(data, stages, search_of(stages["evaluate"]), rows, reference)(repeats)))
+        return list(
+            speed_figures(
+                timed(data_of(result, night), stages, search_of(stages["evaluate"]), rows, reference)(repeats)
+            )
+        )
     except FAILURES:
         return None

@@ -15,12 +15,17 @@ from ..evaluation.systems import FeatureSource, Task, gather
 from ..evaluation.through_index import SearchSettings, evaluate_index
 from ..images.loading import in_order, pieces
 from ..images.records import ImageRecord, read_records
+from ..pipeline import Pipeline
+from ..plan import Plan
+from ..recipe.files import find_recipe
 from ..stages.common import BLOCK_ROWS, THREADS, Data
 from ..stages.embed import Bundle
 from ..vectors.exact import exact_search
 from ..vectors.features import FeatureFile
 from ..vectors.index import Index, build
 from ..vectors.normalize import normalize
+from .records import Result
+from .scratch import NightHome
 
 CHECKED_IMAGES = 1000
 SEARCH = ("nprobe", "efSearch", "k_factor")
@@ -65,6 +70,12 @@ class Rows:
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Rows [start, stop)."""
         return self._features[start:stop]
+
+
+def data_of(result: Result, night: NightHome) -> Data:
+    """The dataset artifact of a cell and the reader of its source, as they are now."""
+    named = find_recipe(result.cell.argument, list(result.cell.settings))
+    return Pipeline(Plan(night), named.recipe).read(named.name, renamed=True)[1]
 
 
 def search_of(evaluated: Artifact) -> dict[str, Any]:
