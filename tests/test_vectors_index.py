@@ -145,6 +145,35 @@ def test_a_broken_row_is_named_by_its_place_in_the_whole(features, factory):
         make(broken, factory, name=str)
 
 
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,SQ8", "IVF16,RaBitQ"])
+def test_rows_lie_in_the_lists_that_faiss_would_put_them_in(features, factory, tmp_path):
+    ours = make(features, factory)
+    ours.save(tmp_path / "ours.faiss")
+    native = faiss.read_index(str(tmp_path / "ours.faiss"))
+    ids = [faiss.rev_swig_ptr(native.invlists.get_ids(i), native.invlists.list_size(i)).tolist() for i in range(16)]
+    assert sorted(row for rows in ids for row in rows) == list(range(N + Q))
+    native.reset()
+    native.add(normalize(features))
+    for number, rows in enumerate(ids):
+        assert faiss.rev_swig_ptr(native.invlists.get_ids(number), len(rows)).tolist() == rows
+        assert native.invlists.list_size(number) == len(rows)
+    native.nprobe = 16
+    scores = native.search(normalize(features[:20]), 5)[0]
+    assert np.array_equal(ours.search(normalize(features[:20]), 5, nprobe=16)[0], scores)
+
+
+def test_rows_that_come_only_the_first_time_are_noticed(features):
+    passes = iter([features, features, features[:-1]])
+    with pytest.raises(VectorsError, match=f"seen {N + Q - 1} features|expected lists of"):
+        build(lambda: [next(passes)], D, "IVF16,Flat", rows=N + Q)
+
+
+@pytest.mark.parametrize("factory", ["OPQ4,IVF16,PQ4", "PQ4,Refine(PQ8x8)", "PCA8,IVF16,PQ4x4fs,RFlat"])
+def test_training_on_few_rows_says_nothing(features, factory, capfd):
+    make(features, factory)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_rows_that_do_not_come_are_noticed(features):
     with pytest.raises(VectorsError, match="expected 100 x 16, seen 99 features"):
         build(lambda: [features[:99]], D, "Flat", rows=100)

@@ -32,7 +32,7 @@ class Trained:
         core = core_of(native)
         if self.centroids is not None and isinstance(core, faiss.IndexIVF):
             core.quantizer.add(self.centroids)
-        _quieten(core)
+        _quieten(native)
         try:
             if not native.is_trained:
                 native.train(self.sample[:_SAMPLE_ROWS])
@@ -67,7 +67,9 @@ def build(
 
     `blocks` is called once to add, and before that when the factory needs training: on at most
     max(65,536, 64 nlist) rows drawn with `seed`; `trained` spares that pass. `rows` is checked; None costs training one
-    more pass, to count. Memory: the index, that sample and one block. `name(row)` is the image of a row. Raises
+    more pass, to count. An index of lists is given one more pass, which finds the list of every row, so that lists are
+    made as long as they will be: FAISS doubles a list that is full, half as much memory again as the index.
+    Memory: the index, that sample, one block and 4 bytes a row. `name(row)` is the image of a row. Raises
     VectorsError for a factory that FAISS refuses, too few rows for it, or a row without direction.
     """
     try:
@@ -79,9 +81,12 @@ def build(
         trained.fit(native, index)
     elif not native.is_trained:
         _train(native, index, blocks, rows or sum(map(len, blocks())), name, seed)
+    lists = _nearest_lists(native, index, blocks, name)
+    if lists is not None:
+        _reserve(native, lists)
     start = 0
     for block in blocks():
-        index.add(block, name=name)
+        index.add(block, name=name, lists=None if lists is None else lists[start : start + len(block)])
         start += len(block)
     expected = start if rows is None else rows
     if start != expected or index.ntotal != expected or index.dim != dim:
@@ -90,9 +95,47 @@ def build(
     return index
 
 
-def _quieten(core: Any) -> None:
-    """FAISS would print warnings to stderr for a small data set."""
-    owners: tuple[Any, ...] = (core, getattr(core, "pq", None))
+def _nearest_lists(native: Any, index: Index, blocks: Blocks, name: Name | None) -> NDArray[np.int32] | None:
+    """Return the list (rows,) that each row goes to, or None for an index whose lists cannot be reserved."""
+    if not isinstance(native, faiss.IndexIVF) or not isinstance(_lists_of(native), faiss.ArrayInvertedLists):
+        return None
+    parts: list[NDArray[np.int32]] = []
+    start = 0
+    for block in blocks():
+        embeddings = normalize(block, name=shifted(name, start))
+        parts.append(index.nearest_lists(embeddings, 1)[:, 0].astype(np.int32))
+        start += len(block)
+    return np.concatenate(parts) if parts else None
+
+
+def _reserve(native: Any, lists: NDArray[np.int32]) -> None:
+    """Give every list room for its rows, and no more."""
+    inverted = _lists_of(native)
+    for number, count in enumerate(np.bincount(lists, minlength=native.nlist).tolist()):
+        inverted.resize(number, count)
+        inverted.resize(number, 0)  # a vector keeps the room that it had
+
+
+def _lists_of(native: Any) -> Any:
+    return faiss.downcast_InvertedLists(native.invlists)
+
+
+def _quieten(native: Any) -> None:
+    """FAISS would print a warning to stderr for every clustering of a small data set."""
+    if isinstance(native, faiss.IndexPreTransform):
+        chain: Any = native.chain
+        for number in range(chain.size()):
+            transform = faiss.downcast_VectorTransform(chain.at(number))
+            if isinstance(transform, faiss.OPQMatrix):
+                quantizer: Any = faiss.ProductQuantizer(transform.d_out, transform.M, 8)  # the one it would make itself
+                quantizer.cp.min_points_per_centroid = 1
+                quantizer.this.disown()  # the matrix holds a bare pointer
+                transform.pq = quantizer
+        _quieten(faiss.downcast_index(native.index))
+    elif isinstance(native, faiss.IndexRefine):
+        _quieten(faiss.downcast_index(native.base_index))
+        _quieten(faiss.downcast_index(native.refine_index))
+    owners: tuple[Any, ...] = (native, getattr(native, "pq", None))
     for owner in owners:
         if hasattr(owner, "cp"):
             owner.cp.min_points_per_centroid = 1
@@ -106,7 +149,7 @@ def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | No
             f"index {index.factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
             hint=f"set [index] factory to Flat, or to fewer lists than {rows}",
         )
-    _quieten(core)
+    _quieten(native)
     size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
     chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
     parts = []

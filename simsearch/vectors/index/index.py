@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simsearch.errors import VectorsError
 from simsearch.vectors.exact import Ranking
 from simsearch.vectors.index.deleting import Answers, Deleted, asked_for, every_row, looks_at_every_row
-from simsearch.vectors.index.native import core_of, kind_of, search_parameters, sentence, set_threads
+from simsearch.vectors.index.native import add_to_lists, core_of, kind_of, search_parameters, sentence, set_threads
 from simsearch.vectors.normalize import normalize
 
 Name = Callable[[int], str]
@@ -103,14 +103,24 @@ class Index:
         except Exception as error:
             raise VectorsError(f"cannot write index {path}: {sentence(error)}") from error
 
-    def add(self, features: NDArray[np.float32], *, name: Name | None = None) -> None:
-        """Append raw features (n, D), normalized here, as rows ntotal and on; `name(row)` is the image of a row."""
+    def add(
+        self, features: NDArray[np.float32], *, name: Name | None = None, lists: NDArray[np.int32] | None = None
+    ) -> None:
+        """Append raw features (n, D), normalized here, as rows ntotal and on; `name(row)` is the image of a row.
+
+        `lists` (n,) spares an IVF index from looking for the list of each row.
+        """
         if features.ndim != 2 or features.shape[1] != self.dim:
             raise VectorsError(f"index {self.factory}: expected features (N, {self.dim}), seen {features.shape}")
+        if lists is not None and len(lists) != len(features):
+            raise VectorsError(f"index {self.factory}: expected lists of {len(features)} rows, seen {len(lists)}")
         before = self.ntotal
         embeddings = normalize(features, name=shifted(name, before))
         try:
-            self._native.add(embeddings)
+            if lists is None:
+                self._native.add(embeddings)
+            else:
+                add_to_lists(self._native, embeddings, lists)
         except RuntimeError as error:
             raise VectorsError(f"index {self.factory} cannot take rows: {sentence(error)}") from error
         if self.ntotal != before + len(features):

@@ -6,6 +6,8 @@ import re
 from typing import Any
 
 import faiss
+import numpy as np
+from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 
@@ -28,6 +30,12 @@ def core_of(native: Any) -> Any:
     if isinstance(native, faiss.IndexRefine):
         return core_of(faiss.downcast_index(native.base_index))
     return native
+
+
+def add_to_lists(native: Any, embeddings: NDArray[np.float32], lists: NDArray[np.int32]) -> None:
+    """Append embeddings (n, D) to the lists (n,) of an IVF index that they are nearest to."""
+    rows, numbers = np.ascontiguousarray(embeddings), np.ascontiguousarray(lists, dtype=np.int64)
+    native.add_core(len(rows), faiss.swig_ptr(rows), None, faiss.swig_ptr(numbers))
 
 
 def search_parameters(
