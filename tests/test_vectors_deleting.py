@@ -10,7 +10,16 @@ from simsearch.vectors.normalize import normalize
 N, D, Q, K = 3000, 16, 40, 10
 # What the factory stores decides what exact means: for coded kinds it is the search over what they give back.
 STORED = ["Flat", "IVF16,Flat", "HNSW16"]
-CODED = ["SQ8", "IVF16,SQ8", "PCA8,IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "PQ4x4fs", "RaBitQ", "HNSW16_SQ8"]
+CODED = [
+    "SQ8",
+    "IVF16,SQ8",
+    "PCA8,IVF16,Flat",
+    "IVF16,PQ4x4fs,RFlat",
+    "IVF16,PQ16x4fsr,RFlat",
+    "PQ4x4fs",
+    "RaBitQ",
+    "HNSW16_SQ8",
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,17 @@ from simsearch.vectors.normalize import normalize
 from simsearch.vectors.verify import verify
 
 N, D, Q = 3000, 16, 60
-FACTORIES = ["Flat", "IVF16,Flat", "HNSW16", "SQ8", "IVF16,SQ8", "PCA8,IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "RaBitQ"]
+FACTORIES = [
+    "Flat",
+    "IVF16,Flat",
+    "HNSW16",
+    "SQ8",
+    "IVF16,SQ8",
+    "PCA8,IVF16,Flat",
+    "IVF16,PQ4x4fs,RFlat",
+    "IVF16,PQ16x4fsr,RFlat",
+    "RaBitQ",
+]
 
 
 @pytest.fixture(scope="module")

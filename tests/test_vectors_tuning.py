@@ -7,8 +7,9 @@ from simsearch.errors import VectorsError
 from simsearch.vectors.index import Index, Trained, build, find_centroids
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.tuning import choose
-from simsearch.vectors.tuning.candidates import Candidate, candidates, search_seconds, total_bytes
+from simsearch.vectors.tuning.candidates import Candidate, candidates, total_bytes
 from simsearch.vectors.tuning.choice import mark_pareto
+from simsearch.vectors.tuning.predictions import search_seconds
 from simsearch.vectors.tuning.sweep import Point, Settings, sweep
 from simsearch.vectors.tuning.truth import Questions, ask, interval, take, unit_blocks
 
@@ -217,17 +218,46 @@ def test_candidates_fit_the_rows_and_the_width():
         assert all(c.nlist * 24 <= rows for c in found)
         sizes = [int(c.factory.partition("PQ")[2].partition("x")[0]) for c in found if "PQ" in c.factory]
         assert (sizes != []) == (dim >= 8)
-        assert all(dim % size == 0 and size <= 128 for size in sizes)
+        assert all(dim % size == 0 and size <= 256 for size in sizes)
         assert {"Flat", "HNSW32"} <= {c.factory for c in found}
+
+
+def timed(nprobe, k_factor, seconds):
+    return Point(Settings(nprobe, None, k_factor), 0.5, 0.4, 0.6, 1 / seconds)
 
 
 def test_predictions_grow_with_the_rows_only_where_the_work_does():
     flat, lists, graph = Candidate("Flat"), Candidate("IVF64,Flat", 64), Candidate("HNSW32")
-    assert search_seconds(flat, 1000, 10_000, 1e-3, 0, 1) == pytest.approx(1e-2)
-    assert search_seconds(graph, 1000, 10_000, 1e-3, 0, 1) < 2e-3
-    grown = search_seconds(lists, 1000, 10_000, 1e-3, 4e-4, 1)
-    assert 4e-4 + 5e-3 < grown < 7e-3
+    one = timed(None, None, 1e-3)
+    assert search_seconds(flat, [one], one, 10) == pytest.approx(1e-2)
+    assert search_seconds(graph, [one], one, 10) < 2e-3
+    once = timed(1, None, 1e-3)
+    assert 4e-4 + 5e-3 < search_seconds(lists, [once], once, 10, coarse=4e-4) < 7e-3
     assert total_bytes(lists, 1000, 10_000, 16, 64 * 16 * 4 + 72_000) == 64 * 16 * 4 + 720_000
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03])
+def test_several_points_tell_scanning_from_scoring_again(noise):
+    random = np.random.default_rng(0)
+    codes, lists = Candidate("PQ8x4fs,RFlat"), Candidate("IVF64,PQ8x4fs,RFlat", 64)
+    fixed, scan, again = 1e-5, 2e-6, 1e-6
+    jitter = lambda: 1 + noise * random.standard_normal()  # noqa: E731
+    points = [
+        timed(n, k, (fixed + scan * n + again * k) * jitter()) for n, k in ((1, 1), (2, 1), (1, 2), (4, 4), (8, 4))
+    ]
+    expected = fixed + 10 * scan * 8 + again * 4
+    assert search_seconds(lists, points, points[-1], 10) == pytest.approx(expected, rel=1e-6 + 6 * noise)
+    without = [timed(None, k, (fixed + again * k) * jitter()) for k in (1, 2, 4)]
+    expected = 10 * fixed + again * 4
+    assert search_seconds(codes, without, without[-1], 10) == pytest.approx(expected, rel=1e-6 + 6 * noise)
+
+
+def test_a_prediction_stays_between_no_growth_and_all_of_it():
+    lists = Candidate("IVF64,PQ8x4fs,RFlat", 64)
+    faster = [timed(1, 1, 3e-5), timed(2, 1, 2e-5), timed(4, 2, 1e-5)]  # a busy moment at the start
+    assert 1e-5 < search_seconds(lists, faster, faster[-1], 8) < 2e-5
+    steep = [timed(1, 1, 1e-6), timed(2, 1, 4e-6), timed(4, 2, 1e-4)]
+    assert search_seconds(lists, steep, steep[-1], 8) <= 8e-4
 
 
 def test_a_sweep_stops_where_the_target_is_reached_and_where_it_is_hopeless():
@@ -237,16 +267,16 @@ def test_a_sweep_stops_where_the_target_is_reached_and_where_it_is_hopeless():
     trained = Trained(base, find_centroids(base, 64))
     index = build(lambda: [base], D, "IVF64,Flat", rows=len(base), trained=trained)
     kind = Candidate("IVF64,Flat", 64)
-    points = sweep(index, kind, questions, 0.9, lambda point: False)
+    points = sweep(index, kind, questions, 0.9, lambda points, point: False)
     reaching = [p for p in points if p.reaches(0.9)]
     assert reaching
     recalls = {p.settings.nprobe: p.recall for p in points}
     assert [recalls[n] for n in sorted(recalls)] == sorted(recalls.values())
     least = min(p.settings.nprobe for p in reaching)
     assert least == 1 or not any(p.reaches(0.9) for p in points if p.settings.nprobe == least - 1)
-    assert len(sweep(index, kind, questions, 2.0, lambda point: True)) == 1
+    assert len(sweep(index, kind, questions, 2.0, lambda points, point: True)) == 1
     refined = build(lambda: [base], D, "IVF64,PQ8x4fs,RFlat", rows=len(base), trained=trained)
-    points = sweep(refined, Candidate("IVF64,PQ8x4fs,RFlat", 64), questions, 0.9, lambda point: False)
+    points = sweep(refined, Candidate("IVF64,PQ8x4fs,RFlat", 64), questions, 0.9, lambda points, point: False)
     best = max((p for p in points if p.reaches(0.9)), key=lambda p: p.qps)
     assert best.settings.k_factor > 1
     assert best.settings.nprobe >= 1

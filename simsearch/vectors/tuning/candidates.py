@@ -1,4 +1,4 @@
-"""Which indexes are tried for so many rows of such a width, and what one that was tried on a sample would cost."""
+"""Which indexes are tried for so many rows of such a width, and how large each would be."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ SAMPLE_BYTES = 512 << 20  # at most
 
 _LEAST = 1_000  # rows; below, a flat search takes less than what surrounds it
 _ROWS_A_LIST = 24  # at least
-_MOST_PARTS = 128
+_MOST_PARTS, _MOST_FINE_PARTS = 128, 256
 _MOST_LISTS = 32_768
-_LIST_SECONDS = 2e-7  # what visiting a list costs, however few rows it has
-_HNSW_GROWTH = 0.25  # time of a search over rows: between the logarithm and the caches' misses
 
 
 @dataclass(frozen=True)
@@ -42,36 +40,29 @@ def candidates(rows: int, dim: int) -> list[Candidate]:
     middle = 2 ** round(math.log2(math.sqrt(rows)))
     most = min(_MOST_LISTS, rows // _ROWS_A_LIST)
     few, *more = sorted({min(middle * times, most) for times in (1, 2, 4)})
-    parts = _parts(dim)
+    parts, fine = _parts(dim, least=2, most=_MOST_PARTS), _parts(dim, least=1, most=_MOST_FINE_PARTS)
     codes = f"PQ{parts}x4fs,RFlat"
-    # One of each family first: on a busy machine there may be no time for the others.
+    # One of each family first: on a busy machine there may be no time for the others. What needs centroids of its own
+    # comes late, the more lists the later: finding them takes the square of their number.
     found.append(Candidate(f"IVF{few},Flat", few))
-    found += [Candidate(f"IVF{few},{codes}", few)] if parts else []
+    if parts:
+        # "r": codes of what is left beside the centroid, which tell rows of one dense class apart.
+        found += [Candidate(f"IVF{few},PQ{fine}x4fsr,RFlat", few), Candidate(f"IVF{few},{codes}", few)]
     found.append(Candidate("HNSW32"))
-    found += [Candidate(f"IVF{nlist},Flat", nlist) for nlist in more]
+    found += [Candidate(f"IVF{few},{code}", few) for code in ("SQ8,RFlat", "SQfp16")]
     if parts:
         half = max(16, few // 2)
         found += [Candidate(codes)] + [Candidate(f"IVF{half},{codes}", half)] * (half < few)
-    return found + [Candidate(f"IVF{few},{code}", few) for code in ("SQfp16", "SQ8", "SQ8,RFlat", "RaBitQ,RFlat")]
+    found += [Candidate(f"IVF{nlist},Flat", nlist) for nlist in more]
+    return found + [Candidate(f"IVF{few},{code}", few) for code in ("SQ8", "RaBitQ,RFlat")]
 
 
-def _parts(dim: int) -> int:
-    """Into how many parts of four bits a vector is coded: two numbers each, or more where there would be too many."""
-    return next((parts for parts in range(min(_MOST_PARTS, dim // 2), 0, -1) if dim % parts == 0 and dim >= 8), 0)
+def _parts(dim: int, least: int, most: int) -> int:
+    """Into how many parts of four bits a vector is coded: `least` numbers each, or more where that were above `most`.
 
-
-def search_seconds(candidate: Candidate, sample: int, rows: int, seconds: float, coarse: float, nprobe: int) -> float:
-    """Return what a query would take over `rows` that takes `seconds` over a sample; `coarse`: to find the lists."""
-    growth = rows / sample
-    if candidate.is_graph:
-        return float(seconds * growth**_HNSW_GROWTH)
-    fixed = min(seconds, coarse + nprobe * _LIST_SECONDS) if candidate.nlist else 0.0
-    return fixed + (seconds - fixed) * growth
-
-
-def graph_build_seconds(sample: int, rows: int, seconds: float) -> float:
-    """Return what building a graph over `rows` would take: insertion is a search."""
-    return float(seconds * (rows / sample) ** (1 + _HNSW_GROWTH / 2))
+    0 for a vector too short to be coded.
+    """
+    return next((parts for parts in range(min(most, dim // least), 0, -1) if dim % parts == 0 and dim >= 8), 0)
 
 
 def total_bytes(candidate: Candidate, sample: int, rows: int, dim: int, measured: int) -> int:

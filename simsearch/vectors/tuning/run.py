@@ -13,15 +13,9 @@ from numpy.typing import NDArray
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Index, Trained, build, find_centroids
-from simsearch.vectors.tuning.candidates import (
-    LEAST_SECONDS,
-    SAMPLE_BYTES,
-    Candidate,
-    graph_build_seconds,
-    search_seconds,
-    total_bytes,
-)
+from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES, Candidate, total_bytes
 from simsearch.vectors.tuning.choice import entry
+from simsearch.vectors.tuning.predictions import graph_build_seconds, search_seconds
 from simsearch.vectors.tuning.sweep import Point, Settings, measure, sweep
 from simsearch.vectors.tuning.truth import Embeddings, Naming, Questions, Source, ask, take, unit_blocks
 
@@ -30,8 +24,9 @@ _ROWS_A_LIST = 48
 _HELD = 2_000  # rows to tune with, and twice as many to check with
 _HELD_ON_SAMPLE = 1_000
 _BLOCK = 16_384  # rows added at a time
-_MOST_BUILT = 3  # in full
+_MOST_BUILT = 4  # in full
 _SHARE_FOR_SAMPLE = 0.4
+_SHARE_FOR_BUILDING = 0.8  # of the time that is left: what was built is tuned, and the winner checked
 _PROMISING = 0.5  # a sample may predict twice too much: so far, another index is built in full too
 # Times slower than the fastest, at which a kind is given up before it reaches the target. Codes get no better by more
 # time, the others may only have met a busy moment.
@@ -125,32 +120,44 @@ class Tuning:
         size, dim = self.searched.shape
         tried: list[Tried] = []
         for candidate in wanted:
-            if tried and time.perf_counter() - self.started > _SHARE_FOR_SAMPLE * self.limit:
+            left = _SHARE_FOR_SAMPLE * self.limit - (time.perf_counter() - self.started)
+            if tried and left < 0:
                 break
+            if tried and left < self._centroid_seconds(candidate):
+                continue
             self.progress(f"{candidate.factory} on a sample of {size:,}")
             trained, centroid_seconds = self.trained(candidate)
             started = time.perf_counter()
-            index = build(lambda: [self.searched], dim, candidate.factory, rows=size, trained=trained)
+            index = build(lambda: [], dim, candidate.factory, trained=trained)
+            training_seconds = time.perf_counter() - started
+            index.add(self.searched)
             seconds = time.perf_counter() - started
+            adding_seconds = seconds - training_seconds
             coarse = self._coarse_seconds(index, trained, questions)
-            predict = partial(self._predicted, candidate, coarse)
+            predict = partial(search_seconds, candidate, growth=self.rows / size, coarse=coarse)
             slack = _CODES_SLACK if candidate.refines else _SLACK
             fastest = min((one.seconds for one in tried if one.best.reaches(self.target)), default=np.inf)
             points = sweep(index, candidate, questions, self.target, partial(_slower, predict, slack * fastest))
             bytes_ = index.measured_bytes()
             self.table += [entry(candidate.factory, "sample", size, bytes_, seconds, point) for point in points]
             best = _best(points, self.target)
-            build_seconds = centroid_seconds + seconds * self.rows / size
+            build_seconds = centroid_seconds + training_seconds + adding_seconds * self.rows / size
             if candidate.is_graph:
-                build_seconds = graph_build_seconds(size, self.rows, seconds)
+                build_seconds = graph_build_seconds(size, self.rows, adding_seconds)
                 self.limit = max(self.limit, build_seconds)
             total = total_bytes(candidate, size, self.rows_in_end, dim, bytes_)
-            tried.append(Tried(candidate, best, predict(best), total, build_seconds))
+            tried.append(Tried(candidate, best, predict(points, best), total, build_seconds))
         return self._ranked(tried)
 
-    def _predicted(self, candidate: Candidate, coarse: float, point: Point) -> float:
-        nprobe = point.settings.nprobe or 1
-        return search_seconds(candidate, len(self.searched), self.rows, 1 / point.qps, coarse, nprobe)
+    def _centroid_seconds(self, candidate: Candidate) -> float:
+        """About how long finding its centroids would take: rows and lists both grow with their number."""
+        nlist = candidate.nlist
+        if not nlist or nlist in self.centroids:
+            return 0.0
+        return max(
+            (seconds * (nlist / known) ** 2 for known, (_, seconds) in self.centroids.items() if known < nlist),
+            default=0.0,
+        )
 
     def _coarse_seconds(self, index: Index, trained: Trained, questions: Questions) -> float:
         if trained.centroids is None:
@@ -176,12 +183,22 @@ class Tuning:
             key=lambda one: (0, one.seconds) if one.best.reaches(self.target) else (1, -one.best.recall),
         )
 
-    def questions_in_full(self) -> tuple[Questions, list[Questions]]:
-        """The same rows searched in all rows, each leaving itself out: one part to tune with, two to check with."""
-        self.progress(f"exact neighbours of {len(self.asked):,} rows in {self.rows:,}")
-        found = ask(self.asked, self.asked_rows, unit_blocks(self.source, self.rows, self.name))
-        parts = [found.part(i * self.held, (i + 1) * self.held) for i in range(3)]
-        return parts[0], parts[1:]
+    def questions_in_full(self) -> tuple[Questions, Iterator[Questions]]:
+        """The same rows searched in all rows, each leaving itself out: some to tune with, two lots to check with.
+
+        The second lot's exact neighbours are looked for only when it is asked for.
+        """
+        found = self._ask_all(slice(2 * self.held))
+        return found.part(0, self.held), self._checks(found.part(self.held, 2 * self.held))
+
+    def _checks(self, first: Questions) -> Iterator[Questions]:
+        yield first
+        yield self._ask_all(slice(2 * self.held, None))
+
+    def _ask_all(self, span: slice) -> Questions:
+        asked, own = self.asked[span], self.asked_rows[span]
+        self.progress(f"exact neighbours of {len(asked):,} rows in {self.rows:,}")
+        return ask(asked, own, unit_blocks(self.source, self.rows, self.name))
 
     def build_in_full(self, one: Tried, questions: Questions, fastest: float) -> Built:
         """Build a candidate over all rows and sweep its settings there, from those that reached on the sample."""
@@ -198,7 +215,7 @@ class Tuning:
         built = time.perf_counter() - started
         self.progress(f"tuning {candidate.factory}")
         points = sweep(
-            index, candidate, questions, self.target, lambda point: point.qps < fastest, first=one.best.settings
+            index, candidate, questions, self.target, lambda _, point: point.qps < fastest, first=one.best.settings
         )
         self.table += [entry(candidate.factory, "full", self.rows, one.bytes, seconds + built, p) for p in points]
         return Built(candidate, index, points, one.bytes, seconds + built)
@@ -212,7 +229,7 @@ class Tuning:
             if best is not None:
                 point = best.best(self.target)
                 reached = point.reaches(self.target)
-                left = self.limit - (time.perf_counter() - self.started)
+                left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
                 if reached and (one.seconds * _PROMISING > 1 / point.qps or left < one.build_seconds):
                     continue
                 # Without one that reaches, the flat index is built even when there is no time left.
@@ -226,7 +243,7 @@ class Tuning:
         assert best is not None
         return best
 
-    def check(self, best: Built, parts: list[Questions]) -> tuple[Point, bool]:
+    def check(self, best: Built, parts: Iterator[Questions]) -> tuple[Point, bool]:
         """The chosen settings on rows that tuned nothing; where they fall short, the next dearer ones on others."""
         flat = best.index.is_flat
         chosen = best.best(self.target)
@@ -266,5 +283,6 @@ def _best(points: list[Point], target: float) -> Point:
     return max(points, key=lambda p: (p.reaches(target), p.qps if p.reaches(target) else p.recall))
 
 
-def _slower(predict: Callable[[Point], float], limit: float, point: Point) -> bool:
-    return predict(point) > limit
+def _slower(predict: Callable[[list[Point], Point], float], limit: float, points: list[Point], point: Point) -> bool:
+    """Whether to give up. One point alone does not tell what would grow with the rows, unless it has no settings."""
+    return (len(points) > 1 or not point.settings.given()) and predict(points, point) > limit

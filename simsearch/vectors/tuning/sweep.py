@@ -13,7 +13,7 @@ from simsearch.vectors.tuning.truth import Questions, interval
 _STEPS = tuple(2**power for power in range(12))
 _FACTORS = (1, 2, 4, 8, 16, 32, 64, 128)
 _LEAST_EF = 16
-_REPEATS, _REPEAT_SECONDS = 5, 0.1
+_REPEATS, _REPEAT_SECONDS = 15, 0.1
 _MARGIN = 1.5  # times the half width of the interval: other queries must find the target reached too
 
 Axes = dict[str, list[int]]
@@ -68,13 +68,13 @@ def sweep(
     candidate: Candidate,
     questions: Questions,
     target: float,
-    hopeless: Callable[[Point], bool],
+    hopeless: Callable[[list[Point], Point], bool],
     first: Settings | None = None,
 ) -> list[Point]:
     """Return the points that were measured, at least one: step by step dearer until one reaches the target.
 
     Each step doubles what gains more, lists or candidates to score again; then each is cut back, while the target
-    stays reached. `hopeless(point)` ends it where a point is already too slow.
+    stays reached. `hopeless(points, point)` ends it where a point is already too slow.
     `first`: where a sample reached the target; the walk begins at a quarter of it.
     """
     axes = _axes(candidate, first or Settings())
@@ -83,9 +83,9 @@ def sweep(
     )
     points = [point]
     while not point.reaches(target):
-        if hopeless(point):  # or only a busy moment of the machine
+        if hopeless(points, point):  # or only a busy moment of the machine
             point = max(point, measure(index, questions, point.settings), key=lambda one: one.qps)
-            if hopeless(point):
+            if hopeless(points, point):
                 break
         dearer = [measure(index, questions, settings) for settings in _steps(axes, point.settings)]
         points += dearer
