@@ -46,13 +46,18 @@ def candidates(rows: int, dim: int) -> list[Candidate]:
     # comes late, the more lists the later: finding them takes the square of their number.
     found.append(Candidate(f"IVF{few},Flat", few))
     if parts:
-        # "r": codes of what is left beside the centroid, which tell rows of one dense class apart.
-        found += [Candidate(f"IVF{few},PQ{fine}x4fsr,RFlat", few), Candidate(f"IVF{few},{codes}", few)]
+        # Codes alone for vectors without classes. "r": codes of what is left beside the centroid, which tell rows of
+        # one dense class apart.
+        found += [
+            Candidate(codes),
+            Candidate(f"IVF{few},PQ{fine}x4fsr,RFlat", few),
+            Candidate(f"IVF{few},{codes}", few),
+        ]
     found.append(Candidate("HNSW32"))
     found += [Candidate(f"IVF{few},{code}", few) for code in ("SQ8,RFlat", "SQfp16")]
     if parts:
         half = max(16, few // 2)
-        found += [Candidate(codes)] + [Candidate(f"IVF{half},{codes}", half)] * (half < few)
+        found += [Candidate(f"IVF{half},{codes}", half)] * (half < few)
     found += [Candidate(f"IVF{nlist},Flat", nlist) for nlist in more]
     return found + [Candidate(f"IVF{few},{code}", few) for code in ("SQ8", "RaBitQ,RFlat")]
 

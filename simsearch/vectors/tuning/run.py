@@ -224,12 +224,19 @@ class Tuning:
         """The fastest of those built in full: the next is built only while it promises more than the best has shown."""
         best: Built | None = None
         count = 0
-        for one in ranked:
+        for place, one in enumerate(ranked, 1):
             fastest = 0.0
-            if best is not None:
+            left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
+            if left < (1 - _SHARE_FOR_BUILDING) * self.limit:
+                left = 0.0
+            if best is None:
+                # A graph may need more than all that is left, where another that reaches does not.
+                others = (other for other in ranked[place:] if other.best.reaches(self.target))
+                if left < one.build_seconds and any(other.build_seconds <= left for other in others):
+                    continue
+            else:
                 point = best.best(self.target)
                 reached = point.reaches(self.target)
-                left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
                 if reached and (one.seconds * _PROMISING > 1 / point.qps or left < one.build_seconds):
                     continue
                 # Without one that reaches, the flat index is built even when there is no time left.
