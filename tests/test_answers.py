@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from simsearch.answers import answer_same, answer_with_hits, check_rated, hit_table, one_in, sure_hits
 from simsearch.errors import RecipeError
 from simsearch.search import Hit
+from simsearch.search.answers import answer_same, answer_with_hits, check_rated, hit_table, one_in, sure_hits
 
 
 def record_of(split):

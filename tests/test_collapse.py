@@ -11,10 +11,10 @@ from conftest import SMALL, run_cli
 from PIL import Image
 
 import simsearch
-from simsearch.collapsing import Alike
+from simsearch.exchange.importing import run_import
 from simsearch.home import Home
 from simsearch.images.records import ImageRecord, RecordTable, write_records
-from simsearch.importing import run_import
+from simsearch.search.collapsing import Alike
 from simsearch.vectors.index import build
 
 

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from conftest import ENTRY, artifact_file, run_cli
 
+from simsearch.exchange.importing import run_import
 from simsearch.home import Home
-from simsearch.importing import run_import
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.formats.metadata import parquet_library
 from simsearch.vectors.ground_truth import exact_neighbours

@@ -13,10 +13,10 @@ from conftest import run_cli, snapshot
 
 import simsearch
 from simsearch.cli import main
+from simsearch.exchange.importing import run_import
 from simsearch.home import Home
-from simsearch.importing import run_import
-from simsearch.repairing import repair_build
-from simsearch.vector_answers import answer_vectors
+from simsearch.integrity.repairing import repair_build
+from simsearch.search.vector_answers import answer_vectors
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(size=(5, 8))

@@ -13,12 +13,12 @@ from synced import moved_copy, sync
 
 import simsearch
 from simsearch.errors import ArtifactError
-from simsearch.exporting import export
+from simsearch.exchange.exporting import export
 from simsearch.home import Home
+from simsearch.integrity.repairing import repair_build
+from simsearch.integrity.verifying import verify_build
 from simsearch.pipeline import run_build
 from simsearch.recipe.files import find_recipe
-from simsearch.repairing import repair_build
-from simsearch.verifying import verify_build
 
 
 def changed(folder, home):

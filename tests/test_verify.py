@@ -11,11 +11,11 @@ import pytest
 from conftest import artifact_file, run_cli
 
 import simsearch
-from simsearch.exporting import export
+from simsearch.exchange.exporting import export
+from simsearch.exchange.importing import run_import
 from simsearch.home import Home
-from simsearch.importing import run_import
-from simsearch.repairing import repair_build
-from simsearch.verifying import verify_build
+from simsearch.integrity.repairing import repair_build
+from simsearch.integrity.verifying import verify_build
 
 ROWS = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
 

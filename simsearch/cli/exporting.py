@@ -29,7 +29,7 @@ def export(build_name: str | None, form: str, out: str, raw: bool, home: str | N
 
     Prints the path of what was written.
     """
-    from ..exporting import export as write
+    from ..exchange.exporting import export as write
 
     build = find_home(home).build(build_name)
     path = write(build, form, out, raw=raw)

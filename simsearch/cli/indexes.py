@@ -26,12 +26,12 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
 
     Prints a line a check; exit 1 when one says no.
     """
-    from ..verifying import verify_build
+    from ..integrity.verifying import verify_build
 
     place = find_home(home)
     build = place.build(build_name)
     if repair:
-        from ..repairing import repair_build
+        from ..integrity.repairing import repair_build
 
         build, found = repair_build(build, place)
     else:
@@ -67,7 +67,7 @@ def import_vectors(
 
     Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
     """
-    from ..importing import missed_target, run_import
+    from ..exchange.importing import missed_target, run_import
 
     given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
     wanted = {key: value for key, value in given.items() if value is not None}

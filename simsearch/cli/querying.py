@@ -41,9 +41,9 @@ def query(
     as_json: bool,
 ) -> None:
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
-    from ..answers import answer_same, answer_with_hits
     from ..images.folders import query_files
     from ..search import Searcher
+    from ..search.answers import answer_same, answer_with_hits
 
     if bool(images) == (vectors is not None):
         raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
@@ -56,7 +56,7 @@ def query(
     synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
     if vectors is not None:
-        from ..vector_answers import answer_vectors
+        from ..search.vector_answers import answer_vectors
 
         answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, collapse=collapse, as_json=as_json)
         return

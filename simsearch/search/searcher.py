@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .artifacts import Artifact
-from .embedder.runtime import Runtime
-from .errors import ArtifactError, ImageError, RecipeError, VectorsError
-from .evaluation.false_accept import false_accept_rate
-from .fingerprint import check_embedder
-from .home import Build, Home
-from .images.decode import decode, read_bytes
-from .images.preprocess import PREPROCESS_VERSION, Preprocess
-from .images.records import ImageRecord, RecordTable
-from .images.thumbnails import ThumbnailReader
-from .sync.state import MASKED, rows_of
-from .vectors.index import Deleted, Index
-from .vectors.normalize import normalize
-from .versions import usable_cores
+from ..artifacts import Artifact
+from ..embedder.runtime import Runtime
+from ..errors import ArtifactError, ImageError, RecipeError, VectorsError
+from ..evaluation.false_accept import false_accept_rate
+from ..fingerprint import check_embedder
+from ..home import Build, Home
+from ..images.decode import decode, read_bytes
+from ..images.preprocess import PREPROCESS_VERSION, Preprocess
+from ..images.records import ImageRecord, RecordTable
+from ..images.thumbnails import ThumbnailReader
+from ..sync.state import MASKED, rows_of
+from ..vectors.index import Deleted, Index
+from ..vectors.normalize import normalize
+from ..versions import usable_cores
 
 if TYPE_CHECKING:
     from .collapsing import Alike

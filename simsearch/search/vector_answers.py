@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import VectorsError
+from ..vectors.formats import open_vectors
+from ..vectors.index import set_threads
+from ..versions import usable_cores
 from .answers import check_rated, hit_table, passes, tell_widened
 from .collapsing import FIRST
-from .errors import VectorsError
-from .vectors.formats import open_vectors
-from .vectors.index import set_threads
-from .versions import usable_cores
 
 if TYPE_CHECKING:
-    from .search import Hit, Searcher
+    from .searcher import Hit, Searcher
 
     Features = npt.NDArray[np.float32]
 

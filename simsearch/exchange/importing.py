@@ -7,16 +7,16 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Workspace, digest_of
-from .console import Stage, safe, say
-from .errors import RecipeError, VectorsError
-from .home import VECTORS, Build, Home, checked_name
-from .indexing import ensure_evaluate, ensure_index, search_settings
-from .plan import Plan, now
-from .publish import publish_page
-from .recipe.recipe import make_recipe
-from .stages.vectors import UNIT, copy_vectors, read_vectors, without_pictures
-from .vectors.formats import VectorFile, open_vectors
+from ..artifacts import Workspace, digest_of
+from ..console import Stage, safe, say
+from ..errors import RecipeError, VectorsError
+from ..home import VECTORS, Build, Home, checked_name
+from ..indexing import ensure_evaluate, ensure_index, search_settings
+from ..plan import Plan, now
+from ..publish import publish_page
+from ..recipe.recipe import make_recipe
+from ..stages.vectors import UNIT, copy_vectors, read_vectors, without_pictures
+from ..vectors.formats import VectorFile, open_vectors
 
 KS = [1, 5, 10]
 

@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .artifacts import Artifact, Store
-from .errors import SimsearchError, VectorsError
-from .evaluation.systems import gather
-from .fingerprint import check_embedder
-from .hashing import HashMemory
-from .home import Build
-from .images.records import RecordTable
-from .stages.index import CORPUS, GALLERY
-from .sync.state import MASKED, rows_of
-from .vectors.features import FeatureFile
-from .vectors.ground_truth import exact_neighbours
-from .vectors.index import Deleted, Index
-from .vectors.normalize import normalize
-from .vectors.verify import verify
+from ..artifacts import Artifact, Store
+from ..errors import SimsearchError, VectorsError
+from ..evaluation.systems import gather
+from ..fingerprint import check_embedder
+from ..hashing import HashMemory
+from ..home import Build
+from ..images.records import RecordTable
+from ..stages.index import CORPUS, GALLERY
+from ..sync.state import MASKED, rows_of
+from ..vectors.features import FeatureFile
+from ..vectors.ground_truth import exact_neighbours
+from ..vectors.index import Deleted, Index
+from ..vectors.normalize import normalize
+from ..vectors.verify import verify
 
 SAMPLE = 200  # rows that are searched with
 K = 10

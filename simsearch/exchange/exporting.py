@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from .artifacts import Artifact
-from .console import Stage, safe, say, stage
-from .errors import RecipeError
-from .home import Build, Home
-from .images.records import ImageRecord, read_records
-from .sync.state import MASKED, rows_of
-from .vectors.features import FeatureFile
-from .vectors.formats.flat import write_npy, write_vecs
-from .vectors.formats.metadata import write_metadata
-from .vectors.ground_truth import exact_neighbours
-from .vectors.normalize import normalize
+from ..artifacts import Artifact
+from ..console import Stage, safe, say, stage
+from ..errors import RecipeError
+from ..home import Build, Home
+from ..images.records import ImageRecord, read_records
+from ..sync.state import MASKED, rows_of
+from ..vectors.features import FeatureFile
+from ..vectors.formats.flat import write_npy, write_vecs
+from ..vectors.formats.metadata import write_metadata
+from ..vectors.ground_truth import exact_neighbours
+from ..vectors.normalize import normalize
 
 NPY, HDF5, VECS = "npy", "ann-benchmarks", "fvecs"
 FORMATS = (NPY, HDF5, VECS)
@@ -163,7 +163,7 @@ def _npy(out: Path, source: _Source, raw: bool) -> str:
 
 
 def _hdf5(out: Path, source: _Source) -> str:
-    from .vectors.formats.hdf5 import write_hdf5
+    from ..vectors.formats.hdf5 import write_hdf5
 
     found = _benchmark(source)
     distances = np.maximum(1 - found.scores, 0)  # rounding leads a little below 0

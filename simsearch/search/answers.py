@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .console import safe, say, shorten
-from .errors import ImageError, RecipeError, SourceError
-from .images.decode import read_bytes
+from ..console import safe, say, shorten
+from ..errors import ImageError, RecipeError, SourceError
+from ..images.decode import read_bytes
 
 if TYPE_CHECKING:
-    from .search import Hit, Searcher
+    from .searcher import Hit, Searcher
 
 MAX_FAR = 0.001
 MONTAGE_ROWS = 50
@@ -200,8 +200,8 @@ def check_rated(searcher: Searcher, max_far: float) -> None:
 
 def write_montage(searcher: Searcher, answered: Sequence[tuple[str, list[Hit]]], out: Path) -> None:
     """Draw each query beside its neighbours into the picture `out`, and say so."""
-    from .images.decode import read_image
-    from .images.montage import MontageRow, montage
+    from ..images.decode import read_image
+    from ..images.montage import MontageRow, montage
 
     rows = [
         MontageRow(

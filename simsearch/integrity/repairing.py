@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from .artifacts import write_durably
-from .console import safe, say
-from .errors import ArtifactError
-from .home import Build, Home
-from .importing import import_command
-from .indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
-from .plan import Plan, address
-from .publish import publish_page
-from .stages.common import Data
-from .stages.vectors import without_pictures
-from .sync.mending import before_sync, remake_synced_index
+from ..artifacts import write_durably
+from ..console import safe, say
+from ..errors import ArtifactError
+from ..exchange.importing import import_command
+from ..home import Build, Home
+from ..indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
+from ..plan import Plan, address
+from ..publish import publish_page
+from ..stages.common import Data
+from ..stages.vectors import without_pictures
+from ..sync.mending import before_sync, remake_synced_index
 from .verifying import Verified, verify_build
 
 OF_THE_INDEX = {"index", "rows", "norms", "answers", "inputs"}

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from .errors import VectorsError
-from .images.perceptual import CLOSE, difference_hash, gaps, reduction
-from .images.records import RecordTable
-from .images.thumbnails import ThumbnailReader
+from ..errors import VectorsError
+from ..images.perceptual import CLOSE, difference_hash, gaps, reduction
+from ..images.records import RecordTable
+from ..images.thumbnails import ThumbnailReader
 
 if TYPE_CHECKING:
-    from .search import Hit
-    from .vectors.index import Index
+    from ..vectors.index import Index
+    from .searcher import Hit
 
 NEARLY_EQUAL = 0.999
 FIRST = 3  # times as many hits are looked at first

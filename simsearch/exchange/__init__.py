@@ -1,0 +1,1 @@
+"""Vectors from and for other tools: import makes a build without images, export writes a build's vectors."""
