@@ -126,7 +126,7 @@ def test_a_dry_run_lists_and_writes_nothing(ours):
     ]
     assert "1 added, 1 changed, 1 moved, 1 deleted; nothing was changed" in done.stderr
     told = json.loads(run_cli("sync", "--dry-run", "--json", "--home", home, check=0).stdout)
-    assert told["lists"]["moved"] == [{"from": "class 0/02.png", "to": "class 2/moved.png"}]
+    assert told["lists"]["moved"] == [{"from": "class 0/02.png", "to": "class 2/moved.png", "label": "class 2"}]
     assert (told["dry_run"], told["up_to_date"], told["added"], told["images"]) == (True, False, 1, 30)
     assert state_of(home) == before
     told = json.loads(run_cli("sync", "--json", "--home", home, check=0).stdout)
@@ -253,6 +253,8 @@ def test_a_build_of_a_table(tmp_path, built):
             "--home", home, check=0)  # fmt: skip
     assert not sync(home, str(table)).changes.count
     table.write_text("\n".join(["path,label", f"photos/{names[0]},other", *rows[2:]]))
+    told = run_cli("sync", table, "--dry-run", "--home", home, check=0).stdout
+    assert told.splitlines() == [f"moved    photos/{names[0]}, now of label other", f"deleted  photos/{names[1]}"]
     done = sync(home, str(table))
     assert done.build.name == "list"
     assert done.counts == {"added": 0, "changed": 0, "moved": 1, "deleted": 1, "set_aside": 0}

@@ -29,8 +29,7 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
     elif dry_run:
         for kind in KINDS:
             for entry in done.to_json()["lists"][kind]:
-                words = entry if isinstance(entry, str) else f"{entry['from']} -> {entry['to']}"
-                print(f"{kind:<8} {safe(words)}")
+                print(f"{kind:<8} {safe(entry if isinstance(entry, str) else _move_in_words(entry))}")
     end = f"{done.images:,} images, {done.seconds:.1f} s"
     if not done.changes.count:
         say(f"{done.build.name} is up to date ({end})")
@@ -39,3 +38,10 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
     else:
         say(f"{done.build.name}: {in_words(done.counts)}{'; compacted' if done.compacted else ''} ({end})")
         say(f"Next: simsearch query IMAGE --build {done.build.name}" + home_words(home))
+
+
+def _move_in_words(move: dict[str, str]) -> str:
+    """An image of the same name whose label alone is another one, in a table, is a move too."""
+    if move["from"] == move["to"]:
+        return f"{move['from']}, now of label {move['label']}"
+    return f"{move['from']} -> {move['to']}"

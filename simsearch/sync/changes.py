@@ -71,7 +71,7 @@ class Changes:
         return {
             "added": [found.image for found in self.added if found.image not in bad],
             "changed": [found.image for found in self.changed if found.image not in bad],
-            "moved": [{"from": move.old, "to": move.now.image} for move in self.moved],
+            "moved": [{"from": move.old, "to": move.now.image, "label": move.now.label} for move in self.moved],
             "deleted": sorted([*self.deleted, *(found.image for found in self.changed if found.image in bad)]),
             "set_aside": sorted(bad),
         }
