@@ -8,7 +8,7 @@ reaches 0.99 on these queries. Each side is a process that builds once, then ans
 Tuning may take 60 s, or as long as one HNSW32 takes to build; the build alone at most a third of that.
 
 Peers run in a Python of their own (pip install hnswlib usearch autofaiss "pyarrow<20"): --peers PYTHON, else
-$SIMSEARCH_PEERS, else this one. --only WORD takes the data whose name has it, as clustered/300000.
+$SIMSEARCH_PEERS, else this one. --only WORD takes the data whose name begins with it, as clustered/300000.
 
 Command: python benchmarks/index.py [--json] [--rounds N] [--peers PYTHON] [--only WORD]      (40 minutes on 2 cores)
 """
@@ -73,7 +73,7 @@ def measure(peers: str, only: str, folder: Path, rounds: int) -> Iterator[Row]:
     names = [f"{kind}/{rows}" for rows in SIZES for kind in ("clustered", "unclustered")]
     if all((DATA / "mnist" / f"{name}.gz").exists() for name in IDX):
         names.append("mnist/60000")
-    for name in (name for name in names if only in name):
+    for name in (name for name in names if name.startswith(only)):
         kind, _, rows = name.partition("/")
         data = folder / kind
         data.mkdir(exist_ok=True)
