@@ -226,9 +226,7 @@ class Tuning:
         count = 0
         for place, one in enumerate(ranked, 1):
             fastest = 0.0
-            left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
-            if left < (1 - _SHARE_FOR_BUILDING) * self.limit:
-                left = 0.0
+            left = self._seconds_to_build()
             if best is None:
                 # A graph may need more than all that is left, where another that reaches does not.
                 others = (other for other in ranked[place:] if other.best.reaches(self.target))
@@ -249,6 +247,11 @@ class Tuning:
                 best = built
         assert best is not None
         return best
+
+    def _seconds_to_build(self) -> float:
+        """How long the next may take to build: nothing where too little were left to tune and check it."""
+        left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
+        return left if left >= (1 - _SHARE_FOR_BUILDING) * self.limit else 0.0
 
     def check(self, best: Built, parts: Iterator[Questions]) -> tuple[Point, bool]:
         """The chosen settings on rows that tuned nothing; where they fall short, the next dearer ones on others."""
