@@ -9,7 +9,7 @@ import pytest
 
 from simsearch.errors import RecipeError
 from simsearch.search import Hit
-from simsearch.search.answers import answer_same, answer_with_hits, check_rated, hit_table, one_in, sure_hits
+from simsearch.search.answers import answer_same, answer_with_hits, check_rated, hit_table, one_in, passes, sure_hits
 
 
 def record_of(split):
@@ -18,6 +18,11 @@ def record_of(split):
 
 def hits(*rates, label="a", image="a/1.png"):
     return [Hit(n, 1 - n / 10, label, image, None, n, False, rate) for n, rate in enumerate(rates, 1)]
+
+
+@pytest.mark.parametrize(("score", "expected"), [(1.0, True), (0.99999994, True), (0.99999, False)])
+def test_the_least_score_of_1_keeps_copies_whose_score_was_rounded(score, expected):
+    assert passes(Hit(1, score, "a", "a/1.png", None, 1), 1.0, None) is expected
 
 
 @pytest.mark.parametrize(

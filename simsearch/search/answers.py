@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .searcher import Hit, Searcher
 
 MAX_FAR = 0.001
+ROUNDING = 1e-6  # of a score, which is a sum of float32 numbers: a picture may score 0.9999999 with itself
 MONTAGE_ROWS = 50
 LABEL_WIDTH = 24
 FAR_HEAD = "false alarms"
@@ -112,9 +113,10 @@ def answer_same(searcher: Searcher, query: str, other: str, *, max_far: float | 
 
 
 def passes(hit: Hit, min_score: float | None, max_far: float | None) -> bool:
-    """Whether a hit scores at least `min_score` and is no likelier a false alarm than `max_far`; None: no limit."""
+    """Whether a hit scores at least `min_score`, rounding aside, and is no likelier a false alarm than `max_far`."""
     rate = hit.false_accept_rate
-    return (min_score is None or hit.score >= min_score) and (max_far is None or (rate is not None and rate <= max_far))
+    near = min_score is None or hit.score >= min_score - ROUNDING
+    return near and (max_far is None or (rate is not None and rate <= max_far))
 
 
 def tell_widened(searcher: Searcher) -> None:
