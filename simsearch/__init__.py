@@ -29,7 +29,7 @@ def build(
     `settings` are `table.key=value` strings as for `--set`. Raises SimsearchError for whatever the user can mend.
     """
     from .home import Home
-    from .pipeline import run_build
+    from .pipeline.run import run_build
     from .recipe.files import find_recipe
 
     return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name).build

@@ -6,8 +6,8 @@ from typing import Any
 
 from .errors import SimsearchError
 from .home import NAME_PATTERN, Home
-from .pipeline import Pipeline
-from .plan import NotBuiltError, Plan
+from .pipeline.plan import NotBuiltError, Plan
+from .pipeline.run import Pipeline
 from .recipe.files import find_recipe, shipped_recipes
 from .recipe.text import recipe_lines
 from .sync.sync import in_words

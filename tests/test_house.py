@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parent.parent / "simsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROOMS = {"images", "embedder", "vectors", "evaluation"}
 ABOVE = {
-    "pipeline", "systems", "plan", "stages", "search", "bench", "cli", "show", "home", "comparing", "seeds", "publish",
-    "advice", "forecast", "sync", "fingerprint", "indexing", "exchange", "integrity",
+    "pipeline", "stages", "search", "bench", "cli", "show", "home", "comparing", "sync", "fingerprint", "exchange",
+    "integrity",
 }  # fmt: skip
 MAY_NOT = {
     "images": ROOMS - {"images"},

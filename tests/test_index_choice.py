@@ -8,7 +8,7 @@ from conftest import SMALL, artifact_file, run_cli
 
 from simsearch.evaluation.page.tuning import tuning
 from simsearch.evaluation.plots import draw_tuning
-from simsearch.indexing import index_settings, search_settings
+from simsearch.pipeline.indexing import index_settings, search_settings
 from simsearch.recipe.files import find_recipe
 
 DIGITS = ["digits", "--set", "training.epochs=1", "--set", "evaluation.baseline=false", "--set", "evaluation.map=false"]

@@ -15,7 +15,7 @@ from simsearch.artifacts import Store
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
-from simsearch.pipeline import run_build
+from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 from simsearch.vectors.features import FeatureFile
 

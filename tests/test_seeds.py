@@ -10,13 +10,13 @@ import pytest
 from conftest import SMALL, run_cli, snapshot, write_folder
 from scipy import stats
 
-from simsearch import seeds as seeds_module
 from simsearch.artifacts import Store
 from simsearch.errors import RecipeError
 from simsearch.evaluation.over_seeds import over_seeds, render_with_seeds, t_test
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
-from simsearch.pipeline import run_build
+from simsearch.pipeline import seeds as seeds_module
+from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 
 SETTINGS = [*SMALL[1::2], "training.seed=3"]

@@ -16,7 +16,7 @@ import simsearch
 from simsearch.home import Home
 from simsearch.images.records import read_records
 from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail
-from simsearch.pipeline import run_build
+from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 from simsearch.search import Searcher
 from simsearch.sync.state import DELETED, MASKED, rows_of
@@ -301,7 +301,7 @@ def test_a_target_that_was_missed_is_still_missed_after_a_sync(ours, monkeypatch
     change_some(folder)
     sync(home)
     missed = {measured["digest"]: "No index of 24 rows reaches 1.0"}
-    monkeypatch.setattr("simsearch.pipeline._missed", lambda index: missed.get(index.digest))
+    monkeypatch.setattr("simsearch.pipeline.run._missed", lambda index: missed.get(index.digest))
     outcome = run_build(find_recipe(str(folder), SMALL[1::2]), Home(home))
     assert outcome.missed == "No index of 24 rows reaches 1.0", (
         "of the index that was measured, which --strict asks for"

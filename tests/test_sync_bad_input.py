@@ -145,7 +145,7 @@ def test_a_damaged_sync_is_mended_by_retraining(ours):
     (folder / "class 0" / "00.png").unlink()
     sync(home)
     artifact_file(home, "dataset", "deleted.npy").unlink()
-    from simsearch.pipeline import run_build
+    from simsearch.pipeline.run import run_build
     from simsearch.recipe.files import find_recipe
 
     settings = ["embedder.backbone=mnist_cnn", "embedder.weights=none", "training.epochs=1", "evaluation.map=false"]

@@ -17,7 +17,7 @@ from simsearch.exchange.exporting import export
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
 from simsearch.integrity.verifying import verify_build
-from simsearch.pipeline import run_build
+from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 
 

@@ -11,7 +11,7 @@ from simsearch.embedder.backbones import build_embedder
 from simsearch.embedder.saving import save_weights
 from simsearch.errors import EmbedderError
 from simsearch.home import Home
-from simsearch.pipeline import run_build
+from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 
 QUICK = [*SMALL[1::2], "evaluation.baseline=false"]

@@ -17,8 +17,8 @@ from ..evaluation.intervals import percentile_intervals
 from ..evaluation.systems import gather
 from ..home import Home
 from ..images.records import RecordTable
-from ..pipeline import Pipeline
-from ..plan import Plan
+from ..pipeline.plan import Plan
+from ..pipeline.run import Pipeline
 from ..recipe.files import find_recipe
 from ..stages.common import Data, bundle_of
 from ..stages.index import gallery_index

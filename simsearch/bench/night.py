@@ -16,7 +16,7 @@ from pathlib import Path
 from ..console import safe, say
 from ..errors import ArtifactError
 from ..home import Home
-from ..plan import now
+from ..pipeline.plan import now
 from ..versions import versions
 from . import machine
 from .cause import Detective

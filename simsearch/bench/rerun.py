@@ -15,8 +15,8 @@ from ..evaluation.systems import FeatureSource, Task, gather
 from ..evaluation.through_index import SearchSettings, evaluate_index
 from ..images.loading import in_order, pieces
 from ..images.records import ImageRecord, read_records
-from ..pipeline import Pipeline
-from ..plan import Plan
+from ..pipeline.plan import Plan
+from ..pipeline.run import Pipeline
 from ..recipe.files import find_recipe
 from ..stages.common import BLOCK_ROWS, THREADS, Data
 from ..stages.embed import Bundle

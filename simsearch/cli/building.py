@@ -48,13 +48,13 @@ def build(
 
     named = find_recipe(recipe, list(settings))
     if dry_run:
-        from ..forecast import forecast, render_forecast
         from ..home import Home
+        from ..pipeline.forecast import forecast, render_forecast
 
         expected = forecast(named, Home.locate(home), name=name)
         print(json.dumps(expected) if as_json else render_forecast(expected))
         return OK
-    from ..pipeline import run_build
+    from ..pipeline.run import run_build
 
     outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)

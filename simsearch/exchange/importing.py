@@ -11,9 +11,9 @@ from ..artifacts import Workspace, digest_of
 from ..console import Stage, safe, say
 from ..errors import RecipeError, VectorsError
 from ..home import VECTORS, Build, Home, checked_name
-from ..indexing import ensure_evaluate, ensure_index, search_settings
-from ..plan import Plan, now
-from ..publish import publish_page
+from ..pipeline.indexing import ensure_evaluate, ensure_index, search_settings
+from ..pipeline.plan import Plan, now
+from ..pipeline.publish import publish_page
 from ..recipe.recipe import make_recipe
 from ..stages.vectors import UNIT, copy_vectors, read_vectors, without_pictures
 from ..vectors.formats import VectorFile, open_vectors

@@ -10,9 +10,9 @@ from ..console import safe, say
 from ..errors import ArtifactError
 from ..exchange.importing import import_command
 from ..home import Build, Home
-from ..indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
-from ..plan import Plan, address
-from ..publish import publish_page
+from ..pipeline.indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
+from ..pipeline.plan import Plan, address
+from ..pipeline.publish import publish_page
 from ..stages.common import Data
 from ..stages.vectors import without_pictures
 from ..sync.mending import before_sync, remake_synced_index

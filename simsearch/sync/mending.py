@@ -9,7 +9,7 @@ from ..artifacts import Artifact, Workspace
 from ..console import Stage
 from ..errors import ArtifactError
 from ..home import Build, Home
-from ..plan import Plan, address
+from ..pipeline.plan import Plan, address
 
 SETTINGS = {"sync": 1, "mended": True}
 

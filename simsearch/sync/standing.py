@@ -83,7 +83,7 @@ def _same(recipe: dict[str, Any], record: dict[str, Any]) -> bool:
 
 def _publish_again(home: Home, build: Build, command: str) -> None:
     """Write the report's page, which somebody removed, from the artifacts that it is about."""
-    from ..publish import publish_page
+    from ..pipeline.publish import publish_page
 
     stages = {name: home.store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
     publish_page(build, build.report(), stages, command)

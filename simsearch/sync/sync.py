@@ -21,7 +21,7 @@ from ..home import Build, Home
 from ..images.preprocess import PREPROCESS_VERSION
 from ..images.quarantine import read_quarantine
 from ..images.source import FileSource
-from ..plan import Plan, now
+from ..pipeline.plan import Plan, now
 from .changes import Changes
 from .remains import let_go, remove_remains
 from .source import NOTHING_DELETED, changes_of, choose_build, open_now

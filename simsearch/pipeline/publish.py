@@ -9,14 +9,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Artifact, write_durably
-from .evaluation.page import render_page
-from .home import Build
-from .images.records import RecordTable, read_records
-from .images.thumbnails import OFFSETS as THUMBNAILS
-from .images.thumbnails import ThumbnailReader
-from .recipe.text import recipe_lines
-from .versions import usable_cores
+from ..artifacts import Artifact, write_durably
+from ..evaluation.page import render_page
+from ..home import Build
+from ..images.records import RecordTable, read_records
+from ..images.thumbnails import OFFSETS as THUMBNAILS
+from ..images.thumbnails import ThumbnailReader
+from ..recipe.text import recipe_lines
+from ..versions import usable_cores
 
 MOST_QUARANTINED = 200
 

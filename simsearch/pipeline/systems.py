@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Artifact, Workspace
-from .console import Stage
-from .errors import RecipeError
-from .home import Home
+from ..artifacts import Artifact, Workspace
+from ..console import Stage
+from ..errors import RecipeError
+from ..home import Home
+from ..recipe import Recipe
+from ..stages.common import Data, Frozen
 from .plan import Plan, References
-from .recipe import Recipe
-from .stages.common import Data, Frozen
 
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
 
@@ -85,7 +85,7 @@ class Systems:
             inputs["start"] = start.reference
 
         def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.train import train
+            from ..stages.train import train
 
             weights = str(recipe.embedder.weights)
             facts = train(space, self.data, settings, weights, frozen=frozen, start=start, progress=progress)
@@ -107,7 +107,7 @@ class Systems:
         inputs = {"dataset": self.data.view("measured")} if measured else {}
 
         def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.train import freeze
+            from ..stages.train import freeze
 
             facts = freeze(space, self.data, settings, str(embedder.weights))
             return facts, f"{embedder.backbone} as it is, {facts['dim']}-d"
@@ -122,7 +122,7 @@ class Systems:
             inputs["features"] = frozen.embedded.reference
 
         def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from .stages.embed import embed
+            from ..stages.embed import embed
 
             facts = embed(space, self.data, trained, frozen, progress)
             through = "" if facts["through"] == "onnxruntime" else f", {facts['through']}"

@@ -5,18 +5,17 @@ Times are reckoned from what stages took on two cores (README), so they are good
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from .advice import STEP_OVER_EMBEDDING
-from .embedder.catalog import find_backbone
-from .errors import SourceError
-from .hashing import HashMemory
-from .home import Home, checked_name
-from .images.sources import open_source
-from .recipe import Recipe
-from .recipe.files import NamedRecipe
-from .vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
+from ..embedder.catalog import find_backbone
+from ..errors import SourceError
+from ..hashing import HashMemory
+from ..home import Home, checked_name
+from ..recipe import Recipe
+from ..recipe.files import NamedRecipe
+from ..vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
+from .advice import STEP_OVER_EMBEDDING, spoken
+from .source import open_dataset
 
 DIGITS = 1_797
 LIBRARIES = 700_000_000  # bytes of a process that has loaded torch
@@ -86,16 +85,7 @@ def _count(recipe: Recipe, home: Home) -> tuple[int, int]:
                 f"{table.source} is not in {home.path} yet, so its number of images is not known",
                 hint="build it once, which downloads it, or give a folder or a table",
             )
-    source = open_source(
-        table.source,
-        home_datasets=home.datasets,
-        options=table.options,
-        exclude=table.exclude,
-        root=table.root,
-        base=Path.cwd(),
-        offline=True,
-        memory=HashMemory(None),
-    )
+    source = open_dataset(table, home, offline=True, memory=HashMemory(None))
     return len(source.images), len({image.label for image in source.images} - {""})
 
 
@@ -115,13 +105,13 @@ def _index_seconds(recipe: Recipe, rows: int, dim: int) -> float:
 def render_forecast(found: dict[str, Any]) -> str:
     """The forecast as lines of text."""
     total = sum(found["seconds"].values())
-    stages = ", ".join(f"{stage} {_spoken(seconds)}" for stage, seconds in found["seconds"].items())
+    stages = ", ".join(f"{stage} {spoken(seconds)}" for stage, seconds in found["seconds"].items())
     lines = [
         f"images   {found['images']:,}" + (f" of {found['labels']:,} labels" if found["labels"] else ", no labels"),
         f"rows     {found['rows']:,} x {found['dim']}, index {found['index']}",
         f"memory   about {_size(found['memory_bytes'])}",
         f"disk     about {_size(found['disk_bytes'])}",
-        f"time     about {_spoken(total)} ({stages})",
+        f"time     about {spoken(total)} ({stages})",
     ]
     if found["exists"]:
         lines.append(f"build    {found['build']} exists: stages whose input did not change are not run again")
@@ -130,9 +120,3 @@ def render_forecast(found: dict[str, Any]) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
-
-
-def _spoken(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from ..artifacts import Artifact, Workspace, digest_of
+from ..console import Stage, safe, say
+from ..errors import RecipeError, SourceError
+from ..home import Build, Home, checked_name
+from ..images.source import Source
+from ..recipe import Recipe
+from ..recipe.files import NamedRecipe
+from ..stages.common import Data
+from ..sync.standing import left_standing
 from .advice import fine_tuning
-from .artifacts import Artifact, Workspace, digest_of
-from .console import Stage, safe, say
-from .errors import RecipeError, SourceError
-from .home import Build, Home, checked_name
-from .images.source import Source
-from .images.sources import open_source
 from .indexing import ensure_evaluate, ensure_index, search_settings
 from .plan import Plan, now
-from .recipe import Recipe
-from .recipe.files import NamedRecipe
 from .seeds import Run, compare_seeds, refuse_idle_seeds, runs
-from .stages.common import Data
-from .sync.standing import left_standing
+from .source import open_dataset
 from .systems import Systems, weights_digest
 
 
@@ -97,7 +96,7 @@ def run_build(
 
             publish_page(build, report, plan.stages, _command(named, name, seeds))
     if ran:
-        from .evaluation.over_seeds import render_with_seeds
+        from ..evaluation.over_seeds import render_with_seeds
 
         say("\n".join(safe(line) for line in render_with_seeds(report).split("\n")))
         if "Trained" in plan.ran:
@@ -167,17 +166,7 @@ class Pipeline:
         `several`: it is one of several seeds, which need something to train.
         """
         home, plan = self.plan.home, self.plan
-        table = self.recipe.dataset
-        source = open_source(
-            table.source,
-            home_datasets=home.datasets,
-            options=table.options,
-            exclude=table.exclude,
-            root=table.root,
-            base=Path.cwd(),
-            offline=offline,
-            memory=home.memory,
-        )
+        source = open_dataset(self.recipe.dataset, home, offline=offline)
         self._refuse_other_source(name, source, renamed)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
@@ -228,7 +217,7 @@ class Pipeline:
                 )
 
     def _dataset(self, source: Source) -> Data:
-        from .stages.dataset import check_bad, check_usable, make_dataset
+        from ..stages.dataset import check_bad, check_usable, make_dataset
 
         table = self.recipe.dataset
         listing = source.fingerprint(self.plan.home.memory)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .artifacts import Artifact, Workspace
-from .console import Stage, safe, say
+from ..artifacts import Artifact, Workspace
+from ..console import Stage, safe, say
+from ..stages.common import Data
 from .plan import Plan, References
-from .stages.common import Data
 
 TARGET = ("target_recall", "max_bytes", "max_build_seconds")
 
@@ -35,7 +35,7 @@ def ensure_index(plan: Plan, data: Data, embedded: Artifact, table: dict[str, An
     settings = index_settings(table)
 
     def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-        from .stages.index import make_index
+        from ..stages.index import make_index
 
         facts = make_index(space, data, embedded, settings, progress)
         facts["embedder"] = embedded.facts.get("embedder")
@@ -61,7 +61,7 @@ def ensure_evaluate(
     inputs |= {system: artifact.reference for system, artifact in features.items()}
 
     def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-        from .stages.evaluate import evaluate
+        from ..stages.evaluate import evaluate
 
         return evaluate(space, name, data, features, index, settings, progress)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .artifacts import Artifact
-from .recipe import Recipe
-from .recipe.files import NamedRecipe, build_name, find_recipe
+from ..artifacts import Artifact
+from ..recipe import Recipe
+from ..recipe.files import NamedRecipe, build_name, find_recipe
 
 # A training step on an image against embedding it: its gradients are twice the work again, and torch's kernels are
 # slower than the bundle's runtime. Measured with MobileNetV2 at 160 and 224 px on 2 cores: 7 and 8.
@@ -28,14 +28,13 @@ def fine_tuning(named: NamedRecipe, recipe: Recipe, name: str, stages: dict[str,
     systems = 2 if recipe.evaluation.baseline else 1
     seconds = systems * epochs * int(stages["dataset"].facts["fit"]) * an_image * STEP_OVER_EMBEDDING
     return (
-        f"Training the backbone too would take about {_spoken(seconds)} here:\n"
+        f"Training the backbone too would take about {spoken(max(seconds, 1.0))} here:\n"
         f"  {fine.command()} --name {build_name(name[:NAME_LEFT])}-finetuned"
     )
 
 
-def _spoken(seconds: float) -> str:
+def spoken(seconds: float) -> str:
+    """A time as people say it: in seconds up to a minute and a half, then minutes, then hours."""
     if seconds < 1.5 * MINUTE:
-        return f"{max(seconds, 1):.0f} s"
-    if seconds < 90 * MINUTE:
-        return f"{seconds / MINUTE:.0f} min"
-    return f"{seconds / 60 / MINUTE:.0f} h"
+        return f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < 90 * MINUTE else f"{seconds / 60 / MINUTE:.1f} h"

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Artifact, Workspace, digest_of
-from .console import Stage, say, stage
-from .errors import FULL_DISK, ArtifactError, SimsearchError
-from .home import Home
-from .versions import versions
+from ..artifacts import Artifact, Workspace, digest_of
+from ..console import Stage, say, stage
+from ..errors import FULL_DISK, ArtifactError, SimsearchError
+from ..home import Home
+from ..versions import versions
 
 STAGE_VERSIONS = {"dataset": 1, "train": 2, "embed": 1, "index": 1, "evaluate": 4, "seeds": 1}
 FULL_DISK_WORDS = ("No space left", "disk is full", "File too large")

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .artifacts import Artifact, Workspace
-from .console import Stage
-from .errors import RecipeError
-from .home import SEEDS_FILE, checked_name
+from ..artifacts import Artifact, Workspace
+from ..console import Stage
+from ..errors import RecipeError
+from ..home import SEEDS_FILE, checked_name
+from ..recipe import Recipe
 from .plan import Plan
-from .recipe import Recipe
 
 LARGEST_SEED = 2**31 - 2
 
@@ -67,7 +67,7 @@ def compare_seeds(plan: Plan, seeds: Sequence[int], evaluated: Sequence[Artifact
     """The artifact over `seeds`, made from the evaluate artifact of each; it becomes a stage of the listed build."""
 
     def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-        from .evaluation.over_seeds import over_seeds
+        from ..evaluation.over_seeds import over_seeds
 
         reports = [json.loads(artifact.file("report.json").read_bytes()) for artifact in evaluated]
         found = over_seeds(reports, seeds)

@@ -1,0 +1,28 @@
+"""The source that a recipe's [dataset] names, opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..hashing import HashMemory
+from ..home import Home
+from ..images.source import Source
+from ..images.sources import open_source
+from ..recipe.tables import Dataset
+
+
+def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemory | None = None) -> Source:
+    """Return the table of images; `memory` of their digests is the home's own unless another is given.
+
+    Raises SourceError for what cannot be read, and, with `offline`, for what would have to be downloaded.
+    """
+    return open_source(
+        table.source,
+        home_datasets=home.datasets,
+        options=table.options,
+        exclude=table.exclude,
+        root=table.root,
+        base=Path.cwd(),
+        offline=offline,
+        memory=home.memory if memory is None else memory,
+    )
