@@ -96,6 +96,24 @@ def test_settings_that_cannot_be_are_one_clear_line(built, tmp_path, settings, w
     assert hint.startswith("hint: ")
 
 
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("Nonsense", "FAISS refuses the factory 'Nonsense' for dim 64"),
+        ("PQ7x4fs", "FAISS refuses the factory 'PQ7x4fs' for dim 64"),
+        ("IVF5000,Flat", "index IVF5000,Flat needs at least 5000 rows for its 5000 lists, seen 1"),
+    ],
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_factory_that_cannot_be_is_refused_before_anything_is_trained(tmp_path, factory, words, more):
+    home = tmp_path / "home"
+    done = run_cli("build", "digits", "--set", f"index.factory={factory}", *more, "--home", home, check=2)
+    error, hint = done.stderr.strip().splitlines()[-2:]
+    assert error.startswith(f"error: {words}")
+    assert hint.startswith("hint: ")
+    assert not any(home.glob("artifacts/train/*"))
+
+
 def test_k_factor_reaches_the_index(chosen):
     home, _ = chosen
     settings = ["--set", "index.factory=PQ8x4fs,RFlat", "--name", "coded", "--home", home]

@@ -15,6 +15,7 @@ from ..recipe import Recipe
 from ..recipe.files import NamedRecipe
 from ..vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
 from .advice import STEP_OVER_EMBEDDING, spoken
+from .indexing import refuse_factory
 from .source import open_dataset
 
 DIGITS = 1_797
@@ -45,6 +46,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     dim = recipe.embedder.dim if trains else backbone.width
     size = int(recipe.images.size or backbone.size)
     rows = images if recipe.index.corpus == "all" else round(images * (1 - QUERY_SHARE))
+    refuse_factory(recipe.index.factory, dim, images)
     systems = 3 if recipe.evaluation.baseline and trains else 1
     index = rows * (4 * dim + (300 if "HNSW" in str(recipe.index.factory) else 8))
     features = 4 * dim * images

@@ -30,6 +30,14 @@ def index_inputs(data: Data, embedded: Artifact) -> References:
     return {"dataset": data.view("rows"), "embed": embedded.reference}
 
 
+def refuse_factory(factory: str | None, dim: int, rows: int) -> None:
+    """Raise VectorsError for a factory that no index of `rows` x `dim` can be built by: before anything is trained."""
+    if factory not in (None, "Flat"):
+        from ..vectors.index import check_factory
+
+        check_factory(str(factory), dim, rows)
+
+
 def ensure_index(plan: Plan, data: Data, embedded: Artifact, table: dict[str, Any]) -> Artifact:
     """The index artifact over `embedded`, made now if it is missing or stale; `table` is [index]."""
     settings = index_settings(table)

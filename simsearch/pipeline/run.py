@@ -11,6 +11,7 @@ from typing import Any
 
 from ..artifacts import Artifact, Workspace, digest_of
 from ..console import Stage, safe, say
+from ..embedder.catalog import find_backbone
 from ..errors import RecipeError, SourceError
 from ..home import Build, Home, checked_name
 from ..images.source import Source
@@ -19,7 +20,7 @@ from ..recipe.files import NamedRecipe
 from ..stages.common import Data
 from ..sync.standing import left_standing
 from .advice import fine_tuning
-from .indexing import ensure_evaluate, ensure_index, search_settings
+from .indexing import ensure_evaluate, ensure_index, refuse_factory, search_settings
 from .plan import Plan, now
 from .seeds import Run, compare_seeds, refuse_idle_seeds, runs
 from .source import open_dataset
@@ -189,7 +190,10 @@ class Pipeline:
         `opened`: what `read` returned, where that was done before.
         """
         source, data = opened or self.read(name, renamed=renamed, several=several, offline=offline)
-        plan = self.plan
+        plan, recipe = self.plan, self.recipe
+        if plan.may_run:
+            dim = recipe.embedder.dim if recipe.training.epochs else find_backbone(str(recipe.embedder.backbone)).width
+            refuse_factory(recipe.index.factory, dim, int(data.artifact.facts["gallery"]))
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
         tables = self.recipe.model_dump()

@@ -53,6 +53,11 @@ def find_centroids(sample: NDArray[np.float32], nlist: int, seed: int = 0) -> ND
     return centroids
 
 
+def check_factory(factory: str, dim: int, rows: int) -> None:
+    """Raise the VectorsError that `build` would raise for this factory over `rows` rows, before there are any."""
+    _count_lists(_empty(dim, factory), factory, rows)
+
+
 def build(
     blocks: Blocks,
     dim: int,
@@ -72,10 +77,7 @@ def build(
     Memory: the index, that sample, one block and 4 bytes a row. `name(row)` is the image of a row. Raises
     VectorsError for a factory that FAISS refuses, too few rows for it, or a row without direction.
     """
-    try:
-        native = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
-    except Exception as error:
-        raise VectorsError(f"FAISS refuses the factory {factory!r} for dim {dim}: {sentence(error)}") from error
+    native = _empty(dim, factory)
     index = Index(native, factory)
     if trained is not None:
         trained.fit(native, index)
@@ -141,14 +143,30 @@ def _quieten(native: Any) -> None:
             owner.cp.min_points_per_centroid = 1
 
 
-def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
+def _empty(dim: int, factory: str) -> Any:
+    try:
+        return faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except Exception as error:
+        raise VectorsError(
+            f"FAISS refuses the factory {factory!r} for dim {dim}: {sentence(error)}",
+            hint="name an index as FAISS's index_factory does, as Flat, IVF256,Flat or HNSW32",
+        ) from error
+
+
+def _count_lists(native: Any, factory: str, rows: int) -> int:
+    """Return the number of lists, 1 for an index without; more of them than rows are refused."""
     core = core_of(native)
     nlist = int(core.nlist) if isinstance(core, faiss.IndexIVF) else 1
     if rows < nlist:
         raise VectorsError(
-            f"index {index.factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
+            f"index {factory} needs at least {nlist} rows for its {nlist} lists, seen {rows}",
             hint=f"set [index] factory to Flat, or to fewer lists than {rows}",
         )
+    return nlist
+
+
+def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
+    nlist = _count_lists(native, index.factory, rows)
     _quieten(native)
     size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
     chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
