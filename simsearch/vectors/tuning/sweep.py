@@ -12,7 +12,7 @@ from simsearch.vectors.tuning.truth import Questions, interval
 
 _STEPS = tuple(2**power for power in range(12))
 _FACTORS = (1, 2, 4, 8, 16, 32, 64, 128)
-_LEAST_EF = 16
+_LEAST_EF = 12  # above the ten that are asked for and the row itself: FAISS looks at no fewer
 _REPEATS, _REPEAT_SECONDS = 15, 0.1
 _MARGIN = 1.5  # times the half width of the interval: other queries must find the target reached too
 
@@ -126,7 +126,7 @@ def _axes(candidate: Candidate, first: Settings) -> Axes:
     if candidate.nlist:
         axes["nprobe"] = [*(step for step in _STEPS if step < candidate.nlist), candidate.nlist]
     if candidate.is_graph:
-        axes["efSearch"] = [step for step in _STEPS if step >= _LEAST_EF]
+        axes["efSearch"] = [_LEAST_EF, *(step for step in _STEPS if step > _LEAST_EF)]
     if candidate.refines:
         axes["k_factor"] = list(_FACTORS)
     return {key: [step for step in steps if step >= (getattr(first, key) or 1) / 4] for key, steps in axes.items()}
