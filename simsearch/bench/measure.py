@@ -49,6 +49,11 @@ class StagePlan(Plan):
         self.at = name
         return super().ensure(name, *arguments, **more)
 
+    def foresee(self, name: str, check: Callable[[], None]) -> None:
+        """What a later stage refuses is that stage's failure."""
+        self.at = name
+        super().foresee(name, check)
+
 
 def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:
     """The result of a cell, which is a failed one where something raised: the others of the night are still run."""

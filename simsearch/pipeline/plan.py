@@ -79,6 +79,11 @@ class Plan:
         self.stages[name] = found
         return found
 
+    def foresee(self, name: str, check: Callable[[], None]) -> None:
+        """Let a later stage say now what it will refuse, before the stages in between are run."""
+        if self.may_run:
+            check()
+
     def _run(self, title: str, kind: str, digest: str, made_of: dict[str, Any], work: Work) -> Artifact:
         started = time.perf_counter()
         try:

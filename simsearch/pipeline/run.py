@@ -191,9 +191,8 @@ class Pipeline:
         """
         source, data = opened or self.read(name, renamed=renamed, several=several, offline=offline)
         plan, recipe = self.plan, self.recipe
-        if plan.may_run:
-            dim = recipe.embedder.dim if recipe.training.epochs else find_backbone(str(recipe.embedder.backbone)).width
-            refuse_factory(recipe.index.factory, dim, int(data.artifact.facts["gallery"]))
+        dim = recipe.embedder.dim if recipe.training.epochs else find_backbone(str(recipe.embedder.backbone)).width
+        plan.foresee("index", lambda: refuse_factory(recipe.index.factory, dim, int(data.artifact.facts["gallery"])))
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]
         tables = self.recipe.model_dump()
