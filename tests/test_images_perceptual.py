@@ -1,13 +1,14 @@
-"""Perceptual hashes: the same picture in another size and compression has the same one, another picture has not."""
+"""Perceptual hashes: the same picture in another size and compression has a near one, another picture has not."""
 
 from __future__ import annotations
 
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from simsearch.images.perceptual import difference_hash, lookalikes, reduction, reductions, twins
+from simsearch.images.perceptual import difference_hash, lookalikes, near_hashes, reduction, reductions, twins
 from simsearch.images.thumbnails import ThumbnailWriter
 
 
@@ -36,8 +37,41 @@ def test_equal_by_looks_not_by_bytes():
     for y in range(0, 16, 2):
         fields = [sum(gray[y + dy, x + dx] for dy in (0, 1) for dx in (0, 1)) for x in range(0, 16, 2)]
         fields.append(2 * (gray[y, 16] + gray[y + 1, 16]))
-        bits += [int(fields[x + 1] > fields[x]) for x in range(8)]
-    assert np.unpackbits(np.frombuffer(hash_of(encoded(smooth(5))), np.uint8)).tolist() == bits
+        bits += [int(fields[x + 1] - fields[x] > 0.05 * 4 * gray.std()) for x in range(8)]
+    assert f"{hash_of(encoded(smooth(5))):064b}" == "".join(map(str, bits))
+
+
+def test_near_hashes_turn_the_five_bits_that_are_least_sure():
+    gray = reduction(encoded(smooth(5)))
+    near = near_hashes(gray)
+    assert near[0] == difference_hash(gray)
+    assert len(set(near)) == 32
+    turned = [one ^ near[0] for one in near]
+    bits = [one for one in turned if one.bit_count() == 1]
+    assert len(bits) == 5
+    assert all(one & ~sum(bits) == 0 for one in turned)
+
+
+@pytest.mark.parametrize("ground", [False, True], ids=["photo", "on a white ground"])
+def test_copies_saved_again_look_the_same_and_others_do_not(tmp_path, ground):
+    pictures = []
+    for seed in range(30):
+        noise = np.random.default_rng([1, seed]).normal(0, 6, (256, 256))
+        picture = np.clip(smooth(seed, 256) + noise, 0, 255).astype(np.uint8)
+        if ground:
+            picture[:70], picture[-70:], picture[:, :70], picture[:, -70:] = 254, 254, 254, 254
+        pictures.append(picture)
+    again = [np.asarray(Image.open(io.BytesIO(encoded(one, "JPEG", quality=70)))) for one in pictures]
+    small = [np.asarray(Image.fromarray(one).resize((128, 128), Image.Resampling.LANCZOS)) for one in pictures]
+    with ThumbnailWriter(tmp_path) as writer:
+        for picture in pictures + again + small:
+            writer.append(picture)
+    groups = lookalikes(reductions(tmp_path), range(90))
+    assert all(len({row % 30 for row in group}) == 1 for group in groups), "others are not taken for copies"
+    assert sum(map(len, groups)) >= 84, groups
+    found = twins(reductions(tmp_path), range(30, 90), gallery=30)
+    assert all(gallery == position % 30 for position, gallery in found.tolist())
+    assert len(found) >= 56
 
 
 def test_twins_look_the_same_in_gray_as_well(tmp_path):

@@ -83,7 +83,7 @@ def evaluate(
     Rows [0, gallery) are searched; `query_rows` (Q,) are searched with, leave-one-out where they lie in the gallery.
     `labels` (N,) are one integer a row (negative: unlabelled), or None: label figures are then null and ann_recall
     stays; `label_names` are their names (else their numbers). What a score means is read from pairs of `val_rows`.
-    `twins` (P, 2) are (position among the queries, gallery row) of equal perceptual hash. `few_shot` adds that figure,
+    `twins` (P, 2) are (position among the queries, gallery row) that look the same. `few_shot` adds that figure,
     which is for labels that were not trained on. `name(row)` names an image in errors. Memory: two copies of one
     gallery and blocks.
 

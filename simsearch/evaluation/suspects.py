@@ -71,7 +71,7 @@ def near_duplicates(
     """Return the queries that the gallery seems to hold already, and the headline with and without them.
 
     Two kinds: "score", the cosine to the nearest row in the recipe's space is above 0.999, and "hash", `twins` (P, 2)
-    are pairs (position among the queries, gallery row) of equal perceptual hash, None where nobody looked. The answer
+    are pairs (position among the queries, gallery row) that look the same, None where nobody looked. The answer
     is {"score_above", "queries" (by hash), "pairs" (at most 100 of each kind, those by hash first, then by score:
     {"row", "other_row", "kind", "score"}), "with" and "without" (the headline, without those by hash), "by_kind":
     {kind: {"queries", "without"}}}. A headline is {"queries", system: {"recall": {first of `ks`},

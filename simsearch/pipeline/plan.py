@@ -21,7 +21,7 @@ from ..errors import FULL_DISK, ArtifactError, SimsearchError
 from ..home import Home
 from ..versions import versions
 
-STAGE_VERSIONS = {"dataset": 1, "train": 2, "embed": 1, "index": 1, "evaluate": 4, "seeds": 1}
+STAGE_VERSIONS = {"dataset": 1, "train": 2, "embed": 1, "index": 1, "evaluate": 5, "seeds": 1}
 FULL_DISK_WORDS = ("No space left", "disk is full", "File too large")
 ALMOST_NOTHING = 64 << 10
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import VectorsError
-from ..images.perceptual import CLOSE, difference_hash, gaps, reduction
+from ..images.perceptual import CLOSE, difference_hash, gaps, near_hashes, reduction
 from ..images.records import RecordTable
 from ..images.thumbnails import ThumbnailReader
 
@@ -57,16 +57,16 @@ class Alike:
         return groups
 
     def _by_looks(self, rows: Sequence[int], groups: list[list[int]]) -> Find:
-        firsts: dict[bytes, list[tuple[int, int]]] = {}  # of each hash: (group, row of its first)
+        firsts: dict[int, list[tuple[int, int]]] = {}  # of each hash: (group, row of its first)
 
         def find(position: int) -> int | None:
             look = self._look(rows[position])
-            known = firsts.setdefault(difference_hash(look), [])
+            known = [first for near in near_hashes(look) for first in firsts.get(near, ())]
             if known:
                 apart = gaps(look, np.stack([self._look(row) for _, row in known]))
                 if apart.min() <= CLOSE:
                     return known[int(np.argmin(apart))][0]
-            known.append((len(groups), rows[position]))
+            firsts.setdefault(difference_hash(look), []).append((len(groups), rows[position]))
             return None
 
         return find

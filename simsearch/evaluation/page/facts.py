@@ -65,7 +65,7 @@ def data(report: Report, facts: Report, pictures: Pictures) -> str:
 
 
 def _duplicates(report: Report, pictures: Pictures) -> str:
-    """Return the copies (equal perceptual hashes) with what they change, and apart from them the near-equal scores."""
+    """Return the copies (by looks) with what they change, and apart from them the near-equal scores."""
     found = report.get("near_duplicates")
     if not found:
         return ""
@@ -73,12 +73,14 @@ def _duplicates(report: Report, pictures: Pictures) -> str:
     body = "<h3>Near-duplicates between queries and gallery</h3>"
     copies = kinds.get("hash")
     if copies is None:
-        body += paragraph("Equal perceptual hashes were not looked for.")
+        body += paragraph("Pictures that look the same were not looked for.")
     elif not copies["queries"]:
-        body += paragraph("No query has an image of equal perceptual hash in the gallery.")
+        body += paragraph("No query has an image in the gallery that looks the same.")
     else:
         words = count(copies["queries"], "query has", "queries have")
-        body += paragraph(f"{words} a near-duplicate in the gallery, by an equal perceptual hash.")
+        body += paragraph(
+            f"{words} a near-duplicate in the gallery, by its looks (a near perceptual hash, and close in gray)."
+        )
         before, after = (dict(_leaves(headline or {})) for headline in (found.get("with"), copies.get("without")))
         rows = [(text(name), _figure(value), _figure(after.get(name))) for name, value in before.items()]
         if rows:
