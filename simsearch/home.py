@@ -66,7 +66,12 @@ class Build:
 
     def damaged(self, error: ArtifactError) -> ArtifactError:
         """`error` about an artifact, its hint such that it helps: what a sync made, no build makes anew."""
-        if "synced" not in self.record or "--repair" in (error.hint or ""):
+        hint = error.hint or ""
+        if "--repair" in hint:
+            return ArtifactError(error.message, hint=hint.replace(" BUILD ", f" {self.name} "))
+        if str(self.record.get("source", "")).startswith(VECTORS):
+            return ArtifactError(error.message, hint=hint.replace("simsearch build", "simsearch index import"))
+        if "synced" not in self.record:
             return error
         return ArtifactError(
             error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"

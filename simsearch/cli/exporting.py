@@ -7,7 +7,7 @@ import shlex
 import click
 
 from ..console import safe, say
-from .options import HOME_OPTION, find_home
+from .options import HOME_OPTION, find_home, home_words
 
 FORMATS = ("npy", "ann-benchmarks", "fvecs")
 
@@ -38,4 +38,7 @@ def export(build_name: str | None, form: str, out: str, raw: bool, home: str | N
         vectors = safe(shlex.quote(str(path / "img_emb")))
         say(f"Next: autofaiss build_index --embeddings={vectors} --metric_type=ip")
     else:
-        say(f"Next: simsearch index import {safe(shlex.quote(str(path)))} --name {build.name}-vectors")
+        say(
+            f"Next: simsearch index import {safe(shlex.quote(str(path)))} --name {build.name}-vectors"
+            + home_words(home)
+        )

@@ -26,6 +26,9 @@ FIT_SHARE = 0.72
 READ = 8e-4  # seconds an image: a JPEG decoded, hashed and made small
 SMALL_FORWARD, FORWARD = 5e-5, 3.2e-3  # seconds an image: mnist_cnn; MobileNetV2 at 224 px
 HEAD_STEP = 1e-5
+SMALL_EXPORT, EXPORT = 1.5, 4.0  # seconds a network: made, written as a bundle and compared
+SMALL_NETWORK, NETWORK = 1_000_000, 20_000_000  # bytes on disk, weights and bundle; mnist_cnn, MobileNetV2
+FORWARD_BYTES = 500_000_000  # of memory, for the layers of a batch of photos
 GRAPH = 5e-5  # seconds a row of HNSW32 at 64-d
 LISTS = 1e-5  # seconds a row of every other kind
 EXACT = 2e-12  # seconds a query, row and number of exact search
@@ -52,10 +55,12 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     features = 4 * dim * images
     small = recipe.embedder.backbone == "mnist_cnn"
     forward = (SMALL_FORWARD if small else FORWARD) * (size / (28 if small else 224)) ** 2
+    networks = systems + (trains and recipe.embedder.train == "head")
     pixels = size * size * backbone.channels * images if recipe.embedder.train == "all" and trains else 0
     seconds = {
         "read": images * READ * (0.2 if small else 1.0),
-        "train": _training_seconds(recipe, images, forward) * systems if trains else 0.0,
+        "train": (_training_seconds(recipe, images, forward) * systems if trains else 0.0)
+        + networks * (SMALL_EXPORT if small else EXPORT),
         "embed": images * forward * (1 if recipe.embedder.train == "head" else systems),
         "index": _index_seconds(recipe, rows, dim),
         "evaluate": images * QUERY_SHARE * rows * dim * EXACT * SEARCHES * (2 if systems > 1 else 1) + 1.0,
@@ -69,8 +74,13 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
         "dim": dim,
         "index": recipe.index.factory or f"chosen for ann_recall@10 {recipe.index.target_recall:g}",
         # The stage that needs most: training holds the images, indexing the index, evaluation two copies of features.
-        "memory_bytes": LIBRARIES + max(pixels, index + min(SAMPLE_BYTES, features), 2 * features),
-        "disk_bytes": images * min(THUMBNAIL, size * size * backbone.channels) + features * systems + 2 * index,
+        "memory_bytes": LIBRARIES
+        + (0 if small else FORWARD_BYTES)
+        + max(pixels, index + min(SAMPLE_BYTES, features), 2 * features),
+        "disk_bytes": images * min(THUMBNAIL, size * size * backbone.channels)
+        + networks * (SMALL_NETWORK if small else NETWORK)
+        + features * systems
+        + 2 * index,
         "seconds": {stage: round(value, 1) for stage, value in seconds.items()},
     }
 
