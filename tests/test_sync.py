@@ -121,12 +121,14 @@ def test_a_dry_run_lists_and_writes_nothing(ours):
     assert done.stdout.splitlines() == [
         "added    class 1/new.png",
         "changed  class 0/04.png",
-        "moved    class 0/02.png -> class 2/moved.png",
+        "moved    class 0/02.png -> class 2/moved.png, now of label class 2",
         "deleted  class 0/03.png",
     ]
     assert "1 added, 1 changed, 1 moved, 1 deleted; nothing was changed" in done.stderr
     told = json.loads(run_cli("sync", "--dry-run", "--json", "--home", home, check=0).stdout)
-    assert told["lists"]["moved"] == [{"from": "class 0/02.png", "to": "class 2/moved.png", "label": "class 2"}]
+    assert told["lists"]["moved"] == [
+        {"from": "class 0/02.png", "to": "class 2/moved.png", "old_label": "class 0", "label": "class 2"}
+    ]
     assert (told["dry_run"], told["up_to_date"], told["added"], told["images"]) == (True, False, 1, 30)
     assert state_of(home) == before
     told = json.loads(run_cli("sync", "--json", "--home", home, check=0).stdout)

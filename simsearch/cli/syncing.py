@@ -42,6 +42,5 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
 
 def _move_in_words(move: dict[str, str]) -> str:
     """An image of the same name whose label alone is another one, in a table, is a move too."""
-    if move["from"] == move["to"]:
-        return f"{move['from']}, now of label {move['label']}"
-    return f"{move['from']} -> {move['to']}"
+    words = move["from"] + (f" -> {move['to']}" if move["to"] != move["from"] else "")
+    return words + (f", now of label {move['label']}" if move["label"] != move["old_label"] else "")

@@ -26,6 +26,7 @@ class Moved(NamedTuple):
 
     row: int
     old: str
+    old_label: str
     now: Found
 
 
@@ -71,7 +72,9 @@ class Changes:
         return {
             "added": [found.image for found in self.added if found.image not in bad],
             "changed": [found.image for found in self.changed if found.image not in bad],
-            "moved": [{"from": move.old, "to": move.now.image, "label": move.now.label} for move in self.moved],
+            "moved": [
+                {"from": m.old, "to": m.now.image, "old_label": m.old_label, "label": m.now.label} for m in self.moved
+            ],
             "deleted": sorted([*self.deleted, *(found.image for found in self.changed if found.image in bad)]),
             "set_aside": sorted(bad),
         }
@@ -97,7 +100,7 @@ def compare(
         elif row is not None and state.digests[row] == sha256:
             seen.add(row)
             if state.labels[row] != label:
-                changes.moved.append(Moved(row, name, Found(name, label, sha256)))
+                changes.moved.append(Moved(row, name, state.labels[row], Found(name, label, sha256)))
         elif (known := state.set_aside.get(name)) and known.sha256 == sha256:
             changes.set_aside.append(known)
         else:
@@ -109,7 +112,7 @@ def compare(
     for found in sorted(fresh):
         if rows := left.get(found.sha256):
             row = rows.pop()
-            changes.moved.append(Moved(row, state.images[row], found))
+            changes.moved.append(Moved(row, state.images[row], state.labels[row], found))
         elif found.image in state.rows:
             changes.changed.append(found)
         else:
