@@ -103,7 +103,7 @@ def _why(run: Tuning, best: Built, found: Point, kinds: int, reached: bool, slow
     flat = next((line["qps"] for line in run.table if line["factory"] == "Flat"), 0.0) * len(run.searched) / run.rows
     if best.candidate.factory != "Flat" and flat:
         measured += f", {found.qps / flat:,.0f} times an exact search"
-    if kinds == 1 and best.index.is_flat:
+    if kinds == 1 and best.index.is_flat and not slow:
         return f"Flat: at {run.rows:,} rows every search is exact, {found.qps:,.0f} queries a second."
     among = f"of {kinds} kinds tried" + ("" if run.max_bytes is None else f" within {run.max_bytes:,} bytes")
     if not reached:
