@@ -101,7 +101,8 @@ def test_settings_that_cannot_be_are_one_clear_line(built, tmp_path, settings, w
     [
         ("Nonsense", "FAISS refuses the factory 'Nonsense' for dim 64"),
         ("PQ7x4fs", "FAISS refuses the factory 'PQ7x4fs' for dim 64"),
-        ("IVF5000,Flat", "index IVF5000,Flat needs at least 5000 rows for its 5000 lists, seen 1"),
+        ("IVF1439,Flat", "index IVF1439,Flat needs at least 1439 rows for its 1439 lists, seen 1438"),
+        ("HNSW4_PQ4", "index HNSW4_PQ4: expected inner product, seen metric 1"),
     ],
 )
 @pytest.mark.parametrize("more", [(), ("--dry-run",)])

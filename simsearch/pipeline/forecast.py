@@ -11,6 +11,7 @@ from ..embedder.catalog import find_backbone
 from ..errors import SourceError
 from ..hashing import HashMemory
 from ..home import Home, checked_name
+from ..images.splits import assign
 from ..recipe import Recipe
 from ..recipe.files import NamedRecipe
 from ..vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
@@ -18,7 +19,7 @@ from .advice import STEP_OVER_EMBEDDING, spoken
 from .indexing import refuse_factory
 from .source import open_dataset
 
-DIGITS = 1_797
+DIGITS, DIGITS_GALLERY = 1_797, 1_438
 LIBRARIES = 700_000_000  # bytes of a process that has loaded torch
 THUMBNAIL = 2_500  # bytes, at 96 px
 QUERY_SHARE = 0.2
@@ -43,13 +44,13 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     """
     build_name = checked_name(name or named.name)
     recipe = named.recipe.resolve()
-    images, labels = _count(recipe, home)
+    images, labels, gallery = _count(recipe, home)
     backbone = find_backbone(str(recipe.embedder.backbone))
     trains = bool(recipe.training.epochs) and labels > 0
     dim = recipe.embedder.dim if trains else backbone.width
     size = int(recipe.images.size or backbone.size)
-    rows = images if recipe.index.corpus == "all" else round(images * (1 - QUERY_SHARE))
-    refuse_factory(recipe.index.factory, dim, images)
+    rows = images if recipe.index.corpus == "all" else gallery
+    refuse_factory(recipe.index.factory, dim, gallery)
     systems = 3 if recipe.evaluation.baseline and trains else 1
     index = rows * (4 * dim + (300 if "HNSW" in str(recipe.index.factory) else 8))
     features = 4 * dim * images
@@ -85,11 +86,11 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     }
 
 
-def _count(recipe: Recipe, home: Home) -> tuple[int, int]:
-    """How many images and labels the source lists. Sources of files are opened; others would write."""
+def _count(recipe: Recipe, home: Home) -> tuple[int, int, int]:
+    """How many images, labels and gallery rows the source has. Sources of files are opened; others would write."""
     table = recipe.dataset
     if table.kind == "digits":
-        return DIGITS, 10
+        return DIGITS, 10, DIGITS_GALLERY
     if table.kind == "torchvision":
         unpacked = home.datasets / ".unpacked"
         if not any(unpacked.glob(f"{table.source.partition(':')[2]}-*")):
@@ -98,7 +99,14 @@ def _count(recipe: Recipe, home: Home) -> tuple[int, int]:
                 hint="build it once, which downloads it, or give a folder or a table",
             )
     source = open_dataset(table, home, offline=True, memory=HashMemory(None))
-    return len(source.images), len({image.label for image in source.images} - {""})
+    records, _ = assign(
+        source.images,
+        [""] * len(source.images),  # which images go where depends on their bytes, how many do not
+        **table.model_dump(include={"split", "test_classes", "seed"}),
+        labelled=source.labelled,
+    )
+    gallery = sum(record.gallery for record in records)
+    return len(records), len({record.label for record in records} - {""}), gallery
 
 
 def _training_seconds(recipe: Recipe, images: int, forward: float) -> float:
