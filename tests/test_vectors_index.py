@@ -134,6 +134,7 @@ def test_rows_appended_later_are_searched_unless_left_out(features):
     [
         ("Nonsense", "refuses the factory 'Nonsense' for dim 16: could not parse"),
         ("PQ7", "multiple of the number of subquantizers"),
+        ("OPQ3,Flat", "multiple of the number of subquantizers"),
         ("LSH", "METRIC_L2"),
         ("IVF5000,Flat", "needs at least 5000 rows for its 5000 lists, seen 3000"),
         ("IDMap,Flat", "cannot take rows"),

@@ -54,8 +54,13 @@ def find_centroids(sample: NDArray[np.float32], nlist: int, seed: int = 0) -> ND
 
 
 def check_factory(factory: str, dim: int, rows: int) -> None:
-    """Raise the VectorsError that `build` would raise for this factory over `rows` rows, before there are any."""
-    _count_lists(_empty(dim, factory), factory, rows)
+    """Raise the VectorsError that `build` would raise, as far as it can be told before there are rows.
+
+    That is what FAISS cannot make, what knows no inner product, and more lists than rows; not what fails in training.
+    """
+    native = _empty(dim, factory)
+    Index(native, factory)
+    _count_lists(native, factory, rows)
 
 
 def build(
@@ -107,7 +112,8 @@ def _nearest_lists(native: Any, index: Index, blocks: Blocks, name: Name | None)
         embeddings = normalize(block, name=shifted(name, start))
         parts.append(index.nearest_lists(embeddings, 1)[:, 0].astype(np.int32))
         start += len(block)
-    return np.concatenate(parts) if parts else None
+    lists = np.concatenate(parts) if parts else None
+    return None if lists is None or lists.min(initial=0) < 0 else lists  # a graph may find no list for a row
 
 
 def _reserve(native: Any, lists: NDArray[np.int32]) -> None:
@@ -128,7 +134,7 @@ def _quieten(native: Any) -> None:
         chain: Any = native.chain
         for number in range(chain.size()):
             transform = faiss.downcast_VectorTransform(chain.at(number))
-            if isinstance(transform, faiss.OPQMatrix):
+            if isinstance(transform, faiss.OPQMatrix) and transform.M > 0 and transform.d_out % transform.M == 0:
                 quantizer: Any = faiss.ProductQuantizer(transform.d_out, transform.M, 8)  # the one it would make itself
                 quantizer.cp.min_points_per_centroid = 1
                 quantizer.this.disown()  # the matrix holds a bare pointer
