@@ -69,7 +69,7 @@ class Build:
         hint = error.hint or ""
         if "--repair" in hint:
             return ArtifactError(error.message, hint=hint.replace(" BUILD ", f" {self.name} "))
-        if str(self.record.get("source", "")).startswith(VECTORS):
+        if self.of_vectors:
             return ArtifactError(error.message, hint=hint.replace("simsearch build", "simsearch index import"))
         if "synced" not in self.record:
             return error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
-_ROUNDING = 1e-6
+ROUNDING = 1e-6  # of a score: float32 sums of one pair differ by nearly that much between two matrix products
 
 
 def false_accept_rate(found: dict[str, Any], score: float) -> float:
@@ -17,7 +17,7 @@ def false_accept_rate(found: dict[str, Any], score: float) -> float:
     `score`: the table's scores come from another matrix product, and float32 sums of one pair differ by nearly that
     much between two products, which must not give a pair that ties with the table's a rate too low.
     """
-    score -= _ROUNDING
+    score -= ROUNDING
     table = found["table"]
     after = bisect_left(table, -score, key=lambda entry: -entry[0])  # the first entry that is not above the score
     if after == len(table):

@@ -87,6 +87,12 @@ def gaps(gray: Gray, others: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     return found
 
 
+def find_copy(gray: Gray, others: npt.NDArray[np.uint8]) -> int | None:
+    """Position among the reductions (n, 16, 17), n > 0, of the closest to `gray`; None where none is close enough."""
+    found = gaps(gray, others)
+    return int(np.argmin(found)) if found.min() <= CLOSE else None
+
+
 def twins(reduced: Reduced, queries: Iterable[int], gallery: int) -> npt.NDArray[np.int64]:
     """Pairs (P, 2) int64 of (position among `queries`, gallery row) of pictures that look the same.
 
@@ -99,9 +105,9 @@ def twins(reduced: Reduced, queries: Iterable[int], gallery: int) -> npt.NDArray
     for position, row in enumerate(queries):
         others = [member for member in _near(by_hash, reduced[row]) if member != row]
         if others:
-            found = gaps(reduced[row], reduced[others])
-            if found.min() <= CLOSE:
-                pairs.append((position, others[int(np.argmin(found))]))
+            closest = find_copy(reduced[row], reduced[others])
+            if closest is not None:
+                pairs.append((position, others[closest]))
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 

@@ -11,7 +11,7 @@ from ..embedder.catalog import find_backbone
 from ..errors import SourceError
 from ..hashing import HashMemory
 from ..home import Home, checked_name
-from ..images.splits import assign
+from ..images.splits import QUERY_SHARE, VAL_SHARE, assign
 from ..recipe import Recipe
 from ..recipe.files import NamedRecipe
 from ..vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
@@ -22,8 +22,7 @@ from .source import open_dataset
 DIGITS, DIGITS_GALLERY = 1_797, 1_438
 LIBRARIES = 700_000_000  # bytes of a process that has loaded torch
 THUMBNAIL = 2_500  # bytes, at 96 px
-QUERY_SHARE = 0.2
-FIT_SHARE = 0.72
+FIT_SHARE = (1 - QUERY_SHARE) * (1 - VAL_SHARE)
 READ = 8e-4  # seconds an image: a JPEG decoded, hashed and made small
 SMALL_FORWARD, FORWARD = 5e-5, 3.2e-3  # seconds an image: mnist_cnn; MobileNetV2 at 224 px
 HEAD_STEP = 1e-5

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from ..console import safe, say, shorten
 from ..errors import ImageError, RecipeError, SourceError
+from ..evaluation.false_accept import ROUNDING
 from ..images.decode import read_bytes
 
 if TYPE_CHECKING:
     from .searcher import Hit, Searcher
 
 MAX_FAR = 0.001
-ROUNDING = 1e-6  # of a score, which is a sum of float32 numbers: a picture may score 0.9999999 with itself
 MONTAGE_ROWS = 50
 LABEL_WIDTH = 24
 FAR_HEAD = "false alarms"

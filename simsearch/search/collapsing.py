@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import VectorsError
-from ..images.perceptual import CLOSE, difference_hash, gaps, near_hashes, reduction
+from ..images.perceptual import find_copy, near_hashes, reduction
 from ..images.records import RecordTable
 from ..images.thumbnails import ThumbnailReader
 
@@ -61,12 +61,12 @@ class Alike:
 
         def find(position: int) -> int | None:
             look = self._look(rows[position])
-            known = [first for near in near_hashes(look) for first in firsts.get(near, ())]
-            if known:
-                apart = gaps(look, np.stack([self._look(row) for _, row in known]))
-                if apart.min() <= CLOSE:
-                    return known[int(np.argmin(apart))][0]
-            firsts.setdefault(difference_hash(look), []).append((len(groups), rows[position]))
+            near = near_hashes(look)
+            known = [first for one in near for first in firsts.get(one, ())]
+            copy = find_copy(look, np.stack([self._look(row) for _, row in known])) if known else None
+            if copy is not None:
+                return known[copy][0]
+            firsts.setdefault(near[0], []).append((len(groups), rows[position]))
             return None
 
         return find

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from ..artifacts import Artifact
 from ..embedder.runtime import Runtime
 from ..errors import ArtifactError, ImageError, RecipeError, VectorsError
-from ..evaluation.false_accept import false_accept_rate
+from ..evaluation.false_accept import ROUNDING, false_accept_rate
 from ..fingerprint import check_embedder
 from ..home import Build, Home
 from ..images.decode import decode, read_bytes
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from .collapsing import Alike
 
 BATCH = 32
-SAME_SCORE = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +232,7 @@ class Searcher:
     def _answer(self, scores: list[float], rows: list[int], digest: str) -> list[Hit]:
         """Hits in order; among equal scores the query's own file stands before its pixel-identical twins."""
         found = [(score, row, self._records[row]) for score, row in zip(scores, rows, strict=True)]
-        best = scores[0] - SAME_SCORE if scores else 0.0
+        best = scores[0] - ROUNDING if scores else 0.0
         found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
         return [self._hit(rank, *hit, digest) for rank, hit in enumerate(found, 1)]
 
