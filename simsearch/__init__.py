@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .errors import SimsearchError
+from simsearch.errors import SimsearchError
+from simsearch.versions import __version__
 
 if TYPE_CHECKING:
-    from .home import Build
-    from .search import Searcher
+    from simsearch.home import Build
+    from simsearch.search import Searcher
 
-__version__ = "0.1.0"
 __all__ = ["SimsearchError", "__version__", "build", "open"]
 
 
@@ -28,16 +28,16 @@ def build(
 
     `settings` are `table.key=value` strings as for `--set`. Raises SimsearchError for whatever the user can mend.
     """
-    from .home import Home
-    from .pipeline.run import run_build
-    from .recipe.files import find_recipe
+    from simsearch.home import Home
+    from simsearch.pipeline.run import run_build
+    from simsearch.recipe.files import find_recipe
 
     return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name).build
 
 
 def open(build: str | Build | None = None, *, home: str | None = None) -> Searcher:
     """Open a build by name (default: the newest) for searching."""
-    from .home import Home
-    from .search import Searcher
+    from simsearch.home import Home
+    from simsearch.search import Searcher
 
     return Searcher(Home.locate(home).build(build) if build is None or isinstance(build, str) else build)

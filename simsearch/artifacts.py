@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import ArtifactError
-from .hashing import HashMemory, sha256_file
+from simsearch.errors import ArtifactError
+from simsearch.hashing import HashMemory, sha256_file
 
 MANIFEST = "manifest.json"
 REMEMBER_BYTES = 64 * 2**20  # files above this may be remembered as checked

@@ -9,9 +9,11 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+Tell = Callable[[str], None]  # is told what is being done where nothing can be counted
 
 WIDTH = 78
 HEARTBEAT_SECONDS = 30.0
@@ -58,7 +60,7 @@ def is_live() -> bool:
     )
 
 
-class Stage:
+class Progress:
     """Progress of one stage: call it with (done, total, unit); `done_line` is printed when the stage ends."""
 
     def __init__(self, title: str) -> None:
@@ -73,9 +75,10 @@ class Stage:
 
     def _start_live(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
 
-        self._live = Progress(
+        self._live = Bars(
             TextColumn("{task.description:<13}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
@@ -116,9 +119,9 @@ class Stage:
 
 
 @contextmanager
-def stage(title: str) -> Iterator[Stage]:
+def stage(title: str) -> Iterator[Progress]:
     """Show one stage of a build: a live line while it runs, one printed line when it is done."""
-    current = Stage(title)
+    current = Progress(title)
     try:
         yield current
     finally:

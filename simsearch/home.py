@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .artifacts import Store, write_durably
-from .errors import ArtifactError, RecipeError
-from .hashing import HashMemory
+from simsearch.artifacts import Store, write_durably
+from simsearch.errors import ArtifactError, RecipeError
+from simsearch.hashing import HashMemory
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUILD_SCHEMA = 1
@@ -77,21 +77,6 @@ class Build:
             error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"
         )
 
-    def report(self) -> dict[str, Any]:
-        """report.json of this build (design: section 5), with what other seeds of its recipe add to it."""
-        home, stages = Home(self.home), self.record["stages"]
-        try:
-            evaluated = home.store.open("evaluate", **stages["evaluate"])
-            over_seeds = home.store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
-        finally:
-            home.memory.close()
-        report = {**json.loads(evaluated.file("report.json").read_bytes()), "build": self.name, "seeds": None}
-        if over_seeds is not None:
-            found = json.loads(over_seeds.file(SEEDS_FILE).read_bytes())
-            report |= {"comparisons": report["comparisons"] + found["comparisons"], "seeds": found["seeds"]}
-            report["summary"] = _summarize(report)  # the stored one knows of a single seed
-        return report
-
 
 class Home:
     """A home folder. Nothing is created before something is written."""
@@ -144,15 +129,8 @@ class Home:
             lock.release()
 
     def write_build(self, name: str, record: dict[str, Any]) -> Build:
-        """Name a set of artifacts; its report first, the build last, each durably."""
-        build = Build(name, self.path, {"schema": BUILD_SCHEMA, **record})
-        build.page_path.unlink(missing_ok=True)  # it shows what the name stood for before
-        write_durably(build.report_path, json.dumps(build.report(), indent=1).encode())
-        write_durably(self.builds / f"{name}.json", json.dumps(build.record, indent=1).encode())
-        return build
-
-    def replace_build(self, name: str, record: dict[str, Any]) -> Build:
-        """Let a name stand for other artifacts, from one moment to the next; its report stays what it is."""
+        """Let a name stand for a set of artifacts, from one moment to the next, durably; its report is not touched."""
+        record = {"schema": BUILD_SCHEMA, **record}
         write_durably(self.builds / f"{name}.json", json.dumps(record, indent=1).encode())
         return Build(name, self.path, record)
 
@@ -226,12 +204,6 @@ def _check_record(record: Any) -> None:
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
     if not sound:
         raise ValueError("not a build")
-
-
-def _summarize(report: dict[str, Any]) -> str:
-    from .evaluation.summary import summarize
-
-    return summarize(report)
 
 
 def _holder(note: Path) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from simsearch.bench.history import History
+from simsearch.bench.history.history import History
 from simsearch.bench.matrix import read_matrix
 from simsearch.bench.night import Job
 from simsearch.home import Home

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from nights import MATRIX
 
-from simsearch.bench.gate import judge, quality, speed
+from simsearch.bench.judging.gate import judge, quality, speed
+from simsearch.bench.judging.metrics import METRICS
+from simsearch.bench.judging.pairing import pair_cells, shared_queries
 from simsearch.bench.matrix import read_matrix
-from simsearch.bench.metrics import METRICS
-from simsearch.bench.pairing import pair_cells, shared_queries
+from simsearch.bench.measuring.speed import Reference, measure, middle
 from simsearch.bench.records import Cell, Figure, Night, Result
-from simsearch.bench.speed import Reference, measure, middle
-from simsearch.evaluation.statistics import holm, sign_flip_bound, sign_flip_test
+from simsearch.statistics.significance import holm, sign_flip_bound, sign_flip_test
 
 QUERIES = 300
 NIGHT = Night(1, "2026-11-25T02:00:00+00:00", None, "c", "m", "machine", "f", {}, "night-000001")

@@ -9,9 +9,9 @@ import sqlite3
 import numpy as np
 import pytest
 
-from simsearch.bench import history as module
 from simsearch.bench.document import export
-from simsearch.bench.history import History
+from simsearch.bench.history import history as module
+from simsearch.bench.history.history import History
 from simsearch.bench.night import accept
 from simsearch.bench.records import Cause, Cell, Figure, Finding, Night, Result, Verdict
 from simsearch.errors import ArtifactError, RecipeError

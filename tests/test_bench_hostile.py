@@ -17,11 +17,12 @@ from test_bench_gate import matrix as matrix  # a fixture
 from test_bench_history import NIGHT, filled
 
 from simsearch.bench import night as module
-from simsearch.bench import publish, speed
-from simsearch.bench.gate import judge
-from simsearch.bench.history import History
+from simsearch.bench import publish
+from simsearch.bench.causes.rerun import Table, data_changes
+from simsearch.bench.history.history import History
+from simsearch.bench.judging.gate import judge
 from simsearch.bench.matrix import read_matrix
-from simsearch.bench.rerun import Table, data_changes
+from simsearch.bench.measuring import speed
 from simsearch.cli import benching, main
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.images.records import ImageRecord

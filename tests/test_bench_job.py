@@ -15,11 +15,11 @@ import pytest
 from conftest import ENTRY, run_cli, write_folder
 
 from simsearch.bench import night as module
-from simsearch.bench.clock import OutOfTimeError, bounded
-from simsearch.bench.history import History
+from simsearch.bench.history.history import History
 from simsearch.bench.matrix import read_matrix
+from simsearch.bench.measuring.clock import OutOfTimeError, bounded
+from simsearch.bench.measuring.scratch import remove_nights
 from simsearch.bench.night import Job
-from simsearch.bench.scratch import remove_nights
 from simsearch.home import Home
 
 RECIPE = """

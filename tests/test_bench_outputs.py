@@ -13,7 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from stories import CAUSE, HOSTILE, cell, finding, matrix, measured, night, png, story
 
-from simsearch.bench.metrics import METRICS
+from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.outputs import junit_xml, nightly_markdown, series, terminal_table, trend_page, words
 from simsearch.bench.outputs.table import _columns, wrap
 from simsearch.bench.records import Cause, Figure, Loser, Result, Story, Verdict

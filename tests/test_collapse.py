@@ -11,9 +11,10 @@ from conftest import SMALL, run_cli
 from PIL import Image
 
 import simsearch
-from simsearch.exchange.importing import run_import
+from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.images.records import ImageRecord, RecordTable, write_records
+from simsearch.report.reading import report_of
 from simsearch.search.collapsing import Alike
 from simsearch.vectors.index import build
 
@@ -46,7 +47,7 @@ def planted(tmp_path_factory):
 
 def test_the_report_lists_the_planted_groups(planted):
     build = Home(planted[1]).build("photos")
-    report = build.report()
+    report = report_of(build)
     table = RecordTable(planted[1] / "artifacts" / "dataset" / build.record["stages"]["dataset"]["digest"])
 
     def names(kind):
@@ -118,7 +119,7 @@ def test_vectors_are_collapsed_by_their_scores(tmp_path):
     assert (second[0]["row"], second[0]["alike"]) == (5, 1)
     assert len(first) == len(second) == 4
     assert not {hit["row"] for hit in [*first[1:], *second[1:]]} & set(range(10, 25)) - {hit["row"] for hit in second}
-    found = Home(home).build("mine").report()["duplicates"]
+    found = report_of(Home(home).build("mine"))["duplicates"]
     assert found["looks"] is None
     assert [group["rows"] for group in found["copies"]["listed"]] == [[5, 30]]
     assert [group["rows"][:2] for group in found["score"]["listed"]] == [[3, 10]]

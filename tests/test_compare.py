@@ -10,7 +10,7 @@ import pytest
 from conftest import artifact_file, run_cli
 from remade import remade
 
-from simsearch.evaluation.compare import ONE_TRAINING
+from simsearch.report.compare import ONE_TRAINING
 
 
 @pytest.fixture

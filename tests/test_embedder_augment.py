@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from simsearch.embedder.augment import augmented, stored_size
+from simsearch.embedder.training.augment import augmented, stored_size
 
 NOTHING = {"crop": 1.0, "flip": False, "colour": 0.0, "rotate": 0.0, "scale": 0.0, "shift": 0}
 

@@ -9,7 +9,7 @@ import time
 import pytest
 import torch
 
-from simsearch.embedder import checkpoint
+from simsearch.embedder.training import checkpoint
 
 
 def test_round_trip_and_replacing(tmp_path):

@@ -13,9 +13,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from simsearch.embedder.backbones import build_embedder
-from simsearch.embedder.export import check_bundle, export_onnx
-from simsearch.embedder.runtime import Runtime
+from simsearch.embedder.bundle.export import check_bundle, export_onnx
+from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.embedder.networks.backbones import build_embedder
 from simsearch.errors import EmbedderError
 
 FAMILIES = ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"]

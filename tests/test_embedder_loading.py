@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision import models
 
-from simsearch.embedder.backbones import build_embedder
-from simsearch.embedder.weights import read_metadata, weights_preprocessing
+from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.weights import read_metadata, weights_preprocessing
 from simsearch.errors import EmbedderError
 
 RESNET = "torchvision:resnet18"

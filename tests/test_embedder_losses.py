@@ -6,9 +6,9 @@ import pytest
 import slow_tuples
 import torch
 
-from simsearch.embedder.drawing import Table, draw_negatives
-from simsearch.embedder.losses import alpha_lower_bound, alpha_warning, make_loss
-from simsearch.embedder.mining import RULES
+from simsearch.embedder.losses.distance_weighted import Table, draw_negatives
+from simsearch.embedder.losses.losses import alpha_lower_bound, alpha_warning, make_loss
+from simsearch.embedder.losses.mining import RULES
 from simsearch.errors import EmbedderError
 
 LABELS = torch.tensor([0, 0, 0, 1, 1, 2, 2, 3])  # class 3 has one image

@@ -6,11 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsearch.embedder import drawing, mining
-from simsearch.embedder.drawing import NONZERO_LOSS_CUTOFF, Table, drawing_weights, drawn_triplets
-from simsearch.embedder.losses import Triplet
-from simsearch.embedder.mining import RULES, squared_distances, triplets
-from simsearch.embedder.unit import unit
+from simsearch.embedder.losses import distance_weighted as drawing
+from simsearch.embedder.losses import mining
+from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Table, drawing_weights, drawn_triplets
+from simsearch.embedder.losses.losses import Triplet
+from simsearch.embedder.losses.mining import RULES, squared_distances, triplets
+from simsearch.embedder.losses.unit import unit
 
 # Classes of 5, 4, 3 and 1 images, not in order.
 LABELS = torch.tensor([0, 2, 1, 0, 0, 3, 1, 2, 1, 0, 2, 1, 0])

@@ -7,15 +7,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_embedder_mining import LABELS, active_of, counts_of, slow_probabilities, tied_batches
 
-from simsearch.embedder.drawing import NONZERO_LOSS_CUTOFF, Table, draw_negatives
-from simsearch.embedder.mining import RULES, squared_distances
-from simsearch.embedder.quadruplets import (
+from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Table, draw_negatives
+from simsearch.embedder.losses.mining import RULES, squared_distances
+from simsearch.embedder.losses.quadruplets import (
     _ClassPlaces,
     drawn_quadruplets,
     pair_quadruplets,
     third_class_triplets,
 )
-from simsearch.embedder.unit import unit
+from simsearch.embedder.losses.unit import unit
 
 SECOND = {
     "paper": (pair_quadruplets, slow_tuples.pair_quadruplets),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simsearch.embedder.sampling import BalancedSampler, shuffled_batches
+from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.errors import EmbedderError
 
 

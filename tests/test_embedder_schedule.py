@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from simsearch.embedder.backbones import build_embedder
-from simsearch.embedder.losses import make_loss
-from simsearch.embedder.schedule import Rates, late_decay, make_optimizer, one_cycle
+from simsearch.embedder.losses.losses import make_loss
+from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.training.schedule import Rates, late_decay, make_optimizer, one_cycle
 
 
 def test_late_decay():

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import nn
 
-from simsearch.embedder import checkpoint
-from simsearch.embedder.backbones import build_embedder
-from simsearch.embedder.losses import make_loss
-from simsearch.embedder.precision import choose_device, choose_precision
-from simsearch.embedder.prepare import make_prepare
-from simsearch.embedder.sampling import BalancedSampler, shuffled_batches
-from simsearch.embedder.schedule import Rates
-from simsearch.embedder.training import train
+from simsearch.embedder.losses.losses import make_loss
+from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.training import checkpoint
+from simsearch.embedder.training.loop import train
+from simsearch.embedder.training.precision import choose_device, choose_precision
+from simsearch.embedder.training.prepare import make_prepare
+from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
+from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import EmbedderError
 
 N = 130

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from simsearch.evaluation.page.charts import MOST_GROUPS, Series, _spread, key, map_chart, recall_chart, roc_chart
+from simsearch.page.charts import MOST_GROUPS, Series, _spread, key, map_chart, recall_chart, roc_chart
 
 FAR = np.geomspace(1e-5, 1, 300)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from simsearch.evaluation.compare import ONE_TRAINING, BuildValues, compare_builds, render_comparison
-from simsearch.evaluation.statistics import holm
+from simsearch.report.compare import ONE_TRAINING, BuildValues, compare_builds, render_comparison
+from simsearch.statistics.significance import holm
 
 
 def make(name, images, seed, *, error=0.3, ks=(1, 10), gallery=500, flat=True):

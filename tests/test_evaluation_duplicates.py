@@ -9,8 +9,8 @@ import pytest
 
 from simsearch.evaluation import duplicates as module
 from simsearch.evaluation.duplicates import duplicates
-from simsearch.evaluation.page.groups import groups
-from simsearch.evaluation.page.html import Pictures
+from simsearch.page.html import Pictures
+from simsearch.report.sections.groups import groups
 
 
 class Source:

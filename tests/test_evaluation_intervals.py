@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from simsearch.evaluation import intervals as module
-from simsearch.evaluation.intervals import figure_intervals, percentile_intervals, wilson_interval
+from simsearch.evaluation.intervals import figure_intervals
 from simsearch.evaluation.retrieval import evaluate_system, relevant_counts
+from simsearch.statistics.intervals import percentile_intervals, wilson_interval
 
 
 def slow(values, resamples, seed):

@@ -14,14 +14,14 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from simsearch.evaluation.page import render_page
-from simsearch.evaluation.page.answer import verdict
-from simsearch.evaluation.page.errors import chosen_labels, maps
-from simsearch.evaluation.page.html import one_in, p_value, short, text
-from simsearch.evaluation.page.scores import _sentence as norms_sentence
-from simsearch.evaluation.page.systems import best_systems, systems
 from simsearch.evaluation.projection import project
 from simsearch.evaluation.report import Features, evaluate
+from simsearch.page.html import one_in, p_value, short, text
+from simsearch.report.sections import render_page
+from simsearch.report.sections.answer import verdict
+from simsearch.report.sections.errors import chosen_labels, maps
+from simsearch.report.sections.scores import _sentence as norms_sentence
+from simsearch.report.sections.table import best_systems, systems
 from simsearch.vectors.index import build
 from simsearch.vectors.normalize import normalize
 
@@ -468,7 +468,7 @@ def contrast(one, other):
 
 
 def test_contrast_of_the_colours():
-    css = files("simsearch.evaluation.page").joinpath("page.css").read_text()
+    css = files("simsearch.page").joinpath("page.css").read_text()
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
     )

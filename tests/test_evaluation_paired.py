@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from simsearch.evaluation.intervals import percentile_intervals
 from simsearch.evaluation.paired import paired_differences
-from simsearch.evaluation.statistics import sign_flip_test
+from simsearch.statistics.intervals import percentile_intervals
+from simsearch.statistics.significance import sign_flip_test
 
 
 def test_a_column_is_its_mean_interval_and_p():

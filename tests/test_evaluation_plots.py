@@ -6,7 +6,7 @@ import sys
 import pytest
 from PIL import Image
 
-from simsearch.evaluation.plots import training_curves
+from simsearch.page.plots import training_curves
 
 
 @pytest.fixture(autouse=True)

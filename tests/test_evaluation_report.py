@@ -7,9 +7,9 @@ import pytest
 
 from simsearch.errors import VectorsError
 from simsearch.evaluation.report import Features, evaluate
-from simsearch.evaluation.summary import render_table, summarize
 from simsearch.evaluation.systems import SYSTEMS
 from simsearch.evaluation.through_index import SearchSettings
+from simsearch.report.summary import render_table, summarize
 from simsearch.vectors.index import build
 
 G, Q, D, C = 300, 120, 8, 4
@@ -51,7 +51,9 @@ def run(factory="Flat", *, recipe=None, queries=None, **options):
         "index_bytes": 123,
         "ks": [1, 5, 10],
     }
-    return evaluate(**{**arguments, **options})
+    found = evaluate(**{**arguments, **options})
+    found.report["summary"] = summarize(found.report)  # as the evaluate stage does
+    return found
 
 
 def slow_error(features, kind, query, own, k):

@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from simsearch.evaluation import statistics
-from simsearch.evaluation.statistics import sign_flip_test
+from simsearch.statistics import significance as statistics
+from simsearch.statistics.significance import sign_flip_test
 
 
 def enumerated(differences):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from simsearch.evaluation.over_seeds import over_seeds
-from simsearch.evaluation.summary import summarize
+from simsearch.report.over_seeds import over_seeds
+from simsearch.report.summary import summarize
 
 
 def entry(p=0.001, interval=(-0.2, -0.01), seeds=1, n=50):

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from conftest import ENTRY, artifact_file, run_cli
 
-from simsearch.exchange.importing import run_import
+from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
+from simsearch.report.reading import report_of
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.formats.metadata import parquet_library
 from simsearch.vectors.ground_truth import exact_neighbours
@@ -102,7 +103,7 @@ def test_what_is_exported_can_be_imported(source, tmp_path, form):
     home, _, _, records = source
     out = exported(home, tmp_path, form, "x.hdf5")
     build, _ = run_import(str(out), Home(tmp_path / "home"), "again", {})
-    report = build.report()
+    report = report_of(build)
     gallery = sum(record["gallery"] == "1" for record in records)
     assert report["gallery"] == (len(records) if form == "npy" else gallery)
     assert report["index"]["ann_recall"]["10"] == 1.0

@@ -3,40 +3,54 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "simsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
-ROOMS = {"images", "embedder", "vectors", "evaluation"}
-ABOVE = {
-    "pipeline", "stages", "search", "bench", "cli", "show", "home", "comparing", "sync", "fingerprint", "exchange",
-    "integrity",
-}  # fmt: skip
-MAY_NOT = {
-    "images": ROOMS - {"images"},
-    "vectors": ROOMS - {"vectors"},
-    "embedder": {"vectors", "evaluation"},
-    "evaluation": {"images", "embedder"},
-}
+# Ground first. An import only looks down: never up, never from room to room within a row.
+FLOORS = (
+    {"errors", "console", "hashing", "arrays", "versions"},
+    {"artifacts", "statistics", "page"},
+    {"images", "vectors"},
+    {"embedder"},
+    {"recipe", "evaluation"},
+    {"home"},
+    {"changes", "report"},
+    {"stages"},
+    {"pipeline"},
+    {"search", "sync", "exchange", "bench"},
+    {"integrity"},
+    {"cli"},
+)
+FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 OWNERS = {
     "faiss": ("vectors/index/",),
     "h5py": ("vectors/features.py", "vectors/formats/hdf5.py"),
     "pyarrow": ("images/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
     "rich": ("console.py",),
-    "sqlite3": ("hashing.py", "bench/history"),
+    "sqlite3": ("hashing.py", "bench/history/"),
     "filelock": ("home.py",),
     "pydantic": ("recipe/", "bench/matrix.py"),
     "torch": ("embedder/",),
     "torchvision": ("embedder/", "images/"),
     "sklearn": ("images/digits.py", "evaluation/projection.py"),
-    "matplotlib": ("evaluation/plots.py",),
-    "onnxruntime": ("embedder/runtime.py",),
+    "scipy": ("statistics/",),
+    "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/projection.py"),
+    "matplotlib": ("page/plots.py",),
+    "onnxruntime": ("embedder/bundle/runtime.py",),
+    "onnx": ("embedder/bundle/export.py",),
+    "safetensors": ("embedder/", "stages/embed.py"),
+    "PIL": ("images/",),
+    "numpy": ("",),
 }
+PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "faiss": "faiss-cpu"}  # where the two names differ
 
 
 def imports(path: Path) -> set[str]:
@@ -53,18 +67,67 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def test_the_walk_sees_the_whole_package():
-    assert {path.parent.name for path in FILES} >= ROOMS | {"simsearch", "stages"}
+def room_of(module: str) -> str | None:
+    """The room, or file of the ground floor, that a module of the package is in; None for the package itself."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "simsearch" and len(parts) > 1 and parts[1] in FLOOR else None
+
+
+def third_parties() -> dict[str, set[str]]:
+    """Every library that is imported, and the files that do."""
+    found: dict[str, set[str]] = {}
+    for path in FILES:
+        for name in {name.split(".")[0] for name in imports(path)} - {"simsearch"} - set(sys.stdlib_module_names):
+            found.setdefault(name, set()).add(str(path.relative_to(PACKAGE)))
+    return found
+
+
+def test_every_file_is_in_a_room():
+    assert {path.name for path in PACKAGE.iterdir() if path.suffix == ".py"} - {f"{room}.py" for room in FLOOR} == {
+        "__init__.py"
+    }
+    assert {path.parent.relative_to(PACKAGE).parts[0] for path in FILES if path.parent != PACKAGE} <= set(FLOOR)
     assert "simsearch.errors" in imports(PACKAGE / "vectors" / "index" / "index.py")
-    assert "simsearch.vectors.index" in imports(PACKAGE / "search" / "searcher.py")
 
 
-@pytest.mark.parametrize("room", sorted(ROOMS))
-def test_imports_go_one_way(room):
-    forbidden = {f"simsearch.{name}" for name in MAY_NOT[room] | ABOVE}
-    for path in (PACKAGE / room).rglob("*.py"):
-        wrong = {name for name in imports(path) if any(name == f or name.startswith(f + ".") for f in forbidden)}
+@pytest.mark.parametrize("room", sorted(FLOOR))
+def test_imports_only_look_down(room):
+    files = [path for path in FILES if path.relative_to(PACKAGE).parts[0] in (room, f"{room}.py")]
+    assert files, room
+    for path in files:
+        seen = {other for name in imports(path) if (other := room_of(name)) not in (None, room)}
+        wrong = {other for other in seen if FLOOR[other] >= FLOOR[room]}
         assert not wrong, f"{path} imports {wrong}"
+
+
+def test_no_file_imports_itself_through_others():
+    names = {".".join(("simsearch", *path.relative_to(PACKAGE).with_suffix("").parts)): path for path in FILES}
+    names = {name.removesuffix(".__init__"): path for name, path in names.items()}
+    graph = {name: {other for other in imports(path) if other in names} - {name} for name, path in names.items()}
+    for name in graph:  # a package's __init__ only gathers its files
+        if names[name].name == "__init__.py":
+            graph[name] = {other for other in graph[name] if other.startswith(f"{name}.")}
+    done: set[str] = set()
+
+    def walk(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path, name))
+        if name not in done:
+            for other in sorted(graph[name]):
+                if not (names[other].name == "__init__.py" and name.startswith(f"{other}.")):
+                    walk(other, (*path, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        walk(name, ())
+
+
+def test_every_library_is_declared_and_has_an_owner():
+    declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+    lists = [declared["dependencies"], *declared["optional-dependencies"].values()]
+    known = {re.split(r"[<>=!~\[; ]", line)[0].lower().replace("-", "_") for lines in lists for line in lines}
+    for library, users in third_parties().items():
+        assert PACKAGE_OF.get(library, library).lower().replace("-", "_") in known, f"{users} import {library}"
+        assert library in OWNERS, f"{users} import {library}, which has no owner"
 
 
 @pytest.mark.parametrize("library", sorted(OWNERS))

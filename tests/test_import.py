@@ -13,9 +13,10 @@ from conftest import run_cli, snapshot
 
 import simsearch
 from simsearch.cli import main
-from simsearch.exchange.importing import run_import
+from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
+from simsearch.report.reading import report_of
 from simsearch.search.vector_answers import answer_vectors
 
 RANDOM = np.random.default_rng(0)
@@ -104,7 +105,7 @@ def test_rows_are_those_of_the_file_and_scores_those_of_a_plain_product(imported
 
 
 def test_label_figures_where_there_are_labels(imported):
-    report = Home(imported[1]).build("tagged").report()
+    report = report_of(Home(imported[1]).build("tagged"))
     assert (report["classes"], report["queries"]) == (5, 30)
     rows, _ = expected(ROWS, ROWS, 2)
     images = (imported[1] / "artifacts" / "dataset").glob("*/images.csv")
@@ -122,7 +123,7 @@ def test_label_figures_where_there_are_labels(imported):
 
 def test_test_vectors_are_the_queries_and_never_in_the_corpus(imported):
     build = Home(imported[1]).build("bench")
-    report = build.report()
+    report = report_of(build)
     assert (report["gallery"], report["queries"], report["index"]["ntotal"]) == (300, 3, 300)
     assert report["index"]["ann_recall"]["10"] == 1.0
     hits = simsearch.open(build).search_vectors(ASKED, k=300)
@@ -310,7 +311,7 @@ def test_hints_are_about_the_file(tmp_path):
 
 
 def test_strict_says_no_when_no_index_reached_the_target(tmp_path, monkeypatch):
-    from simsearch.vectors.tuning import choosing
+    from simsearch.vectors.tuning import choose as choosing
 
     np.save(tmp_path / "x.npy", ROWS)
     command = ["index", "import", str(tmp_path / "x.npy"), "--name", "mine", "--home", str(tmp_path / "home")]

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 from conftest import SMALL, artifact_file, run_cli
 
-from simsearch.evaluation.page.tuning import tuning
-from simsearch.evaluation.plots import draw_tuning
+from simsearch.page.plots import draw_tuning
 from simsearch.pipeline.indexing import index_settings, search_settings
 from simsearch.recipe.files import find_recipe
+from simsearch.report.sections.tuning import tuning
 
 DIGITS = ["digits", "--set", "training.epochs=1", "--set", "evaluation.baseline=false", "--set", "evaluation.map=false"]
 TARGET = ["--set", "index.target_recall=0.9"]

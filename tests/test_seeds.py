@@ -12,12 +12,13 @@ from scipy import stats
 
 from simsearch.artifacts import Store
 from simsearch.errors import RecipeError
-from simsearch.evaluation.over_seeds import over_seeds, render_with_seeds, t_test
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.pipeline import seeds as seeds_module
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
+from simsearch.report.over_seeds import over_seeds, render_with_seeds
+from simsearch.statistics.student import t_test
 
 SETTINGS = [*SMALL[1::2], "training.seed=3"]
 BASELINES = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine")

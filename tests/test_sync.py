@@ -13,13 +13,13 @@ from conftest import SMALL, picture, run_cli
 from synced import moved_copy, record, state_of, sync
 
 import simsearch
+from simsearch.changes.state import DELETED, MASKED, rows_of
 from simsearch.home import Home
 from simsearch.images.records import read_records
 from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 from simsearch.search import Searcher
-from simsearch.sync.state import DELETED, MASKED, rows_of
 from simsearch.vectors.features import FeatureFile
 
 

@@ -178,7 +178,7 @@ def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):
     with pytest.raises(ArtifactError, match="preprocessing version 1, this simsearch has version 2") as caught:
         sync(home)
     assert "build --retrain" in caught.value.hint
-    monkeypatch.setattr("simsearch.fingerprint.PREPROCESS_VERSION", 2)
+    monkeypatch.setattr("simsearch.embedder.bundle.fingerprint.PREPROCESS_VERSION", 2)
     with pytest.raises(ArtifactError, match="another version of preprocessing"):
         Searcher(Home(home).build("photos"))
 

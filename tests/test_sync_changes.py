@@ -11,19 +11,13 @@ from conftest import picture
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simsearch.changes.compare import Changes, compare
+from simsearch.changes.state import State
 from simsearch.errors import ArtifactError
 from simsearch.images.quarantine import SetAside, read_quarantine, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_names, read_records, write_records
 from simsearch.images.source import SourceImage
-from simsearch.images.thumbnails import (
-    MORE,
-    ThumbnailReader,
-    ThumbnailWriter,
-    encode_thumbnail,
-    extend_thumbnails,
-)
-from simsearch.sync.changes import Changes, compare
-from simsearch.sync.state import State
+from simsearch.images.thumbnails import MORE, ThumbnailReader, ThumbnailWriter, encode_thumbnail, extend_thumbnails
 
 NAMES = ["a/1", "a/2", "b/1", "b/2", "b/3"]
 CONTENTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from("xyz"))

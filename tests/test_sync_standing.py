@@ -8,10 +8,10 @@ import pytest
 from conftest import picture
 from synced import record, sync
 
+from simsearch.changes.compare import Changes, Found
 from simsearch.errors import SourceError
 from simsearch.home import Home
-from simsearch.sync.changes import Changes, Found
-from simsearch.sync.standing import left_standing, seconds_of
+from simsearch.pipeline.standing import left_standing, seconds_of
 
 
 def standing(home, recipe, **options):

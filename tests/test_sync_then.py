@@ -13,12 +13,13 @@ from synced import moved_copy, sync
 
 import simsearch
 from simsearch.errors import ArtifactError
-from simsearch.exchange.exporting import export
+from simsearch.exchange.vectors_out import export
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
 from simsearch.integrity.verifying import verify_build
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
+from simsearch.report.reading import report_of
 
 
 def changed(folder, home):
@@ -106,12 +107,12 @@ def test_a_damaged_synced_build_is_mended_from_its_features(ours, kind, stage, f
     names = changed(folder, home)
     place = Home(home)
     build = place.build("photos")
-    measured = build.report()["systems"]
+    measured = report_of(build)["systems"]
     damage(place.store.path(stage, build.record[kind][stage]["digest"]) / file)
     assert f"{'built/' if kind == 'built' else ''}{stage}" in verify_build(build).said_no()
     build, found = repair_build(build, place)
     assert found.sound, found.said_no()
-    assert build.report()["systems"] == measured
+    assert report_of(build)["systems"] == measured
     assert "synced" in build.record
     assert build.page_path.is_file()
     hits = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=100)[0]

@@ -7,8 +7,8 @@ import json
 import pytest
 from conftest import SMALL, write_folder
 
-from simsearch.embedder.backbones import build_embedder
-from simsearch.embedder.saving import save_weights
+from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.saving import save_weights
 from simsearch.errors import EmbedderError
 from simsearch.home import Home
 from simsearch.pipeline.run import run_build

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from simsearch.errors import VectorsError
+from simsearch.vectors.agreement import verify
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.index import Index, build, set_threads
 from simsearch.vectors.normalize import normalize
-from simsearch.vectors.verify import verify
 
 N, D, Q = 3000, 16, 60
 FACTORIES = [

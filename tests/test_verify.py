@@ -11,11 +11,12 @@ import pytest
 from conftest import artifact_file, run_cli
 
 import simsearch
-from simsearch.exchange.exporting import export
-from simsearch.exchange.importing import run_import
+from simsearch.exchange.vectors_in import run_import
+from simsearch.exchange.vectors_out import export
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
 from simsearch.integrity.verifying import verify_build
+from simsearch.report.reading import report_of
 
 ROWS = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
 
@@ -104,8 +105,8 @@ def test_a_flipped_byte_is_seen_and_mended_where_features_can(copy_of_built, sta
         assert {key for key in new if new[key] != before.record["stages"][key]} <= {"evaluate"}
         assert new[stage]["digest"] == before.record["stages"][stage]["digest"]
         assert build.page_path.is_file()
-        assert json.loads(build.report_path.read_bytes()) == build.report()
-        assert build.report()["systems"] == json.loads((home.parent / "report.json").read_bytes())["systems"]
+        assert json.loads(build.report_path.read_bytes()) == report_of(build)
+        assert report_of(build)["systems"] == json.loads((home.parent / "report.json").read_bytes())["systems"]
     else:
         assert f"move {path.parent} away, then run the same simsearch build again" in told
 
@@ -168,7 +169,7 @@ def test_an_index_that_is_not_that_of_the_features(imported, change, no):
 
 
 def test_an_approximate_index_that_finds_less_than_is_recorded(imported):
-    report = Home(imported).build("lists").report()
+    report = report_of(Home(imported).build("lists"))
     assert 0.2 < report["index"]["ann_recall"]["10"] < 0.9, "one list of sixteen"
 
     def better(path):
@@ -183,7 +184,7 @@ def test_an_approximate_index_that_finds_less_than_is_recorded(imported):
 def test_an_index_with_other_rows_than_were_measured_is_judged_leniently(imported):
     """The recorded figure is about the gallery as it was; a sync may add a class that the lists were not trained on."""
     home = Home(imported)
-    report = home.build("lists").report()["index"]["ann_recall"]["10"]
+    report = report_of(home.build("lists"))["index"]["ann_recall"]["10"]
     path = imported / "builds" / "lists.json"
     before = json.loads(path.read_bytes())["stages"]["index"]
 

@@ -36,7 +36,7 @@ def main() -> None:
     home, name, count = Home(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
     home.prepare_environment()
     from simsearch.artifacts import Workspace
-    from simsearch.console import Stage
+    from simsearch.console import Progress
     from simsearch.stages.common import Data
     from simsearch.stages.embed import embed
 
@@ -59,7 +59,7 @@ def main() -> None:
         space.out.mkdir()
         space.scratch.mkdir()
         began = time.perf_counter()
-        embed(space, data, trained, None, Stage("Embedded"))
+        embed(space, data, trained, None, Progress("Embedded"))
         seconds = time.perf_counter() - began
         rows, mean = mean_feature(space.out / "features.h5")
     print(json.dumps({"images": rows, "images_per_second": rows / seconds, "mean": mean}))

@@ -19,12 +19,12 @@ def main() -> None:
         Home(Path(folder)).prepare_environment()
         import torch
 
-        from simsearch.embedder.backbones import build_embedder
-        from simsearch.embedder.extract import fetch_from
-        from simsearch.embedder.losses import make_loss
-        from simsearch.embedder.prepare import make_prepare
-        from simsearch.embedder.sampling import shuffled_batches
-        from simsearch.embedder.training import train
+        from simsearch.embedder.losses.losses import make_loss
+        from simsearch.embedder.networks.backbones import build_embedder
+        from simsearch.embedder.training.extract import fetch_from
+        from simsearch.embedder.training.loop import train
+        from simsearch.embedder.training.prepare import make_prepare
+        from simsearch.embedder.training.sampling import shuffled_batches
 
         images, labels = gpu_data.make(channels, size, count)
         fetch = fetch_from(images, torch.device(device))

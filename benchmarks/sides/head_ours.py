@@ -19,11 +19,11 @@ def main() -> None:
         Home(Path(folder)).prepare_environment()  # before torch is imported, as the command line does
         from torch import nn
 
-        from simsearch.embedder.extract import extract
-        from simsearch.embedder.losses import make_loss
-        from simsearch.embedder.sampling import shuffled_batches
-        from simsearch.embedder.schedule import Rates
-        from simsearch.embedder.training import train
+        from simsearch.embedder.losses.losses import make_loss
+        from simsearch.embedder.training.extract import extract
+        from simsearch.embedder.training.loop import train
+        from simsearch.embedder.training.sampling import shuffled_batches
+        from simsearch.embedder.training.schedule import Rates
         from simsearch.stages.validation import recall_at_1
 
         features, labels, fit, val = head_data.read(*sys.argv[1:3])

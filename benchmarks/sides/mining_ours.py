@@ -13,7 +13,7 @@ def main() -> None:
         Home(Path(folder)).prepare_environment()  # before torch is imported, as the command line does
         import mining_clock
 
-        from simsearch.embedder.losses import Triplet
+        from simsearch.embedder.losses.losses import Triplet
 
         loss = Triplet(mining_clock.MARGIN, rule)
         mining_clock.report(lambda features, labels: loss(features, labels)[0], *map(int, numbers))

@@ -18,11 +18,11 @@ def main() -> None:
     raw, count, threads, batch = Path(sys.argv[1]), *map(int, sys.argv[2:])
     with tempfile.TemporaryDirectory() as folder:
         Home(Path(folder)).prepare_environment()  # before torch is imported, as the command line does
-        from simsearch.embedder.backbones import build_embedder
-        from simsearch.embedder.losses import make_loss
-        from simsearch.embedder.prepare import make_prepare
-        from simsearch.embedder.sampling import shuffled_batches
-        from simsearch.embedder.training import train
+        from simsearch.embedder.losses.losses import make_loss
+        from simsearch.embedder.networks.backbones import build_embedder
+        from simsearch.embedder.training.loop import train
+        from simsearch.embedder.training.prepare import make_prepare
+        from simsearch.embedder.training.sampling import shuffled_batches
 
         pixels = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)
         images = pixels.reshape(-1, SIZE, SIZE, 1)

@@ -10,10 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import write_durably
-from ..errors import RecipeError
-from .history import History
-from .records import Finding, Loser, Result, Story
+from simsearch.artifacts import write_durably
+from simsearch.bench.history.history import History
+from simsearch.bench.records import Finding, Loser, Result, Story
+from simsearch.errors import RecipeError
 
 SUFFIXES = (".csv", ".jsonl")
 

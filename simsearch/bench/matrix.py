@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from ..artifacts import digest_of
-from ..errors import RecipeError
-from ..recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_recipes
-from ..recipe.mistakes import one_line
-from ..recipe.table import Table
-from ..recipe.tables import Index
-from .metrics import METRICS
-from .records import Cell
+from simsearch.artifacts import digest_of
+from simsearch.bench.judging.metrics import METRICS
+from simsearch.bench.records import Cell
+from simsearch.errors import RecipeError
+from simsearch.recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_recipes
+from simsearch.recipe.mistakes import one_line
+from simsearch.recipe.table import Table
+from simsearch.recipe.tables import Index
 
 MOST_CELLS = 10_000
 KINDS = {"nprobe": "IVF", "efSearch": "HNSW"}

@@ -13,22 +13,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..console import safe, say
-from ..errors import ArtifactError
-from ..home import Home
-from ..pipeline.plan import now
-from ..versions import versions
-from . import machine
-from .cause import Detective
-from .clock import OutOfTimeError, bounded
-from .gate import AGAIN_REPEATS, judge
-from .history import History
-from .matrix import Matrix
-from .measure import run_cell, speed_again
-from .pairing import pair_cells
-from .records import Cell, Figure, Night, Result, Story, Verdict
-from .scratch import NightHome, remove_nights
-from .speed import Reference
+from simsearch.bench.causes.detective import Detective
+from simsearch.bench.history.history import History
+from simsearch.bench.judging.gate import AGAIN_REPEATS, judge
+from simsearch.bench.judging.pairing import pair_cells
+from simsearch.bench.matrix import Matrix
+from simsearch.bench.measuring import machine
+from simsearch.bench.measuring.clock import OutOfTimeError, bounded
+from simsearch.bench.measuring.measure import run_cell, speed_again
+from simsearch.bench.measuring.scratch import NightHome, remove_nights
+from simsearch.bench.measuring.speed import Reference
+from simsearch.bench.records import Cell, Figure, Night, Result, Story, Verdict
+from simsearch.console import safe, say
+from simsearch.errors import ArtifactError
+from simsearch.home import Home
+from simsearch.pipeline.plan import now
+from simsearch.versions import versions
 
 FIRST_REASON = "the first night"
 TREND_NIGHTS = 90

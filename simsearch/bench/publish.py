@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..artifacts import write_durably
-from ..recipe.files import build_name
-from .outputs import junit_xml, nightly_markdown, trend_page
-from .outputs.words import by_loss
-from .records import Story
+from simsearch.artifacts import write_durably
+from simsearch.bench.outputs import junit_xml, nightly_markdown, trend_page
+from simsearch.bench.outputs.words import by_loss
+from simsearch.bench.records import Story
+from simsearch.recipe.files import build_name
 
 
 def publish(story: Story, folder: Path) -> dict[str, str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from simsearch.arrays import Numbers
 
-Values = Mapping[str, NDArray[np.floating[Any]]]
+Values = Mapping[str, Numbers]
 Status = Literal["measured", "failed", "dropped"]
 
 STAGES = ("data", "embedder", "features", "index", "search settings")

@@ -1,5 +1,5 @@
 """The command line: parse, call, print. Nothing else imports click; one file a group of commands."""
 
-from .main import cli, main
+from simsearch.cli.main import cli, main
 
 __all__ = ["cli", "main"]

@@ -10,12 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..console import safe, say
-from ..errors import ArtifactError, SimsearchError
-from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, drop_stdout, find_home, home_words, safe_lines
+from simsearch.cli.options import (
+    BAD_INPUT,
+    HOME_OPTION,
+    JSON_OPTION,
+    OK,
+    drop_stdout,
+    find_home,
+    home_words,
+    safe_lines,
+)
+from simsearch.console import safe, say
+from simsearch.errors import ArtifactError, SimsearchError
 
 if TYPE_CHECKING:
-    from ..bench.records import Story
+    from simsearch.bench.records import Story
 
 ACCEPT = "accept"
 
@@ -42,7 +51,7 @@ def bench(
     MATRIX is a .toml file; without one, the shipped digits matrix. Exit codes: 0 pass, 1 regression, 2 could not run.
     `accept` takes the last night as the one that later nights are held against.
     """
-    from ..bench.history import History
+    from simsearch.bench.history.history import History
 
     where = find_home(home)
     path = Path(history).expanduser().absolute() if history else where.path / "bench" / "history.sqlite"
@@ -50,7 +59,7 @@ def bench(
     if len(words) > (2 if accepting else 1):
         raise click.UsageError(f"bench takes one MATRIX, seen {len(words)}: {' '.join(map(repr, words))}")
     if export is not None:
-        from ..bench.document import export as write
+        from simsearch.bench.document import export as write
 
         if words:
             raise click.UsageError("--export writes what is in the history, and runs nothing: leave MATRIX out")
@@ -59,7 +68,7 @@ def bench(
         say(f"Exported {rows:,} figures to {safe(export)}")
         return
     if accepting:
-        from ..bench.night import accept
+        from simsearch.bench.night import accept
 
         why = reason or " ".join(words[1:])
         if not why.strip():
@@ -73,8 +82,8 @@ def bench(
         return
     if reason is not None:
         raise click.UsageError("--reason belongs to accept")
-    from ..bench.matrix import read_matrix
-    from ..bench.night import Job
+    from simsearch.bench.matrix import read_matrix
+    from simsearch.bench.night import Job
 
     matrix = read_matrix(words[0] if words else "nightly")
     with History(path) as opened:
@@ -101,9 +110,9 @@ def _tell(story: Story, folder: Path, as_json: bool) -> int:
     Nothing of it may change a verdict: a full disk or a reader that went away would turn a regression into another
     exit code.
     """
-    from ..bench.document import night_json
-    from ..bench.outputs import terminal_table
-    from ..bench.publish import publish
+    from simsearch.bench.document import night_json
+    from simsearch.bench.outputs import terminal_table
+    from simsearch.bench.publish import publish
 
     files, code = {}, OK
     try:

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from ..console import say
-from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, safe_lines
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, safe_lines
+from simsearch.console import say
 
 
 @click.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
@@ -44,17 +44,17 @@ def build(
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """
-    from ..recipe.files import find_recipe
+    from simsearch.recipe.files import find_recipe
 
     named = find_recipe(recipe, list(settings))
     if dry_run:
-        from ..home import Home
-        from ..pipeline.forecast import forecast, render_forecast
+        from simsearch.home import Home
+        from simsearch.pipeline.forecast import forecast, render_forecast
 
         expected = forecast(named, Home.locate(home), name=name)
         print(json.dumps(expected) if as_json else render_forecast(expected))
         return OK
-    from ..pipeline.run import run_build
+    from simsearch.pipeline.run import run_build
 
     outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
@@ -72,7 +72,7 @@ def build(
 @JSON_OPTION
 def show(what: str | None, settings: tuple[str, ...], home: str | None, as_json: bool) -> None:
     """Show a recipe with every default, its digests, what is built, versions and devices; without one, all builds."""
-    from ..show import describe, describe_home, render
+    from simsearch.pipeline.describe import describe, describe_home, render
 
     found = describe(what, list(settings), find_home(home)) if what else describe_home(find_home(home))
     print(json.dumps(found) if as_json else safe_lines(render(found)))

@@ -6,8 +6,8 @@ import shlex
 
 import click
 
-from ..console import safe, say
-from .options import HOME_OPTION, find_home, home_words
+from simsearch.cli.options import HOME_OPTION, find_home, home_words
+from simsearch.console import safe, say
 
 FORMATS = ("npy", "ann-benchmarks", "fvecs")
 
@@ -29,7 +29,7 @@ def export(build_name: str | None, form: str, out: str, raw: bool, home: str | N
 
     Prints the path of what was written.
     """
-    from ..exchange.exporting import export as write
+    from simsearch.exchange.vectors_out import export as write
 
     build = find_home(home).build(build_name)
     path = write(build, form, out, raw=raw)

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from ..console import safe, say
-from .options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
+from simsearch.console import safe, say
+from simsearch.report.reading import report_of
 
 
 @click.group(epilog="Example:  simsearch index import vectors.npy --name mine")
@@ -26,12 +27,12 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
 
     Prints a line a check; exit 1 when one says no.
     """
-    from ..integrity.verifying import verify_build
+    from simsearch.integrity.verifying import verify_build
 
     place = find_home(home)
     build = place.build(build_name)
     if repair:
-        from ..integrity.repairing import repair_build
+        from simsearch.integrity.repairing import repair_build
 
         build, found = repair_build(build, place)
     else:
@@ -67,12 +68,12 @@ def import_vectors(
 
     Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
     """
-    from ..exchange.importing import missed_target, run_import
+    from simsearch.exchange.vectors_in import missed_target, run_import
 
     given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
     wanted = {key: value for key, value in given.items() if value is not None}
     build, ran = run_import(file, find_home(home), name, wanted)
-    print(json.dumps(build.report()) if as_json else build.page_path)
+    print(json.dumps(report_of(build)) if as_json else build.page_path)
     if ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:

@@ -7,7 +7,8 @@ from dataclasses import asdict
 
 import click
 
-from .options import HOME_OPTION, JSON_OPTION, find_home, safe_lines
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, safe_lines
+from simsearch.report.reading import report_of
 
 
 @click.command(epilog="Example:  simsearch evaluate digits --json")
@@ -16,11 +17,11 @@ from .options import HOME_OPTION, JSON_OPTION, find_home, safe_lines
 @JSON_OPTION
 def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
     """Print how good the answers of BUILD [the newest] are, as measured when it was built."""
-    report = find_home(home).build(build_name).report()
+    report = report_of(find_home(home).build(build_name))
     if as_json:
         print(json.dumps(report))
         return
-    from ..evaluation.over_seeds import render_with_seeds
+    from simsearch.report.over_seeds import render_with_seeds
 
     print(safe_lines(render_with_seeds(report)))
 
@@ -31,8 +32,8 @@ def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
 @JSON_OPTION
 def compare(builds: tuple[str, ...], home: str | None, as_json: bool) -> None:
     """Say how each further BUILD differs from the first, on the queries that both have."""
-    from ..comparing import compare_with_base
-    from ..evaluation.compare import render_comparison
+    from simsearch.report.compare import render_comparison
+    from simsearch.report.comparing import compare_with_base
 
     if len(builds) < 2:
         raise click.UsageError("compare takes two builds or more: the first is what the others are compared with")

@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from .. import __version__
-from ..console import safe, say
-from ..errors import FULL_DISK, SimsearchError
-from .benching import bench
-from .building import build, show
-from .exporting import export
-from .indexes import index
-from .judging import compare, evaluate
-from .options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
-from .querying import query
-from .syncing import sync
+from simsearch.cli.benching import bench
+from simsearch.cli.building import build, show
+from simsearch.cli.exporting import export
+from simsearch.cli.indexes import index
+from simsearch.cli.judging import compare, evaluate
+from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
+from simsearch.cli.querying import query
+from simsearch.cli.syncing import sync
+from simsearch.console import safe, say
+from simsearch.errors import FULL_DISK, SimsearchError
+from simsearch.versions import __version__
 
 NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..console import safe
+from simsearch.console import safe
 
 if TYPE_CHECKING:
-    from ..home import Home
+    from simsearch.home import Home
 
 OK, SAID_NO, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 HOME_OPTION = click.option("--home", metavar="DIR", help="Where everything is kept [$SIMSEARCH_HOME or ./data].")
@@ -36,7 +36,7 @@ class Number(click.FloatRange):
 
 def find_home(option: str | None) -> Home:
     """The home that `--home` names, its environment prepared."""
-    from ..home import Home
+    from simsearch.home import Home
 
     home = Home.locate(option)
     home.prepare_environment()

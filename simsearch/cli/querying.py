@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from ..console import safe, say
-from .options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
+from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, find_home
+from simsearch.console import safe, say
 
 
 @click.command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
@@ -41,9 +41,9 @@ def query(
     as_json: bool,
 ) -> None:
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
-    from ..images.folders import query_files
-    from ..search import Searcher
-    from ..search.answers import answer_same, answer_with_hits
+    from simsearch.images.folders import query_files
+    from simsearch.search import Searcher
+    from simsearch.search.answers import answer_same, answer_with_hits
 
     if bool(images) == (vectors is not None):
         raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
@@ -56,7 +56,7 @@ def query(
     synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
     say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
     if vectors is not None:
-        from ..search.vector_answers import answer_vectors
+        from simsearch.search.vector_answers import answer_vectors
 
         answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, collapse=collapse, as_json=as_json)
         return

@@ -6,8 +6,8 @@ import json
 
 import click
 
-from ..console import safe, say
-from .options import HOME_OPTION, JSON_OPTION, find_home, home_words
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, home_words
+from simsearch.console import safe, say
 
 
 @click.command(epilog="Example:  simsearch sync photos/ --dry-run")
@@ -21,7 +21,8 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
 
     New images can be found from then on; the report stays that of the images that the build was made with.
     """
-    from ..sync.sync import KINDS, in_words, run_sync
+    from simsearch.changes.compare import KINDS, in_words
+    from simsearch.sync.sync import run_sync
 
     done = run_sync(find_home(home), folder, name, dry=dry_run)
     if as_json:

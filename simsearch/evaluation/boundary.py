@@ -8,18 +8,19 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.evaluation.retrieval import Labels, relevant_counts
+from simsearch.arrays import Doubles, Flags, Floats, Integers, Labels
+from simsearch.evaluation.retrieval import relevant_counts
 
 _BLOCK_NUMBERS = 4_000_000  # float64 numbers of one block of distances: 32 MB
 
 
 def boundary_queries(
-    reference_queries: NDArray[np.float32],
-    reference_gallery: Iterable[NDArray[np.float32]],
+    reference_queries: Floats,
+    reference_gallery: Iterable[Floats],
     query_labels: Labels,
     gallery_labels: Labels,
     own_rows: Labels,
-) -> NDArray[np.bool_]:
+) -> Flags:
     """Return which queries are boundary queries, (Q,): the ceil(n/10) with the smallest margin of the n answerable.
 
     The margin is (d_other - d_own) / (d_other + d_own), 0 for 0/0; d are L2 distances of the raw reference features,
@@ -44,9 +45,7 @@ def boundary_queries(
     return chosen
 
 
-def _class_sums(
-    gallery: Iterable[NDArray[np.float32]], labels: Labels
-) -> tuple[Labels, NDArray[np.int64], NDArray[np.float64]]:
+def _class_sums(gallery: Iterable[Floats], labels: Labels) -> tuple[Labels, Integers, Doubles]:
     """Return the classes (C,), their sizes (C,) and the float64 sums of their features (C, D)."""
     classes, counts = np.unique(labels[labels >= 0], return_counts=True)
     sums = np.zeros((0, 0))
@@ -65,12 +64,12 @@ def _class_sums(
 
 
 def _margins(
-    features: NDArray[np.float32],
+    features: Floats,
     own_class: NDArray[np.intp],
-    in_gallery: NDArray[np.bool_],
-    counts: NDArray[np.int64],
-    sums: NDArray[np.float64],
-) -> NDArray[np.float64]:
+    in_gallery: Flags,
+    counts: Integers,
+    sums: Doubles,
+) -> Doubles:
     """Return the margins of a block of queries, (B,) float64."""
     queries = features.astype(np.float64)
     means = sums / counts[:, None]

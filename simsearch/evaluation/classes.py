@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.evaluation.retrieval import Labels, SystemResult
+from simsearch.arrays import Flags, Floats, Integers, Labels, Numbers
+from simsearch.evaluation.retrieval import SystemResult
 
 MOST_LEAKS = 50
 
@@ -26,7 +26,7 @@ def per_class(
     labels, label_of = np.unique(query_labels, return_inverse=True)
     queries = np.bincount(label_of)
 
-    def means(values: NDArray[np.floating] | None) -> list[float | None]:
+    def means(values: Numbers | None) -> list[float | None]:
         if values is None:
             return [None] * len(labels)
         given = ~np.isnan(values)
@@ -57,12 +57,12 @@ def per_class(
 
 
 def leaks(
-    rows: NDArray[np.int64],
-    scores: NDArray[np.float32],
-    query_rows: NDArray[np.int64],
+    rows: Integers,
+    scores: Floats,
+    query_rows: Integers,
     query_labels: Labels,
     gallery_labels: Labels,
-    answerable: NDArray[np.bool_],
+    answerable: Flags,
     name: LabelName,
 ) -> list[dict[str, Any]]:
     """Return which labels are found for which, at most 50 pairs of labels, most neighbours first.

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Flags
 from simsearch.evaluation.classes import LabelName, leaks, per_class
 from simsearch.evaluation.norm_buckets import norm_buckets
 from simsearch.evaluation.paired import HEADLINE
@@ -29,7 +29,7 @@ class Measured:
 
     task: Task
     results: Mapping[str, SystemResult | None]
-    boundary: NDArray[np.bool_] | None
+    boundary: Flags | None
     through: IndexResult
     nearest: Nearest
     name: LabelName

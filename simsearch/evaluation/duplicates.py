@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Flags, Floats, Labels
 from simsearch.evaluation.suspects import NEARLY_EQUAL
 from simsearch.evaluation.systems import FeatureSource, gather
 from simsearch.vectors.ground_truth import exact_neighbours
@@ -47,14 +48,14 @@ def duplicates(digests: Digests, looks: Groups | None, source: FeatureSource) ->
     }
 
 
-def _copies(which: NDArray[np.integer], kinds: int) -> list[list[int]]:
+def _copies(which: Labels, kinds: int) -> list[list[int]]:
     counts = np.bincount(which, minlength=kinds)
     order = np.argsort(which, kind="stable")
     ends = np.cumsum(counts)
     return [order[end - n : end].tolist() for n, end in zip(counts, ends, strict=True) if n > 1]
 
 
-def _near(source: FeatureSource, distinct: NDArray[np.bool_]) -> tuple[list[list[int]], int]:
+def _near(source: FeatureSource, distinct: Flags) -> tuple[list[list[int]], int]:
     """Groups of distinct rows that score above 0.999 with the first of the group; how many rows were looked at."""
     rows = np.flatnonzero(distinct)
     asked = rows
@@ -63,7 +64,7 @@ def _near(source: FeatureSource, distinct: NDArray[np.bool_]) -> tuple[list[list
     if len(rows) < 2:
         return [], len(asked)
 
-    def base() -> Iterator[NDArray[np.float32]]:
+    def base() -> Iterator[Floats]:
         for start in range(0, len(distinct), 65_536):
             block = source.read(start, min(start + 65_536, len(distinct)))[distinct[start : start + 65_536]]
             if len(block):

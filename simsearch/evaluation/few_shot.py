@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.evaluation.retrieval import Labels
+from simsearch.arrays import Floats, Integers, Labels
 
 _EPISODES = 100  # scored at a time
 _RESAMPLES = 2000
-
-Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class FewShot:
 
 
 def few_shot(
-    embeddings: NDArray[np.float32],
+    embeddings: Floats,
     labels: Labels,
     *,
     ways: int = 20,
@@ -78,7 +75,7 @@ def _distinct(random: np.random.Generator, sizes: Integers, count: int) -> Integ
     return chosen
 
 
-def _answers(drawn: NDArray[np.float32]) -> Integers:
+def _answers(drawn: Floats) -> Integers:
     """Return which way each query of (E, ways, shots + 1, D) is taken for, (E, ways); the last image is the query."""
     episodes, ways, _, dim = drawn.shape
     supports = drawn[:, :, :-1].reshape(episodes, -1, dim)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.evaluation.retrieval import Labels
+from simsearch.arrays import Floats, Integers, Labels
 from simsearch.evaluation.verification import verify
 from simsearch.vectors.normalize import normalize, norms
 
@@ -20,11 +19,9 @@ BUCKETS = ("short", "middle", "long")
 _MOST_ROWS = 10_000  # of a bucket: 49,995,000 pairs
 _EXAMPLES = 8
 
-FloatArray = NDArray[np.float32]
-
 
 def norm_buckets(
-    baseline: FloatArray, recipe: FloatArray, labels: Labels, rows: NDArray[np.int64], *, seed: int = 0
+    baseline: Floats, recipe: Floats, labels: Labels, rows: Integers, *, seed: int = 0
 ) -> dict[str, Any] | None:
     """Return the verification of pairs within each third of the queries by the norm of the baseline's raw feature.
 
@@ -66,7 +63,7 @@ def norm_buckets(
     return found
 
 
-def _verification(features: FloatArray, labels: Labels) -> dict[str, Any] | None:
+def _verification(features: Floats, labels: Labels) -> dict[str, Any] | None:
     figures = verify(features, labels, "l2")
     if figures is None:
         return None

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.evaluation.intervals import RESAMPLES, percentile_intervals
+from simsearch.arrays import Flags, Numbers
 from simsearch.evaluation.retrieval import SystemResult
-from simsearch.evaluation.statistics import FLIPS, sign_flip_test
+from simsearch.statistics.intervals import RESAMPLES, percentile_intervals
+from simsearch.statistics.significance import FLIPS, sign_flip_test
 
 HEADLINE = "recipe/index"
 BASELINES = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine")
@@ -36,7 +36,7 @@ class Paired:
 
 
 def paired_differences(
-    columns: NDArray[np.floating], *, resamples: int = RESAMPLES, flips: int = FLIPS, seed: int = 0
+    columns: Numbers, *, resamples: int = RESAMPLES, flips: int = FLIPS, seed: int = 0
 ) -> list[Paired | None]:
     """Return for each column of paired differences (Q, C), NaN = no pair, what is known of its mean; None if nothing.
 
@@ -55,7 +55,7 @@ def paired_differences(
 
 
 def compare_systems(
-    results: Mapping[str, SystemResult | None], boundary: NDArray[np.bool_] | None, ks: Sequence[int], k: int
+    results: Mapping[str, SystemResult | None], boundary: Flags | None, ks: Sequence[int], k: int
 ) -> list[dict[str, Any]]:
     """Return recipe/index less each baseline, as report.json lists it: error@k over boundary queries and over all, and
     recall at the first of `ks` over all; boundary error against baseline/raw-l2 first. Empty without a boundary.

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Flags, Floats, Integers, Numbers
+
 LEAST, MOST = 4, 5000
 
 # Measured with one thread, 5,000 x 64, CPU seconds a map: 13.3 with scikit-learn's own 1,000 steps and angle 0.5, 5.6
@@ -17,12 +19,10 @@ _PERPLEXITY = 30.0
 _THREADS = 1  # sums of several threads come in any order; and spinning ones took 35 s where others used the cores too
 _BLOCK_ROWS = 512
 
-Points = NDArray[np.float32]
-
 
 def project(
-    before: NDArray[np.floating] | None,
-    after: NDArray[np.floating],
+    before: Numbers | None,
+    after: Numbers,
     labels: Sequence[Any] | NDArray[Any] | None,
     seed: int = 0,
     most: int = MOST,
@@ -47,7 +47,7 @@ def project(
     return found
 
 
-def stratified(total: int, labels: Sequence[Any] | NDArray[Any] | None, most: int, seed: int) -> NDArray[np.int64]:
+def stratified(total: int, labels: Sequence[Any] | NDArray[Any] | None, most: int, seed: int) -> Integers:
     """Return at most `most` of `total` rows, ascending, each label in its proportion (to within one row)."""
     if total <= most:
         return np.arange(total)
@@ -59,7 +59,7 @@ def stratified(total: int, labels: Sequence[Any] | NDArray[Any] | None, most: in
     return np.sort(shuffled[np.arange(most) * total // most])
 
 
-def agreement(points: Points, labels: NDArray[Any]) -> NDArray[np.bool_]:
+def agreement(points: Floats, labels: NDArray[Any]) -> Flags:
     """Return for each of `points` (n, 2) whether the point nearest to it has its label, (n,) bool."""
     same = np.empty(len(points), dtype=np.bool_)
     centred = points.astype(np.float64) - points.mean(axis=0, dtype=np.float64)
@@ -72,7 +72,7 @@ def agreement(points: Points, labels: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
-def _flatten(features: NDArray[np.floating], seed: int) -> tuple[Points, str]:
+def _flatten(features: Numbers, seed: int) -> tuple[Floats, str]:
     count, width = features.shape
     values = np.ascontiguousarray(features, dtype=np.float32)
     if width == 1:
@@ -98,7 +98,7 @@ def _flatten(features: NDArray[np.floating], seed: int) -> tuple[Points, str]:
     return np.asarray(found, dtype=np.float32), "t-SNE"
 
 
-def _view() -> Points:
+def _view() -> Floats:
     """Return (3, 2): the sphere seen from a little above and from one side, so that no axis points at the eye."""
     turn, tilt = np.radians(35.0), np.radians(25.0)
     right = (np.cos(turn), -np.sin(turn), 0.0)

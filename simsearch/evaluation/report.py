@@ -11,22 +11,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Flags, Floats, Integers, Labels
+from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
 from simsearch.evaluation.details import Measured, collect, reasons
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.intervals import figure_intervals
 from simsearch.evaluation.paired import BASELINES, HEADLINE, compare_systems
-from simsearch.evaluation.retrieval import Labels, SystemResult
+from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.score_meaning import false_accept_table
-from simsearch.evaluation.summary import render_table, summarize
 from simsearch.evaluation.suspects import Pairs
-from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Progress, Task, exact_systems, gather
+from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, SearchSettings, evaluate_index
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
 
-__all__ = ["Evaluation", "Features", "SearchSettings", "evaluate", "render_table"]
+__all__ = ["Evaluation", "Features", "SearchSettings", "evaluate"]
 
 SCHEMA = 1
 GATE = BASELINES[0]
@@ -65,18 +66,18 @@ def evaluate(
     build: str,
     features: Features,
     gallery: int,
-    query_rows: Sequence[int] | NDArray[np.integer],
+    query_rows: Sequence[int] | Labels,
     labels: Labels | None,
     index: Index,
     index_bytes: int,
     ks: Sequence[int],
     settings: SearchSettings | None = None,
     label_names: Sequence[str] | None = None,
-    val_rows: Sequence[int] | NDArray[np.integer] = (),
+    val_rows: Sequence[int] | Labels = (),
     twins: Pairs | None = None,
     few_shot: bool = False,
     name: Callable[[int], str] | None = None,
-    progress: Progress = lambda message: None,
+    progress: Tell = lambda message: None,
 ) -> Evaluation:
     """Return the report (design section 5) and the per-query values of all systems that can be measured.
 
@@ -137,13 +138,11 @@ def evaluate(
     report["reasons"] = reasons(
         {**report, "false_accepts": false_accepts}, labelled=labels is not None, baseline=features.baseline is not None
     )
-    report = _plain(report)
-    report["summary"] = summarize(report)
-    return Evaluation(report, _plain(details), false_accepts, _per_query(results, task, boundary, through))
+    return Evaluation(_plain(report), _plain(details), false_accepts, _per_query(results, task, boundary, through))
 
 
 def _check(
-    features: Features, gallery: int, rows: NDArray[np.int64], labels: Labels | None, index: Index, ks: Sequence[int]
+    features: Features, gallery: int, rows: Integers, labels: Labels | None, index: Index, ks: Sequence[int]
 ) -> None:
     total = features.recipe.shape[0]
     if not ks or min(ks) < 1:
@@ -162,12 +161,12 @@ def _check(
         raise VectorsError(f"index: expected at least {gallery} rows x {features.recipe.shape[1]}, seen {seen}")
 
 
-def _boundary(source: FeatureSource | None, task: Task, progress: Progress) -> NDArray[np.bool_] | None:
+def _boundary(source: FeatureSource | None, task: Task, progress: Tell) -> Flags | None:
     if source is None or task.labels is None:
         return None
     progress("boundary queries: margins between class means")
 
-    def blocks() -> Iterator[NDArray[np.float32]]:
+    def blocks() -> Iterator[Floats]:
         for start in range(0, task.gallery, _BLOCK_ROWS):
             yield source.read(start, min(start + _BLOCK_ROWS, task.gallery))
 
@@ -229,7 +228,7 @@ def _names(names: Sequence[str] | None) -> Callable[[int], str | None]:
     return lambda label: None if label < 0 else str(label) if names is None else names[label]
 
 
-def _false_accepts(source: FeatureSource, task: Task, rows: NDArray[np.int64]) -> Report | None:
+def _false_accepts(source: FeatureSource, task: Task, rows: Integers) -> Report | None:
     # Never the queries, also where a caller would watch and measure with the same images.
     rows = np.setdiff1d(rows, task.query_rows)
     return None if task.labels is None else false_accept_table(gather(source, rows), task.labels[rows])
@@ -252,9 +251,9 @@ def _placebo(
     features: Features,
     results: Results,
     task: Task,
-    boundary: NDArray[np.bool_] | None,
+    boundary: Flags | None,
     k: int,
-    progress: Progress,
+    progress: Tell,
 ) -> Report | None:
     """The scored baseline over the reference's tenth, and over the tenth that it would choose itself."""
     baseline = results.get(GATE)
@@ -265,9 +264,7 @@ def _placebo(
     return {"system": GATE, "k": k, "reference": baseline.error_boundary[k], "self": itself}
 
 
-def _per_query(
-    results: Results, task: Task, boundary: NDArray[np.bool_] | None, through: IndexResult
-) -> dict[str, NDArray[Any]]:
+def _per_query(results: Results, task: Task, boundary: Flags | None, through: IndexResult) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {"rows": task.query_rows}
     if task.relevant is not None:
         arrays["relevant"] = task.relevant

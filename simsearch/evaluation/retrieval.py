@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Doubles, Flags, Floats, Integers, Labels, Numbers
 from simsearch.evaluation.verification import Verification
 
-Labels = NDArray[np.integer]
-PerQuery = dict[int, NDArray[np.floating]]
+PerQuery = dict[int, Numbers]
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,12 @@ class SystemResult:
     hit: PerQuery
     share: PerQuery
     error: PerQuery
-    average_precision: NDArray[np.float32] | None
-    precision_at_r: NDArray[np.float32] | None
+    average_precision: Floats | None
+    precision_at_r: Floats | None
     verification: Verification | None = None
 
 
-def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labels) -> NDArray[np.int64]:
+def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labels) -> Integers:
     """Return R (Q,): gallery images of the query's label, its own (own row >= 0) left out; 0 = unanswerable.
 
     A negative label means "unlabelled" and matches nothing.
@@ -52,12 +51,12 @@ def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labe
 
 
 def evaluate_system(
-    neighbours: Iterable[tuple[slice, NDArray[np.int64]]],
+    neighbours: Iterable[tuple[slice, Integers]],
     query_labels: Labels,
     gallery_labels: Labels,
     *,
-    relevant: NDArray[np.int64],
-    boundary: NDArray[np.bool_] | None,
+    relevant: Integers,
+    boundary: Flags | None,
     ks: Sequence[int],
     with_map: bool,
 ) -> SystemResult:
@@ -85,7 +84,7 @@ def evaluate_system(
             average[span], at_r[span] = _first_r(right, relevant[span])
 
     answerable = relevant > 0
-    values: NDArray[np.floating]
+    values: Numbers
     for values in (*found.values(), *error.values(), *(v for v in (average, at_r) if v is not None)):
         values[~answerable] = np.nan
     hit: PerQuery = {k: np.where(np.isnan(v), v, v > 0).astype(np.float32) for k, v in found.items()}
@@ -107,7 +106,7 @@ def evaluate_system(
     )
 
 
-def _first_r(right: NDArray[np.bool_], relevant: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _first_r(right: Flags, relevant: Integers) -> tuple[Doubles, Doubles]:
     """Return (1/R) sum over ranks i <= R of precision@i [rank i is right], and precision@R, each (B,) float64."""
     depth = min(right.shape[1], int(relevant.max(initial=0)))
     ranks = np.arange(1, depth + 1)
@@ -117,5 +116,5 @@ def _first_r(right: NDArray[np.bool_], relevant: NDArray[np.int64]) -> tuple[NDA
     return ((hits / ranks) * counted).sum(axis=1) / divisor, counted.sum(axis=1) / divisor
 
 
-def _mean(values: NDArray[np.floating], chosen: NDArray[np.bool_]) -> float | None:
+def _mean(values: Numbers, chosen: Flags) -> float | None:
     return float(values[chosen].mean(dtype=np.float64)) if chosen.any() else None

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.evaluation.retrieval import Labels
+from simsearch.arrays import Doubles, Floats, Integers, Labels
 from simsearch.vectors.normalize import normalize
 
 _MOST_PAIRS = 50_000_000
@@ -19,7 +18,7 @@ _BINS = 1 << 20  # of the scores from -1 to 1, 2^-19 wide: their edges are exact
 
 
 def false_accept_table(
-    features: NDArray[np.float32], labels: Labels, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
+    features: Floats, labels: Labels, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
 ) -> dict[str, Any] | None:
     """Return which share of the different-label pairs of rows scores at least s, for `false_accept_rate`; or None.
 
@@ -59,7 +58,7 @@ def false_accept_table(
     }
 
 
-def _different(embeddings: NDArray[np.float32], labels: Labels, reach: int) -> Iterator[NDArray[np.float32]]:
+def _different(embeddings: Floats, labels: Labels, reach: int) -> Iterator[Floats]:
     """Yield the scores (n,) of different-label pairs: rows stand on a circle, each is paired with the next `reach`.
 
     Half of an even circle pairs opposites twice, so there the second half reaches one less.
@@ -76,9 +75,7 @@ def _different(embeddings: NDArray[np.float32], labels: Labels, reach: int) -> I
         yield (embeddings[block] @ embeddings[others].T)[taken].clip(-1, 1)
 
 
-def _entries(
-    top: NDArray[np.float32], bins: NDArray[np.int64], pairs: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def _entries(top: Floats, bins: Integers, pairs: int) -> tuple[Doubles, Integers]:
     """Return scores (falling) and how many pairs score at least as much (rising to `pairs`), from the highest scores
     (falling) and the counts of all pairs by bin."""
     last = np.append(top[1:] != top[:-1], True)  # of equal scores, the last has counted them all

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Flags, Integers, Labels, Numbers
 from simsearch.evaluation.classes import LabelName
-from simsearch.evaluation.retrieval import Labels, SystemResult
+from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.systems import Nearest
 
 MOST_LISTED = 100
@@ -18,15 +18,15 @@ NEARLY_EQUAL = 0.999
 
 HEADLINES = ("recipe/index", "baseline/raw-l2")
 
-Pairs = NDArray[np.integer]  # (P, 2): position among the queries, gallery row
+Pairs = Labels  # (P, 2): position among the queries, gallery row
 
 
 def label_suspects(
-    rows: NDArray[np.int64],
-    query_rows: NDArray[np.int64],
+    rows: Integers,
+    query_rows: Integers,
     query_labels: Labels,
     gallery_labels: Labels,
-    answerable: NDArray[np.bool_],
+    answerable: Flags,
     name: LabelName,
 ) -> tuple[list[dict[str, Any]], int] | None:
     """Return the answerable queries of whose first k neighbours, `rows` (Q, k), at least 5 are labelled and none has
@@ -62,9 +62,9 @@ def label_suspects(
 def near_duplicates(
     nearest: Nearest,
     twins: Pairs | None,
-    query_rows: NDArray[np.int64],
+    query_rows: Integers,
     results: Mapping[str, SystemResult | None],
-    boundary: NDArray[np.bool_] | None,
+    boundary: Flags | None,
     ks: Sequence[int],
     k: int,
 ) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def near_duplicates(
         others[kind][listed[:, 0]] = False
     rest = others.get("hash", everyone)
 
-    def headline(chosen: NDArray[np.bool_]) -> dict[str, Any]:
+    def headline(chosen: Flags) -> dict[str, Any]:
         return _headline(results, boundary, chosen, ks[0], k)
 
     return {
@@ -114,8 +114,8 @@ def near_duplicates(
 
 def _headline(
     results: Mapping[str, SystemResult | None],
-    boundary: NDArray[np.bool_] | None,
-    chosen: NDArray[np.bool_],
+    boundary: Flags | None,
+    chosen: Flags,
     first: int,
     k: int,
 ) -> dict[str, Any]:
@@ -132,6 +132,6 @@ def _headline(
     return figures
 
 
-def _mean(values: NDArray[np.floating]) -> float | None:
+def _mean(values: Numbers) -> float | None:
     given = values[~np.isnan(values)]
     return float(given.mean(dtype=np.float64)) if len(given) else None

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.evaluation.retrieval import Labels, SystemResult, evaluate_system, relevant_counts
+from simsearch.arrays import Flags, Floats, Integers, Labels
+from simsearch.console import Tell
+from simsearch.evaluation.retrieval import SystemResult, evaluate_system, relevant_counts
 from simsearch.evaluation.verification import verify
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
 
-FloatArray = NDArray[np.float32]
-Found = tuple[slice, NDArray[np.int64]]
-Progress = Callable[[str], None]
+Found = tuple[slice, Integers]
 
 SYSTEMS = (
     "baseline/raw-l2",
@@ -35,9 +34,9 @@ _READ = 65_536
 class Nearest:
     """What exact cosine search found: k-th best scores (Q, len(ks)), and the first row and its score, each (Q,)."""
 
-    thresholds: FloatArray
-    rows: NDArray[np.int64]
-    scores: FloatArray
+    thresholds: Floats
+    rows: Integers
+    scores: Floats
 
 
 class FeatureSource(Protocol):
@@ -46,7 +45,7 @@ class FeatureSource(Protocol):
     @property
     def shape(self) -> tuple[int, int]: ...
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]: ...
+    def read(self, start: int, stop: int) -> Floats: ...
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,11 @@ class Task:
     """
 
     gallery: int
-    query_rows: NDArray[np.int64]
+    query_rows: Integers
     labels: Labels | None
     ks: tuple[int, ...]
-    own_rows: NDArray[np.int64] = field(init=False)
-    relevant: NDArray[np.int64] | None = field(init=False)
+    own_rows: Integers = field(init=False)
+    relevant: Integers | None = field(init=False)
 
     def __post_init__(self) -> None:
         inside = np.where(self.query_rows < self.gallery, self.query_rows, -1)
@@ -88,9 +87,7 @@ class Task:
         """How many rows any query can get back: G, or G - 1 where a query leaves its own row out."""
         return self.gallery - int(bool((self.own_rows >= 0).any()))
 
-    def measure(
-        self, found: Iterator[Found], boundary: NDArray[np.bool_] | None, *, with_map: bool
-    ) -> SystemResult | None:
+    def measure(self, found: Iterator[Found], boundary: Flags | None, *, with_map: bool) -> SystemResult | None:
         """Return the figures of one system; None (and the search still runs) without labels."""
         if self.relevant is None:
             for _ in found:
@@ -107,7 +104,7 @@ class Task:
         )
 
 
-def gather(source: FeatureSource, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+def gather(source: FeatureSource, rows: Integers) -> Floats:
     """Return the features of `rows`, (n, D) float32, reading the file in blocks."""
     features = np.empty((len(rows), source.shape[1]), dtype=np.float32)
     order = np.argsort(rows, kind="stable")
@@ -124,10 +121,10 @@ def exact_systems(
     prefix: Literal["baseline", "recipe"],
     source: FeatureSource,
     task: Task,
-    boundary: NDArray[np.bool_] | None,
+    boundary: Flags | None,
     *,
     name: Callable[[int], str] | None,
-    progress: Progress,
+    progress: Tell,
 ) -> tuple[Mapping[str, SystemResult | None], Nearest]:
     """Return the results of raw-l2, raw-ip and cosine, and what cosine search found.
 
@@ -147,7 +144,7 @@ def exact_systems(
     columns = np.minimum(task.ks, task.neighbours) - 1
     results: dict[str, SystemResult | None] = {}
 
-    def search(kind: str, metric: Literal["ip", "l2"], asked: FloatArray, base: FloatArray) -> None:
+    def search(kind: str, metric: Literal["ip", "l2"], asked: Floats, base: Floats) -> None:
         progress(f"{prefix}/{kind}: exact search of {len(asked):,} queries in {len(base):,} rows")
 
         def found() -> Iterator[Found]:

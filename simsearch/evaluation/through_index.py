@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Doubles, Flags, Floats, Integers
 from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.systems import FeatureSource, Found, Task, gather
 from simsearch.vectors.index import Index
@@ -42,18 +42,18 @@ class IndexResult:
 
     system: SystemResult | None
     ann_recall: dict[int, float]
-    ann_shares: dict[int, NDArray[np.float64]]
+    ann_shares: dict[int, Doubles]
     qps: float | None
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    rows: Integers
+    scores: Floats
 
 
 def evaluate_index(
     index: Index,
     source: FeatureSource,
     task: Task,
-    boundary: NDArray[np.bool_] | None,
-    thresholds: NDArray[np.float32],
+    boundary: Flags | None,
+    thresholds: Floats,
     settings: SearchSettings,
     *,
     timed_k: int | None,
@@ -91,12 +91,12 @@ def evaluate_index(
 
 def _neighbours(
     index: Index,
-    embeddings: NDArray[np.float32],
+    embeddings: Floats,
     task: Task,
-    own: NDArray[np.int64],
+    own: Integers,
     k: int,
     settings: SearchSettings,
-) -> NDArray[np.int64]:
+) -> Integers:
     """Return the first rows (B, min(k, neighbours)), each query's own row left out."""
     k = min(k, task.neighbours)
     extra = int(bool((own >= 0).any()))
@@ -108,9 +108,7 @@ def _neighbours(
     return np.take_along_axis(rows, order, axis=1)
 
 
-def _true_scores(
-    embeddings: NDArray[np.float32], rows: NDArray[np.int64], source: FeatureSource
-) -> NDArray[np.float32]:
+def _true_scores(embeddings: Floats, rows: Integers, source: FeatureSource) -> Floats:
     unique, place = np.unique(rows, return_inverse=True)
     stored = normalize(gather(source, unique))
     place = place.reshape(rows.shape)
@@ -120,9 +118,7 @@ def _true_scores(
     return scores
 
 
-def _queries_per_second(
-    index: Index, embeddings: NDArray[np.float32], rows: int, k: int, settings: SearchSettings
-) -> float:
+def _queries_per_second(index: Index, embeddings: Floats, rows: int, k: int, settings: SearchSettings) -> float:
     """Return queries a second of one batch: a warm-up, then the median of up to 5 runs within about 2 seconds."""
     batch = embeddings[:_TIMED_QUERIES]
     seconds: list[float] = []

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Doubles, Flags, Floats, Integers, Labels
 from simsearch.vectors.normalize import norms
 
 FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001, 0.0001)
@@ -31,7 +31,6 @@ _SHIFT = 8  # of the 23 bits after a float32's leading one, 15 are kept
 _FLOORS = {"l2": 2.0**-46, "ip": 2.0**-30}
 _CEILING = 4.0
 
-Labels = NDArray[np.integer]
 Score = Literal["l2", "ip"]
 
 
@@ -55,7 +54,7 @@ class Verification:
 
 
 def verify(
-    features: NDArray[np.float32], labels: Labels, score: Score, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
+    features: Floats, labels: Labels, score: Score, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
 ) -> Verification | None:
     """Return the figures over pairs i < j of the rows of `features` (N, D) with `labels` (N,), negative = left out.
 
@@ -100,7 +99,7 @@ def verify(
     )
 
 
-def _thinned(far: NDArray[np.float64], tar: NDArray[np.float64], rates: list[float]) -> tuple[tuple[float, float], ...]:
+def _thinned(far: Doubles, tar: Doubles, rates: list[float]) -> tuple[tuple[float, float], ...]:
     """Return at most 100 points (far, tar) of a curve, to 6 digits: both ends, those at `rates`, and of the rest half
     at equal steps of TAR, half of log FAR, so that it is smooth on either axis.
     """
@@ -116,8 +115,8 @@ def _thinned(far: NDArray[np.float64], tar: NDArray[np.float64], rates: list[flo
 
 
 def _histograms(
-    features: NDArray[np.float32], labels: Labels, rows: NDArray[np.int64], reach: int, score: Score
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    features: Floats, labels: Labels, rows: Integers, reach: int, score: Score
+) -> tuple[Integers, Integers]:
     """Return how many different-label and same-label pairs lie in each bin, nearest first, empty bins left out."""
     lowest = int(np.float32(_FLOORS[score]).view(np.int32))
     most = (int(np.float32(_CEILING).view(np.int32)) - lowest) >> _SHIFT
@@ -150,8 +149,8 @@ def _histograms(
 
 
 def _tiles(
-    features: NDArray[np.float32], labels: Labels, rows: NDArray[np.int64], reach: int, score: Score
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.bool_], list[tuple[int, int]]]]:
+    features: Floats, labels: Labels, rows: Integers, reach: int, score: Score
+) -> Iterator[tuple[Floats, Flags, list[tuple[int, int]]]]:
     """Yield (values (B, n), lower is nearer; same label (B, n); the columns (first, last) of each row that are pairs).
 
     `rows` stand on a circle, each is paired with the next `reach`; twice half of the circle would pair opposites

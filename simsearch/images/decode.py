@@ -15,9 +15,9 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageFile
 
+from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
 from simsearch.images.pixels import flatten
 
@@ -50,7 +50,7 @@ _FORMATS: tuple[tuple[bytes, str, str, str], ...] = (
 _QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-def decode(data: bytes, at_least: int | None = None) -> npt.NDArray[np.uint8]:
+def decode(data: bytes, at_least: int | None = None) -> Pixels:
     """Return the pixels of a picture as uint8: (H, W) when it is stored as gray, else (H, W, 3) RGB.
 
     EXIF orientation is applied, alpha is laid over white, an animation gives its first frame. With `at_least`, a
@@ -101,7 +101,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def read_image(path: str | os.PathLike[str], at_least: int | None = None) -> npt.NDArray[np.uint8]:
+def read_image(path: str | os.PathLike[str], at_least: int | None = None) -> Pixels:
     """Return the pixels of an image file as `decode` gives them; raises ImageError."""
     return decode(read_bytes(path), at_least)
 

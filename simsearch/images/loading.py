@@ -11,18 +11,18 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from simsearch.arrays import Integers, Pixels
 from simsearch.errors import ImageError
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
-from simsearch.images.source import Pixels, Reader, Source, changed
+from simsearch.images.source import Reader, Source, changed
 from simsearch.images.thumbnails import THUMBNAIL_PIXELS, encode_thumbnail
 
 PIECE = 32
 PIECES_AHEAD = 3
 
-Progress = Callable[[int], None]
+Counted = Callable[[int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -37,7 +37,7 @@ class Surveyed:
     reason: str | None
 
 
-def survey(source: Source, reader: Reader, *, threads: int = 2, progress: Progress | None = None) -> Iterator[Surveyed]:
+def survey(source: Source, reader: Reader, *, threads: int = 2, progress: Counted | None = None) -> Iterator[Surveyed]:
     """Yield the outcome of every image of a source in order; `progress` gets the number that is done."""
 
     def look(names: list[str]) -> list[Surveyed]:
@@ -64,7 +64,7 @@ def _survey_one(reader: Reader, image: str) -> Surveyed:
 
 def pixel_batches(
     reader: Reader, records: Iterable[ImageRecord], preprocess: Preprocess, *, batch: int, threads: int = 2
-) -> Iterator[tuple[npt.NDArray[np.int64], Pixels]]:
+) -> Iterator[tuple[Integers, Pixels]]:
     """Yield (rows (n,) int64, pixels (n, size, size, channels) uint8) in the order of the records, n <= batch.
 
     Raises SourceError when the bytes of an image are not those of its record.
@@ -125,7 +125,7 @@ class PixelStore:
         *,
         threads: int = 2,
         memory_limit: int = 2 << 30,
-        progress: Progress | None = None,
+        progress: Counted | None = None,
     ) -> None:
         self._reader, self._records, self._preprocess, self._threads = reader, records, preprocess, threads
         shape = (len(records), preprocess.size, preprocess.size, preprocess.channels)
@@ -151,7 +151,7 @@ class PixelStore:
         """All pixels (N, size, size, channels) uint8 when they are in memory."""
         return self._pixels
 
-    def fetch(self, indices: npt.NDArray[np.int64]) -> Pixels:
+    def fetch(self, indices: Integers) -> Pixels:
         """Return (B, size, size, channels) uint8 for the positions (B,) in the records.
 
         Raises IndexError outside of the records, SourceError when an image has changed.

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from simsearch.arrays import Pixels
 from simsearch.errors import SimsearchError
 
 TILE, PAD, MARGIN = 144, 12, 20
@@ -21,7 +20,6 @@ LINES = 2
 PAPER, TILE_PAPER, BORDER, INK, PALE = (255, 255, 255), (246, 246, 247), (32, 92, 168), (60, 60, 66), (140, 140, 146)
 ELLIPSIS = "..."
 
-Pixels = npt.NDArray[np.uint8]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 

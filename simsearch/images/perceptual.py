@@ -12,9 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from simsearch.arrays import Doubles, Integers, Pixels
 from simsearch.images.thumbnails import ThumbnailReader
 
 SIDE = 16  # of the reduction that is compared; its halves, 8 x 8 differences, make the hash
@@ -25,17 +25,14 @@ CLOSE = 0.04
 _DEAD = 0.05  # of the deviation: fields that differ by less are as bright, or the noise of a white ground would tell
 _UNSURE = 5  # bits that are looked up both ways
 
-Gray = npt.NDArray[np.uint8]
-Reduced = npt.NDArray[np.uint8]
 
-
-def reduction(picture: bytes) -> Gray:
+def reduction(picture: bytes) -> Pixels:
     """A picture file made gray and 17 wide, 16 high: (16, 17) uint8."""
     small = Image.open(io.BytesIO(picture)).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.uint8)
 
 
-def difference_hash(gray: Gray) -> int:
+def difference_hash(gray: Pixels) -> int:
     """64 bits that tell for 8 x 8 fields of a reduction (16, 17) which are clearly brighter than their left neighbour.
 
     The "dHash" of N. Krawetz ("Kind of Like That", 2013), with a margin. A picture of one colour has only zeros.
@@ -43,7 +40,7 @@ def difference_hash(gray: Gray) -> int:
     return _packed(_margins(gray))
 
 
-def near_hashes(gray: Gray) -> list[int]:
+def near_hashes(gray: Pixels) -> list[int]:
     """32 hashes that a copy of a reduction (16, 17) may have: its five least sure bits either way, its own first."""
     margins = _margins(gray)
     found = [_packed(margins)]
@@ -52,7 +49,7 @@ def near_hashes(gray: Gray) -> list[int]:
     return found
 
 
-def _margins(gray: Gray) -> npt.NDArray[np.float64]:
+def _margins(gray: Pixels) -> Doubles:
     """By how much each field (64,) is brighter than the field to its left, less the margin."""
     rows = gray.astype(np.int16).reshape(SIDE // 2, 2, SIDE + 1).sum(axis=1)
     fields = rows[:, :-1:2] + rows[:, 1::2]
@@ -60,11 +57,11 @@ def _margins(gray: Gray) -> npt.NDArray[np.float64]:
     return np.asarray(brighter - _DEAD * 4 * gray.std(), dtype=np.float64).reshape(-1)
 
 
-def _packed(margins: npt.NDArray[np.float64]) -> int:
+def _packed(margins: Doubles) -> int:
     return int.from_bytes(np.packbits(margins > 0).tobytes(), "big")
 
 
-def reductions(folder: Path, *, threads: int = 2) -> Reduced:
+def reductions(folder: Path, *, threads: int = 2) -> Pixels:
     """Reductions of all thumbnails in a folder, (N, 16, 17) uint8, in row order."""
     with ThumbnailReader(folder) as thumbnails, ThreadPoolExecutor(threads) as pool:
         reduced = np.empty((len(thumbnails), SIDE, SIDE + 1), dtype=np.uint8)
@@ -78,22 +75,22 @@ def reductions(folder: Path, *, threads: int = 2) -> Reduced:
     return reduced
 
 
-def gaps(gray: Gray, others: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+def gaps(gray: Pixels, others: Pixels) -> Doubles:
     """How far reductions (n, 16, 17) are from `gray` in the mean, in its own deviation; inf for one colour."""
     deviation = gray.std()
     if not deviation:
         return np.full(len(others), np.inf)
-    found: npt.NDArray[np.float64] = np.abs(others.astype(np.int16) - gray).mean(axis=(1, 2)) / deviation
+    found: Doubles = np.abs(others.astype(np.int16) - gray).mean(axis=(1, 2)) / deviation
     return found
 
 
-def find_copy(gray: Gray, others: npt.NDArray[np.uint8]) -> int | None:
+def find_copy(gray: Pixels, others: Pixels) -> int | None:
     """Position among the reductions (n, 16, 17), n > 0, of the closest to `gray`; None where none is close enough."""
     found = gaps(gray, others)
     return int(np.argmin(found)) if found.min() <= CLOSE else None
 
 
-def twins(reduced: Reduced, queries: Iterable[int], gallery: int) -> npt.NDArray[np.int64]:
+def twins(reduced: Pixels, queries: Iterable[int], gallery: int) -> Integers:
     """Pairs (P, 2) int64 of (position among `queries`, gallery row) of pictures that look the same.
 
     The row's hash is one of the query's near hashes, and their reductions differ in the mean by at most 4 % of the
@@ -111,7 +108,7 @@ def twins(reduced: Reduced, queries: Iterable[int], gallery: int) -> npt.NDArray
     return np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
-def lookalikes(reduced: Reduced, rows: Iterable[int]) -> list[list[int]]:
+def lookalikes(reduced: Pixels, rows: Iterable[int]) -> list[list[int]]:
     """Groups of two or more of the `rows` whose pictures look the same, as `twins` do: each as one of its rows does."""
     left = list(rows)
     by_hash = _by_hash(reduced, left)
@@ -129,13 +126,13 @@ def lookalikes(reduced: Reduced, rows: Iterable[int]) -> list[list[int]]:
     return groups
 
 
-def _by_hash(reduced: Reduced, rows: Iterable[int]) -> dict[int, list[int]]:
+def _by_hash(reduced: Pixels, rows: Iterable[int]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     for row in rows:
         found.setdefault(difference_hash(reduced[row]), []).append(row)
     return found
 
 
-def _near(by_hash: dict[int, list[int]], gray: Gray) -> list[int]:
+def _near(by_hash: dict[int, list[int]], gray: Pixels) -> list[int]:
     """The rows whose hash is near, ascending."""
     return sorted(row for known in near_hashes(gray) for row in by_hash.get(known, ()))

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
 
 WHITE = 255
 _BITS_PER_SAMPLE = 258
 _GRAY_STEPS = {"L;2": 85, "L;4": 17, "L;2I": 85, "L;4I": 17}
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def flatten(image: Image.Image, raw: str = "") -> Pixels:

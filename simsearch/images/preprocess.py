@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from simsearch.arrays import Floats, Integers, Pixels
 from simsearch.errors import RecipeError
 
 PREPROCESS_VERSION = 1
@@ -47,7 +47,7 @@ class Preprocess:
         if min(self.std) <= 0:
             raise RecipeError(f"images.std is {list(self.std)}: expected numbers above 0")
 
-    def fit(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def fit(self, image: Pixels) -> Pixels:
         """Return (size, size, channels) uint8 from (H, W) gray or (H, W, 3) RGB: bilinear with antialias.
 
         The result may share memory with a picture that fits already. Raises ValueError for any other shape.
@@ -66,7 +66,7 @@ class Preprocess:
             return image[:, :, None]
         return np.repeat(image[:, :, None], 3, axis=2)
 
-    def _resized(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    def _resized(self, image: Pixels) -> Pixels:
         picture = Image.fromarray(image)
         width, height = picture.size
         square = (self.size, self.size)
@@ -84,12 +84,12 @@ class Preprocess:
         canvas.paste(picture.resize(inner, bilinear), ((self.size - inner[0]) // 2, (self.size - inner[1]) // 2))
         return np.asarray(canvas)
 
-    def scale_offset(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def scale_offset(self) -> tuple[Floats, Floats]:
         """Return scale and offset, (channels,) float32 each: what the network sees is uint8 * scale + offset."""
         mean, std = np.array(self.mean, dtype=np.float64), np.array(self.std, dtype=np.float64)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
-    def normalize(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def normalize(self, batch: Pixels) -> Floats:
         """Return (N, channels, size, size) float32, contiguous, from (N, size, size, channels) uint8.
 
         Raises ValueError for another shape or type.
@@ -123,13 +123,13 @@ class Preprocess:
             raise RecipeError(f"preprocessing cannot be read: {type(error).__name__} {error}") from None
 
 
-def data_mean_std(batches: Iterable[npt.NDArray[np.uint8]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def data_mean_std(batches: Iterable[Pixels]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of values / 255 for each channel, from (n, size, size, C) uint8 batches.
 
     The sums are exact, so the order and the size of the batches do not matter. A deviation of 0 (all pixels alike)
     comes back as 1. Raises ValueError when there is no batch.
     """
-    counts: npt.NDArray[np.int64] | None = None
+    counts: Integers | None = None
     for batch in batches:
         channels = batch.shape[3]
         seen = np.stack([np.bincount(batch[..., channel].ravel(), minlength=256) for channel in range(channels)])

@@ -7,14 +7,11 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
+from simsearch.arrays import Pixels
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.images.decode import decode, read_bytes
 
-Pixels = npt.NDArray[np.uint8]
 Fingerprint = list[tuple[str, int, str]]
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})

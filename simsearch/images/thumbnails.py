@@ -10,9 +10,9 @@ from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
+from simsearch.arrays import Integers, Pixels
 from simsearch.artifacts import link_or_copy
 from simsearch.errors import ArtifactError
 
@@ -22,7 +22,7 @@ DATA, OFFSETS = "thumbnails.bin", "thumbnails.npy"
 MORE = "thumbnails.more.bin"  # of rows that were appended later: the first file is then shared and stays as it is
 
 
-def encode_thumbnail(image: npt.NDArray[np.uint8]) -> bytes:
+def encode_thumbnail(image: Pixels) -> bytes:
     """Return a picture, (H, W) or (H, W, 3) uint8, as WebP whose longer side has at most 96 pixels (never enlarged)."""
     picture = Image.fromarray(image)
     width, height = picture.size
@@ -61,7 +61,7 @@ class ThumbnailWriter:
         else:
             self._file.close()
 
-    def append(self, image: npt.NDArray[np.uint8]) -> None:
+    def append(self, image: Pixels) -> None:
         """Add the thumbnail of the next row's picture, (H, W) or (H, W, 3) uint8."""
         self.append_encoded(encode_thumbnail(image))
 
@@ -108,7 +108,7 @@ class ThumbnailReader:
         if not sound or offsets[-1] != size or (np.diff(offsets) < 0).any():
             self.close()
             raise ArtifactError(f"thumbnails are damaged in {folder}: {OFFSETS} does not fit {DATA} of {size:,} bytes")
-        self._offsets: npt.NDArray[np.int64] = offsets
+        self._offsets: Integers = offsets
 
     def __enter__(self) -> ThumbnailReader:
         return self

@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from simsearch.arrays import Pixels
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.source import Fingerprint, Pixels, fingerprint_files
+from simsearch.images.source import Fingerprint, fingerprint_files
 from simsearch.images.unpacked import Part, UnpackedSource, open_unpacked, write_unpacked
 
 DOWNLOAD_SECONDS = 30

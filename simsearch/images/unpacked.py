@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
 from simsearch.hashing import HashMemory, sha256_file
 from simsearch.images.digits import replace_folder
-from simsearch.images.source import Fingerprint, Pixels, Reader, Source, SourceImage
+from simsearch.images.source import Fingerprint, Reader, Source, SourceImage
 
 IMAGES, LABELS, META = "images.bin", "labels.npy", "meta.json"
 FORMAT = 1

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 
-from ..artifacts import write_durably
-from ..console import safe, say
-from ..errors import ArtifactError
-from ..exchange.importing import import_command
-from ..home import Build, Home
-from ..pipeline.indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
-from ..pipeline.plan import Plan, address
-from ..pipeline.publish import publish_page
-from ..stages.common import Data
-from ..stages.vectors import without_pictures
-from ..sync.mending import before_sync, remake_synced_index
-from .verifying import Verified, verify_build
+from simsearch.artifacts import write_durably
+from simsearch.console import safe, say
+from simsearch.errors import ArtifactError
+from simsearch.exchange.vectors_in import import_command
+from simsearch.home import Build, Home
+from simsearch.integrity.verifying import Verified, verify_build
+from simsearch.pipeline.indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
+from simsearch.pipeline.plan import Plan, address
+from simsearch.report.publish import publish_page
+from simsearch.report.reading import name_build, report_of
+from simsearch.stages.common import Data
+from simsearch.stages.vectors import without_pictures
+from simsearch.sync.mending import before_sync, remake_synced_index
 
 OF_THE_INDEX = {"index", "rows", "norms", "answers", "inputs"}
 
@@ -102,9 +103,9 @@ class _Repair:
             self.stages["index"] = remake_synced_index(self.plan, self.build, sound, built["index"]).reference
         record = {**record, "stages": self.stages, "built": built}
         if "Evaluated" in self.plan.ran:
-            return self._published(self.home.write_build(self.build.name, record))
+            return self._published(name_build(self.home, self.build.name, record))
         if record != self.build.record:
-            self.build = self.home.replace_build(self.build.name, record)
+            self.build = self.home.write_build(self.build.name, record)
         return self._report() if "report" in no else self.build
 
     def _index(self, data: Data) -> None:
@@ -139,17 +140,17 @@ class _Repair:
         index = self.home.store.open("index", **self.stages["index"])
         search = search_settings(self.build.record["recipe"]["index"], index)
         record = {**self.build.record, "stages": self.stages, "search": search}
-        return self._published(self.home.write_build(self.build.name, record))
+        return self._published(name_build(self.home, self.build.name, record))
 
     def _published(self, build: Build) -> Build:
         measured = build.measured.items()
         stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in measured}
-        publish_page(build, build.report(), stages, import_command(build) or "")
+        publish_page(build, report_of(build), stages, import_command(build) or "")
         return build
 
     def _report(self) -> Build:
         with suppress(ArtifactError):  # of a report that is itself lost, which was said
-            write_durably(self.build.report_path, json.dumps(self.build.report(), indent=1).encode())
+            write_durably(self.build.report_path, json.dumps(report_of(self.build), indent=1).encode())
         return self.build
 
     def _remake(self, name: str) -> str:

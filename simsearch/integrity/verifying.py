@@ -8,22 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..artifacts import Artifact, Store
-from ..errors import SimsearchError, VectorsError
-from ..evaluation.systems import gather
-from ..fingerprint import check_embedder
-from ..hashing import HashMemory
-from ..home import Build
-from ..images.records import RecordTable
-from ..stages.index import CORPUS, GALLERY
-from ..sync.state import MASKED, rows_of
-from ..vectors.features import FeatureFile
-from ..vectors.ground_truth import exact_neighbours
-from ..vectors.index import Deleted, Index
-from ..vectors.normalize import normalize
-from ..vectors.verify import verify
+from simsearch.arrays import Floats, Integers
+from simsearch.artifacts import Artifact, Store
+from simsearch.changes.state import MASKED, rows_of
+from simsearch.embedder.bundle.fingerprint import check_embedder
+from simsearch.errors import SimsearchError, VectorsError
+from simsearch.evaluation.systems import gather
+from simsearch.hashing import HashMemory
+from simsearch.home import Build
+from simsearch.images.records import RecordTable
+from simsearch.report.reading import report_of
+from simsearch.stages.index import CORPUS, GALLERY
+from simsearch.vectors.agreement import verify
+from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.ground_truth import exact_neighbours
+from simsearch.vectors.index import Deleted, Index
+from simsearch.vectors.normalize import normalize
 
 SAMPLE = 200  # rows that are searched with
 K = 10
@@ -33,9 +34,6 @@ LEAST_EXACT = 0.999  # of an index that promises exact answers
 STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
 HALF = 0.5  # of it, where the index has other rows than were measured
 FEW = "fewer than two rows: there is nothing to compare"
-
-Rows = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -175,7 +173,7 @@ def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed:
 
 
 def _sampled(
-    build: Build, opened: Index, features: FeatureFile, masked: Rows, least: tuple[float, float] | None
+    build: Build, opened: Index, features: FeatureFile, masked: Integers, least: tuple[float, float] | None
 ) -> str:
     """How much of the exact answers an index gives; VectorsError when it is less than `least`, (recorded, share)."""
     live = np.setdiff1d(np.arange(opened.ntotal), masked)
@@ -208,13 +206,13 @@ def _sampled(
     return told
 
 
-def _without(rows: Rows, values: Floats, own: Rows, k: int) -> Floats:
+def _without(rows: Integers, values: Floats, own: Integers, k: int) -> Floats:
     """The first k values (Q, k) of those (Q, k + 1) that are not of a query's own row."""
     order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
     return np.take_along_axis(values, order, axis=1)
 
 
-def _true_scores(features: FeatureFile, queries: Floats, rows: Rows) -> Floats:
+def _true_scores(features: FeatureFile, queries: Floats, rows: Integers) -> Floats:
     found = np.unique(rows)
     stored = normalize(gather(features, found))
     scores: Floats = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
@@ -230,7 +228,7 @@ def _recorded(evaluated: Artifact | None) -> float | None:
 
 
 def _report(build: Build) -> str:
-    report = build.report()
+    report = report_of(build)
     try:
         beside = json.loads(build.report_path.read_bytes())
     except (OSError, ValueError):

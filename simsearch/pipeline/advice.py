@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..artifacts import Artifact
-from ..recipe import Recipe
-from ..recipe.files import NamedRecipe, build_name, find_recipe
+from simsearch.artifacts import Artifact
+from simsearch.recipe import Recipe
+from simsearch.recipe.files import NamedRecipe, build_name, find_recipe
 
 # A training step on an image against embedding it: its gradients are twice the work again, and torch's kernels are
 # slower than the bundle's runtime. Measured with MobileNetV2 at 160 and 224 px on 2 cores: 7 and 8.

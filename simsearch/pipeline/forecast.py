@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..embedder.catalog import find_backbone
-from ..errors import SourceError
-from ..hashing import HashMemory
-from ..home import Home, checked_name
-from ..images.splits import QUERY_SHARE, VAL_SHARE, assign
-from ..recipe import Recipe
-from ..recipe.files import NamedRecipe
-from ..vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
-from .advice import STEP_OVER_EMBEDDING, spoken
-from .indexing import refuse_factory
-from .source import open_dataset
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.errors import SourceError
+from simsearch.hashing import HashMemory
+from simsearch.home import Home, checked_name
+from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
+from simsearch.pipeline.advice import STEP_OVER_EMBEDDING, spoken
+from simsearch.pipeline.indexing import refuse_factory
+from simsearch.pipeline.source import open_dataset
+from simsearch.recipe import Recipe
+from simsearch.recipe.files import NamedRecipe
+from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
 
 DIGITS, DIGITS_GALLERY = 1_797, 1_438
 LIBRARIES = 700_000_000  # bytes of a process that has loaded torch

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage, safe, say
-from ..stages.common import Data
-from .plan import Plan, References
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress, safe, say
+from simsearch.pipeline.plan import Plan, References
+from simsearch.stages.common import Data
 
 TARGET = ("target_recall", "max_bytes", "max_build_seconds")
 
@@ -33,7 +33,7 @@ def index_inputs(data: Data, embedded: Artifact) -> References:
 def refuse_factory(factory: str | None, dim: int, rows: int) -> None:
     """Raise VectorsError for a factory that no index of `rows` x `dim` can be built by: before anything is trained."""
     if factory not in (None, "Flat"):
-        from ..vectors.index import check_factory
+        from simsearch.vectors.index import check_factory
 
         check_factory(str(factory), dim, rows)
 
@@ -42,8 +42,8 @@ def ensure_index(plan: Plan, data: Data, embedded: Artifact, table: dict[str, An
     """The index artifact over `embedded`, made now if it is missing or stale; `table` is [index]."""
     settings = index_settings(table)
 
-    def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-        from ..stages.index import make_index
+    def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+        from simsearch.stages.index import make_index
 
         facts = make_index(space, data, embedded, settings, progress)
         facts["embedder"] = embedded.facts.get("embedder")
@@ -68,8 +68,8 @@ def ensure_evaluate(
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
     inputs |= {system: artifact.reference for system, artifact in features.items()}
 
-    def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-        from ..stages.evaluate import evaluate
+    def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+        from simsearch.stages.evaluate import evaluate
 
         return evaluate(space, name, data, features, index, settings, progress)
 

@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import Artifact, Workspace, digest_of
-from ..console import Stage, say, stage
-from ..errors import FULL_DISK, ArtifactError, SimsearchError
-from ..home import Home
-from ..versions import versions
+from simsearch.artifacts import Artifact, Workspace, digest_of
+from simsearch.console import Progress, say, stage
+from simsearch.errors import FULL_DISK, ArtifactError, SimsearchError
+from simsearch.home import Home
+from simsearch.versions import versions
 
 STAGE_VERSIONS = {"dataset": 1, "train": 2, "embed": 1, "index": 1, "evaluate": 5, "seeds": 1}
 FULL_DISK_WORDS = ("No space left", "disk is full", "File too large")
 ALMOST_NOTHING = 64 << 10
 
 References = dict[str, dict[str, str]]
-Work = Callable[[Workspace, Stage], tuple[dict[str, Any], str]]
+Work = Callable[[Workspace, Progress], tuple[dict[str, Any], str]]
 
 
 class NotBuiltError(Exception):
@@ -54,7 +54,7 @@ class Plan:
 
     home: Home
     may_run: bool = True
-    progress: Stage | None = None
+    progress: Progress | None = None
     heading: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     stages: dict[str, Artifact] = field(default_factory=dict)

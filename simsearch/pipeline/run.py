@@ -9,22 +9,23 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts import Artifact, Workspace, digest_of
-from ..console import Stage, safe, say
-from ..embedder.catalog import find_backbone
-from ..errors import RecipeError, SourceError
-from ..home import Build, Home, checked_name
-from ..images.source import Source
-from ..recipe import Recipe
-from ..recipe.files import NamedRecipe
-from ..stages.common import Data
-from ..sync.standing import left_standing
-from .advice import fine_tuning
-from .indexing import ensure_evaluate, ensure_index, refuse_factory, search_settings
-from .plan import Plan, now
-from .seeds import Run, compare_seeds, refuse_idle_seeds, runs
-from .source import open_dataset
-from .systems import Systems, weights_digest
+from simsearch.artifacts import Artifact, Workspace, digest_of
+from simsearch.console import Progress, safe, say
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.errors import RecipeError, SourceError
+from simsearch.home import Build, Home, checked_name
+from simsearch.images.source import Source
+from simsearch.pipeline.advice import fine_tuning
+from simsearch.pipeline.indexing import ensure_evaluate, ensure_index, refuse_factory, search_settings
+from simsearch.pipeline.plan import Plan, now
+from simsearch.pipeline.seeds import Run, compare_seeds, refuse_idle_seeds, runs
+from simsearch.pipeline.source import open_dataset
+from simsearch.pipeline.standing import left_standing
+from simsearch.pipeline.systems import Systems, weights_digest
+from simsearch.recipe import Recipe
+from simsearch.recipe.files import NamedRecipe
+from simsearch.report.reading import name_build, report_of
+from simsearch.stages.common import Data
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def run_build(
                 home.memory.close()
             if missed:
                 say(f"warning: {safe(missed)}")
-            return Outcome(standing, standing.report(), [], missed=missed)
+            return Outcome(standing, report_of(standing), [], missed=missed)
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.lock(
@@ -91,13 +92,13 @@ def run_build(
         finally:
             home.memory.close()
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
-        report = build.report()
+        report = report_of(build)
         if ran or not build.page_path.is_file():
-            from .publish import publish_page
+            from simsearch.report.publish import publish_page
 
             publish_page(build, report, plan.stages, _command(named, name, seeds))
     if ran:
-        from ..evaluation.over_seeds import render_with_seeds
+        from simsearch.report.over_seeds import render_with_seeds
 
         say("\n".join(safe(line) for line in render_with_seeds(report).split("\n")))
         if "Trained" in plan.ran:
@@ -147,7 +148,7 @@ def _name_it(home: Home, name: str, record: dict[str, Any], plan: Plan) -> Build
             record = {**record, "stages": {"seeds": before["seeds"], **now_made}}
         if {**build.record, **record} == build.record and build.report_path.is_file():
             return build
-    return home.write_build(name, {**record, "when": now(), "pins": []})
+    return name_build(home, name, {**record, "when": now(), "pins": []})
 
 
 class Pipeline:
@@ -220,7 +221,7 @@ class Pipeline:
                 )
 
     def _dataset(self, source: Source) -> Data:
-        from ..stages.dataset import check_bad, check_usable, make_dataset
+        from simsearch.stages.dataset import check_bad, check_usable, make_dataset
 
         table = self.recipe.dataset
         listing = source.fingerprint(self.plan.home.memory)
@@ -230,7 +231,7 @@ class Pipeline:
             **table.model_dump(include={"options", "split", "test_classes", "exclude", "seed"}),
         }
 
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
+        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
             facts = make_dataset(space, source, listing, settings, table.max_bad_fraction, progress)
             bad = f", {facts['bad']:,} set aside (quarantine.csv)" if facts["bad"] else ""
             return facts, f"{facts['images']:,} images{bad}"

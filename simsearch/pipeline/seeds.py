@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage
-from ..errors import RecipeError
-from ..home import SEEDS_FILE, checked_name
-from ..recipe import Recipe
-from .plan import Plan
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.errors import RecipeError
+from simsearch.home import SEEDS_FILE, checked_name
+from simsearch.pipeline.plan import Plan
+from simsearch.recipe import Recipe
 
 LARGEST_SEED = 2**31 - 2
 
@@ -66,8 +66,8 @@ def refuse_idle_seeds(resolved: Recipe) -> None:
 def compare_seeds(plan: Plan, seeds: Sequence[int], evaluated: Sequence[Artifact]) -> Artifact:
     """The artifact over `seeds`, made from the evaluate artifact of each; it becomes a stage of the listed build."""
 
-    def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-        from ..evaluation.over_seeds import over_seeds
+    def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+        from simsearch.report.over_seeds import over_seeds
 
         reports = [json.loads(artifact.file("report.json").read_bytes()) for artifact in evaluated]
         found = over_seeds(reports, seeds)

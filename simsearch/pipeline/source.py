@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..hashing import HashMemory
-from ..home import Home
-from ..images.source import Source
-from ..images.sources import open_source
-from ..recipe.tables import Dataset
+from simsearch.hashing import HashMemory
+from simsearch.home import Home
+from simsearch.images.source import Source
+from simsearch.images.sources import open_source
+from simsearch.recipe.tables import Dataset
 
 
 def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemory | None = None) -> Source:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage
-from ..errors import RecipeError
-from ..home import Home
-from ..recipe import Recipe
-from ..stages.common import Data, Frozen
-from .plan import Plan, References
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.errors import RecipeError
+from simsearch.home import Home
+from simsearch.pipeline.plan import Plan, References
+from simsearch.recipe import Recipe
+from simsearch.stages.common import Data, Frozen
 
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
 
@@ -84,8 +84,8 @@ class Systems:
         if start:
             inputs["start"] = start.reference
 
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from ..stages.train import train
+        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+            from simsearch.stages.train import train
 
             weights = str(recipe.embedder.weights)
             facts = train(space, self.data, settings, weights, frozen=frozen, start=start, progress=progress)
@@ -106,8 +106,8 @@ class Systems:
         measured = images.mean is None or images.std is None
         inputs = {"dataset": self.data.view("measured")} if measured else {}
 
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from ..stages.train import freeze
+        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+            from simsearch.stages.train import freeze
 
             facts = freeze(space, self.data, settings, str(embedder.weights))
             return facts, f"{embedder.backbone} as it is, {facts['dim']}-d"
@@ -121,8 +121,8 @@ class Systems:
         if frozen:
             inputs["features"] = frozen.embedded.reference
 
-        def work(space: Workspace, progress: Stage) -> tuple[dict[str, Any], str]:
-            from ..stages.embed import embed
+        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+            from simsearch.stages.embed import embed
 
             facts = embed(space, self.data, trained, frozen, progress)
             through = "" if facts["through"] == "onnxruntime" else f", {facts['through']}"

@@ -1,5 +1,5 @@
 """The recipe: its tables, its defaults, where it comes from, and what is said about mistakes."""
 
-from .recipe import Recipe, make_recipe
+from simsearch.recipe.recipe import Recipe, make_recipe
 
 __all__ = ["Recipe", "make_recipe"]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import RecipeError
-from .recipe import Recipe, make_recipe
+from simsearch.errors import RecipeError
+from simsearch.recipe.recipe import Recipe, make_recipe
 
 PACKAGE = Path(__file__).parent.parent
 # In a wheel the recipes travel inside the package; in a checkout they lie at the root.

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from .table import Table
+from simsearch.recipe.table import Table
 
 Mining = Literal["all", "hard", "batch_hard", "semi_hard", "semi_hard_all", "distance_weighted"]
 PML = "pml"

@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from simsearch.errors import RecipeError, SimsearchError
-
-from .loss import LOSSES, unknown_loss
-from .table import Table
+from simsearch.recipe.loss import LOSSES, unknown_loss
+from simsearch.recipe.table import Table
 
 
 def one_line(error: ValidationError, where: str, recipe: type[Table]) -> SimsearchError:

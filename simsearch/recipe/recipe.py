@@ -10,14 +10,13 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from simsearch.embedder.catalog import Backbone, find_backbone
-from simsearch.embedder.weights import weights_preprocessing
+from simsearch.embedder.networks.catalog import Backbone, find_backbone
+from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError
-
-from .loss import L2SoftmaxLoss, LossTable, QuadrupletLoss
-from .mistakes import one_line
-from .table import Table
-from .tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
+from simsearch.recipe.loss import L2SoftmaxLoss, LossTable, QuadrupletLoss
+from simsearch.recipe.mistakes import one_line
+from simsearch.recipe.table import Table
+from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 # Without them a photo is taken as it is; fine-tuning a pretrained backbone on a few thousand photos needs them.

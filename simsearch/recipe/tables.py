@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from .mistakes import brief
-from .table import Table
+from simsearch.recipe.mistakes import brief
+from simsearch.recipe.table import Table
 
 
 class Dataset(Table):

@@ -12,13 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..console import safe, say, shorten
-from ..errors import ImageError, RecipeError, SourceError
-from ..evaluation.false_accept import ROUNDING
-from ..images.decode import read_bytes
+from simsearch.console import safe, say, shorten
+from simsearch.errors import ImageError, RecipeError, SourceError
+from simsearch.evaluation.false_accept import ROUNDING
+from simsearch.images.decode import read_bytes
 
 if TYPE_CHECKING:
-    from .searcher import Hit, Searcher
+    from simsearch.search.hit import Hit
+    from simsearch.search.searcher import Searcher
 
 MAX_FAR = 0.001
 MONTAGE_ROWS = 50
@@ -202,8 +203,8 @@ def check_rated(searcher: Searcher, max_far: float) -> None:
 
 def write_montage(searcher: Searcher, answered: Sequence[tuple[str, list[Hit]]], out: Path) -> None:
     """Draw each query beside its neighbours into the picture `out`, and say so."""
-    from ..images.decode import read_image
-    from ..images.montage import MontageRow, montage
+    from simsearch.images.decode import read_image
+    from simsearch.images.montage import MontageRow, montage
 
     rows = [
         MontageRow(

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from ..errors import VectorsError
-from ..images.perceptual import find_copy, near_hashes, reduction
-from ..images.records import RecordTable
-from ..images.thumbnails import ThumbnailReader
+from simsearch.arrays import Pixels
+from simsearch.errors import VectorsError
+from simsearch.images.perceptual import find_copy, near_hashes, reduction
+from simsearch.images.records import RecordTable
+from simsearch.images.thumbnails import ThumbnailReader
 
 if TYPE_CHECKING:
-    from ..vectors.index import Index
-    from .searcher import Hit
+    from simsearch.search.hit import Hit
+    from simsearch.vectors.index import Index
 
 NEARLY_EQUAL = 0.999
 FIRST = 3  # times as many hits are looked at first
@@ -37,7 +37,7 @@ class Alike:
     def __init__(self, records: RecordTable, pictures: Path | None, index: Index) -> None:
         self._records, self._index = records, index
         self._pictures = None if pictures is None else ThumbnailReader(pictures)
-        self._looks: dict[int, npt.NDArray[np.uint8]] = {}
+        self._looks: dict[int, Pixels] = {}
 
     def groups(self, rows: Sequence[int]) -> list[list[int]]:
         """Positions in `rows` in groups, in the order of their first: each is alike to that first one."""
@@ -100,7 +100,7 @@ class Alike:
             replace(hits[members[0]], rank=rank, alike=len(members) - 1) for rank, members in enumerate(groups[:k], 1)
         ]
 
-    def _look(self, row: int) -> npt.NDArray[np.uint8]:
+    def _look(self, row: int) -> Pixels:
         assert self._pictures is not None
         if row not in self._looks:
             self._looks[row] = reduction(self._pictures[row])

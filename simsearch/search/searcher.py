@@ -10,60 +10,32 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..artifacts import Artifact
-from ..embedder.runtime import Runtime
-from ..errors import ArtifactError, ImageError, RecipeError, VectorsError
-from ..evaluation.false_accept import ROUNDING, false_accept_rate
-from ..fingerprint import check_embedder
-from ..home import Build, Home
-from ..images.decode import decode, read_bytes
-from ..images.preprocess import PREPROCESS_VERSION, Preprocess
-from ..images.records import ImageRecord, RecordTable
-from ..images.thumbnails import ThumbnailReader
-from ..sync.state import MASKED, rows_of
-from ..vectors.index import Deleted, Index
-from ..vectors.normalize import normalize
-from ..versions import usable_cores
+from simsearch.arrays import Floats, Pixels
+from simsearch.artifacts import Artifact
+from simsearch.changes.state import MASKED, rows_of
+from simsearch.embedder.bundle.fingerprint import check_embedder
+from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
+from simsearch.evaluation.false_accept import ROUNDING, false_accept_rate
+from simsearch.home import Build, Home
+from simsearch.images.decode import decode, read_bytes
+from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess
+from simsearch.images.records import ImageRecord, RecordTable
+from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.search.hit import Hit
+from simsearch.vectors.index import Deleted, Index
+from simsearch.vectors.normalize import normalize
+from simsearch.versions import usable_cores
 
 if TYPE_CHECKING:
-    from .collapsing import Alike
+    from simsearch.search.collapsing import Alike
 
 BATCH = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One neighbour: rank from 1, score (inner product of embeddings, -1 to 1), and which image it is.
-
-    `path` is None where the file is not on this machine; `same_file` tells that it is the query itself, byte for byte.
-    `false_accept_rate` is the share of different-label pairs that score at least as much, None where that is unknown.
-    `alike` is how many more near-identical hits it stands for, None where hits are not collapsed.
-    """
-
-    rank: int
-    score: float
-    label: str
-    image: str
-    path: str | None
-    row: int
-    same_file: bool = False
-    false_accept_rate: float | None = None
-    alike: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The keys of a hit in `query --json`."""
-        record = asdict(self)
-        del record["same_file"]
-        if self.alike is None:
-            del record["alike"]
-        return record
 
 
 class Searcher:
@@ -111,15 +83,13 @@ class Searcher:
                 hint=again,
             )
 
-    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    def embed(self, images: Sequence[Pixels]) -> Floats:
         """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3)."""
         preprocess, runtime = self._needed_embedder()
         pixels = np.stack([preprocess.fit(image) for image in images])
         return normalize(runtime.features(preprocess.normalize(pixels)))
 
-    def search(
-        self, images: Sequence[str | os.PathLike[str] | bytes | npt.NDArray[np.uint8]], k: int = 10
-    ) -> list[list[Hit]]:
+    def search(self, images: Sequence[str | os.PathLike[str] | bytes | Pixels], k: int = 10) -> list[list[Hit]]:
         """The k nearest images of the corpus for each image: a path, the bytes of a file, or a decoded array.
 
         Raises ImageError for the first image that cannot be decoded.
@@ -145,7 +115,7 @@ class Searcher:
         """Width of an embedding."""
         return self._index.dim
 
-    def search_vectors(self, vectors: npt.NDArray[np.float32], k: int = 10) -> list[list[Hit]]:
+    def search_vectors(self, vectors: Floats, k: int = 10) -> list[list[Hit]]:
         """The k nearest images for each raw vector, (N, dim) float32, normalized here; their files are not looked for.
 
         Raises VectorsError for another dim and for a vector without direction.
@@ -162,7 +132,7 @@ class Searcher:
 
     def alike(self) -> Alike:
         """What tells near-identical hits."""
-        from .collapsing import Alike
+        from simsearch.search.collapsing import Alike
 
         return Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
 
@@ -180,7 +150,7 @@ class Searcher:
         """The share of different-label pairs that score at least `score`, in (0, 1]; None where that is unknown."""
         return None if self._far is None else false_accept_rate(self._far, score)
 
-    def picture(self, hit: Hit) -> npt.NDArray[np.uint8]:
+    def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
         with suppress(ImageError):
             if hit.path is not None:
@@ -190,7 +160,7 @@ class Searcher:
         with ThumbnailReader(self._thumbnails) as thumbnails:
             return decode(thumbnails[hit.row])
 
-    def _load(self, image: Any) -> tuple[npt.NDArray[np.uint8], str]:
+    def _load(self, image: Any) -> tuple[Pixels, str]:
         if isinstance(image, np.ndarray):
             return image, ""
         size = self._needed_embedder()[0].size
@@ -205,17 +175,17 @@ class Searcher:
             )
             raise ImageError(f"cannot read {os.fspath(image)}: {error.message}", hint=hint) from None
 
-    def _embed(self, images: list[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    def _embed(self, images: list[Pixels]) -> Floats:
         try:
             return self.embed(images)
         except VectorsError as error:  # a feature without direction: this picture has no answer, others may
             raise ImageError(f"cannot compare this picture: {error.message}") from None
 
-    def _hits(self, images: list[npt.NDArray[np.uint8]], digests: list[str], k: int) -> list[list[Hit]]:
+    def _hits(self, images: list[Pixels], digests: list[str], k: int) -> list[list[Hit]]:
         scores, rows = self._nearest(self._embed(images), k)
         return [self._answer(*found) for found in zip(scores, rows, digests, strict=True)]
 
-    def _nearest(self, embeddings: npt.NDArray[np.float32], k: int) -> tuple[list[list[float]], list[list[int]]]:
+    def _nearest(self, embeddings: Floats, k: int) -> tuple[list[list[float]], list[list[int]]]:
         """Scores and rows of the k nearest of each embedding, nearest first."""
         scores, rows = self._index.search(embeddings, k, **self._search, deleted=self._deleted)
         # Rounding and coded indexes lead a little beyond the range of a cosine.

@@ -7,20 +7,18 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from ..errors import VectorsError
-from ..vectors.formats import open_vectors
-from ..vectors.index import set_threads
-from ..versions import usable_cores
-from .answers import check_rated, hit_table, passes, tell_widened
-from .collapsing import FIRST
+from simsearch.arrays import Floats
+from simsearch.errors import VectorsError
+from simsearch.search.answers import check_rated, hit_table, passes, tell_widened
+from simsearch.search.collapsing import FIRST
+from simsearch.vectors.formats import open_vectors
+from simsearch.vectors.index import set_threads
+from simsearch.versions import usable_cores
 
 if TYPE_CHECKING:
-    from .searcher import Hit, Searcher
+    from simsearch.search.hit import Hit
+    from simsearch.search.searcher import Searcher
 
-    Features = npt.NDArray[np.float32]
 
 BATCH = 1024
 KEYS = ("rank", "score", "row", "image", "label")
@@ -66,7 +64,7 @@ def answer_vectors(
             widened = searcher.widened_last
             if alike is not None:
 
-                def fetch(count: int, row: int, block: Features = block) -> list[Hit]:
+                def fetch(count: int, row: int, block: Floats = block) -> list[Hit]:
                     (hits,) = searcher.search_vectors(block[row : row + 1], count)
                     return [hit for hit in hits if passes(hit, min_score, max_far)]
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ..artifacts import Workspace
-from ..console import say
-from ..embedder.backbones import Embedder
-from ..embedder.catalog import find_backbone
-from ..embedder.export import export_onnx
-from ..embedder.loading import pending_download
-from ..embedder.saving import save_weights
-from ..images.loading import pixel_batches
-from ..images.preprocess import Preprocess, data_mean_std
-from .common import THREADS, Data
+from simsearch.artifacts import Workspace
+from simsearch.console import say
+from simsearch.embedder.bundle.export import export_onnx
+from simsearch.embedder.networks.backbones import Embedder
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.loading import pending_download
+from simsearch.embedder.networks.saving import save_weights
+from simsearch.images.loading import pixel_batches
+from simsearch.images.preprocess import Preprocess, data_mean_std
+from simsearch.stages.common import THREADS, Data
 
 
 def preprocess_of(settings: dict[str, Any], data: Data) -> Preprocess:

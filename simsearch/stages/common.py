@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from ..artifacts import Artifact
-from ..console import safe
-from ..images.preprocess import Preprocess
-from ..images.records import ImageRecord, RecordTable, read_records
-from ..images.source import Reader
-from ..versions import usable_cores
-
-Features = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int64]
+from simsearch.arrays import Floats, Integers
+from simsearch.artifacts import Artifact
+from simsearch.console import safe
+from simsearch.images.preprocess import Preprocess
+from simsearch.images.records import ImageRecord, RecordTable, read_records
+from simsearch.images.source import Reader
+from simsearch.versions import usable_cores
 
 THREADS = usable_cores()
 BLOCK_ROWS = 8192
@@ -68,9 +65,9 @@ class Frozen:
         """The preprocessing that the cached features were made with."""
         return bundle_of(self.trained)[1]
 
-    def features(self, rows: Indices) -> Features:
+    def features(self, rows: Integers) -> Floats:
         """The cached features (n, width) float32 of ascending `rows` (n,)."""
-        from ..vectors.features import FeatureFile
+        from simsearch.vectors.features import FeatureFile
 
         with FeatureFile(self.embedded.file("features.h5")) as file:
             parts = []

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifacts import Workspace, digest_of
-from ..console import Stage, safe
-from ..errors import SourceError
-from ..images.loading import survey
-from ..images.quarantine import SetAside, write_quarantine
-from ..images.records import write_records
-from ..images.source import Fingerprint, Source, changed
-from ..images.splits import assign
-from ..images.thumbnails import ThumbnailReader, ThumbnailWriter
-from .common import THREADS
+from simsearch.artifacts import Workspace, digest_of
+from simsearch.console import Progress, safe
+from simsearch.errors import SourceError
+from simsearch.images.loading import survey
+from simsearch.images.quarantine import SetAside, write_quarantine
+from simsearch.images.records import write_records
+from simsearch.images.source import Fingerprint, Source, changed
+from simsearch.images.splits import assign
+from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter
+from simsearch.stages.common import THREADS
 
 
 def make_dataset(
@@ -22,7 +22,7 @@ def make_dataset(
     fingerprint: Fingerprint,
     settings: dict[str, Any],
     max_bad_fraction: float,
-    progress: Stage,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Write images.csv, quarantine.csv and the thumbnails; returns counts, notes and views.
 

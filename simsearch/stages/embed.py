@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import load_file
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage
-from ..embedder.runtime import Runtime
-from ..errors import ImageError
-from ..fingerprint import embedder_fingerprint
-from ..images.loading import in_order, pieces
-from ..images.records import ImageRecord
-from ..images.source import Pixels, Reader, changed
-from ..vectors.features import FeatureBlocks, FeatureFile
-from .common import BLOCK_ROWS, THREADS, Data, Features, Frozen, bundle_of
+from simsearch.arrays import Floats, Pixels
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
+from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.errors import ImageError
+from simsearch.images.loading import in_order, pieces
+from simsearch.images.records import ImageRecord
+from simsearch.images.source import Reader, changed
+from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen, bundle_of
+from simsearch.vectors.features import FeatureBlocks, FeatureFile
 
 MOST_IMAGES = 32  # a batch
 # As network input; larger batches fall out of the caches: photos of 224 px went 1.25 times as fast by 8 as by 64.
@@ -31,12 +32,12 @@ LEAST_COSINE = 0.9999
 class Head(NamedTuple):
     """A linear layer, weight (dim, width) and bias (dim,), and the frozen backbone that it was trained on."""
 
-    weight: Features
-    bias: Features
+    weight: Floats
+    bias: Floats
     frozen: Frozen
 
 
-def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None, progress: Stage) -> dict[str, Any]:
+def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None, progress: Progress) -> dict[str, Any]:
     """Write features.h5, resuming from the blocks that an earlier run left.
 
     With `frozen`, the trained head is applied to that backbone's cached features instead of running the bundle on
@@ -65,7 +66,7 @@ class Bundle:
         self._runtime = Runtime(trained.file("embedder.onnx"), threads=1)
         self.batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(self._runtime.input_shape))))
 
-    def features(self, records: list[ImageRecord]) -> Features:
+    def features(self, records: list[ImageRecord]) -> Floats:
         """Raw features (n, dim) of images; SourceError when one is not what its record says."""
         pixels = np.stack([self._preprocess.fit(self._read(record)) for record in records])
         return self._runtime.features(self._preprocess.normalize(pixels))
@@ -77,13 +78,13 @@ class Bundle:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None
 
-    def write(self, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Stage) -> None:
+    def write(self, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Progress) -> None:
         """Write those blocks that are missing of the features of `records`, which come in order."""
         missing = {start for start, _ in blocks.missing()}
         start = 0
         for block in pieces(records, blocks.block_rows):
             if start in missing:
-                parts: list[Features] = []
+                parts: list[Floats] = []
                 for part in in_order(self.features, pieces(block, self.batch), THREADS):
                     parts.append(part)
                     progress(start + sum(map(len, parts)), blocks.rows)
@@ -96,7 +97,7 @@ def _head(trained: Artifact, frozen: Frozen) -> Head:
     return Head(weights["head.weight"], weights["head.bias"], frozen)
 
 
-def _apply(head: Head, features: Features) -> Features:
+def _apply(head: Head, features: Floats) -> Floats:
     return np.asarray(features @ head.weight.T + head.bias, dtype=np.float32)
 
 
@@ -111,7 +112,7 @@ def _agrees(data: Data, head: Head, bundle: Bundle) -> bool:
     return bool((np.einsum("nd,nd->n", through, cached) >= LEAST_COSINE * lengths).all())
 
 
-def _write_by_head(blocks: FeatureBlocks, head: Head, progress: Stage) -> None:
+def _write_by_head(blocks: FeatureBlocks, head: Head, progress: Progress) -> None:
     with FeatureFile(head.frozen.embedded.file("features.h5")) as file:
         for start, stop in blocks.missing():
             blocks.write(start, _apply(head, file.read(start, stop)))

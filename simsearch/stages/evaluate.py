@@ -8,18 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage
-from ..evaluation.duplicates import duplicates
-from ..evaluation.report import Features, SearchSettings
-from ..evaluation.report import evaluate as measure
-from ..evaluation.systems import gather
-from ..images.perceptual import lookalikes, reductions, twins
-from ..images.thumbnails import OFFSETS as THUMBNAILS
-from ..vectors.features import FeatureFile
-from ..vectors.normalize import normalize
-from .common import THREADS, Data, Indices
-from .index import gallery_index
+from simsearch.arrays import Integers
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.evaluation.duplicates import duplicates
+from simsearch.evaluation.report import Features, SearchSettings
+from simsearch.evaluation.report import evaluate as measure
+from simsearch.evaluation.systems import gather
+from simsearch.images.perceptual import lookalikes, reductions, twins
+from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
+from simsearch.report.summary import summarize
+from simsearch.stages.common import THREADS, Data
+from simsearch.stages.index import gallery_index
+from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.normalize import normalize
 
 
 def evaluate(
@@ -29,7 +31,7 @@ def evaluate(
     embedded: dict[str, Artifact],
     index: Artifact,
     settings: dict[str, Any],
-    progress: Stage,
+    progress: Progress,
 ) -> tuple[dict[str, Any], str]:
     """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
     labels: list[str] = []
@@ -81,7 +83,8 @@ def evaluate(
         if settings["map"]:
             progress.tell("map of the features before and after")
             shown = _map(opened["recipe"], opened.get("baseline"), np.array(queries), labels)
-    (space.out / "report.json").write_text(json.dumps(found.report, indent=1, allow_nan=False))
+    report = {**found.report, "summary": summarize(found.report)}
+    (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
     for name, value in (("details", found.details), ("far", found.false_accepts), ("map", shown)):
         (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
     found.save_per_query(space.out / "queries.npz")
@@ -103,10 +106,10 @@ class _Corpus:
 
 
 def _map(
-    recipe: FeatureFile, baseline: FeatureFile | None, queries: Indices, labels: list[str]
+    recipe: FeatureFile, baseline: FeatureFile | None, queries: Integers, labels: list[str]
 ) -> dict[str, Any] | None:
     """The queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
-    from ..evaluation.projection import project
+    from simsearch.evaluation.projection import project
 
     named = [labels[row] for row in queries]
     before = None if baseline is None else gather(baseline, queries)

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage, say
-from ..evaluation.plots import draw_tuning
-from ..vectors.features import FeatureFile
-from ..vectors.index import Index, build
-from ..vectors.normalize import normalize
-from ..vectors.tuning import choose
-from ..vectors.verify import verify
-from .common import BLOCK_ROWS, Data, Features
+from simsearch.arrays import Floats
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress, say
+from simsearch.page.plots import draw_tuning
+from simsearch.stages.common import BLOCK_ROWS, Data
+from simsearch.vectors.agreement import verify
+from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.index import Index, build
+from simsearch.vectors.normalize import normalize
+from simsearch.vectors.tuning import choose
 
 SAMPLE = 200
 OTHER_SCORE = 0.05
@@ -26,7 +27,7 @@ GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figu
 
 
 def make_index(
-    space: Workspace, data: Data, embedded: Artifact, settings: dict[str, Any], progress: Stage
+    space: Workspace, data: Data, embedded: Artifact, settings: dict[str, Any], progress: Progress
 ) -> dict[str, Any]:
     """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
 
@@ -37,7 +38,7 @@ def make_index(
     gallery, rows = int(data.facts["gallery"]), int(data.facts["images"])
     with FeatureFile(embedded.file("features.h5")) as file:
 
-        def blocks(start: int, stop: int) -> Iterator[Features]:
+        def blocks(start: int, stop: int) -> Iterator[Floats]:
             for first in range(start, stop, BLOCK_ROWS):
                 yield file.read(first, min(first + BLOCK_ROWS, stop))
                 progress(min(first + BLOCK_ROWS, stop), rows, "rows")
@@ -78,7 +79,7 @@ def make_index(
     return facts
 
 
-def _warn_of_other_scores(index: Index, features: Features, search: dict[str, Any]) -> None:
+def _warn_of_other_scores(index: Index, features: Floats, search: dict[str, Any]) -> None:
     """Some factories change what a score is: coding a little, PCA (which centres the vectors) beyond use."""
     embeddings = normalize(features)
     scores, rows = index.search(embeddings, 1, **search)

@@ -13,23 +13,24 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import Artifact, Workspace, link_or_copy
-from ..console import Stage, safe
-from ..fingerprint import embedder_fingerprint
-from ..images.loading import survey
-from ..images.quarantine import SetAside, write_quarantine
-from ..images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
-from ..images.source import FileSource, changed
-from ..images.thumbnails import ThumbnailReader, ThumbnailWriter, extend_thumbnails
-from ..sync.changes import Changes
-from ..sync.state import DELETED, MASKED, Rows, State, rows_of
-from ..vectors.features import FeatureBlocks, FeatureFile, write_features
-from ..vectors.index import Index, build
-from ..vectors.verify import verify
-from .common import BLOCK_ROWS, THREADS, Features
-from .dataset import check_bad
-from .embed import Bundle
-from .index import CORPUS
+from simsearch.arrays import Floats, Integers
+from simsearch.artifacts import Artifact, Workspace, link_or_copy
+from simsearch.changes.compare import Changes
+from simsearch.changes.state import DELETED, MASKED, State, rows_of
+from simsearch.console import Progress, safe
+from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
+from simsearch.images.loading import survey
+from simsearch.images.quarantine import SetAside, write_quarantine
+from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
+from simsearch.images.source import FileSource, changed
+from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter, extend_thumbnails
+from simsearch.stages.common import BLOCK_ROWS, THREADS
+from simsearch.stages.dataset import check_bad
+from simsearch.stages.embed import Bundle
+from simsearch.stages.index import CORPUS
+from simsearch.vectors.agreement import verify
+from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_features
+from simsearch.vectors.index import Index, build
 
 FLAGS = ("fit", "val", "gallery")
 # A sync keeps the recipe that the build was made with.
@@ -49,19 +50,19 @@ class Step:
     compact: bool
 
     @property
-    def deleted(self) -> Rows:
+    def deleted(self) -> Integers:
         """Old rows that are deleted afterwards, ascending."""
         return np.union1d(self.state.deleted, np.array(self.changes.gone, dtype=np.int64)).astype(np.int64)
 
     @property
-    def kept(self) -> Rows:
+    def kept(self) -> Integers:
         """Old rows that are still there afterwards, deleted or not, ascending."""
         rows = np.arange(len(self.state.images), dtype=np.int64)
         return np.setdiff1d(rows, self.deleted) if self.compact else rows
 
 
 def sync_dataset(
-    space: Workspace, base: Artifact, step: Step, max_bad_fraction: float, progress: Stage
+    space: Workspace, base: Artifact, step: Step, max_bad_fraction: float, progress: Progress
 ) -> dict[str, Any]:
     """Write table, thumbnails, quarantine and deleted rows; new images are decoded, never searched with (flags 0).
 
@@ -141,7 +142,7 @@ def _renumbered(base: Artifact, kept: set[int], moved: dict[int, Any]) -> Iterat
 
 
 def sync_embed(
-    space: Workspace, base: Artifact, dataset: Artifact, trained: Artifact, step: Step, progress: Stage
+    space: Workspace, base: Artifact, dataset: Artifact, trained: Artifact, step: Step, progress: Progress
 ) -> dict[str, Any]:
     """Write features.h5: what stays, copied, then the added rows, embedded by the build's own bundle."""
     kept, rows = step.kept, int(dataset.facts["images"])
@@ -155,7 +156,7 @@ def sync_embed(
     stays[kept] = True
     with FeatureFile(base.file("features.h5")) as old:
 
-        def features() -> Iterator[Features]:
+        def features() -> Iterator[Floats]:
             for start in range(0, old.shape[0], BLOCK_ROWS):
                 block = old.read(start, min(start + BLOCK_ROWS, old.shape[0]))
                 yield block[stays[start : start + len(block)]]
@@ -220,7 +221,9 @@ def remake_index(space: Workspace, base: dict[str, Any], dataset: Artifact, embe
     return _write_facts(space, base, rows, np.union1d(outside, rows_of(dataset, DELETED)), embedded)
 
 
-def _write_facts(space: Workspace, base: dict[str, Any], rows: int, masked: Rows, embedded: Artifact) -> dict[str, Any]:
+def _write_facts(
+    space: Workspace, base: dict[str, Any], rows: int, masked: Integers, embedded: Artifact
+) -> dict[str, Any]:
     """Write masked.npy and index.json beside a corpus that is there; returns the facts of the artifact."""
     np.save(space.out / MASKED, masked.astype(np.int64))
     facts = {
@@ -233,7 +236,7 @@ def _write_facts(space: Workspace, base: dict[str, Any], rows: int, masked: Rows
     return {**facts, "embedder": embedded.facts.get("embedder"), "synced": True}
 
 
-def _not_in(base: Artifact, state: State) -> Rows:
+def _not_in(base: Artifact, state: State) -> Integers:
     """Rows of the table that the index has not."""
     return np.arange(int(base.facts["ntotal"]), len(state.images), dtype=np.int64)
 

@@ -10,27 +10,28 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage, say
-from ..embedder.alpha import alpha_warning
-from ..embedder.augment import augmented, stored_size
-from ..embedder.backbones import build_embedder
-from ..embedder.extract import Fetch, extract, fetch_from
-from ..embedder.losses import L2Softmax, make_loss
-from ..embedder.precision import choose_device, choose_precision
-from ..embedder.prepare import Prepare, make_prepare
-from ..embedder.rotation import rotated, rotated_labels
-from ..embedder.sampling import BalancedSampler, shuffled_batches
-from ..embedder.saving import save_loss, start_from_head
-from ..embedder.schedule import Rates
-from ..embedder.training import train as run_training
-from ..evaluation.plots import training_curves
-from ..images.loading import PixelStore
-from ..images.preprocess import Preprocess
-from ..images.records import ImageRecord
-from .bundle import announce_download, preprocess_of, write_bundle
-from .common import THREADS, Data, Frozen, Indices
-from .validation import recall_at_1
+from simsearch.arrays import Integers
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress, say
+from simsearch.embedder.losses.alpha import alpha_warning
+from simsearch.embedder.losses.losses import L2Softmax, make_loss
+from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.saving import save_loss, start_from_head
+from simsearch.embedder.training.augment import augmented, stored_size
+from simsearch.embedder.training.extract import Fetch, extract, fetch_from
+from simsearch.embedder.training.loop import train as run_training
+from simsearch.embedder.training.precision import choose_device, choose_precision
+from simsearch.embedder.training.prepare import Prepare, make_prepare
+from simsearch.embedder.training.rotation import rotated, rotated_labels
+from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
+from simsearch.embedder.training.schedule import Rates
+from simsearch.images.loading import PixelStore
+from simsearch.images.preprocess import Preprocess
+from simsearch.images.records import ImageRecord
+from simsearch.page.plots import training_curves
+from simsearch.stages.bundle import announce_download, preprocess_of, write_bundle
+from simsearch.stages.common import THREADS, Data, Frozen
+from simsearch.stages.validation import recall_at_1
 
 VAL_GALLERY = 4000
 VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
@@ -56,7 +57,7 @@ def train(
     *,
     frozen: Frozen | None,
     start: Artifact | None,
-    progress: Stage,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Train one embedder; with `frozen`, only a linear head on that backbone's cached features.
 
@@ -150,7 +151,7 @@ def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess
     return store.fetch if store.pixels is None else fetch_from(store.pixels, device)
 
 
-def _batches(table: dict[str, Any], training: dict[str, Any], labels: Indices) -> Callable[[int], Iterator[Indices]]:
+def _batches(table: dict[str, Any], training: dict[str, Any], labels: Integers) -> Callable[[int], Iterator[Integers]]:
     if "classes_per_batch" not in table:
         return lambda epoch: shuffled_batches(len(labels), training["batch_size"], training["seed"], epoch)
     classes = table["classes_per_batch"] or min(CLASSES_PER_BATCH, len(np.unique(labels)))

@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import VectorsError
-from ..vectors.exact import exact_search
-from ..vectors.normalize import normalize
-from .common import Indices
+from simsearch.arrays import Integers
+from simsearch.errors import VectorsError
+from simsearch.vectors.exact import exact_search
+from simsearch.vectors.normalize import normalize
 
 VAL_IMAGES = 1000  # a progress figure: a seeded part of the rows is enough
 
 
 def recall_at_1(
-    features: Callable[[Indices], Any], labels: Indices, val: Indices, fit: Indices, *, gallery: int, raw: bool
+    features: Callable[[Integers], Any], labels: Integers, val: Integers, fit: Integers, *, gallery: int, raw: bool
 ) -> Callable[[], float]:
     """A function that gives recall@1 of val rows among fit rows, both a seeded part, of at most 1,000 and `gallery`.
 

@@ -8,17 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage
-from ..errors import VectorsError
-from ..images.quarantine import write_quarantine
-from ..images.records import ImageRecord, write_records
-from ..images.source import Pixels, Reader
-from ..vectors.features import FeatureBlocks
-from ..vectors.formats import VectorFile
-from ..vectors.formats.parts import Vectors
-from ..vectors.normalize import norms
-from .common import BLOCK_ROWS, Data
+from simsearch.arrays import Pixels
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.errors import VectorsError
+from simsearch.images.quarantine import write_quarantine
+from simsearch.images.records import ImageRecord, write_records
+from simsearch.images.source import Reader
+from simsearch.stages.common import BLOCK_ROWS, Data
+from simsearch.vectors.features import FeatureBlocks
+from simsearch.vectors.formats import VectorFile
+from simsearch.vectors.formats.parts import Vectors
+from simsearch.vectors.normalize import norms
 
 MOST_TESTS = 10_000  # queries that a file brings along
 MOST_QUERIES, MOST_VAL = 1000, 2000  # rows of the file itself, and never more than a tenth of them
@@ -51,7 +52,7 @@ def counts(file: VectorFile) -> tuple[int, int]:
     return rows, rows + (min(file.queries.shape[0], MOST_TESTS) if file.queries else 0)
 
 
-def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress: Stage) -> dict[str, Any]:
+def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress: Progress) -> dict[str, Any]:
     """Write images.csv (row = row of the file, sha256 = that of the vector as float32); returns counts, as of images.
 
     Queries are the vectors that the file has for it, else a seeded tenth of its rows, at most 1,000, which are then
@@ -99,7 +100,7 @@ def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress:
     }
 
 
-def copy_vectors(space: Workspace, file: VectorFile, progress: Stage) -> dict[str, Any]:
+def copy_vectors(space: Workspace, file: VectorFile, progress: Progress) -> dict[str, Any]:
     """Write features.h5, the vectors as they are, resuming from the blocks that an earlier run left."""
     (_, total), dim, vectors = counts(file), file.vectors.shape[1], all_vectors(file)
     blocks = FeatureBlocks(space.scratch, total, dim, BLOCK_ROWS)

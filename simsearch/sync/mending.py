@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage
-from ..errors import ArtifactError
-from ..home import Build, Home
-from ..pipeline.plan import Plan, address
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.errors import ArtifactError
+from simsearch.home import Build, Home
+from simsearch.pipeline.plan import Plan, address
 
 SETTINGS = {"sync": 1, "mended": True}
 
@@ -28,7 +28,7 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
 
     Raises ArtifactError when nothing tells the factory any more: it was chosen by measuring, and every index is lost.
     """
-    from ..stages.sync import remake_index
+    from simsearch.stages.sync import remake_index
 
     dataset, embedded, table = sound["dataset"], sound["embed"], build.record["recipe"]["index"]
     facts: dict[str, Any] = {"metric": "inner product", "gallery": int(dataset.facts["gallery"])}
@@ -46,7 +46,7 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
     facts |= {"dim": int(embedded.facts["dim"]), "corpus": table["corpus"]}
     inputs = {"dataset": dataset.reference, "embed": embedded.reference}
 
-    def work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+    def work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
         return remake_index(space, facts, dataset, embedded), str(facts["factory"])
 
     plan.home.store.set_aside("index", address("index", SETTINGS, inputs))

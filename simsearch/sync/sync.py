@@ -13,23 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..artifacts import Artifact, Workspace
-from ..console import Stage, safe, say
-from ..errors import ArtifactError, SimsearchError, SourceError, VectorsError
-from ..fingerprint import check_embedder
-from ..home import Build, Home
-from ..images.preprocess import PREPROCESS_VERSION
-from ..images.quarantine import read_quarantine
-from ..images.source import FileSource
-from ..pipeline.plan import Plan, now
-from .changes import Changes
-from .remains import let_go, remove_remains
-from .source import NOTHING_DELETED, changes_of, choose_build, open_now
-from .state import MASKED, State, rows_of
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.changes.compare import KINDS, Changes
+from simsearch.changes.look import NOTHING_DELETED, changes_of, choose_build, open_now
+from simsearch.changes.state import MASKED, State, rows_of
+from simsearch.console import Progress, safe, say
+from simsearch.embedder.bundle.fingerprint import check_embedder
+from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
+from simsearch.home import Build, Home
+from simsearch.images.preprocess import PREPROCESS_VERSION
+from simsearch.images.quarantine import read_quarantine
+from simsearch.images.source import FileSource
+from simsearch.pipeline.plan import Plan, now
+from simsearch.sync.let_go import let_go, remove_remains
 
 COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the last build or compaction
 STAGES = ("dataset", "embed", "index")
-KINDS = ("added", "changed", "moved", "deleted")
 
 
 @dataclass(frozen=True)
@@ -64,13 +63,6 @@ class Synced:
         }
 
 
-def in_words(counts: dict[str, int]) -> str:
-    """The counts that are not zero, as "12 added, 1 moved"."""
-    words = (f"{counts[kind]:,} {kind}" for kind in KINDS if counts[kind])
-    aside = f"{counts['set_aside']:,} set aside (quarantine.csv)" if counts.get("set_aside") else ""
-    return ", ".join([*words, *([aside] if aside else [])])
-
-
 def run_sync(home: Home, folder: str | None = None, name: str | None = None, *, dry: bool = False) -> Synced:
     """Bring a build in step with its source (or with `folder`, to which its images were moved).
 
@@ -102,7 +94,7 @@ def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: boo
         if dry:
             images += len(lists["added"]) - len(lists["deleted"])
         elif changes.count:
-            progress = Stage("Synced")
+            progress = Progress("Synced")
             try:
                 stages, compacted = _make(home, build, dataset, source, state, changes, progress)
             except SimsearchError:
@@ -143,10 +135,10 @@ def _make(
     source: FileSource,
     state: State,
     changes: Changes,
-    progress: Stage,
+    progress: Progress,
 ) -> tuple[dict[str, Artifact], bool]:
     """The artifacts of the next state, and whether they were compacted."""
-    from ..stages.sync import Step, whole_rows
+    from simsearch.stages.sync import Step, whole_rows
 
     train, embed, index = (_open(home, build, stage) for stage in ("train", "embed", "index"))
     _check_version(train, build.name)
@@ -168,13 +160,13 @@ def _make(
 
 
 def _stages(plan: Plan, base: dict[str, Artifact], step: Any, max_bad_fraction: float) -> dict[str, Artifact]:
-    from ..stages.sync import sync_dataset, sync_embed, sync_index
+    from simsearch.stages.sync import sync_dataset, sync_embed, sync_index
 
     settings = {"sync": 1, "compact": step.compact}
     progress = plan.progress
     assert progress is not None
 
-    def dataset_work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+    def dataset_work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
         return sync_dataset(space, base["dataset"], step, max_bad_fraction, progress), ""
 
     dataset = plan.ensure(
@@ -188,14 +180,14 @@ def _stages(plan: Plan, base: dict[str, Artifact], step: Any, max_bad_fraction: 
     grown = int(dataset.facts["images"]) > len(step.state.images)
     if grown or step.compact:
 
-        def embed_work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+        def embed_work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
             return sync_embed(space, base["embed"], dataset, base["train"], step, progress), ""
 
         inputs = {stage: base[stage].reference for stage in ("train", "embed")}
         embed = plan.ensure("embed", "Synced", settings, {"dataset": dataset.reference, **inputs}, embed_work)
     if grown or step.compact or step.changes.gone:
 
-        def index_work(space: Workspace, _: Stage) -> tuple[dict[str, Any], str]:
+        def index_work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
             return sync_index(space, base["index"], dataset, embed, step), ""
 
         inputs = {"dataset": dataset.reference, "embed": embed.reference, "base": base["index"].reference}
@@ -250,6 +242,6 @@ def _name(
         "built": record.get("built") or {stage: record["stages"][stage] for stage in STAGES},
         "synced": {"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
     }
-    replaced = home.replace_build(build.name, whole)
+    replaced = home.write_build(build.name, whole)
     let_go(home, record["stages"], stages)
     return replaced

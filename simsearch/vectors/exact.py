@@ -20,15 +20,15 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Floats, Integers, Labels
 from simsearch.errors import VectorsError
 from simsearch.vectors.normalize import norms
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-Neighbours = tuple[slice, NDArray[np.float32], NDArray[np.int64]]
+Neighbours = tuple[slice, Floats, Integers]
 
 _QUERIES = 128  # queries multiplied at a time
 _RANKED = 32  # of them, queries ranked at a time: 16 MB of keys a tile, near the caches; more were slower
@@ -45,25 +45,25 @@ class Ranking:
 
     def __init__(self, queries: int, k: int) -> None:
         self._k = k
-        self._keys: NDArray[np.int64] = np.empty((queries, 0), dtype=np.int64)
+        self._keys: Integers = np.empty((queries, 0), dtype=np.int64)
 
-    def update(self, start: int, scores: NDArray[np.float32]) -> None:
+    def update(self, start: int, scores: Floats) -> None:
         """Take in the (B, n) float32 scores of base rows [start, start + n); `scores` is overwritten."""
         self.take(_keys(scores, np.arange(start, start + scores.shape[1], dtype=np.int64)))
 
-    def take(self, keys: NDArray[np.int64]) -> None:
+    def take(self, keys: Integers) -> None:
         """Take in (B, n) keys, which are overwritten."""
         keys = self._best(keys)
         self._keys = self._best(np.concatenate((self._keys, keys), axis=1)) if self._keys.size else keys
 
-    def _best(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _best(self, keys: Integers) -> Integers:
         cut = keys.shape[1] - self._k
         if cut <= 0:
             return keys
         keys.partition(cut, axis=1)
         return keys[:, cut:].copy()
 
-    def result(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    def result(self) -> tuple[Floats, Integers]:
         """Return (scores (B, k) float32, rows (B, k) int64), best first, ties by row."""
         keys = np.sort(self._keys, axis=1)[:, ::-1]
         bits = (keys >> 32).astype(np.int32)
@@ -71,7 +71,7 @@ class Ranking:
         return bits.view(np.float32), _LOW - (keys & _LOW)
 
 
-def _keys(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def _keys(scores: Floats, rows: Integers) -> Integers:
     """Return int64 in the order (score, row counted backwards); `scores` is overwritten."""
     scores += np.float32(0.0)  # -0.0 becomes 0.0: equal scores must have equal bits
     bits = scores.view(np.int32)
@@ -83,11 +83,11 @@ def _keys(scores: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.in
 
 
 def exact_search(
-    queries: NDArray[np.float32],
-    base: NDArray[np.float32],
+    queries: Floats,
+    base: Floats,
     k: int,
     metric: Literal["ip", "l2"],
-    exclude_self: NDArray[np.integer] | None = None,
+    exclude_self: Labels | None = None,
 ) -> Iterator[Neighbours]:
     """Yield (slice of the queries, values (B, k) float32, rows (B, k) int64) over (Q, D) queries and (N, D) base.
 
@@ -114,11 +114,11 @@ def exact_search(
 
 
 def _search(
-    queries: NDArray[np.float32],
-    base: NDArray[np.float32],
+    queries: Floats,
+    base: Floats,
     k: int,
     metric: Literal["ip", "l2"],
-    own: NDArray[np.int64],
+    own: Integers,
 ) -> Iterator[Neighbours]:
     lengths = None
     if metric == "l2":
@@ -182,11 +182,11 @@ def _side_by_side(
 
 
 def _rank_all(
-    queries: NDArray[np.float32],
-    base: NDArray[np.float32],
-    lengths: NDArray[np.float32] | None,
+    queries: Floats,
+    base: Floats,
+    lengths: Floats | None,
     k: int,
-    own: NDArray[np.int64],
+    own: Integers,
 ) -> list[Ranking]:
     """Return the rankings of the queries in order, a few queries each, over every score."""
     rankings = []
@@ -205,11 +205,11 @@ def _rank_all(
 
 
 def _sift(
-    queries: NDArray[np.float32],
-    base: NDArray[np.float32],
-    lengths: NDArray[np.float32] | None,
+    queries: Floats,
+    base: Floats,
+    lengths: Floats | None,
     k: int,
-    own: NDArray[np.int64],
+    own: Integers,
     stride: int,
 ) -> Ranking | None:
     """Return the ranking of the queries over the scores that reach the k-th best of every `stride`-th row.
@@ -249,11 +249,11 @@ def _sift(
 
 
 def _scores(
-    queries: NDArray[np.float32],
-    base: NDArray[np.float32],
-    lengths: NDArray[np.float32] | None,
-    out: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+    queries: Floats,
+    base: Floats,
+    lengths: Floats | None,
+    out: Floats | None = None,
+) -> Floats:
     """Return (B, n), higher is nearer: inner products, or 2qb - bb with the squared `lengths` of the base."""
     scores = np.matmul(queries, base.T, out=out)
     if lengths is not None:
@@ -262,13 +262,13 @@ def _scores(
     return scores
 
 
-def _leave_out(scores: NDArray[np.float32], columns: NDArray[np.int64]) -> None:
+def _leave_out(scores: Floats, columns: Integers) -> None:
     """Put the column of each row out of reach, where it is one of the columns; in place."""
     inside = np.flatnonzero((columns >= 0) & (columns < scores.shape[1]))
     scores[inside, columns[inside]] = -np.inf
 
 
-def _check_range(queries: NDArray[np.float32], base: NDArray[np.float32]) -> None:
+def _check_range(queries: Floats, base: Floats) -> None:
     longest = [float(norms(part).max(initial=0.0)) for part in (queries, base)]
     # NaN fails the comparison too, which is what is wanted.
     if not sum(longest) ** 2 < 1e38:

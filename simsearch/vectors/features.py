@@ -10,8 +10,8 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
 
 DATASET = "features"
@@ -37,7 +37,7 @@ class FeatureBlocks:
         spans = (self._span(block) for block in range(-(-self.rows // self.block_rows)))
         return [(start, stop) for start, stop in spans if not self._keep(start, stop)]
 
-    def write(self, start: int, features: NDArray[np.float32]) -> None:
+    def write(self, start: int, features: Floats) -> None:
         """Keep the block that begins at row `start`: to a temporary name, flushed to the disk, renamed.
 
         NaN passes here; normalization names the image later. Raises VectorsError for another shape or dtype.
@@ -74,7 +74,7 @@ class FeatureBlocks:
         for start in range(0, self.rows, self.block_rows):
             self._path(start).unlink()
 
-    def blocks(self) -> Iterator[NDArray[np.float32]]:
+    def blocks(self) -> Iterator[Floats]:
         """Yield the blocks in order, all of which must be there."""
         for start in range(0, self.rows, self.block_rows):
             yield np.load(self._path(start), allow_pickle=False)
@@ -103,7 +103,7 @@ class FeatureBlocks:
         return False
 
 
-def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
+def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[Floats]) -> None:
     """Write the (rows, dim) features that `blocks` hold in order to the HDF5 file `out`, flushed to the disk.
 
     Raises VectorsError when the blocks hold other than `shape`, or the file cannot be written.
@@ -153,19 +153,19 @@ class FeatureFile:
         rows, dim = self._data.shape
         return int(rows), int(dim)
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Floats:
         """Return rows [start, stop) as (stop - start, D) float32. Raises VectorsError for rows that are not there."""
         if not 0 <= start <= stop <= self.shape[0]:
             raise VectorsError(
                 f"features {self.path}: expected rows within 0 to {self.shape[0]}, seen {start} to {stop}"
             )
         try:
-            block: NDArray[np.float32] = self._data[start:stop]
+            block: Floats = self._data[start:stop]
         except (OSError, ValueError, RuntimeError) as error:
             raise VectorsError(f"cannot read features {self.path}, rows {start} to {stop}: {error}") from error
         return block
 
-    def blocks(self, start: int, stop: int, size: int = 65536) -> Iterator[NDArray[np.float32]]:
+    def blocks(self, start: int, stop: int, size: int = 65536) -> Iterator[Floats]:
         """Yield rows [start, stop) in blocks of at most `size` rows, (n, D) float32."""
         for first in range(start, stop, size):
             yield self.read(first, min(first + size, stop))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Floats, Integers
 from simsearch.vectors.exact import exact_search
 
 
-def exact_neighbours(
-    queries: NDArray[np.float32], base: Iterable[NDArray[np.float32]], k: int
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def exact_neighbours(queries: Floats, base: Iterable[Floats], k: int) -> tuple[Floats, Integers]:
     """Return (inner products (Q, k) float32, rows (Q, k) int64) of the k nearest, best first, ties by row.
 
     `queries` (Q, D), `base` blocks (n, D) in row order; k is capped at the rows of the base. Memory: the answer, and

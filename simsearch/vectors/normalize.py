@@ -5,25 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Doubles, Floats, Numbers
 from simsearch.errors import VectorsError
 
 _HINT = "features are made by the embed stage; a row without a direction comes from a broken image or weights"
 
 
-def norms(features: NDArray[np.floating]) -> NDArray[np.float64]:
+def norms(features: Numbers) -> Doubles:
     """Return the length of each row, (N, D) -> (N,) float64, summed in float64 so that no float32 overflows.
 
     Raises VectorsError when `features` is not two-dimensional.
     """
     if features.ndim != 2:
         raise VectorsError(f"features must have the shape (N, D), seen {features.shape}")
-    squares: NDArray[np.float64] = np.einsum("nd,nd->n", features, features, dtype=np.float64, casting="safe")
+    squares: Doubles = np.einsum("nd,nd->n", features, features, dtype=np.float64, casting="safe")
     return np.sqrt(squares)
 
 
-def normalize(features: NDArray[np.floating], *, name: Callable[[int], str] | None = None) -> NDArray[np.float32]:
+def normalize(features: Numbers, *, name: Callable[[int], str] | None = None) -> Floats:
     """Return the embeddings, (N, D) float32 rows of length 1 (Ranjan et al. 2017, arXiv 1703.09507, without alpha).
 
     `name(i)` is the image of row i of `features`, for the error. Raises VectorsError for the first row that is zero,

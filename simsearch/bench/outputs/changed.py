@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from simsearch.bench.outputs import words
 from simsearch.bench.records import Cause, Finding, Loser, Story
-from simsearch.evaluation.page.html import NONE, paragraph, table, text
+from simsearch.page.html import NONE, paragraph, table, text
 
 _MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64
 _LOSERS = 10

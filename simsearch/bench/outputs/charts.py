@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from simsearch.bench.metrics import METRICS, RATIOS, metric_words, shown
+from simsearch.bench.judging.metrics import METRICS, RATIOS, metric_words, shown
 from simsearch.bench.outputs.series import Line
 from simsearch.bench.records import Figure
-from simsearch.evaluation.page.html import text
+from simsearch.page.html import text
 
 KINDS = ("accepted", "versions", "machine", "matrix", "code")
 """What is marked below a chart, each kind in a lane and with a shape of its own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import xml.etree.ElementTree as ET
 
-from simsearch.bench.metrics import METRICS, metric_words
+from simsearch.bench.judging.metrics import METRICS, metric_words
 from simsearch.bench.outputs import words
 from simsearch.bench.records import Finding, Result, Story
 from simsearch.console import safe

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from simsearch.bench.metrics import METRICS, metric_words, shown
+from simsearch.bench.judging.metrics import METRICS, metric_words, shown
 from simsearch.bench.outputs import series, words
 from simsearch.bench.outputs.charts import KINDS, Frame, interval, key, line_chart
 from simsearch.bench.records import Cell, Finding, Result, Story
-from simsearch.evaluation.page.html import NONE, more, paragraph, table, text
+from simsearch.page.html import NONE, more, paragraph, table, text
 
 MOST_CELLS = 24
 _OPEN = {(metric, k) for _, metric, k in words.COLUMNS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from simsearch.bench.metrics import METRICS
+from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.outputs import words
 from simsearch.bench.records import Cell, Figure, Night, Result, Story
 

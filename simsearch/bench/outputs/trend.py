@@ -8,8 +8,8 @@ from simsearch.bench.outputs import series, words
 from simsearch.bench.outputs.changed import changed
 from simsearch.bench.outputs.lines import trends
 from simsearch.bench.records import Story
-from simsearch.evaluation.page.frame import Section, frame
-from simsearch.evaluation.page.html import NONE, paragraph, table, text
+from simsearch.page.frame import Section, frame
+from simsearch.page.html import NONE, paragraph, table, text
 
 _BADGES = {
     "pass": ("held", "pass"),

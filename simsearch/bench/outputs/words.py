@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from simsearch.bench.metrics import METRICS, metric_words, shown
+from simsearch.bench.judging.metrics import METRICS, metric_words, shown
 from simsearch.bench.records import Cause, Figure, Finding, Loser, Result, Story
-from simsearch.evaluation.page.html import p_value
+from simsearch.page.html import p_value
 
 HELD, WORSE, BETTER, NEW = "held", "WORSE", "better", "new"
 FAILED, BROKEN, DROPPED, UNPAIRED = "failed", "BROKEN", "dropped", "unpaired"

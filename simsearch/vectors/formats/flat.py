@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
 from simsearch.vectors.formats.parts import NUMBERS, READABLE, Part, open_regular
 
@@ -104,7 +105,7 @@ class VecsPart(Part):
         return rows[:, 1:].view("<f4")
 
 
-def write_npy(path: Path, shape: tuple[int, int], blocks: Iterable[NDArray[np.float32]]) -> None:
+def write_npy(path: Path, shape: tuple[int, int], blocks: Iterable[Floats]) -> None:
     """Write float32 blocks that make `shape` (N, D) to a .npy file, a block at a time."""
     with path.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}

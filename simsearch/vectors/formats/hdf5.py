@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.features import refusal
 from simsearch.vectors.formats.parts import NUMBERS, Part
@@ -86,10 +87,10 @@ def _distance(file: h5py.File) -> str | None:
 def write_hdf5(
     path: Path,
     shape: tuple[int, int],
-    train: Iterable[NDArray[np.float32]],
-    test: NDArray[np.float32],
-    neighbours: NDArray[np.int64],
-    distances: NDArray[np.float32],
+    train: Iterable[Floats],
+    test: Floats,
+    neighbours: Integers,
+    distances: Floats,
 ) -> None:
     """Write an angular data set as ann-benchmarks does: `train` blocks make `shape` (N, D), `test` (Q, D), both unit.
 

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
 from simsearch.vectors.normalize import norms
 
@@ -40,7 +41,7 @@ class Part(ABC):
     def close(self) -> None:  # noqa: B027 - most files are open only while they are read
         """Close the file."""
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Floats:
         """Return rows [start, stop) as (stop - start, D) float32. Raises VectorsError when they cannot be read."""
         try:
             block = self.raw(start, stop)
@@ -71,7 +72,7 @@ class Vectors:
         """Rows and dim, (N, D)."""
         return self._starts[-1], self.parts[0].shape[1]
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+    def read(self, start: int, stop: int) -> Floats:
         """Return rows [start, stop) as (stop - start, D) float32."""
         found = []
         for part, first in zip(self.parts, self._starts[:-1], strict=True):
@@ -80,7 +81,7 @@ class Vectors:
                 found.append(part.read(*inside))
         return found[0] if len(found) == 1 else np.concatenate(found)
 
-    def blocks(self, size: int = 8192) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    def blocks(self, size: int = 8192) -> Iterator[tuple[int, Floats]]:
         """Yield (first row, (n, D) float32) over all rows, each checked.
 
         Raises VectorsError that names the file and the first row that is zero, NaN or infinite: it has no direction.

@@ -10,12 +10,13 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
 from simsearch.vectors.index.index import Index, Name, shifted
 from simsearch.vectors.index.native import core_of, sentence
 from simsearch.vectors.normalize import normalize
 
-Blocks = Callable[[], Iterable[NDArray[np.float32]]]
+Blocks = Callable[[], Iterable[Floats]]
 
 _SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each of 256 centroids
 
@@ -24,8 +25,8 @@ _SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each 
 class Trained:
     """What an index is trained with, drawn once for many of them: `sample` (n, D) unit vectors, `centroids` or None."""
 
-    sample: NDArray[np.float32]
-    centroids: NDArray[np.float32] | None = None
+    sample: Floats
+    centroids: Floats | None = None
 
     def fit(self, native: Any, index: Index) -> None:
         """Train a new FAISS index; lists take the centroids, so that only its codes are left to be learnt."""
@@ -41,7 +42,7 @@ class Trained:
             raise VectorsError(f"index {index.factory} cannot be trained on {rows} rows: {sentence(error)}") from error
 
 
-def find_centroids(sample: NDArray[np.float32], nlist: int, seed: int = 0) -> NDArray[np.float32]:
+def find_centroids(sample: Floats, nlist: int, seed: int = 0) -> Floats:
     """Return the centres (nlist, D) of `nlist` lists of unit vectors: spherical k-means, 8 rounds, 48 rows a list."""
     clustering = faiss.Clustering(sample.shape[1], nlist)
     clustering.niter, clustering.seed, clustering.spherical = 8, seed + 1, True
@@ -49,7 +50,7 @@ def find_centroids(sample: NDArray[np.float32], nlist: int, seed: int = 0) -> ND
     clustering.max_points_per_centroid = 48
     assigned = faiss.IndexFlatIP(sample.shape[1])
     clustering.train(np.ascontiguousarray(sample), assigned)
-    centroids: NDArray[np.float32] = faiss.vector_to_array(clustering.centroids).reshape(nlist, -1)
+    centroids: Floats = faiss.vector_to_array(clustering.centroids).reshape(nlist, -1)
     return centroids
 
 

@@ -12,22 +12,22 @@ from typing import Any
 
 import faiss
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Flags, Floats, Integers
 from simsearch.errors import VectorsError
 
 _faiss: Any = faiss  # as in native.py
 
-Answers = tuple[NDArray[np.float32], NDArray[np.int64]]
+Answers = tuple[Floats, Integers]
 
 
 class Deleted:
     """A set of rows of an index with `ntotal` rows. Raises VectorsError for a row that it has not."""
 
-    def __init__(self, rows: NDArray[np.int64], ntotal: int) -> None:
+    def __init__(self, rows: Integers, ntotal: int) -> None:
         if rows.ndim != 1 or rows.dtype != np.int64 or (len(rows) and not 0 <= rows.min() <= rows.max() < ntotal):
             raise VectorsError(f"deleted rows: expected int64 from 0 to {ntotal - 1}, seen {rows.dtype} {rows.shape}")
-        self.flags: NDArray[np.bool_] = np.zeros(ntotal, dtype=np.bool_)
+        self.flags: Flags = np.zeros(ntotal, dtype=np.bool_)
         self.flags[rows] = True
 
     def below(self, stop: int) -> int:
@@ -40,7 +40,7 @@ class Deleted:
         live[below:] = False
         return _faiss.IDSelectorBitmap(np.packbits(live, bitorder="little"))
 
-    def taken_out(self, scores: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> Answers:
+    def taken_out(self, scores: Floats, rows: Integers, k: int) -> Answers:
         """The first k live answers of (Q, n) scores and rows, in their order; -1 where there are fewer."""
         gone = (rows < 0) | self.flags[rows]
         kept = np.argsort(gone, axis=1, kind="stable")[:, :k]
@@ -59,7 +59,7 @@ def asked_for(k: int, below: int) -> int:
     return min(2 * k + 16, below)
 
 
-def every_row(native: Any, queries: NDArray[np.float32], k: int, selector: Any) -> Answers | None:
+def every_row(native: Any, queries: Floats, k: int, selector: Any) -> Answers | None:
     """The k best selected rows by FAISS, each row looked at; None for a kind that cannot do so."""
     if isinstance(native, faiss.IndexHNSW):
         native = faiss.downcast_index(native.storage)

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.exact import Ranking
 from simsearch.vectors.index.deleting import Answers, Deleted, asked_for, every_row, looks_at_every_row
@@ -34,7 +35,7 @@ class Index:
         self._native = native
         self.factory = factory
         self.widened = 0
-        self.widened_last: NDArray[np.int64] = np.empty(0, dtype=np.int64)  # which of the queries of the last search
+        self.widened_last: Integers = np.empty(0, dtype=np.int64)  # which of the queries of the last search
 
     @property
     def ntotal(self) -> int:
@@ -62,9 +63,9 @@ class Index:
         refined = isinstance(self._native, faiss.IndexRefineFlat)
         return self.stores_vectors or refined
 
-    def nearest_lists(self, embeddings: NDArray[np.float32], nprobe: int) -> NDArray[np.int64]:
+    def nearest_lists(self, embeddings: Floats, nprobe: int) -> Integers:
         """Return the numbers (Q, nprobe) of the lists that an IVF index looks into first."""
-        lists: NDArray[np.int64] = core_of(self._native).quantizer.search(embeddings, nprobe)[1]
+        lists: Integers = core_of(self._native).quantizer.search(embeddings, nprobe)[1]
         return lists
 
     def measured_bytes(self) -> int:
@@ -103,9 +104,7 @@ class Index:
         except Exception as error:
             raise VectorsError(f"cannot write index {path}: {sentence(error)}") from error
 
-    def add(
-        self, features: NDArray[np.float32], *, name: Name | None = None, lists: NDArray[np.int32] | None = None
-    ) -> None:
+    def add(self, features: Floats, *, name: Name | None = None, lists: NDArray[np.int32] | None = None) -> None:
         """Append raw features (n, D), normalized here, as rows ntotal and on; `name(row)` is the image of a row.
 
         `lists` (n,) spares an IVF index from looking for the list of each row.
@@ -128,7 +127,7 @@ class Index:
 
     def search(
         self,
-        embeddings: NDArray[np.float32],
+        embeddings: Floats,
         k: int,
         *,
         nprobe: int | None = None,
@@ -184,17 +183,17 @@ class Index:
         rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
         return scores[:, :wanted], rows[:, :wanted]
 
-    def stored(self, start: int, stop: int) -> NDArray[np.float32]:
+    def stored(self, start: int, stop: int) -> Floats:
         """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""
         try:
-            block: NDArray[np.float32] = self._native.reconstruct_n(start, stop - start)
+            block: Floats = self._native.reconstruct_n(start, stop - start)
         except RuntimeError as error:
             raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
     def _live(
         self,
-        queries: NDArray[np.float32],
+        queries: Floats,
         k: int,
         settings: Settings,
         below: int,
@@ -206,7 +205,7 @@ class Index:
 
     def _attempt(
         self,
-        queries: NDArray[np.float32],
+        queries: Floats,
         k: int,
         settings: Settings,
         below: int,
@@ -235,7 +234,7 @@ class Index:
             return None, min(self.ntotal, max(16 * int(core.hnsw.efSearch), 4 * k))
         return None, None
 
-    def _exact(self, queries: NDArray[np.float32], k: int, below: int, deleted: Deleted | None) -> Answers:
+    def _exact(self, queries: Floats, k: int, below: int, deleted: Deleted | None) -> Answers:
         found = None if deleted is None else every_row(self._native, queries, k, deleted.selector(below))
         if found is not None:
             return found

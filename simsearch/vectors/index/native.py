@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
 
 _faiss: Any = faiss  # FAISS's stubs do not know the keyword arguments of its search parameters
@@ -32,7 +33,7 @@ def core_of(native: Any) -> Any:
     return native
 
 
-def add_to_lists(native: Any, embeddings: NDArray[np.float32], lists: NDArray[np.int32]) -> None:
+def add_to_lists(native: Any, embeddings: Floats, lists: NDArray[np.int32]) -> None:
     """Append embeddings (n, D) to the lists (n,) of an IVF index that they are nearest to."""
     rows, numbers = np.ascontiguousarray(embeddings), np.ascontiguousarray(lists, dtype=np.int64)
     native.add_core(len(rows), faiss.swig_ptr(rows), None, faiss.swig_ptr(numbers))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simsearch.arrays import Doubles, Floats, Integers
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
 
@@ -19,8 +19,6 @@ _TOLERANCE = 1e-6  # scores of one pair differ by this much between ways of summ
 _DEPTH = 32  # exact neighbours kept: of these, those that tie with the tenth count too
 _READ = 65_536
 
-Embeddings = NDArray[np.float32]
-Rows = NDArray[np.int64]
 Naming = Callable[[int], str]
 
 
@@ -30,17 +28,17 @@ class Source(Protocol):
     @property
     def shape(self) -> tuple[int, int]: ...
 
-    def read(self, start: int, stop: int) -> NDArray[np.float32]: ...
+    def read(self, start: int, stop: int) -> Floats: ...
 
 
 @dataclass(frozen=True)
 class Questions:
     """Queries (Q, D), the rows that they are (-1: none of those searched) and their exact neighbours, best first."""
 
-    embeddings: Embeddings
-    own: Rows
-    scores: Embeddings  # (Q, at most 32)
-    rows: Rows
+    embeddings: Floats
+    own: Integers
+    scores: Floats  # (Q, at most 32)
+    rows: Integers
 
     def part(self, start: int, stop: int) -> Questions:
         """Some of the queries."""
@@ -52,7 +50,7 @@ class Questions:
         """How many neighbours are judged: 10, or all where there are fewer."""
         return min(K, len(self.rows[0]))
 
-    def shares(self, scores: Embeddings, rows: Rows, *, exact: bool) -> NDArray[np.float64]:
+    def shares(self, scores: Floats, rows: Integers, *, exact: bool) -> Doubles:
         """The share (Q,) of the exact first k in what an index returned for k + 1; a query's own row does not count.
 
         Ties may permute. `exact`: the scores are inner products themselves; else a row must be among the exact ones.
@@ -65,11 +63,11 @@ class Questions:
         else:
             near = np.where(self.scores >= kth, self.rows, -1)
             hits = (rows[:, :, None] == near[:, None, :]).any(axis=2)
-        shares: NDArray[np.float64] = hits.sum(axis=1) / self.k
+        shares: Doubles = hits.sum(axis=1) / self.k
         return shares
 
 
-def ask(embeddings: Embeddings, own: Rows, blocks: Iterable[Embeddings]) -> Questions:
+def ask(embeddings: Floats, own: Integers, blocks: Iterable[Floats]) -> Questions:
     """Return the queries with their exact neighbours over `blocks` of unit vectors in row order.
 
     Memory: a block. A query leaves its own row out.
@@ -89,7 +87,7 @@ def ask(embeddings: Embeddings, own: Rows, blocks: Iterable[Embeddings]) -> Ques
     return Questions(embeddings, own, scores, rows)
 
 
-def interval(shares: NDArray[np.float64]) -> tuple[float, float]:
+def interval(shares: Doubles) -> tuple[float, float]:
     """Return the 95 % interval of the mean share, over queries.
 
     One query that found nothing is added for the lower bound: where every query seen was perfect, a normal interval
@@ -101,7 +99,7 @@ def interval(shares: NDArray[np.float64]) -> tuple[float, float]:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def unit_blocks(source: Source, rows: int, name: Naming | None) -> Iterable[Embeddings]:
+def unit_blocks(source: Source, rows: int, name: Naming | None) -> Iterable[Floats]:
     """Yield the first `rows` rows as unit vectors; VectorsError names the first row without direction."""
     for start in range(0, rows, _READ):
         block = source.read(start, min(start + _READ, rows))
@@ -112,7 +110,7 @@ def _shifted(name: Naming, start: int) -> Naming:
     return lambda row: name(start + row)
 
 
-def take(source: Source, rows: int, wanted: Rows, name: Naming | None) -> Embeddings:
+def take(source: Source, rows: int, wanted: Integers, name: Naming | None) -> Floats:
     """Return the unit vectors of the rows `wanted`, (n, D), in one pass over the first `rows`."""
     taken = np.empty((len(wanted), source.shape[1]), dtype=np.float32)
     order = np.argsort(wanted, kind="stable")

@@ -1,0 +1,156 @@
+"""Parts of a cell run again with a counterpart of the accepted night in the place of one stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from simsearch.arrays import Floats, Integers, Numbers
+from simsearch.artifacts import Artifact
+from simsearch.bench.measuring.scratch import NightHome
+from simsearch.bench.records import Result
+from simsearch.evaluation.systems import FeatureSource, Task, gather
+from simsearch.evaluation.through_index import SearchSettings, evaluate_index
+from simsearch.images.loading import in_order, pieces
+from simsearch.images.records import ImageRecord, read_records
+from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.run import Pipeline
+from simsearch.recipe.files import find_recipe
+from simsearch.stages.common import BLOCK_ROWS, THREADS, Data
+from simsearch.stages.embed import Bundle
+from simsearch.vectors.exact import exact_search
+from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.index import Index, build
+from simsearch.vectors.normalize import normalize
+
+CHECKED_IMAGES = 1000
+SEARCH = ("nprobe", "efSearch", "k_factor")
+
+Search = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A dataset artifact read: its records, and its labels as numbers (-1: none)."""
+
+    records: list[ImageRecord]
+    gallery: int
+    labels: Integers
+
+    @classmethod
+    def read(cls, dataset: Artifact) -> Table:
+        """The table of a dataset artifact."""
+        records = list(read_records(dataset.path))
+        names = {name: i for i, name in enumerate(sorted({r.label for r in records} - {""}))}
+        labels = np.array([names.get(r.label, -1) for r in records], dtype=np.int64)
+        return cls(records, int(dataset.facts["gallery"]), labels)
+
+    def task(self, k: int) -> Task:
+        """What is searched and with what."""
+        rows = np.array([r.row for r in self.records if r.query], dtype=np.int64)
+        return Task(self.gallery, rows, self.labels, (k,))
+
+
+class Rows:
+    """Features in memory, read as a FeatureFile is."""
+
+    def __init__(self, features: Floats) -> None:
+        self._features = features
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and dim."""
+        rows, dim = self._features.shape
+        return int(rows), int(dim)
+
+    def read(self, start: int, stop: int) -> Floats:
+        """Rows [start, stop)."""
+        return self._features[start:stop]
+
+
+def data_of(result: Result, night: NightHome) -> Data:
+    """The dataset artifact of a cell and the reader of its source, as they are now."""
+    named = find_recipe(result.cell.argument, list(result.cell.settings))
+    return Pipeline(Plan(night), named.recipe).read(named.name, renamed=True)[1]
+
+
+def search_of(evaluated: Artifact) -> dict[str, Any]:
+    """The search settings that an evaluate artifact was measured with."""
+    return {key: evaluated.manifest["settings"].get(key) for key in SEARCH}
+
+
+def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: Index, search: Search) -> Numbers:
+    """The values (Q,) of recall, cross_boundary_error or ann_recall at k, measured now through `index`."""
+    task = table.task(k)
+    thresholds = np.zeros((len(task.query_rows), 1), dtype=np.float32)
+    if metric == "ann_recall":
+        queries, base = normalize(gather(source, task.query_rows)), normalize(source.read(0, task.gallery))
+        for span, scores, _ in exact_search(queries, base, k, "ip", task.own_rows):
+            thresholds[span, 0] = scores[:, -1]
+    found = evaluate_index(index, source, task, None, thresholds, SearchSettings(**search), timed_k=None)
+    if metric == "ann_recall" or found.system is None:
+        return found.ann_shares[k]
+    return found.system.hit[k] if metric == "recall" else found.system.error[k]
+
+
+def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
+    """An index of the first `rows` features, built now by the code at hand."""
+
+    def blocks() -> Iterator[Floats]:
+        for start in range(0, rows, BLOCK_ROWS):
+            yield source.read(start, min(start + BLOCK_ROWS, rows))
+
+    return build(blocks, source.shape[1], factory, rows=rows)
+
+
+def embed_again(data: Data, trained: Artifact, records: Sequence[ImageRecord]) -> Floats:
+    """Raw features (n, D) of records, embedded now by the code at hand with the bundle of a train artifact."""
+    bundle = Bundle(trained, data.reader)
+    return np.concatenate(list(in_order(bundle.features, pieces(iter(records), bundle.batch), THREADS)))
+
+
+def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Table, now: Table) -> float | None:
+    """The least cosine of stored features and those that the code at hand makes by the same bundle.
+
+    Over at most 1,000 images, spread over the rows, that both data sets hold with the same bytes; None without any.
+    """
+    row_of = {r.sha256: r.row for r in before.records}
+    shared = [r for r in now.records if r.sha256 in row_of]
+    step = max(1, len(shared) // CHECKED_IMAGES)
+    chosen = list(islice(islice(shared, 0, None, step), CHECKED_IMAGES))
+    if not chosen:
+        return None
+    made = embed_again(data, trained, chosen).astype(np.float64)
+    with FeatureFile(embedded.file("features.h5")) as file:
+        stored = gather(file, np.array([row_of[r.sha256] for r in chosen], dtype=np.int64)).astype(np.float64)
+    lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(stored, axis=1)
+    if not np.isfinite(lengths).all() or not lengths.all():
+        return 0.0
+    return float((np.einsum("nd,nd->n", made, stored) / lengths).min())
+
+
+def data_changes(before: Table, now: Table) -> dict[str, int]:
+    """How many images were added, removed, moved, changed (other bytes) and relabelled, by name.
+
+    An image that went from one class folder to another has another name, and is neither added nor removed.
+    """
+    old = {r.image: r for r in before.records}
+    new = {r.image: r for r in now.records}
+    both = [(old[name], new[name]) for name in new if name in old]
+    left = {r.sha256: r for name, r in old.items() if name not in new}
+    moved = [(left.pop(r.sha256), r) for name, r in new.items() if name not in old and r.sha256 in left]
+    counts = {
+        "added": len(new) - len(both) - len(moved),
+        "removed": len(old) - len(both) - len(moved),
+        "with other content": sum(a.sha256 != b.sha256 for a, b in both),
+        "with another label": sum(a.label != b.label for a, b in (*both, *moved)),
+        "with another name": sum(a.label == b.label for a, b in moved),
+        "in another part of the split": sum(
+            (a.fit, a.val, a.gallery, a.query) != (b.fit, b.val, b.gallery, b.query) for a, b in both
+        ),
+    }
+    return {what: count for what, count in counts.items() if count}

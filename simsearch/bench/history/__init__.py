@@ -1,0 +1,1 @@
+"""Nights kept in SQLite."""

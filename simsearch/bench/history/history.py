@@ -1,0 +1,243 @@
+"""The history of nights: one SQLite file that is only ever added to, and that anyone may read.
+
+Tables: nights, cells, figures, per_query (its values are in blobs), findings, ends (the verdict of a night), accepts. A
+night without a row in `ends` was killed, and is continued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from simsearch.bench.history.rows import NIGHT_COLUMNS, finding_row, night_of, readable, result_of
+from simsearch.bench.history.schema import APPLICATION, IDENTITY, SCHEMA, TABLES, advice, create
+from simsearch.bench.records import Night, Result, Verdict
+from simsearch.errors import ArtifactError
+
+BUSY_SECONDS = 10.0
+
+_ACCEPT = "INSERT INTO accepts (night, at, reason) VALUES (?, ?, ?)"
+
+
+class History:
+    """An open history. Every write is one transaction, and changes nothing that was written before."""
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        """Open, or make, the history in `path`.
+
+        Raises ArtifactError when it is damaged, of another kind or version, locked, or cannot be written.
+        """
+        self.path = path
+        if not create and not path.is_file():
+            raise ArtifactError(f"no history {path}", hint="simsearch bench measures a night and begins one")
+        if path.is_dir():
+            raise ArtifactError(f"the history {path} is a folder", hint="--history takes a file")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        try:
+            with self._told():
+                self._prepare()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def __enter__(self) -> History:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._database.close()
+
+    @property
+    def identity(self) -> str:
+        """What tells this history from others, for the name of its scratch area."""
+        with readable(self.path, "its identity"):
+            known = str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
+            if not IDENTITY.fullmatch(known):  # it names a folder
+                raise ValueError(f"seen {known!r}")
+            return known
+
+    def begin(self, night: Night) -> Night:
+        """Record that a night began; returns it with its number. `number` and `folder` of the argument are not used."""
+        with self._writing() as database:
+            known = (night.started, night.commit, night.code, night.matrix, night.machine, night.fingerprint)
+            number = database.execute(
+                "INSERT INTO nights (started, commit_id, code, matrix, machine, fingerprint, versions, folder) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+                (*known, json.dumps(dict(night.versions))),
+            ).lastrowid
+        found = self.night(int(number or 0))
+        assert found is not None
+        return found
+
+    def record(self, night: int, result: Result) -> None:
+        """Keep the result of a cell."""
+        cell = result.cell
+        names = json.dumps(result.queries).encode()
+        with self._writing() as database:
+            digest = _keep(database, names) if result.queries else None
+            database.execute(
+                f"INSERT INTO cells VALUES ({', '.join('?' * 16)})",
+                (
+                    *(night, cell.name, cell.recipe, cell.seed, cell.factory, json.dumps(cell.search), cell.argument),
+                    *(json.dumps(cell.settings), json.dumps(cell.slot), result.status, result.stage, result.error),
+                    *(int(result.broken), json.dumps(result.digests), json.dumps(result.seconds), digest),
+                ),
+            )
+            database.executemany(
+                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [(night, cell.name, *asdict(figure).values()) for figure in result.figures],
+            )
+            for name, values in result.per_query.items():
+                kept = _keep(database, np.asarray(values, dtype="<f8").tobytes())
+                database.execute("INSERT INTO per_query VALUES (?, ?, ?, ?)", (night, cell.name, name, kept))
+
+    def end(
+        self, night: int, when: str, verdict: Verdict | None, notes: Sequence[str] = (), *, accepted: str | None = None
+    ) -> None:
+        """Record that a night ended, with its verdict (None: it was abandoned) and what the gate found.
+
+        `accepted`: why it is accepted in the same breath.
+        """
+        with self._writing() as database:
+            if verdict is not None:
+                database.executemany(
+                    f"INSERT INTO findings VALUES ({', '.join('?' * 17)})",
+                    [(night, *finding_row(finding)) for finding in verdict.findings],
+                )
+                notes = [*verdict.notes, *notes]
+            outcome = "abandoned" if verdict is None else verdict.outcome
+            database.execute("INSERT INTO ends VALUES (?, ?, ?, ?)", (night, when, outcome, json.dumps(list(notes))))
+            if accepted is not None:
+                database.execute(_ACCEPT, (night, when, accepted))
+
+    def accept(self, night: int, when: str, reason: str) -> None:
+        """Make a night the one that later nights are held against."""
+        with self._writing() as database:
+            database.execute(_ACCEPT, (night, when, reason))
+
+    def accepts(self) -> list[tuple[int, str, str]]:
+        """(night, when, reason) of every acceptance, the newest last."""
+        return [
+            (int(n), str(at), str(why))
+            for n, at, why in self._rows("SELECT night, at, reason FROM accepts ORDER BY accept")
+        ]
+
+    def accepted(self) -> Night | None:
+        """The night that was accepted last, if any."""
+        known = self.accepts()
+        return self.night(known[-1][0]) if known else None
+
+    def night(self, number: int) -> Night | None:
+        """A night by its number."""
+        return next(iter(self._nights("WHERE nights.night = ?", number)), None)
+
+    def nights(self) -> list[Night]:
+        """All nights, in the order in which they were begun, whatever the clock said."""
+        return self._nights("")
+
+    def unfinished(self) -> Night | None:
+        """The night that was begun last and has no end: it was killed."""
+        return next(iter(self._nights("WHERE verdict IS NULL ORDER BY nights.night DESC")), None)
+
+    def cell_names(self, night: int) -> set[str]:
+        """Which cells of a night have a result."""
+        return {str(name) for (name,) in self._rows("SELECT cell FROM cells WHERE night = ?", night)}
+
+    def results(self, night: int, *, per_query: bool = True) -> list[Result]:
+        """The results of a night, in the order in which they were measured."""
+        found = []
+        for row in self._rows("SELECT * FROM cells WHERE night = ? ORDER BY rowid", night):
+            name, digest = row["cell"], row["queries"]
+            of_it = "WHERE night = ? AND cell = ?"
+            figures = self._rows(
+                f"SELECT metric, k, scope, value, low, high, n FROM figures {of_it} ORDER BY rowid", night, name
+            )
+            packed, values = None, []
+            with readable(self.path, f"night {night}, cell {name}"):
+                if per_query and digest is not None:
+                    packed = self._rows("SELECT data FROM blobs WHERE digest = ?", digest)[0][0]
+                    values = self._rows(
+                        f"SELECT name, data FROM per_query JOIN blobs USING (digest) {of_it}", night, name
+                    )
+                found.append(result_of(row, figures, packed, values))
+        return found
+
+    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+        """Every row of a table of plain values, for an export."""
+        assert table in TABLES
+        with self._told():
+            for row in self._database.execute(f"SELECT * FROM {table}"):
+                yield dict(row)
+
+    def _nights(self, which: str, *arguments: Any) -> list[Night]:
+        order = "" if "ORDER BY" in which else "ORDER BY nights.night"
+        sql = f"SELECT {NIGHT_COLUMNS} FROM nights LEFT JOIN ends USING (night) {which} {order}"
+        with readable(self.path, "the table of nights"):
+            return [night_of(row) for row in self._rows(sql, *arguments)]
+
+    def _rows(self, sql: str, *arguments: Any) -> list[Any]:
+        with self._told():
+            return self._database.execute(sql, arguments).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._told():
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._database
+                self._database.execute("COMMIT")
+            except BaseException:
+                if self._database.in_transaction:
+                    self._database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """What SQLite cannot do, as one line."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise ArtifactError(f"the history {self.path}: {error}", hint=advice(str(error))) from error
+
+    def _prepare(self) -> None:
+        database = self._database
+        database.row_factory = sqlite3.Row
+        database.execute("PRAGMA foreign_keys = ON")
+        database.execute("PRAGMA synchronous = FULL")
+        if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            with self._writing():
+                create(database)
+        kind = database.execute("PRAGMA application_id").fetchone()[0]
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if kind != APPLICATION:
+            raise ArtifactError(
+                f"{self.path} is an SQLite file, but not a history of simsearch",
+                hint="--history takes the file that simsearch bench made, or a new name",
+            )
+        if version != SCHEMA:
+            raise ArtifactError(
+                f"the history {self.path} has version {version}, this simsearch writes version {SCHEMA}",
+                hint="use the simsearch that made it, or --history with a new file",
+            )
+        verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"damaged: {' '.join(str(verdict).split())}")
+
+
+def _keep(database: sqlite3.Connection, data: bytes) -> str:
+    """The digest of data that are kept once: a night without a change has the values of the night before."""
+    digest = hashlib.sha256(data).hexdigest()
+    database.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, zlib.compress(data)))
+    return digest

@@ -1,0 +1,1 @@
+"""Is tonight worse? Figures, pairs of cells and the gate."""

@@ -1,0 +1,1 @@
+"""Cells of the matrix built and timed."""

@@ -1,0 +1,220 @@
+"""One cell, measured: built in the night's scratch area, then turned into figures and values of single queries."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from simsearch.artifacts import Artifact
+from simsearch.bench.causes.rerun import data_of, search_of
+from simsearch.bench.measuring import speed
+from simsearch.bench.measuring.failures import FAILURES, words_of
+from simsearch.bench.measuring.machine import peak_memory, reset_peak
+from simsearch.bench.measuring.scratch import NightHome
+from simsearch.bench.records import Cell, Figure, Result
+from simsearch.console import safe, say
+from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.errors import InvariantError
+from simsearch.evaluation.systems import gather
+from simsearch.home import Home
+from simsearch.images.records import RecordTable
+from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.run import Pipeline
+from simsearch.recipe.files import find_recipe
+from simsearch.stages.common import Data, bundle_of
+from simsearch.stages.index import gallery_index
+from simsearch.statistics.intervals import percentile_intervals
+from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.normalize import normalize
+
+SYSTEM = "recipe/index"
+EXACT = "recipe/cosine"  # an approximate index has no MAP@R of its own
+TIMED_K = 10
+TIMED_IMAGES = 64
+
+Tables = dict[str, Any]
+
+
+class StagePlan(Plan):
+    """A plan that knows which stage it was in when something failed."""
+
+    at: str = "dataset"
+
+    def ensure(self, name: str, *arguments: Any, **more: Any) -> Artifact:
+        """The artifact of a stage, its name noted."""
+        self.at = name
+        return super().ensure(name, *arguments, **more)
+
+    def foresee(self, name: str, check: Callable[[], None]) -> None:
+        """What a later stage refuses is that stage's failure."""
+        self.at = name
+        super().foresee(name, check)
+
+
+def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:
+    """The result of a cell, which is a failed one where something raised: the others of the night are still run."""
+    plan = StagePlan(night)
+    try:
+        return _measured(cell, plan, home, reference)
+    except FAILURES as error:
+        if isinstance(error, ImportError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
+            raise  # Ctrl-C while a library was being loaded
+        message, broken = words_of(error), isinstance(error, InvariantError)
+    say(f"FAILED        {safe(cell.name)}, stage {plan.at}: {safe(message)}")
+    return Result(cell, "failed", stage=plan.at, error=message, broken=broken)
+
+
+def _measured(cell: Cell, plan: StagePlan, home: Home, reference: speed.Reference) -> Result:
+    named = find_recipe(cell.argument, list(cell.settings))
+    reset_peak()
+    pipeline = Pipeline(plan, named.recipe)
+    # The data sets are the home's; nothing else that the night writes is.
+    with home.lock("bench", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")):
+        source, data = pipeline.read(named.name, renamed=True)
+    record = pipeline.run(named.name, renamed=True, opened=(source, data))
+    stages = plan.stages
+    report = json.loads(stages["evaluate"].file("report.json").read_bytes())
+    with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    rows = arrays["rows"]
+    values = per_query(arrays, report["k"])
+    memory = peak_memory()
+    started = time.perf_counter()
+    timing = timed(data, stages, record["search"], rows, reference)()
+    took = time.perf_counter() - started
+    size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
+    measured = [
+        *quality_figures(report, values),
+        *speed_figures(timing),
+        *(Figure("seconds", None, name, float(a.manifest["seconds"]), n=1) for name, a in stages.items()),
+        Figure("seconds", None, "timing of answers", took, n=1),
+        Figure("bytes", None, "all", float(size), n=1),
+    ]
+    if memory is not None:
+        measured.append(Figure("peak_memory", None, "all", float(memory), n=1))
+    table = RecordTable(data.artifact.path)
+    return Result(
+        cell,
+        "measured",
+        digests={name: artifact.reference for name, artifact in stages.items()},
+        seconds={name: float(artifact.manifest["seconds"]) for name, artifact in stages.items()},
+        figures=tuple(measured),
+        queries=tuple(table[int(row)].image.encode("utf-8", "backslashreplace").decode() for row in rows),
+        per_query=values,
+    )
+
+
+def per_query(arrays: Tables, ks: list[int]) -> Tables:
+    """The values of single queries, by the names under which the history keeps them; "boundary" is a mask."""
+    found: Tables = {}
+    for k in ks:
+        for name, key in (("recall", "hit"), ("cross_boundary_error", "error"), ("ann_recall", "ann")):
+            if f"{SYSTEM}/{key}@{k}" in arrays:
+                found[f"{name}@{k}"] = arrays[f"{SYSTEM}/{key}@{k}"].astype(np.float64)
+    for system in (SYSTEM, EXACT):
+        if f"{system}/average_precision" in arrays:
+            found.setdefault("map_at_r", arrays[f"{system}/average_precision"].astype(np.float64))
+    if "boundary" in arrays:
+        found["boundary"] = arrays["boundary"].astype(np.float64)
+    return found
+
+
+def quality_figures(report: Tables, values: Tables) -> Iterator[Figure]:
+    """Every quality figure of a report with its interval and the number of queries (or pairs) that it is over."""
+    system = report["systems"][SYSTEM]
+    known = system.get("intervals") or {}
+
+    def figure(
+        metric: str, k: int | None, scope: str, value: float | None, ends: Any, n: int | None
+    ) -> Iterator[Figure]:
+        if value is not None:
+            low, high = ends or (None, None)
+            yield Figure(metric, k, scope, float(value), low, high, n)
+
+    def count(name: str, scope: str = "all") -> int | None:
+        column = values.get(name)
+        if column is None:
+            return None
+        chosen = ~np.isnan(column)
+        return int((chosen & (values["boundary"] > 0)).sum() if scope == "boundary" else chosen.sum())
+
+    for k in report["k"]:
+        at = str(k)
+        ends = (known.get("recall") or {}).get(at)
+        yield from figure("recall", k, "all", system["recall"][at], ends, count(f"recall@{k}"))
+        for scope, value in system["cross_boundary_error"][at].items():
+            ends = ((known.get("cross_boundary_error") or {}).get(at) or {}).get(scope)
+            if value is not None:
+                n = count(f"cross_boundary_error@{k}", scope)
+                yield from figure("cross_boundary_error", k, scope, value, ends, n)
+        shares = values.get(f"ann_recall@{k}")
+        if shares is not None:
+            low, high = percentile_intervals(shares[:, None], resamples=500)[0].tolist()
+            yield Figure("ann_recall", k, "all", float(shares.mean()), low, high, len(shares))
+    exact = report["systems"].get(EXACT) or system
+    average = system if system["map_at_r"] is not None else exact
+    ends = (average.get("intervals") or {}).get("map_at_r")
+    yield from figure("map_at_r", None, "all", average["map_at_r"], ends, count("map_at_r"))
+    pairs = (report.get("verification") or {}).get("pairs")
+    for metric in ("roc_auc", "inversion_rate"):
+        yield from figure(metric, None, "all", system[metric], None, pairs)
+
+
+def speed_figures(timing: speed.Timing) -> Iterator[Figure]:
+    """Medians of the repeats with their quartiles; the ratios are what the gate looks at."""
+    for metric, scope, repeats in (
+        ("latency_p50", "all", timing.p50),
+        ("latency_p99", "all", timing.p99),
+        ("qps", "all", timing.qps),
+        ("latency_p50", "ratio", timing.p50_ratio),
+        ("qps", "ratio", timing.qps_ratio),
+        ("latency_p50", "wall ratio", timing.wall_ratio),
+        ("processor_share", "all", timing.processor_share),
+    ):
+        yield Figure(metric, None, scope, *speed.middle(repeats), len(repeats))
+
+
+def timed(
+    data: Data, stages: dict[str, Artifact], search: Tables, rows: Any, reference: speed.Reference
+) -> Callable[..., speed.Timing]:
+    """A function that times answers: from pixels to neighbours, one at a time, and a batch of embeddings."""
+    _, preprocess = bundle_of(stages["train"])
+    runtime = Runtime(stages["train"].file("embedder.onnx"), threads=1)
+    index = gallery_index(stages["index"])
+    chosen = rows[np.linspace(0, len(rows) - 1, min(TIMED_IMAGES, len(rows))).astype(np.int64)]
+    table = RecordTable(data.artifact.path)
+    pictures = [data.reader.array(table[int(row)].image, preprocess.size) for row in chosen]
+    with FeatureFile(stages["embed"].file("features.h5")) as file:
+        embeddings = normalize(gather(file, rows[: speed.BATCH]))
+    k = min(TIMED_K, index.ntotal)
+
+    def answer(i: int) -> object:
+        pixels = preprocess.normalize(preprocess.fit(pictures[i])[None])
+        return index.search(normalize(runtime.features(pixels)), k, **search)
+
+    def batch() -> int:
+        index.search(embeddings, k, **search)
+        return len(embeddings)
+
+    return lambda repeats=speed.REPEATS: speed.measure(reference, answer, len(pictures), batch, repeats=repeats)
+
+
+def speed_again(result: Result, night: NightHome, reference: speed.Reference, repeats: int) -> list[Figure] | None:
+    """The speed figures of a cell that was measured, timed once more; None where its artifacts are not there."""
+    try:
+        stages = {
+            name: night.store.open(name, **result.digests[name]) for name in ("train", "embed", "index", "evaluate")
+        }
+        with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
+            rows = stored["rows"]
+        return list(
+            speed_figures(
+                timed(data_of(result, night), stages, search_of(stages["evaluate"]), rows, reference)(repeats)
+            )
+        )
+    except FAILURES:
+        return None

@@ -1,0 +1,1 @@
+"""What a build holds, what its folder or table holds now, and what differs."""

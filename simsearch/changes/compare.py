@@ -1,0 +1,138 @@
+"""Two states of a source compared by content: added, changed, moved, deleted."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from simsearch.artifacts import digest_of
+from simsearch.changes.state import State
+from simsearch.images.quarantine import SetAside
+from simsearch.images.source import SourceImage
+
+
+class Found(NamedTuple):
+    """An image as it is in the source now."""
+
+    image: str
+    label: str
+    sha256: str
+
+
+class Moved(NamedTuple):
+    """A row whose image has another name or label now."""
+
+    row: int
+    old: str
+    old_label: str
+    now: Found
+
+
+KINDS = ("added", "changed", "moved", "deleted")
+
+
+@dataclass
+class Changes:
+    """What makes the source of now out of a state. Lists are in the order of names.
+
+    `added` and `changed` are to be looked at and embedded; the old rows of `changed` are among `gone`, as are those of
+    vanished images (`deleted` has their names). `set_aside` is what cannot be used, as far as that is known by now.
+    """
+
+    added: list[Found] = field(default_factory=list)
+    changed: list[Found] = field(default_factory=list)
+    moved: list[Moved] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
+    same: int = 0  # images that are as they were
+
+    @property
+    def fresh(self) -> list[Found]:
+        """The images to be looked at, by name."""
+        return sorted(self.added + self.changed)
+
+    @property
+    def count(self) -> int:
+        """How many images differ."""
+        return len(self.added) + len(self.changed) + len(self.moved) + len(self.deleted)
+
+    def digest(self) -> str:
+        """A digest over all that decides what comes of a state by these changes."""
+        fresh = [tuple(map(_escaped, found)) for found in self.fresh]
+        moved = [(move.row, *map(_escaped, move.now)) for move in self.moved]
+        aside = [tuple(map(_escaped, one)) for one in sorted(self.set_aside)]
+        return digest_of([fresh, moved, sorted(self.gone), aside])
+
+    def to_json(self, aside: Collection[str] = ()) -> dict[str, Any]:
+        """The names of each kind; new images that turned out to be unreadable (`aside`) are neither added nor changed.
+
+        What such a file replaced is deleted.
+        """
+        bad = {found.image for found in self.fresh if found.image in aside}
+        return {
+            "added": [found.image for found in self.added if found.image not in bad],
+            "changed": [found.image for found in self.changed if found.image not in bad],
+            "moved": [
+                {"from": m.old, "to": m.now.image, "old_label": m.old_label, "label": m.now.label} for m in self.moved
+            ],
+            "deleted": sorted([*self.deleted, *(found.image for found in self.changed if found.image in bad)]),
+            "set_aside": sorted(bad),
+        }
+
+
+def compare(
+    now: Iterable[tuple[SourceImage, str | OSError]], rejected: Iterable[tuple[str, str]], state: State
+) -> Changes:
+    """The changes that lead from `state` to the images of `now`.
+
+    With each image comes the SHA-256 of its bytes, or the error that kept them from being read. `rejected` are
+    (name, reason) that the source refuses. Rows whose content stands under another name now are moved, the first by
+    name where there are several; a row whose own name holds something else, or nothing, is gone.
+    """
+    changes = Changes(set_aside=[SetAside(*one) for one in rejected])
+    fresh: list[Found] = []
+    seen: set[int] = set()
+    for image, sha256 in now:
+        name, label = image.image, image.label
+        row = state.rows.get(name)
+        if isinstance(sha256, OSError):
+            changes.set_aside.append(SetAside(name, f"cannot be read: {sha256.strerror or sha256}"))
+        elif row is not None and state.digests[row] == sha256:
+            seen.add(row)
+            if state.labels[row] != label:
+                changes.moved.append(Moved(row, name, state.labels[row], Found(name, label, sha256)))
+        elif (known := state.set_aside.get(name)) and known.sha256 == sha256:
+            changes.set_aside.append(known)
+        else:
+            fresh.append(Found(name, label, sha256))
+    changes.same = len(seen) - len(changes.moved)
+    left: defaultdict[str, list[int]] = defaultdict(list)
+    for row in sorted(set(state.rows.values()) - seen, key=state.images.__getitem__, reverse=True):
+        left[state.digests[row]].append(row)
+    for found in sorted(fresh):
+        if rows := left.get(found.sha256):
+            row = rows.pop()
+            changes.moved.append(Moved(row, state.images[row], state.labels[row], found))
+        elif found.image in state.rows:
+            changes.changed.append(found)
+        else:
+            changes.added.append(found)
+    changes.moved.sort(key=lambda move: move.old)
+    changes.gone = sorted(row for rows in left.values() for row in rows)
+    replaced = {found.image for found in changes.changed}
+    changes.deleted = sorted(state.images[row] for row in changes.gone if state.images[row] not in replaced)
+    return changes
+
+
+def _escaped(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").hex()
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """The counts that are not zero, as "12 added, 1 moved"."""
+    words = (f"{counts[kind]:,} {kind}" for kind in KINDS if counts[kind])
+    aside = f"{counts['set_aside']:,} set aside (quarantine.csv)" if counts.get("set_aside") else ""
+    return ", ".join([*words, *([aside] if aside else [])])

@@ -1,0 +1,118 @@
+"""Which build a folder belongs to, and what the folder holds now; whatever looks like an accident is refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from simsearch.changes.compare import Changes, compare
+from simsearch.changes.state import State
+from simsearch.console import safe
+from simsearch.errors import ArtifactError, RecipeError, SourceError
+from simsearch.home import Build, Home
+from simsearch.images.folders import UNREADABLE_FOLDER
+from simsearch.images.source import FileSource, SourceImage
+from simsearch.images.sources import open_source
+
+NOTHING_DELETED = "nothing was deleted"
+
+
+def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
+    """The build to be synced: that of `name`, else the newest made from `folder`, else the newest listed one.
+
+    Raises RecipeError when no build was made from the folder, or the build's images are not files.
+    """
+    if name is None and folder is not None:
+        place = os.path.realpath(os.path.expanduser(folder))
+        builds = [home.build(known) for known in home.build_names()]
+        made_from = {f"folder:{place}", f"table:{place}"}
+        made = [build for build in builds if build.listed and build.record["source"] in made_from]
+        if not made:
+            raise RecipeError(
+                f"no build in {home.path} was made from {folder}",
+                hint=f"simsearch build {safe(folder)} makes one; if its folder was moved, name the build: --build NAME",
+            )
+        build = max(made, key=lambda one: dt.datetime.fromisoformat(one.when))
+    else:
+        build = home.build(name)
+    spec = str(build.record["recipe"].get("dataset", {}).get("source", ""))
+    if spec.partition(":")[0] not in {"folder", "table"}:
+        raise RecipeError(
+            f"build {build.name} was made from {build.record['source']}, whose images do not change",
+            hint="sync is for builds of a folder or a table: simsearch sync FOLDER",
+        )
+    return build
+
+
+def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
+    """The build's source as it is now, at `folder` when that is given.
+
+    Raises SourceError when it is not there, holds nothing, or has labels where it had none or the reverse.
+    """
+    table: dict[str, Any] = build.record["recipe"]["dataset"]
+    if not {"source", "options", "exclude", "root", "max_bad_fraction"} <= table.keys():
+        raise ArtifactError(
+            f"build {build.name} does not say how its images were read: its recipe is not whole",
+            hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew",
+        )
+    spec = table["source"]
+    if folder is not None:
+        spec = f"{spec.partition(':')[0]}:{os.path.abspath(os.path.expanduser(folder))}"
+    try:
+        source = open_source(
+            spec,
+            home_datasets=home.datasets,
+            options=table["options"],
+            exclude=table["exclude"],
+            root=table["root"],
+            base=Path.cwd(),
+            memory=home.memory,
+        )
+    except SourceError as error:
+        raise SourceError(
+            f"{error.message}; {NOTHING_DELETED} from build {build.name}",
+            hint="bring the images back, or, when they moved, simsearch sync FOLDER --build " + build.name,
+        ) from None
+    assert isinstance(source, FileSource)
+    if source.labelled != build.record["labelled"]:
+        seen = ("labels", "none") if source.labelled else ("no labels", "some")
+        raise SourceError(
+            f"{safe(source.title)} has {seen[0]} now, and had {seen[1]} when build {build.name} was made; "
+            + NOTHING_DELETED,
+            hint="simsearch build --retrain makes the build anew from what is there now",
+        )
+    return source
+
+
+def changes_of(source: FileSource, state: State, home: Home, build: Build) -> Changes:
+    """What changed since `state`; files are known by (size, time, inode) or hashed.
+
+    Raises SourceError when a folder cannot be looked into, or when nothing is left of what the build holds: a disk that
+    is not there looks the same as one from which everything was deleted.
+    """
+    for name, reason in source.rejected:
+        if reason.startswith(UNREADABLE_FOLDER):
+            lost = sum(image.startswith(f"{name}/") for image in state.rows)
+            if lost:
+                raise SourceError(
+                    f"{os.path.join(source.root, name)!r}: {reason}; {lost:,} images of build {build.name} lie in it, "
+                    + NOTHING_DELETED,
+                    hint="make the folder readable, or remove it, and run the same command again",
+                )
+    changes = compare(_look(source, home), source.rejected, state)
+    if state.rows and not changes.same and not changes.moved:
+        raise SourceError(
+            f"{source.root!r} holds none of the {len(state.rows):,} images of build {build.name}; {NOTHING_DELETED}",
+            hint="check that it is the right folder and its disk is there; simsearch build --retrain starts anew",
+        )
+    return changes
+
+
+def _look(source: FileSource, home: Home) -> Iterator[tuple[SourceImage, str | OSError]]:
+    paths = [f"{source.root}/{image.image}" for image in source.images]
+    for image, seen in zip(source.images, home.memory.many(paths), strict=True):
+        if not isinstance(seen, FileNotFoundError):  # it went while we looked
+            yield image, seen if isinstance(seen, OSError) else seen[1]

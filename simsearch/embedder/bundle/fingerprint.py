@@ -1,0 +1,39 @@
+"""Which embedder made these features? One digest over weights, preprocessing and the code version of preprocessing.
+
+It is stored with features and index, and compared wherever vectors of two origins meet: a query's embedding and the
+index that it is searched in. Vectors of two embedders may have the same width, and every answer would be wrong.
+"""
+
+from __future__ import annotations
+
+import json
+
+from simsearch.artifacts import Artifact, digest_of
+from simsearch.errors import ArtifactError
+from simsearch.images.preprocess import PREPROCESS_VERSION
+
+
+def embedder_fingerprint(trained: Artifact) -> str:
+    """The digest (hex) of a train artifact's embedder.onnx and preprocessing, with this program's version of it."""
+    bundle = json.loads(trained.file("embedder.json").read_bytes())
+    return digest_of(
+        {
+            "onnx": trained.manifest["files"]["embedder.onnx"]["sha256"],
+            "preprocessing": bundle["preprocessing"],
+            "code": PREPROCESS_VERSION,
+        }
+    )
+
+
+def check_embedder(made: Artifact, what: str, trained: Artifact, build: str) -> None:
+    """Raise ArtifactError when features or an index (`made`) come from another embedder than `trained`.
+
+    Artifacts of an earlier version say nothing about it, and pass.
+    """
+    stored = made.facts.get("embedder")
+    if stored is not None and stored != embedder_fingerprint(trained):
+        raise ArtifactError(
+            f"{what} of build {build} come from another embedder, or from another version of preprocessing, than "
+            "that which would embed new images: no score between the two means anything",
+            hint="simsearch build --retrain, with the recipe or folder of this build, makes all of it anew",
+        )

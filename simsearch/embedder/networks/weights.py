@@ -1,0 +1,88 @@
+"""What pretrained weights say about their own input: mean, std and size. Reads headers only, no torch."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from simsearch.embedder.networks.catalog import PREFIX, find_backbone
+from simsearch.errors import EmbedderError
+
+_IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+_HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+# Of torchvision's default weights only these were trained on another scale.
+_OTHER_SCALE = {PREFIX + "efficientnet_v2_l": _HALF}
+_MAX_HEADER_BYTES = 100_000_000
+
+
+def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
+    """The preprocessing that `weights` were trained with: those of mean, std (lists of floats) and size (px) known.
+
+    "none" and .pth/.pt files say nothing: {}. "default": torchvision's. A .safetensors file: its header metadata.
+    Raises EmbedderError for an unreadable file, and when its metadata name another backbone than `backbone`.
+    """
+    found = find_backbone(backbone)
+    if weights == "none":
+        return {}
+    if weights == "default":
+        if not backbone.startswith(PREFIX):
+            return {}
+        return {**_OTHER_SCALE.get(backbone, _IMAGENET), "size": found.size}
+    path = Path(weights)
+    if path.suffix != ".safetensors":
+        return {}
+    metadata = read_metadata(path)
+    named = metadata.get("backbone")
+    if named is not None and named != backbone:
+        raise EmbedderError(
+            f"weights {path} belong to backbone {named}, not to {backbone}",
+            hint=f"--set embedder.backbone={named}, or give weights of {backbone}",
+        )
+    known: dict[str, Any] = {}
+    try:
+        for key in ("mean", "std"):
+            if key in metadata:
+                known[key] = _floats(json.loads(metadata[key]), found.channels)
+        if "size" in metadata:
+            known["size"] = int(metadata["size"])
+            if not 8 <= known["size"] <= 2048:
+                raise ValueError(f"size {known['size']} is not within 8 to 2048")
+        if min(known.get("std", [1.0])) <= 0:
+            raise ValueError(f"std must be positive, seen {known['std']}")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise EmbedderError(f"weights {path}: metadata about preprocessing are damaged: {error}") from error
+    return known
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The `__metadata__` table of a .safetensors file, {} without one; EmbedderError when the file is unreadable."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            # A wrong file must not make us read (or allocate) whatever its first eight bytes happen to say.
+            if not 2 <= length <= min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
+                raise ValueError("no safetensors header")
+            header = json.loads(file.read(length))
+        metadata = header.get("__metadata__", {})
+        if not all(isinstance(text, str) for text in metadata.values()):
+            raise ValueError("metadata are not text")
+        return dict(metadata)
+    except FileNotFoundError as error:
+        raise EmbedderError(
+            f"weights file {path} does not exist", hint="--set embedder.weights=FILE (.safetensors, .pth or .pt)"
+        ) from error
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise EmbedderError(
+            f"cannot read weights {path}: {error}", hint="--set embedder.weights=FILE (.safetensors, .pth or .pt)"
+        ) from error
+
+
+def _floats(values: Any, channels: int) -> list[float]:
+    if not isinstance(values, list) or len(values) != channels:
+        raise ValueError(f"expected {channels} values, found {values!r}")
+    numbers = [float(value) for value in values]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"expected finite numbers, found {values!r}")
+    return numbers

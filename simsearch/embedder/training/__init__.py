@@ -1,0 +1,1 @@
+"""The training loop and what it draws on: batches, pixels, rates, checkpoints."""

@@ -1,5 +1,0 @@
-"""report.html: its sections, charts and styles, and the document that holds them."""
-
-from simsearch.evaluation.page.document import render_page
-
-__all__ = ["render_page"]

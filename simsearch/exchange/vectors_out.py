@@ -1,0 +1,181 @@
+"""A build's vectors for other tools: .npy with metadata, ann-benchmarks HDF5, .fvecs with its ground truth."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from simsearch.arrays import Flags, Floats, Integers
+from simsearch.artifacts import Artifact
+from simsearch.changes.state import MASKED, rows_of
+from simsearch.console import Progress, safe, say, stage
+from simsearch.errors import RecipeError
+from simsearch.home import Build, Home
+from simsearch.images.records import ImageRecord, read_records
+from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.formats.flat import write_npy, write_vecs
+from simsearch.vectors.formats.metadata import write_metadata
+from simsearch.vectors.ground_truth import exact_neighbours
+from simsearch.vectors.normalize import normalize
+
+NPY, HDF5, VECS = "npy", "ann-benchmarks", "fvecs"
+FORMATS = (NPY, HDF5, VECS)
+NEIGHBOURS = 100  # of each query, as ann-benchmarks has them
+BLOCK = 8192
+
+Blocks = Iterator[Floats]
+
+
+def export(build: Build, form: str, out: str, *, raw: bool = False) -> Path:
+    """Write the vectors of a build in a format of FORMATS to `out`, whole or not at all; returns its path.
+
+    Unit embeddings, or with `raw` the features as they are. npy is the corpus that a query searches; the other two are
+    its gallery, its queries and their exact 100 nearest in the gallery, which queries of the gallery itself are taken
+    out of. Raises RecipeError when `out` exists or cannot be, ArtifactError when the build is damaged.
+    """
+    path = Path(os.path.abspath(os.path.expanduser(out)))
+    _check(path, form, raw)
+    # Queries and gallery are those that the report is about; what is searched now may have been synced since.
+    home, stages = Home(build.home), build.record["stages"] if form == NPY else build.measured
+    try:
+        dataset, embedded, index = (home.store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
+    finally:
+        home.memory.close()
+    with stage("Exported") as progress, FeatureFile(embedded.file("features.h5")) as features:
+        corpus = np.ones(int(index.facts["ntotal"]), dtype=np.bool_)
+        corpus[rows_of(index, MASKED)] = False
+        source = _Source(build, dataset, features, corpus, progress)
+        with whole(path) as partial:
+            if form == NPY:
+                progress.detail = _npy(partial, source, raw)
+            else:
+                progress.detail = (_hdf5 if form == HDF5 else _vecs)(partial, source)
+    return path
+
+
+def _check(path: Path, form: str, raw: bool) -> None:
+    if raw and form != NPY:
+        raise RecipeError(
+            f"--raw goes with --format {NPY}: in {form} distances are of unit vectors", hint="leave it out"
+        )
+    if os.path.lexists(path):
+        raise RecipeError(f"{path} exists, and nothing is overwritten", hint="give another --out, or move it away")
+    if not path.parent.is_dir():
+        raise RecipeError(f"--out: no folder {path.parent}", hint="make it, or give another place")
+    if form == HDF5 and path.suffix.lower() not in (".hdf5", ".h5"):
+        raise RecipeError(
+            f"--out: expected a file that ends in .hdf5, seen {path.name}", hint=f"--out {path.name}.hdf5"
+        )
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Hand out a hidden name beside `path`, renamed to it at the end; removed when that is not reached."""
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        yield partial
+        for file in (p for p in (partial, *partial.rglob("*")) if p.is_file()):
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        if os.path.lexists(path):
+            raise RecipeError(f"{path} exists by now, and nothing is overwritten", hint="give another --out")
+        os.rename(partial, path)
+    except BaseException:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        else:
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is exported: the table of images and their features; `corpus` are the rows that a query finds."""
+
+    build: Build
+    dataset: Artifact
+    features: FeatureFile
+    corpus: Flags
+    progress: Progress
+
+    def blocks(self, start: int, stop: int, wanted: Flags | None = None, *, raw: bool = False) -> Blocks:
+        """Yield the embeddings (or features) of rows [start, stop), those `wanted` (stop - start,), block by block."""
+        for first in range(start, stop, BLOCK):
+            block = self.features.read(first, min(first + BLOCK, stop))
+            block = block if wanted is None else block[wanted[first - start :][: len(block)]]
+            if len(block):
+                yield block if raw else normalize(block)
+            self.progress(min(first + BLOCK, stop), stop, "rows")
+
+    def records(self, stop: int) -> Iterator[ImageRecord]:
+        return islice(read_records(self.dataset.path), stop)
+
+
+@dataclass(frozen=True)
+class _Benchmark:
+    """Gallery, queries and the exact neighbours of these in it."""
+
+    shape: tuple[int, int]
+    train: Callable[[], Blocks]
+    test: Floats
+    scores: Floats
+    neighbours: Integers
+
+
+def _benchmark(source: _Source) -> _Benchmark:
+    gallery, (rows, dim) = int(source.dataset.facts["gallery"]), source.features.shape
+    asked = np.fromiter((record.query for record in source.records(rows)), np.bool_, rows)
+    kept = ~asked[:gallery]
+    if not kept.any() or not asked.any():
+        raise RecipeError(
+            f"build {source.build.name} has no gallery apart from its queries", hint="--format npy has all its vectors"
+        )
+
+    def train() -> Blocks:
+        return source.blocks(0, gallery, kept)
+
+    test = np.concatenate(list(source.blocks(0, rows, asked)))
+    scores, neighbours = exact_neighbours(test, train(), NEIGHBOURS)
+    return _Benchmark((int(kept.sum()), dim), train, test, scores, neighbours)
+
+
+def _npy(out: Path, source: _Source, raw: bool) -> str:
+    rows, total, dim = int(source.corpus.sum()), len(source.corpus), source.features.shape[1]
+    for name in ("img_emb", "metadata"):
+        (out / name).mkdir(parents=True)
+    write_npy(out / "img_emb" / "img_emb_0.npy", (rows, dim), source.blocks(0, total, source.corpus, raw=raw))
+    named = ((r.image, r.label, r.row) for r in source.records(total) if source.corpus[r.row])
+    table = write_metadata(out / "metadata" / "metadata_0", named)
+    if table.suffix == ".csv":
+        say("Metadata is written as CSV: parquet needs pip install 'simsearch[parquet]'")
+    return f"{rows:,} x {dim} float32, {'features' if raw else 'unit embeddings'}, {safe(table.name)}"
+
+
+def _hdf5(out: Path, source: _Source) -> str:
+    from simsearch.vectors.formats.hdf5 import write_hdf5
+
+    found = _benchmark(source)
+    distances = np.maximum(1 - found.scores, 0)  # rounding leads a little below 0
+    write_hdf5(out, found.shape, found.train(), found.test, found.neighbours, distances)
+    return _told(found)
+
+
+def _vecs(out: Path, source: _Source) -> str:
+    found = _benchmark(source)
+    out.mkdir()
+    write_vecs(out / "base.fvecs", found.train(), "<f4")
+    write_vecs(out / "query.fvecs", [found.test], "<f4")
+    write_vecs(out / "groundtruth.ivecs", [found.neighbours], "<i4")
+    return _told(found)
+
+
+def _told(found: _Benchmark) -> str:
+    rows, dim = found.shape
+    return f"{rows:,} x {dim}, {len(found.test):,} queries, {found.neighbours.shape[1]} exact neighbours each"

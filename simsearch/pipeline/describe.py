@@ -1,0 +1,104 @@
+"""What there is: the builds of a home, or one recipe or build with its digests, versions and devices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simsearch.changes.compare import in_words
+from simsearch.errors import SimsearchError
+from simsearch.home import NAME_PATTERN, Home
+from simsearch.pipeline.plan import NotBuiltError, Plan
+from simsearch.pipeline.run import Pipeline
+from simsearch.recipe.files import find_recipe, shipped_recipes
+from simsearch.recipe.text import recipe_lines
+from simsearch.versions import versions
+
+
+def describe_home(home: Home) -> dict[str, Any]:
+    """All listed builds of a home, the shipped recipes and this machine's versions."""
+    builds = []
+    for name in home.build_names():
+        build = home.build(name)
+        if not build.listed:
+            continue
+        builds.append(
+            {"name": name, "images": build.record["images"], "when": build.when, "source": build.record["source"]}
+        )
+    return {"home": str(home.path), "builds": builds, "recipes": list(shipped_recipes()), "versions": versions()}
+
+
+def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
+    """A build's record, or what a recipe or folder would come to: resolved recipe and the stages that are there."""
+    if NAME_PATTERN.fullmatch(what) and not settings and home.has_build(what):
+        build = home.build(what)
+        stages = {name: _stage(home, name, reference["digest"]) for name, reference in build.record["stages"].items()}
+        return {
+            "build": what,
+            "when": build.when,
+            "source": build.record["source"],
+            "images": build.record["images"],
+            "synced": build.record.get("synced"),
+            "recipe": build.record["recipe"],
+            "stages": stages,
+        }
+    named = find_recipe(what, settings)
+    plan = Plan(home, may_run=False)
+    pipeline = Pipeline(plan, named.recipe)
+    missing: str | None = "dataset is not built"
+    if not home.store.root.is_dir():  # a look writes nothing, and opening some sources does
+        return {"recipe_name": named.name, "recipe": pipeline.recipe.model_dump(), "stages": {}, "next": missing}
+    missing = None
+    try:
+        pipeline.run(named.name, offline=True)
+    except NotBuiltError as stage:
+        missing = f"{stage} is not built"
+    except SimsearchError as error:
+        missing = error.message
+    return {
+        "recipe_name": named.name,
+        "recipe": pipeline.recipe.model_dump(),
+        "stages": {name: _stage(home, name, artifact.digest) for name, artifact in plan.stages.items()},
+        "next": missing,
+    }
+
+
+def _stage(home: Home, name: str, digest: str) -> dict[str, Any]:
+    manifest = home.store.open(name.rpartition("/")[2], digest).manifest
+    return {
+        "digest": digest,
+        "content": manifest["content"],
+        "path": str(home.store.path(name.rpartition("/")[2], digest)),
+        "seconds": manifest["seconds"],
+        "device": manifest["device"],
+        "versions": manifest["versions"],
+    }
+
+
+def render(found: dict[str, Any]) -> str:
+    """The description as text: tables of the recipe as TOML, one line a stage."""
+    if "builds" in found:
+        lines = [f"home {found['home']}"]
+        lines += [
+            f"  {b['name']:<20} {b['images']:>9,} images  {b['when'][:16]}  {b['source']}" for b in found["builds"]
+        ]
+        lines += ["  no builds yet"] if not found["builds"] else []
+        lines.append(f"recipes: {', '.join(found['recipes'])}")
+        return "\n".join([*lines, _versions(found["versions"])])
+    lines = []
+    if "build" in found:
+        lines.append(f"# build {found['build']}: {found['images']:,} images of {found['source']}, {found['when'][:16]}")
+    if found.get("synced"):
+        synced = found["synced"]
+        lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
+    lines += [*recipe_lines(found["recipe"]), ""]
+    for name, stage in found["stages"].items():
+        lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")
+    if found.get("next"):
+        lines.append(f"# next: {found['next']}")
+    last = next(reversed(found["stages"].values()), None)
+    lines += [f"# {_versions(last['versions'])}"] if last else []
+    return "\n".join(lines)
+
+
+def _versions(found: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items() if value is not None)

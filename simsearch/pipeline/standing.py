@@ -1,0 +1,90 @@
+"""What `simsearch build` does about a synced build: it is not thrown away for a training that nobody asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from typing import Any
+
+from simsearch.artifacts import MANIFEST
+from simsearch.changes.compare import Changes
+from simsearch.changes.look import changes_of, open_now
+from simsearch.changes.state import State
+from simsearch.console import safe, say
+from simsearch.errors import ArtifactError, RecipeError
+from simsearch.home import Build, Home
+from simsearch.report.reading import report_of
+
+LEAST_SECONDS, SECONDS_A_ROW = 0.5, 1e-5
+
+
+def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> Build | None:
+    """The build `name` when it was synced and the (resolved) recipe asks for the same; says what could be done instead.
+
+    `command` is the one that asked for it. None when there is no such build, or another recipe is asked for: then it is
+    built as any other. Raises RecipeError for several seeds, ArtifactError when the build is damaged.
+    """
+    if not home.has_build(name):
+        return None
+    build = home.build(name)
+    if "synced" not in build.record or not _same(recipe, build.record):
+        return None
+    again = f"{safe(command)} --retrain"
+    if seeds > 1:
+        raise RecipeError(
+            f"build {name} was synced after it was trained; several seeds are trained on all that is there now",
+            hint=f"{again} --seeds {seeds}",
+        )
+    started = time.perf_counter()
+    try:
+        stages = build.record["stages"]
+        dataset, *_ = (home.store.open(stage, **stages[stage]) for stage in ("dataset", "train", "embed", "index"))
+        changes = changes_of(source := open_now(build, home, None), State.of(dataset), home, build)
+        if changes.count:
+            images = "1 image" if changes.count == 1 else f"{changes.count:,} images"
+            say(
+                f"{images} changed since {name} was synced: simsearch sync --build {name} "
+                f"(about {seconds_of(build, home, changes)} s), or {again} to train on everything"
+            )
+        else:
+            say(
+                f"{name} is up to date, synced {build.record['synced']['when'][:10]} ({len(source.images):,} images "
+                f"checked in {time.perf_counter() - started:.1f} s); {again} trains on everything"
+            )
+        if not build.page_path.is_file():
+            _publish_again(home, build, again)
+    except ArtifactError as error:
+        raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
+    finally:
+        home.memory.close()
+    return build
+
+
+def seconds_of(build: Build, home: Home, changes: Changes) -> int:
+    """About how long a sync will take, from what reading and embedding took when the build was made."""
+    stages = build.measured
+    if "frozen/embed" in stages:  # a head was applied to features of the backbone, which says nothing of an image
+        stages = {**stages, "embed": stages["frozen/embed"]}
+    an_image = 0.0
+    for stage, count in (("dataset", "images"), ("embed", "rows")):
+        manifest = json.loads((home.store.path(stage, stages[stage]["digest"]) / MANIFEST).read_bytes())
+        an_image += float(manifest["seconds"]) / int(manifest["facts"][count])
+    rows = int(build.record["images"])
+    return math.ceil(LEAST_SECONDS + SECONDS_A_ROW * rows + an_image * len(changes.fresh))
+
+
+def _same(recipe: dict[str, Any], record: dict[str, Any]) -> bool:
+    """Whether a resolved recipe is that of a record; without labels epochs became 0 when it was built."""
+    asked = json.loads(json.dumps(recipe))
+    if not record["labelled"]:
+        asked["training"]["epochs"] = record["recipe"]["training"]["epochs"]
+    return bool(asked == record["recipe"])
+
+
+def _publish_again(home: Home, build: Build, command: str) -> None:
+    """Write the report's page, which somebody removed, from the artifacts that it is about."""
+    from simsearch.report.publish import publish_page
+
+    stages = {name: home.store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
+    publish_page(build, report_of(build), stages, command)

@@ -1,0 +1,1 @@
+"""A build's figures as words and pages: summary, comparison, seeds, report.html."""

@@ -1,0 +1,73 @@
+"""report.html of a build, drawn from its artifacts: what they measured, their pictures, and how they were made."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from simsearch.artifacts import Artifact, write_durably
+from simsearch.home import Build
+from simsearch.images.records import RecordTable, read_records
+from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
+from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.recipe.text import recipe_lines
+from simsearch.report.sections import render_page
+from simsearch.versions import usable_cores
+
+MOST_QUARANTINED = 200
+
+
+def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifact], command: str) -> None:
+    """Write report.html beside the build's report.json, durably."""
+    page = page_of(build.name, build.record, report, stages, command)
+    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+
+
+def page_of(
+    name: str, record: dict[str, Any], report: dict[str, Any], stages: dict[str, Artifact], command: str
+) -> str:
+    """The page (HTML) of the build `name` with the given `record`, `report` and artifacts.
+
+    Raises ArtifactError for a damaged artifact.
+    """
+    dataset, evaluated = stages["dataset"], stages["evaluate"]
+    records = RecordTable(dataset.path)
+    pictures = THUMBNAILS in dataset.manifest["files"]  # a build of vectors has none
+    with ThumbnailReader(dataset.path) if pictures else nullcontext() as thumbnails:
+        return render_page(
+            report={**report, "build": name},
+            details=_json(evaluated, "details"),
+            projection=_json(evaluated, "map"),
+            picture=thumbnails.__getitem__ if thumbnails else lambda row: None,
+            name=lambda row: records[row].image,
+            labels=[entry.label for entry in read_records(dataset.path)],
+            facts={
+                "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
+                "when": record["when"],
+                "choice": _json(stages["index"], "index").get("choice"),
+                "far": _json(evaluated, "far"),
+                "bad": dataset.facts["bad"],
+                "quarantine": _quarantine(dataset.file("quarantine.csv")),
+                "recipe_toml": "\n".join(recipe_lines(record["recipe"])),
+                "stages": [
+                    {"name": stage, "digest": artifact.digest, "seconds": artifact.manifest["seconds"]}
+                    for stage, artifact in stages.items()
+                ],
+                "versions": {key: text for key, text in evaluated.manifest["versions"].items() if text is not None},
+                "machine": f"{platform.machine()}, {usable_cores()} cores, {platform.system()}",
+                "command": command,
+            },
+        )
+
+
+def _json(artifact: Artifact, name: str) -> Any:
+    return json.loads(artifact.file(f"{name}.json").read_bytes())
+
+
+def _quarantine(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [[row["image"], row["reason"]] for row in csv.DictReader(file)][:MOST_QUARANTINED]

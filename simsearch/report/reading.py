@@ -1,0 +1,34 @@
+"""report.json of a build, read from its artifacts, and written beside the build when it gets a name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from simsearch.artifacts import write_durably
+from simsearch.home import BUILD_SCHEMA, SEEDS_FILE, Build, Home
+from simsearch.report.summary import summarize
+
+
+def report_of(build: Build) -> dict[str, Any]:
+    """Return report.json of a build (design: section 5), with what other seeds of its recipe add to it."""
+    home, stages = Home(build.home), build.record["stages"]
+    try:
+        evaluated = home.store.open("evaluate", **stages["evaluate"])
+        over_seeds = home.store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
+    finally:
+        home.memory.close()
+    report = {**json.loads(evaluated.file("report.json").read_bytes()), "build": build.name, "seeds": None}
+    if over_seeds is not None:
+        found = json.loads(over_seeds.file(SEEDS_FILE).read_bytes())
+        report |= {"comparisons": report["comparisons"] + found["comparisons"], "seeds": found["seeds"]}
+        report["summary"] = summarize(report)  # the stored one knows of a single seed
+    return report
+
+
+def name_build(home: Home, name: str, record: dict[str, Any]) -> Build:
+    """Name a set of artifacts; its report first, the build last, each durably."""
+    build = Build(name, home.path, {"schema": BUILD_SCHEMA, **record})
+    build.page_path.unlink(missing_ok=True)  # it shows what the name stood for before
+    write_durably(build.report_path, json.dumps(report_of(build), indent=1).encode())
+    return home.write_build(name, record)

@@ -1,0 +1,47 @@
+"""What syncs left: artifacts that no build names any more, removed a day after they were let go.
+
+Only what a sync made is removed: it can be made again from the folder within seconds. A day is for readers that opened
+a build before it was replaced; the time is counted from when an artifact was let go, which its folder's date tells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from typing import Any
+
+from simsearch.artifacts import MANIFEST
+from simsearch.errors import ArtifactError
+from simsearch.home import Home
+
+GRACE_SECONDS = 86_400.0
+STAGES = ("dataset", "embed", "index")
+
+
+def let_go(home: Home, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Note on the artifacts of `before` that are not in `after` that their day begins."""
+    for stage in STAGES:
+        if before[stage] != after[stage]:
+            with suppress(OSError):
+                os.utime(home.store.path(stage, before[stage]["digest"]))
+
+
+def remove_remains(home: Home) -> None:
+    """Remove what syncs made and no build has named for a day; call with the home's lock held."""
+    named = set()
+    for name in home.build_names():
+        try:
+            build = home.build(name)
+        except ArtifactError:
+            return  # nobody knows what a damaged build names
+        named |= {reference["digest"] for reference in build.record["stages"].values()}
+        named |= {reference["digest"] for reference in build.measured.values()}
+    for stage in STAGES:
+        for path in (home.store.root / stage).glob("[0-9a-f]*"):
+            if path.name in named or time.time() - path.stat().st_mtime < GRACE_SECONDS:
+                continue
+            with suppress(OSError, ValueError, KeyError, AttributeError):
+                if json.loads((path / MANIFEST).read_bytes())["facts"].get("synced"):
+                    home.store.set_aside(stage, path.name)

@@ -1,0 +1,115 @@
+"""Choose an index by measuring: tried on a sample, the best built in full, checked on rows that tuned nothing."""
+
+from __future__ import annotations
+
+import time
+
+from simsearch.console import Tell
+from simsearch.errors import VectorsError
+from simsearch.vectors.index import build
+from simsearch.vectors.normalize import normalize
+from simsearch.vectors.tuning.candidates import candidates
+from simsearch.vectors.tuning.choice import Choice, entry, mark_pareto
+from simsearch.vectors.tuning.sweep import Point, Settings
+from simsearch.vectors.tuning.truth import K, Naming, Source
+from simsearch.vectors.tuning.tuning import Built, Tuning, beyond_bytes
+
+
+def choose(
+    source: Source,
+    rows: int,
+    *,
+    target_recall: float,
+    max_bytes: int | None = None,
+    max_build_seconds: float | None = None,
+    rows_in_end: int | None = None,
+    seed: int = 0,
+    name: Naming | None = None,
+    progress: Tell = lambda message: None,
+) -> Choice:
+    """Return the fastest index over the first `rows` rows of `source` whose ann_recall@10 reaches the target.
+
+    Speed is queries a second of a batch, with all threads that FAISS has. Candidates are tried on a sample, tuned with
+    rows that it leaves out; the best are built in full, tuned with those rows again (a row never counts as its own
+    neighbour), and the winner is checked on rows that tuned nothing. Memory: the index (two, where a second promises to
+    be faster), the sample of at most 512 MB, and a block. `rows_in_end`: how many rows the index will hold that is kept
+    within `max_bytes`, where more are added later. Raises VectorsError for a target outside (0, 1], limits that
+    nothing keeps, no rows, or the first row without direction, which `name(row)` names.
+    """
+    if not 0 < target_recall <= 1:
+        raise VectorsError(f"target_recall: expected above 0 and at most 1, seen {target_recall}", hint="as 0.99")
+    if not 1 <= rows <= source.shape[0]:
+        raise VectorsError(f"index: expected 1 to {source.shape[0]} rows, seen {rows}", hint="give at least one row")
+    run = Tuning(source, rows, target_recall, max_bytes, max_build_seconds, seed, name, progress, rows_in_end or rows)
+    wanted = candidates(rows, source.shape[1])
+    if rows < 20:  # nothing can be held out
+        return _tiny(run)
+    run.draw(wanted)
+    ranked = run.try_on_sample(wanted)
+    tuned_with, checks = run.questions_in_full()
+    best = run.best_in_full(ranked, tuned_with)
+    found, reached = run.check(best, checks)
+    tuning_seconds = time.perf_counter() - run.started
+    slow = max_build_seconds is not None and best.build_seconds > max_build_seconds
+    run.table[-1]["chosen"] = True
+    mark_pareto(run.table)
+    return Choice(
+        index=best.index,
+        factory=best.candidate.factory,
+        settings=found.settings,
+        target_recall=target_recall,
+        reached=reached and not slow,
+        ann_recall=found.recall,
+        interval=(found.low, found.high),
+        qps=found.qps,
+        bytes=best.bytes,
+        build_seconds=best.build_seconds,
+        tuning_seconds=tuning_seconds,
+        table=run.table,
+        why=_why(run, best, found, len(ranked), reached, slow),
+    )
+
+
+def _tiny(run: Tuning) -> Choice:
+    started = time.perf_counter()
+    index = build(lambda: [run.source.read(0, run.rows)], run.source.shape[1], "Flat", rows=run.rows, name=run.name)
+    seconds = time.perf_counter() - started
+    size = index.measured_bytes() + 4 * run.source.shape[1] * (run.rows_in_end - run.rows)
+    if run.max_bytes is not None and size > run.max_bytes:
+        raise beyond_bytes(run.rows_in_end, run.max_bytes, size)
+    queries = normalize(run.source.read(0, run.rows), name=run.name)
+    asked = time.perf_counter()
+    index.search(queries, min(K, run.rows))
+    qps = run.rows / (time.perf_counter() - asked)
+    run.table.append(entry("Flat", "full", run.rows, size, seconds, Point(Settings(), 1.0, 1.0, 1.0, qps)))
+    run.table[-1]["chosen"] = True
+    mark_pareto(run.table)
+    slow = run.max_build_seconds is not None and seconds > run.max_build_seconds
+    why = f"Flat: at {run.rows:,} rows every search is exact, {qps:,.0f} queries a second."
+    if slow:
+        why = f"Flat took {seconds:,.1g} s to build, more than the {run.max_build_seconds:g} s allowed."
+    return Choice(
+        index, "Flat", Settings(), run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, run.table, why
+    )
+
+
+def _why(run: Tuning, best: Built, found: Point, kinds: int, reached: bool, slow: bool) -> str:
+    """Say in a sentence why this index was chosen."""
+    settings = ", ".join(f"{key} {value:g}" for key, value in found.settings.given().items())
+    what = best.candidate.factory + (f" with {settings}" if settings else "")
+    measured = (
+        f"ann_recall@10 {found.recall:.4f} [{found.low:.4f}, {found.high:.4f}] on {run.held:,} rows that tuned "
+        f"nothing, {found.qps:,.0f} queries a second"
+    )
+    flat = next((line["qps"] for line in run.table if line["factory"] == "Flat"), 0.0) * len(run.searched) / run.rows
+    if best.candidate.factory != "Flat" and flat:
+        measured += f", {found.qps / flat:,.0f} times an exact search"
+    if kinds == 1 and best.index.is_flat and not slow:
+        return f"Flat: at {run.rows:,} rows every search is exact, {found.qps:,.0f} queries a second."
+    among = f"of {kinds} kinds tried" + ("" if run.max_bytes is None else f" within {run.max_bytes:,} bytes")
+    if not reached:
+        return f"No index {among} reached ann_recall@10 {run.target:g}. The best is {what}: {measured}."
+    if slow:
+        took = f"took {best.build_seconds:,.1f} s to build, more than the {run.max_build_seconds:g} s allowed"
+        return f"{what} {took}; it is the quickest to build {among}: {measured}."
+    return f"{what} is the fastest {among} that reaches ann_recall@10 {run.target:g}: {measured}."
