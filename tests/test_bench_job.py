@@ -22,6 +22,8 @@ from simsearch.bench.measuring.scratch import remove_nights
 from simsearch.bench.night import Job
 from simsearch.home import Home
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 [dataset]
 source = "folder:{folder}"

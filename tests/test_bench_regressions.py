@@ -11,6 +11,8 @@ from nights import run_night, write_job, write_table
 from simsearch.images.preprocess import Preprocess
 from simsearch.vectors import normalize as room
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def accepted(tmp_path_factory):

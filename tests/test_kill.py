@@ -12,6 +12,8 @@ import time
 import pytest
 from conftest import ENTRY, artifact_file, run_cli, snapshot, write_folder
 
+pytestmark = pytest.mark.slow
+
 # Three epochs with checkpoints in between; no baseline and no map, so that ten builds fit into a test.
 WANTED = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "training.epochs=3",
           "--set", "training.batch_size=16", "--set", "evaluation.baseline=false",

@@ -13,6 +13,8 @@ from synced import moved_copy, record, sync
 
 import simsearch
 
+pytestmark = pytest.mark.slow
+
 KILLED = Path(__file__).with_name("killed.py")
 
 

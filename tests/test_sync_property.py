@@ -22,6 +22,8 @@ from synced import moved_copy, record, sync
 from simsearch.home import Home
 from simsearch.search import Searcher
 
+pytestmark = pytest.mark.slow
+
 KILLED = Path(__file__).with_name("killed.py")
 KINDS = {
     "Flat": [],
