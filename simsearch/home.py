@@ -19,6 +19,7 @@ from typing import Any
 from simsearch.artifacts import Store, write_durably
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.hashing import HashMemory
+from simsearch.vectors.search import Search
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUILD_SCHEMA = 1
@@ -188,13 +189,12 @@ def _check_record(record: Any) -> None:
     """Raise ValueError, KeyError or TypeError for a build file that this version did not write."""
     types = {"when": str, "source": str, "recipe": dict, "search": dict, "images": int, "labelled": bool}
     sound = record["schema"] == BUILD_SCHEMA and all(isinstance(record[key], kind) for key, kind in types.items())
-    sound = sound and isinstance(record["root"], str | None) and {"nprobe", "efSearch"} <= record["search"].keys()
+    sound = sound and isinstance(record["root"], str | None)
     sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
     trained = () if record["source"].startswith(VECTORS) else ("train",)
     for stage in ("dataset", *trained, "embed", "index", "evaluate"):
         record["stages"][stage]
-    sound = sound and all(isinstance(record["search"][key], int | None) for key in ("nprobe", "efSearch"))
-    sound = sound and isinstance(record["search"].get("k_factor"), int | float | None)
+    sound = sound and Search.from_json(record["search"]).to_json() == record["search"]
     if "synced" in record:
         counts = (record["synced"][kind] for kind in ("added", "changed", "moved", "deleted"))
         sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record["synced"]["when"], str)

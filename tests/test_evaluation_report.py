@@ -8,9 +8,9 @@ import pytest
 from simsearch.errors import VectorsError
 from simsearch.evaluation.report import Features, evaluate
 from simsearch.evaluation.systems import SYSTEMS
-from simsearch.evaluation.through_index import SearchSettings
 from simsearch.report.summary import render_table, summarize
 from simsearch.vectors.index import build
+from simsearch.vectors.search import DEFAULT, Search
 
 G, Q, D, C = 300, 120, 8, 4
 LABELS = np.random.default_rng(0).integers(0, C, G + Q)
@@ -143,11 +143,9 @@ def test_the_report_has_the_agreed_shape():
     assert report["unanswerable"] == 0
 
 
-@pytest.mark.parametrize(
-    ("factory", "settings"), [("IVF8,Flat", SearchSettings(nprobe=1)), ("HNSW8", None), ("SQ8", None)]
-)
-def test_an_approximate_index_has_its_own_figures_and_no_map(factory, settings):
-    report = run(factory, settings=settings).report
+@pytest.mark.parametrize(("factory", "search"), [("IVF8,Flat", Search(nprobe=1)), ("HNSW8", DEFAULT), ("SQ8", DEFAULT)])
+def test_an_approximate_index_has_its_own_figures_and_no_map(factory, search):
+    report = run(factory, search=search).report
     assert report["systems"]["recipe/index"]["map_at_r"] is None
     assert 0.3 < report["index"]["ann_recall"]["10"] <= 1
     assert report["index"]["factory"] == factory
@@ -156,7 +154,7 @@ def test_an_approximate_index_has_its_own_figures_and_no_map(factory, settings):
 
 def test_ties_may_permute_in_ann_recall():
     doubled = np.repeat(make(1, 0.5).features[: (G + Q) // 2], 2, axis=0)
-    report = run("HNSW32", recipe=Array(doubled), settings=SearchSettings(efSearch=300), labels=None, ks=[1]).report
+    report = run("HNSW32", recipe=Array(doubled), search=Search(efSearch=300), labels=None, ks=[1]).report
     assert report["index"]["ann_recall"]["1"] == 1
 
 

@@ -6,6 +6,7 @@ import pytest
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Deleted, build
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 
 N, D, Q, K = 3000, 16, 40, 10
 # What the factory stores decides what exact means: for coded kinds it is the search over what they give back.
@@ -66,7 +67,7 @@ def test_local_deletions_are_answered_exactly(indexes, embeddings, factory, sett
     index, queries = indexes[factory], embeddings[N : N + 5]
     gone = nearest_of_all(queries, embeddings[:N], 400)
     before = index.widened
-    scores, rows = index.search(queries, K, deleted=Deleted(gone, N), **settings)
+    scores, rows = index.search(queries, K, Search(**settings), deleted=Deleted(gone, N))
     expected = exact(queries, embeddings[:N], gone, K)
     np.testing.assert_array_equal(rows, expected[1])
     np.testing.assert_allclose(scores, expected[0], atol=1e-5)
@@ -89,7 +90,7 @@ def test_scattered_deletions_cost_no_fallback(indexes, embeddings, factory):
     gone = np.sort(np.random.default_rng(0).choice(N, N // 5, replace=False)).astype(np.int64)
     settings = {"IVF16,Flat": {"nprobe": 16}, "HNSW16": {"efSearch": 600}}.get(factory, {})
     before = index.widened
-    _, rows = index.search(queries, K, deleted=Deleted(gone, N), **settings)
+    _, rows = index.search(queries, K, Search(**settings), deleted=Deleted(gone, N))
     assert (rows == exact(queries, embeddings[:N], gone, K)[1]).mean() > 0.99
     assert index.widened == before
 

@@ -12,6 +12,7 @@ from simsearch.vectors.agreement import verify
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.index import Index, build, set_threads
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 
 N, D, Q = 3000, 16, 60
 FACTORIES = [
@@ -86,10 +87,10 @@ def test_minus_one_never_leaves(features, factory, k, below):
 
 def test_a_widened_answer_is_the_exact_one_and_is_counted(features):
     index = make(features[:N], "IVF64,Flat")
-    _, rows = index.search(normalize(features[N:]), 500, nprobe=1)
+    _, rows = index.search(normalize(features[N:]), 500, Search(nprobe=1))
     assert index.widened == Q
     np.testing.assert_array_equal(rows, exact(features, 500)[1])
-    index.search(normalize(features[N:]), 1, nprobe=1)
+    index.search(normalize(features[N:]), 1, Search(nprobe=1))
     assert index.widened == Q
 
 
@@ -101,13 +102,13 @@ def test_search_settings_reach_the_kind_that_has_them(features):
         ("RR16,IVF16,Flat", {"nprobe": 16}),
         ("HNSW32", {"efSearch": 2000}),
     ):
-        assert (make(features[:N], factory).search(queries, 10, **settings)[1] == best).mean() > 0.9
+        assert (make(features[:N], factory).search(queries, 10, Search(**settings))[1] == best).mean() > 0.9
     flat, hnsw = make(features[:N], "Flat"), make(features[:N], "HNSW8")
     for index, settings in ((flat, {"nprobe": 4}), (flat, {"efSearch": 4}), (hnsw, {"nprobe": 4})):
         with pytest.raises(VectorsError, match=f"index {index.factory} has no {next(iter(settings))}"):
-            index.search(queries, 5, **settings)
+            index.search(queries, 5, Search(**settings))
     with pytest.raises(VectorsError, match="expected nprobe >= 1, seen 0"):
-        make(features[:N], "IVF16,Flat").search(queries, 5, nprobe=0)
+        make(features[:N], "IVF16,Flat").search(queries, 5, Search(nprobe=0))
     with pytest.raises(VectorsError, match="expected k >= 1, seen 0"):
         flat.search(queries, 0)
 
@@ -170,7 +171,7 @@ def test_rows_lie_in_the_lists_that_faiss_would_put_them_in(features, factory, t
         assert native.invlists.list_size(number) == len(rows)
     native.nprobe = 16
     scores = native.search(normalize(features[:20]), 5)[0]
-    assert np.array_equal(ours.search(normalize(features[:20]), 5, nprobe=16)[0], scores)
+    assert np.array_equal(ours.search(normalize(features[:20]), 5, Search(nprobe=16))[0], scores)
 
 
 def test_rows_that_come_only_the_first_time_are_noticed(features):
@@ -275,9 +276,9 @@ def test_a_re_ranking_index_finds_for_a_small_k_what_it_finds_for_ten():
     rows = np.random.default_rng(0).normal(size=(2000, 16)).astype(np.float32)
     index = build(lambda: [rows], 16, "PQ8x4fs,RFlat")
     queries = rows[:200] / np.linalg.norm(rows[:200], axis=1, keepdims=True)
-    ten = index.search(queries, 10, k_factor=2)
+    ten = index.search(queries, 10, Search(k_factor=2))
     for k in (1, 3):
-        scores, found = index.search(queries, k, k_factor=2)
+        scores, found = index.search(queries, k, Search(k_factor=2))
         assert found.shape == (200, k)
         np.testing.assert_array_equal(found, ten[1][:, :k])
         np.testing.assert_allclose(scores, ten[0][:, :k], rtol=1e-6)

@@ -6,11 +6,12 @@ import pytest
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Index, Trained, build, find_centroids
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 from simsearch.vectors.tuning import choose
 from simsearch.vectors.tuning.candidates import Candidate, candidates, total_bytes
 from simsearch.vectors.tuning.choice import mark_pareto
 from simsearch.vectors.tuning.predictions import search_seconds
-from simsearch.vectors.tuning.sweep import Point, Settings, sweep
+from simsearch.vectors.tuning.sweep import Point, sweep
 from simsearch.vectors.tuning.truth import Questions, ask, interval, take, unit_blocks
 
 N, D = 6000, 16
@@ -52,7 +53,7 @@ def test_the_choice_is_an_index_over_all_rows_that_reaches_the_target_on_queries
     assert choice.index.ntotal == N - 500
     assert choice.factory == choice.index.factory
     queries, base = normalize(source.features[N - 500 :]), normalize(source.features[: N - 500])
-    _, rows = choice.index.search(queries, 10, **choice.search)
+    _, rows = choice.index.search(queries, 10, choice.search)
     exact = queries @ base.T
     kth = np.sort(exact, axis=1)[:, -10]
     recall = (np.take_along_axis(exact, rows, axis=1) >= kth[:, None] - 1e-6).mean()
@@ -72,7 +73,7 @@ def test_the_table_holds_every_point_and_one_of_them_is_chosen(chosen):
         choice.factory,
         round(choice.ann_recall, 6),
     )
-    assert {key: line[key] for key in choice.search} == choice.search
+    assert {key: line[key] for key in choice.search.given()} == choice.search.given()
     assert line["rows"] == N - 500
     assert choice.factory in choice.why
     assert "0.95" in choice.why
@@ -224,7 +225,7 @@ def test_candidates_fit_the_rows_and_the_width():
 
 
 def timed(nprobe, k_factor, seconds):
-    return Point(Settings(nprobe, None, k_factor), 0.5, 0.4, 0.6, 1 / seconds)
+    return Point(Search(nprobe, None, k_factor), 0.5, 0.4, 0.6, 1 / seconds)
 
 
 def test_predictions_grow_with_the_rows_only_where_the_work_does():
@@ -271,22 +272,22 @@ def test_a_sweep_stops_where_the_target_is_reached_and_where_it_is_hopeless():
     points = sweep(index, kind, questions, 0.9, lambda points, point: False)
     reaching = [p for p in points if p.reaches(0.9)]
     assert reaching
-    recalls = {p.settings.nprobe: p.recall for p in points}
+    recalls = {p.search.nprobe: p.recall for p in points}
     assert [recalls[n] for n in sorted(recalls)] == sorted(recalls.values())
-    least = min(p.settings.nprobe for p in reaching)
-    assert least == 1 or not any(p.reaches(0.9) for p in points if p.settings.nprobe == least - 1)
+    least = min(p.search.nprobe for p in reaching)
+    assert least == 1 or not any(p.reaches(0.9) for p in points if p.search.nprobe == least - 1)
     assert len(sweep(index, kind, questions, 2.0, lambda points, point: True)) == 1
     refined = build(lambda: [base], D, "IVF64,PQ8x4fs,RFlat", rows=len(base), trained=trained)
     points = sweep(refined, Candidate("IVF64,PQ8x4fs,RFlat", 64), questions, 0.9, lambda points, point: False)
     best = max((p for p in points if p.reaches(0.9)), key=lambda p: p.qps)
-    assert best.settings.k_factor > 1
-    assert best.settings.nprobe >= 1
+    assert best.search.k_factor > 1
+    assert best.search.nprobe >= 1
 
 
 def test_a_point_reaches_only_with_room_for_other_queries():
-    assert not Point(Settings(), 0.991, 0.9895, 0.9925, 1.0).reaches(0.99)
-    assert Point(Settings(), 0.993, 0.9915, 0.9945, 1.0).reaches(0.99)
-    assert Point(Settings(), 1.0, 1.0, 1.0, 1.0).reaches(1.0)
+    assert not Point(Search(), 0.991, 0.9895, 0.9925, 1.0).reaches(0.99)
+    assert Point(Search(), 0.993, 0.9915, 0.9945, 1.0).reaches(0.99)
+    assert Point(Search(), 1.0, 1.0, 1.0, 1.0).reaches(1.0)
 
 
 def test_a_large_file_is_mapped_and_answers_alike(tmp_path):

@@ -27,7 +27,7 @@ def main():
     chosen = choose(Source(base), len(base), target_recall=index_data.TARGET, progress=say)
 
     def search(batch):
-        return chosen.index.search(batch, index_data.K, **chosen.search)[1]
+        return chosen.index.search(batch, index_data.K, chosen.search)[1]
 
     index_data.serve(
         search,

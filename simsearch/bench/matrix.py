@@ -18,9 +18,10 @@ from simsearch.recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_r
 from simsearch.recipe.mistakes import one_line
 from simsearch.recipe.table import Table
 from simsearch.recipe.tables import Index
+from simsearch.vectors.search import KINDS, WHOLE
 
 MOST_CELLS = 10_000
-KINDS = {"nprobe": "IVF", "efSearch": "HNSW"}
+COUNTED = {key: kind for key, kind in KINDS.items() if key in WHOLE}
 
 
 class Cells(Table):
@@ -45,8 +46,8 @@ class Cells(Table):
         for table in search:
             if search.count(table) > 1:
                 raise ValueError(f"expected each search setting once, seen {table} {search.count(table)} times")
-            if not table or not table.keys() <= KINDS.keys() or min(table.values()) < 1:
-                raise ValueError(f"expected tables of {' and '.join(KINDS)}, each at least 1, seen {table}")
+            if not table or not table.keys() <= COUNTED.keys() or min(table.values()) < 1:
+                raise ValueError(f"expected tables of {' and '.join(COUNTED)}, each at least 1, seen {table}")
         return search
 
 
@@ -161,8 +162,8 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
             index = named.recipe.index
             seed = named.recipe.training.seed
             for at, factory in enumerate(table.factories or [index.factory or _target(index)]):
-                of_it = [t for t in table.search if all(KINDS[key] in factory for key in t)]
-                own = {} if table.factories else {k: getattr(index, k) for k in KINDS if getattr(index, k) is not None}
+                of_it = [t for t in table.search if all(COUNTED[key] in factory for key in t)]
+                own = {} if table.factories else {k: v for k in COUNTED if (v := getattr(index, k)) is not None}
                 for place, search in enumerate(of_it or [own]):
                     pairs = tuple(sorted(search.items()))
                     changed = [f"index.{key}={value}" for key, value in pairs]

@@ -23,11 +23,12 @@ from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.score_meaning import false_accept_table
 from simsearch.evaluation.suspects import Pairs
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, exact_systems, gather
-from simsearch.evaluation.through_index import IndexResult, SearchSettings, evaluate_index
+from simsearch.evaluation.through_index import IndexResult, evaluate_index
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import DEFAULT, Search
 
-__all__ = ["Evaluation", "Features", "SearchSettings", "evaluate"]
+__all__ = ["Evaluation", "Features", "evaluate"]
 
 SCHEMA = 1
 GATE = BASELINES[0]
@@ -71,7 +72,7 @@ def evaluate(
     index: Index,
     index_bytes: int,
     ks: Sequence[int],
-    settings: SearchSettings | None = None,
+    search: Search = DEFAULT,
     label_names: Sequence[str] | None = None,
     val_rows: Sequence[int] | Labels = (),
     twins: Pairs | None = None,
@@ -99,9 +100,7 @@ def evaluate(
     exact, nearest = exact_systems("recipe", features.recipe, task, boundary, name=name, progress=progress)
     results: Results = dict(exact)
     progress(f"{HEADLINE}: search through the index {index.factory}")
-    through = evaluate_index(
-        index, features.recipe, task, boundary, nearest.thresholds, settings or SearchSettings(), timed_k=timed_k
-    )
+    through = evaluate_index(index, features.recipe, task, boundary, nearest.thresholds, search, timed_k=timed_k)
     results[HEADLINE] = _as_exact(through.system, results["recipe/cosine"], index)
     if features.baseline is not None:
         if _same(features.baseline, features.recipe) or labels is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
@@ -14,21 +14,13 @@ from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.systems import FeatureSource, Found, Task, gather
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 
 _QUERIES = 8192  # a block: each reads the stored features of what it found once
 _TOLERANCE = 1e-6  # scores of one pair differ by this much between ways of summing
 _SHOWN = 10
 _TIMED_QUERIES = 10_000
 _TIMED_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """What a search of the index is run with; None leaves FAISS's default."""
-
-    nprobe: int | None = None
-    efSearch: int | None = None  # FAISS's own spelling
-    k_factor: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +46,7 @@ def evaluate_index(
     task: Task,
     boundary: Flags | None,
     thresholds: Floats,
-    settings: SearchSettings,
+    search: Search,
     *,
     timed_k: int | None,
 ) -> IndexResult:
@@ -73,7 +65,7 @@ def evaluate_index(
     def found() -> Iterator[Found]:
         for start in range(0, len(embeddings), _QUERIES):
             span = slice(start, min(start + _QUERIES, len(embeddings)))
-            rows = _neighbours(index, embeddings[span], task, task.own_rows[span], max(task.ks), settings)
+            rows = _neighbours(index, embeddings[span], task, task.own_rows[span], max(task.ks), search)
             scores = _true_scores(embeddings[span], rows, source)
             for i, k in enumerate(task.ks):
                 near = scores[:, :k] >= thresholds[span, i, None] - _TOLERANCE
@@ -85,7 +77,7 @@ def evaluate_index(
     ann_recall = {k: float(values.mean()) for k, values in shares.items()}
     qps = None
     if timed_k is not None:
-        qps = _queries_per_second(index, embeddings, task.gallery, timed_k, settings)
+        qps = _queries_per_second(index, embeddings, task.gallery, timed_k, search)
     return IndexResult(system, ann_recall, shares, qps, first_rows, first_scores)
 
 
@@ -95,12 +87,12 @@ def _neighbours(
     task: Task,
     own: Integers,
     k: int,
-    settings: SearchSettings,
+    search: Search,
 ) -> Integers:
     """Return the first rows (B, min(k, neighbours)), each query's own row left out."""
     k = min(k, task.neighbours)
     extra = int(bool((own >= 0).any()))
-    _, rows = index.search(embeddings, k + extra, **asdict(settings), rows_below=task.gallery)
+    _, rows = index.search(embeddings, k + extra, search, rows_below=task.gallery)
     if not extra:
         return rows
     # A stable sort moves the own row behind the others, which keep their order; the last column then falls away.
@@ -118,14 +110,14 @@ def _true_scores(embeddings: Floats, rows: Integers, source: FeatureSource) -> F
     return scores
 
 
-def _queries_per_second(index: Index, embeddings: Floats, rows: int, k: int, settings: SearchSettings) -> float:
+def _queries_per_second(index: Index, embeddings: Floats, rows: int, k: int, search: Search) -> float:
     """Return queries a second of one batch: a warm-up, then the median of up to 5 runs within about 2 seconds."""
     batch = embeddings[:_TIMED_QUERIES]
     seconds: list[float] = []
     widened = index.widened
     for run in range(6):
         start = time.perf_counter()
-        index.search(batch, k, **asdict(settings), rows_below=rows)
+        index.search(batch, k, search, rows_below=rows)
         if run:
             seconds.append(time.perf_counter() - start)
         if sum(seconds) > _TIMED_SECONDS:

@@ -8,6 +8,7 @@ from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress, safe, say
 from simsearch.pipeline.plan import Plan, References
 from simsearch.stages.common import Data
+from simsearch.vectors.search import Search
 
 TARGET = ("target_recall", "max_bytes", "max_build_seconds")
 
@@ -20,9 +21,7 @@ def index_settings(table: dict[str, Any]) -> dict[str, Any]:
 
 def search_settings(table: dict[str, Any], index: Artifact) -> dict[str, Any]:
     """What an index is searched with: as chosen by measuring, or as [index] says; None is FAISS's default."""
-    more = {"k_factor": table["k_factor"]} if table.get("k_factor") is not None else {}
-    chosen: dict[str, Any] = index.facts.get("search", {})
-    return {key: table[key] for key in ("nprobe", "efSearch")} | more | chosen
+    return Search.from_json({**table, **index.facts.get("search", {})}).to_json()
 
 
 def index_inputs(data: Data, embedded: Artifact) -> References:

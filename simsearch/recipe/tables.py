@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from simsearch.recipe.mistakes import brief
 from simsearch.recipe.table import Table
+from simsearch.vectors.search import KINDS
 
 
 class Dataset(Table):
@@ -130,14 +131,13 @@ class Index(Table):
             raise ValueError(f"expected sizes above 0 (HNSW above 1, NSG above 7) in the factory, seen {factory!r}")
         if re.search(r"Refine\([^)]*(IVF|LSH)", factory):
             raise ValueError(f"expected Refine(Flat) or Refine(SQ8) in the factory, seen {factory!r}")
-        settings = {"nprobe": "IVF", "efSearch": "HNSW", "k_factor": "RFlat|Refine"}
-        given = [key for key in ("factory", *settings) if getattr(self, key) is not None]
+        given = [key for key in ("factory", *KINDS) if getattr(self, key) is not None]
         if self.target_recall is not None and given:
             raise ValueError(f"target_recall chooses {', '.join(given)} by measuring: leave one or the other out")
         limits = [key for key in ("max_bytes", "max_build_seconds") if getattr(self, key) is not None]
         if self.target_recall is None and limits:
             raise ValueError(f"{', '.join(limits)} belongs to target_recall, as target_recall = 0.99")
-        for key, kind in settings.items():
+        for key, kind in KINDS.items():
             if getattr(self, key) is not None and not re.search(kind, factory):
                 what = kind.replace("|", " and ")
                 raise ValueError(f"{key} belongs to {what} indexes, seen factory {factory!r}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from simsearch.vectors.search import KINDS
+
 WHEN_LEFT_OUT = {
     "mean": "measured on the fit images",
     "std": "measured on the fit images",
     "root": "the folder of the source",
     "classes_per_batch": "10, or as many as there are",
     "margin2": 'not used by form = "text"',
-    "nprobe": "FAISS's default",
-    "efSearch": "FAISS's default",
-    "k_factor": "FAISS's default",
+    **dict.fromkeys(KINDS, "FAISS's default"),
     "factory": "chosen by measuring",
 }
 

@@ -30,6 +30,7 @@ from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.hit import Hit
 from simsearch.vectors.index import Deleted, Index
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 from simsearch.versions import usable_cores
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Searcher:
             train = None if build.of_vectors else home.store.open("train", **stages["train"])
             self.labelled = bool(build.record["labelled"])
             self.images = int(build.record["images"])
-            self._search = {name: build.record["search"].get(name) for name in ("nprobe", "efSearch", "k_factor")}
+            self._search = Search.from_json(build.record["search"])
         except ArtifactError as error:
             raise build.damaged(error) from None
         except KeyError as error:
@@ -187,7 +188,7 @@ class Searcher:
 
     def _nearest(self, embeddings: Floats, k: int) -> tuple[list[list[float]], list[list[int]]]:
         """Scores and rows of the k nearest of each embedding, nearest first."""
-        scores, rows = self._index.search(embeddings, k, **self._search, deleted=self._deleted)
+        scores, rows = self._index.search(embeddings, k, self._search, deleted=self._deleted)
         # Rounding and coded indexes lead a little beyond the range of a cosine.
         return scores.clip(-1, 1).tolist(), rows.tolist()
 

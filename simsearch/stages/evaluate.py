@@ -12,7 +12,7 @@ from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.evaluation.duplicates import duplicates
-from simsearch.evaluation.report import Features, SearchSettings
+from simsearch.evaluation.report import Features
 from simsearch.evaluation.report import evaluate as measure
 from simsearch.evaluation.systems import gather
 from simsearch.images.perceptual import lookalikes, reductions, twins
@@ -22,6 +22,7 @@ from simsearch.stages.common import THREADS, Data
 from simsearch.stages.index import gallery_index
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 
 
 def evaluate(
@@ -66,7 +67,7 @@ def evaluate(
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
             ks=settings["k"],
-            settings=SearchSettings(settings["nprobe"], settings["efSearch"], settings.get("k_factor")),
+            search=Search.from_json(settings),
             few_shot=settings.get("few_shot", False),
             name=data.name,
             twins=None if reduced is None else twins(reduced, queries, gallery),

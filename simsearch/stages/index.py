@@ -17,6 +17,7 @@ from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Index, build
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning import choose
 
 SAMPLE = 200
@@ -54,7 +55,7 @@ def make_index(
             choice = choose(file, gallery, **limits, rows_in_end=in_end, name=data.name, progress=progress.tell)
             index = choice.index
         verify(index, gallery, file.read(0, min(gallery, 1000)))
-        _warn_of_other_scores(index, file.read(0, min(gallery, SAMPLE)), {} if choice is None else choice.search)
+        _warn_of_other_scores(index, file.read(0, min(gallery, SAMPLE)), DEFAULT if choice is None else choice.search)
         if settings["corpus"] == "all" and rows > gallery:
             index.save(space.out / GALLERY)
             for block in blocks(gallery, rows):
@@ -73,16 +74,17 @@ def make_index(
     if choice is not None:
         draw_tuning(choice.table, choice.target_recall, space.out / PICTURE)
         found = choice.to_json()
-        told = {**facts, "search": choice.search, "choice": found}
-        facts |= {"search": choice.search, "choice": {key: value for key, value in found.items() if key != "table"}}
+        facts["search"] = choice.search.given()
+        told = {**facts, "choice": found}
+        facts["choice"] = {key: value for key, value in found.items() if key != "table"}
     (space.out / "index.json").write_text(json.dumps(told, indent=1, allow_nan=False))
     return facts
 
 
-def _warn_of_other_scores(index: Index, features: Floats, search: dict[str, Any]) -> None:
+def _warn_of_other_scores(index: Index, features: Floats, search: Search) -> None:
     """Some factories change what a score is: coding a little, PCA (which centres the vectors) beyond use."""
     embeddings = normalize(features)
-    scores, rows = index.search(embeddings, 1, **search)
+    scores, rows = index.search(embeddings, 1, search)
     seen = float(np.median(scores[:, 0]))
     # Equal pictures may stand for one another.
     lost = float(((rows[:, 0] != np.arange(len(rows))) & (scores[:, 0] < 1 - OTHER_SCORE)).mean())

@@ -18,6 +18,7 @@ from simsearch.stages.index import gallery_index
 from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Index
+from simsearch.vectors.search import Search
 
 AGREEMENT = "feature_agreement"
 SAME_FEATURES = 1 - METRICS[AGREEMENT].least
@@ -32,7 +33,7 @@ class Side:
     artifacts: Mapping[str, Artifact]
     table: rerun.Table
     features: FeatureFile
-    search: dict[str, Any]
+    search: Search
 
     @property
     def index(self) -> Index:
@@ -68,7 +69,7 @@ class Case:
         """What was lost, above 0."""
         return METRICS[self.metric].loss(self.good, self.bad)
 
-    def mean(self, side: int, table: rerun.Table, source: Any, index: Index, search: Mapping[str, int | None]) -> float:
+    def mean(self, side: int, table: rerun.Table, source: Any, index: Index, search: Search) -> float:
         """The metric now, over the shared queries as they stand in the data of `side` (0 before, 1 after)."""
         values = rerun.values_of(self.metric, self.k, table, source, index, search)
         return float(np.nanmean(values[self.rows[side]]))
@@ -94,10 +95,8 @@ def _search_settings(case: Case) -> tuple[str, str] | None:
     value = case.mean(1, after.table, after.features, after.index, before.search)
     if not case.mended(value):
         return None
-    return (
-        "search settings",
-        f"{setting_differences(before.search, after.search)}: {_again(case, value, 'the old settings')}",
-    )
+    moved = setting_differences(before.search.to_json(), after.search.to_json())
+    return "search settings", f"{moved}: {_again(case, value, 'the old settings')}"
 
 
 def _index(case: Case) -> tuple[str, str] | None:

@@ -139,7 +139,7 @@ def _cause_of_speed(before: Side, after: Side) -> Cause:
     if before.factory != after.factory:
         return Cause("index", f"factory {before.factory} -> {after.factory}")
     if before.search != after.search:
-        return Cause("search settings", setting_differences(before.search, after.search))
+        return Cause("search settings", setting_differences(before.search.to_json(), after.search.to_json()))
     settings = setting_differences(before.settings("train"), after.settings("train"))
     if settings:
         return Cause("embedder", settings)

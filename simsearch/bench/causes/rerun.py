@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from simsearch.artifacts import Artifact
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Result
 from simsearch.evaluation.systems import FeatureSource, Task, gather
-from simsearch.evaluation.through_index import SearchSettings, evaluate_index
+from simsearch.evaluation.through_index import evaluate_index
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord, read_records
 from simsearch.pipeline.plan import Plan
@@ -26,11 +25,9 @@ from simsearch.vectors.exact import exact_search
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Index, build
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 
 CHECKED_IMAGES = 1000
-SEARCH = ("nprobe", "efSearch", "k_factor")
-
-Search = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,9 +75,9 @@ def data_of(result: Result, night: NightHome) -> Data:
     return Pipeline(Plan(night), named.recipe).read(named.name, renamed=True)[1]
 
 
-def search_of(evaluated: Artifact) -> dict[str, Any]:
+def search_of(evaluated: Artifact) -> Search:
     """The search settings that an evaluate artifact was measured with."""
-    return {key: evaluated.manifest["settings"].get(key) for key in SEARCH}
+    return Search.from_json(evaluated.manifest["settings"])
 
 
 def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: Index, search: Search) -> Numbers:
@@ -91,7 +88,7 @@ def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: I
         queries, base = normalize(gather(source, task.query_rows)), normalize(source.read(0, task.gallery))
         for span, scores, _ in exact_search(queries, base, k, "ip", task.own_rows):
             thresholds[span, 0] = scores[:, -1]
-    found = evaluate_index(index, source, task, None, thresholds, SearchSettings(**search), timed_k=None)
+    found = evaluate_index(index, source, task, None, thresholds, search, timed_k=None)
     if metric == "ann_recall" or found.system is None:
         return found.ann_shares[k]
     return found.system.hit[k] if metric == "recall" else found.system.error[k]

@@ -30,6 +30,7 @@ from simsearch.stages.index import gallery_index
 from simsearch.statistics.intervals import percentile_intervals
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import Search
 
 SYSTEM = "recipe/index"
 EXACT = "recipe/cosine"  # an approximate index has no MAP@R of its own
@@ -84,7 +85,7 @@ def _measured(cell: Cell, plan: StagePlan, home: Home, reference: speed.Referenc
     values = per_query(arrays, report["k"])
     memory = peak_memory()
     started = time.perf_counter()
-    timing = timed(data, stages, record["search"], rows, reference)()
+    timing = timed(data, stages, Search.from_json(record["search"]), rows, reference)()
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
     measured = [
@@ -179,7 +180,7 @@ def speed_figures(timing: speed.Timing) -> Iterator[Figure]:
 
 
 def timed(
-    data: Data, stages: dict[str, Artifact], search: Tables, rows: Any, reference: speed.Reference
+    data: Data, stages: dict[str, Artifact], search: Search, rows: Any, reference: speed.Reference
 ) -> Callable[..., speed.Timing]:
     """A function that times answers: from pixels to neighbours, one at a time, and a batch of embeddings."""
     _, preprocess = bundle_of(stages["train"])
@@ -194,10 +195,10 @@ def timed(
 
     def answer(i: int) -> object:
         pixels = preprocess.normalize(preprocess.fit(pictures[i])[None])
-        return index.search(normalize(runtime.features(pixels)), k, **search)
+        return index.search(normalize(runtime.features(pixels)), k, search)
 
     def batch() -> int:
-        index.search(embeddings, k, **search)
+        index.search(embeddings, k, search)
         return len(embeddings)
 
     return lambda repeats=speed.REPEATS: speed.measure(reference, answer, len(pictures), batch, repeats=repeats)

@@ -8,12 +8,12 @@ from typing import Any
 
 from simsearch.page.charts import Series, marked_lines, svg
 from simsearch.page.html import count, more, number, paragraph, table, text
+from simsearch.vectors.search import KINDS
 
 _WIDTH, _HEIGHT = 360, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 20, 40
 _TICKS = (0.5, 0.9, 0.99, 0.999)
 _PERFECT = 1e-4  # drawn where a share of 0.9999 would be
-_SETTINGS = ("nprobe", "efSearch", "k_factor")
 _KINDS = 2  # built in full, that the chart shows besides the chosen one's check
 _STAGES = {"sample": "a sample", "full": "all rows, tuned", "check": "all rows, checked"}
 
@@ -46,7 +46,7 @@ def tuning(choice: dict[str, Any] | None) -> str:
 
 
 def _settings(line: Line) -> str:
-    return ", ".join(f"{key} {line[key]:g}" for key in _SETTINGS if key in line)
+    return ", ".join(f"{key} {line[key]:g}" for key in KINDS if key in line)
 
 
 def _chart(title: str, lines: Sequence[Line], target: float) -> str:

@@ -14,11 +14,19 @@ from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.exact import Ranking
 from simsearch.vectors.index.deleting import Answers, Deleted, asked_for, every_row, looks_at_every_row
-from simsearch.vectors.index.native import add_to_lists, core_of, kind_of, search_parameters, sentence, set_threads
+from simsearch.vectors.index.native import (
+    add_to_lists,
+    core_of,
+    kind_of,
+    search_parameters,
+    sentence,
+    set_threads,
+    widest,
+)
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import DEFAULT, Search
 
 Name = Callable[[int], str]
-Settings = tuple[int | None, int | None, float | None]  # nprobe, efSearch, k_factor
 
 _READ_FLOOR = 64 << 20  # bytes; a damaged length in a small file must not allocate more than this
 _FALLBACK_ROWS = 65_536  # rows reconstructed at a time by the exact fallback
@@ -129,31 +137,22 @@ class Index:
         self,
         embeddings: Floats,
         k: int,
+        search: Search = DEFAULT,
         *,
-        nprobe: int | None = None,
-        efSearch: int | None = None,  # FAISS spells it so, and the recipe too
         rows_below: int | None = None,
-        k_factor: float | None = None,
         deleted: Deleted | None = None,
     ) -> Answers:
         """Return (scores (Q, k) float32, rows (Q, k) int64) for unit embeddings (Q, D), ordered (score, then row).
 
         k is capped at the rows that are searched: all, or those below `rows_below`, without the `deleted` ones. A query
         for which the index finds fewer is searched again, wider, and at last exactly over what the index stores; -1
-        never leaves. `k_factor` times k candidates of a re-ranking index are scored again by what it stores beside its
-        codes. Raises VectorsError for another dim, k < 1, or nprobe, efSearch or k_factor on an index that has none.
+        never leaves. Raises VectorsError for another dim, k < 1, or a setting that the index does not have.
         """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
             raise VectorsError(f"index {self.factory}: expected queries (Q, {self.dim}), seen {embeddings.shape}")
         below = self.ntotal if rows_below is None else min(rows_below, self.ntotal)
-        for key, value in (
-            ("k", k),
-            ("nprobe", nprobe),
-            ("efSearch", efSearch),
-            ("rows_below", below),
-            ("k_factor", k_factor),
-        ):
-            if value is not None and value < 1:
+        for key, value in (("k", k), ("rows_below", below), *search.given().items()):
+            if value < 1:
                 raise VectorsError(f"index {self.factory}: expected {key} >= 1, seen {value}")
         if deleted is not None and len(deleted.flags) != self.ntotal:
             raise VectorsError(f"index {self.factory}: {len(deleted.flags)} rows may be deleted of {self.ntotal}")
@@ -164,14 +163,13 @@ class Index:
         # A re-ranking index scores k_factor times k candidates again: for a small k too few to find what 10 finds.
         k = min(max(k, _RANKED), live) if isinstance(self._native, faiss.IndexRefine) else wanted
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        settings = nprobe, efSearch, k_factor
-        scores, rows = self._live(queries, k, settings, below, deleted)
+        scores, rows = self._live(queries, k, search, below, deleted)
         short = self.widened_last = np.flatnonzero((rows < 0).any(axis=1))
         if short.size:
             self.widened += len(short)
-            wide = self._widest(k)
-            if wide != (None, None) and deleted is None:
-                scores[short], rows[short] = self._attempt(queries[short], k, (*wide, k_factor), below)
+            wide = widest(self._native, k, search)
+            if wide is not None and deleted is None:
+                scores[short], rows[short] = self._attempt(queries[short], k, wide, below)
             short = np.flatnonzero((rows < 0).any(axis=1))
             for i in range(0, len(short), _FALLBACK_QUERIES):
                 part = short[i : i + _FALLBACK_QUERIES]
@@ -191,31 +189,23 @@ class Index:
             raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
-    def _live(
-        self,
-        queries: Floats,
-        k: int,
-        settings: Settings,
-        below: int,
-        deleted: Deleted | None,
-    ) -> Answers:
+    def _live(self, queries: Floats, k: int, search: Search, below: int, deleted: Deleted | None) -> Answers:
         if deleted is None or looks_at_every_row(self._native):
-            return self._attempt(queries, k, settings, below, deleted)
-        return deleted.taken_out(*self._attempt(queries, asked_for(k, below), settings, below), k)
+            return self._attempt(queries, k, search, below, deleted)
+        return deleted.taken_out(*self._attempt(queries, asked_for(k, below), search, below), k)
 
     def _attempt(
         self,
         queries: Floats,
         k: int,
-        settings: Settings,
+        search: Search,
         below: int,
         deleted: Deleted | None = None,
     ) -> Answers:
         selector = faiss.IDSelectorRange(0, below) if below < self.ntotal else None
         if deleted is not None:
             selector = deleted.selector(below)
-        nprobe, ef, k_factor = settings
-        parameters = search_parameters(self._native, self.factory, nprobe, ef, selector, k_factor)
+        parameters = search_parameters(self._native, self.factory, search.given(), selector)
         try:
             scores, rows = self._native.search(queries, k, params=parameters)
         except RuntimeError as error:
@@ -225,14 +215,6 @@ class Index:
             shape = (len(queries), k)
             return np.full(shape, -np.inf, dtype=np.float32), np.full(shape, -1, dtype=np.int64)
         return scores, rows
-
-    def _widest(self, k: int) -> tuple[int | None, int | None]:
-        core = core_of(self._native)
-        if isinstance(core, faiss.IndexIVF):
-            return int(core.nlist), None
-        if isinstance(core, faiss.IndexHNSW):
-            return None, min(self.ntotal, max(16 * int(core.hnsw.efSearch), 4 * k))
-        return None, None
 
     def _exact(self, queries: Floats, k: int, below: int, deleted: Deleted | None) -> Answers:
         found = None if deleted is None else every_row(self._native, queries, k, deleted.selector(below))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import faiss
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
+from simsearch.vectors.search import HNSW, IVF, KINDS, REFINE, Search
 
 _faiss: Any = faiss  # FAISS's stubs do not know the keyword arguments of its search parameters
 
@@ -39,31 +42,46 @@ def add_to_lists(native: Any, embeddings: Floats, lists: NDArray[np.int32]) -> N
     native.add_core(len(rows), faiss.swig_ptr(rows), None, faiss.swig_ptr(numbers))
 
 
-def search_parameters(
-    native: Any, factory: str, nprobe: int | None, ef: int | None, selector: Any, k_factor: float | None = None
-) -> Any:
-    """Return FAISS's search parameters for this kind of index, nested as its wrappers are, or None for defaults."""
-    if nprobe is None and ef is None and selector is None and k_factor is None:
+def search_parameters(native: Any, factory: str, settings: Mapping[str, int | float], selector: Any) -> Any:
+    """Return FAISS's search parameters for this kind of index, nested as its wrappers are, or None for defaults.
+
+    `settings` are those of a Search that are given. Raises VectorsError for one that this kind does not have.
+    """
+    if selector is None and not settings:
         return None
     if isinstance(native, faiss.IndexPreTransform):
-        inner = search_parameters(faiss.downcast_index(native.index), factory, nprobe, ef, selector, k_factor)
+        inner = search_parameters(faiss.downcast_index(native.index), factory, settings, selector)
         return _faiss.SearchParametersPreTransform(index_params=inner)
     if isinstance(native, faiss.IndexRefine):
-        inner = search_parameters(faiss.downcast_index(native.base_index), factory, nprobe, ef, selector)
-        factor = native.k_factor if k_factor is None else k_factor
-        return _faiss.IndexRefineSearchParameters(k_factor=factor, base_index_params=inner)
+        others = {key: value for key, value in settings.items() if KINDS[key] != REFINE}
+        inner = search_parameters(faiss.downcast_index(native.base_index), factory, others, selector)
+        return _faiss.IndexRefineSearchParameters(base_index_params=inner, **_own(REFINE, native, settings))
+    kind = IVF if isinstance(native, faiss.IndexIVF) else HNSW if isinstance(native, faiss.IndexHNSW) else ""
+    for key in settings:
+        if KINDS[key] != kind:
+            which = KINDS[key].replace("|", " and ")
+            raise VectorsError(f"index {factory} has no {key}", hint=f"{key} belongs to {which} indexes")
     chosen = {} if selector is None else {"sel": selector}
-    if k_factor is not None:
-        raise VectorsError(f"index {factory} has no k_factor", hint="k_factor belongs to indexes that end in RFlat")
-    if nprobe is not None and not isinstance(native, faiss.IndexIVF):
-        raise VectorsError(f"index {factory} has no nprobe", hint="nprobe belongs to IVF indexes")
-    if ef is not None and not isinstance(native, faiss.IndexHNSW):
-        raise VectorsError(f"index {factory} has no efSearch", hint="efSearch belongs to HNSW indexes")
-    if isinstance(native, faiss.IndexIVF):
-        return _faiss.SearchParametersIVF(nprobe=nprobe or native.nprobe, **chosen)
-    if isinstance(native, faiss.IndexHNSW):
-        return _faiss.SearchParametersHNSW(efSearch=ef or native.hnsw.efSearch, **chosen)
+    if kind == IVF:
+        return _faiss.SearchParametersIVF(**_own(IVF, native, settings), **chosen)
+    if kind == HNSW:
+        return _faiss.SearchParametersHNSW(**_own(HNSW, native.hnsw, settings), **chosen)
     return _faiss.SearchParameters(**chosen)
+
+
+def _own(kind: str, native: Any, settings: Mapping[str, int | float]) -> dict[str, int | float]:
+    """Return all settings of a kind: FAISS's parameters would not leave the index's own to one that is not named."""
+    return {key: settings.get(key, getattr(native, key)) for key in KINDS if KINDS[key] == kind}
+
+
+def widest(native: Any, k: int, search: Search) -> Search | None:
+    """Return the settings at which the index finds most, or None where no setting lets it find more."""
+    core = core_of(native)
+    if isinstance(core, faiss.IndexIVF):
+        return replace(search, nprobe=int(core.nlist))
+    if isinstance(core, faiss.IndexHNSW):
+        return replace(search, efSearch=min(int(native.ntotal), max(16 * int(core.hnsw.efSearch), 4 * k)))
+    return None
 
 
 def sentence(error: BaseException) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from simsearch.vectors.index import Index
-from simsearch.vectors.tuning.sweep import Point, Settings
+from simsearch.vectors.search import Search
+from simsearch.vectors.tuning.sweep import Point
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Choice:
 
     index: Index
     factory: str
-    settings: Settings
+    search: Search
     target_recall: float
     reached: bool
     ann_recall: float
@@ -31,11 +32,6 @@ class Choice:
     tuning_seconds: float
     table: list[dict[str, Any]]
     why: str
-
-    @property
-    def search(self) -> dict[str, int | float]:
-        """The search settings as keyword arguments of Index.search."""
-        return self.settings.given()
 
     def to_json(self) -> dict[str, Any]:
         """All but the index."""
@@ -56,7 +52,7 @@ def entry(factory: str, stage: str, rows: int, size: int, build_seconds: float, 
     """Return a line of the table."""
     return {
         "factory": factory,
-        **point.settings.given(),
+        **point.search.given(),
         "stage": stage,
         "rows": rows,
         "ann_recall": round(point.recall, 6),

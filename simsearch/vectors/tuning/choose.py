@@ -8,9 +8,10 @@ from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import build
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import DEFAULT
 from simsearch.vectors.tuning.candidates import candidates
 from simsearch.vectors.tuning.choice import Choice, entry, mark_pareto
-from simsearch.vectors.tuning.sweep import Point, Settings
+from simsearch.vectors.tuning.sweep import Point
 from simsearch.vectors.tuning.truth import K, Naming, Source
 from simsearch.vectors.tuning.tuning import Built, Tuning, beyond_bytes
 
@@ -56,7 +57,7 @@ def choose(
     return Choice(
         index=best.index,
         factory=best.candidate.factory,
-        settings=found.settings,
+        search=found.search,
         target_recall=target_recall,
         reached=reached and not slow,
         ann_recall=found.recall,
@@ -81,7 +82,7 @@ def _tiny(run: Tuning) -> Choice:
     asked = time.perf_counter()
     index.search(queries, min(K, run.rows))
     qps = run.rows / (time.perf_counter() - asked)
-    run.table.append(entry("Flat", "full", run.rows, size, seconds, Point(Settings(), 1.0, 1.0, 1.0, qps)))
+    run.table.append(entry("Flat", "full", run.rows, size, seconds, Point(DEFAULT, 1.0, 1.0, 1.0, qps)))
     run.table[-1]["chosen"] = True
     mark_pareto(run.table)
     slow = run.max_build_seconds is not None and seconds > run.max_build_seconds
@@ -89,13 +90,13 @@ def _tiny(run: Tuning) -> Choice:
     if slow:
         why = f"Flat took {seconds:,.1g} s to build, more than the {run.max_build_seconds:g} s allowed."
     return Choice(
-        index, "Flat", Settings(), run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, run.table, why
+        index, "Flat", DEFAULT, run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, run.table, why
     )
 
 
 def _why(run: Tuning, best: Built, found: Point, kinds: int, reached: bool, slow: bool) -> str:
     """Say in a sentence why this index was chosen."""
-    settings = ", ".join(f"{key} {value:g}" for key, value in found.settings.given().items())
+    settings = ", ".join(f"{key} {value:g}" for key, value in found.search.given().items())
     what = best.candidate.factory + (f" with {settings}" if settings else "")
     measured = (
         f"ann_recall@10 {found.recall:.4f} [{found.low:.4f}, {found.high:.4f}] on {run.held:,} rows that tuned "

@@ -32,16 +32,16 @@ def search_seconds(
 def _scanning_seconds(candidate: Candidate, points: Sequence[Point], point: Point, coarse: float) -> float:
     """Least squares of seconds = fixed + a nprobe + b k_factor, each point by its relative error."""
     seconds = 1 / point.qps
-    nprobe, k_factor = (np.array([getattr(p.settings, key) or 1 for p in points]) for key in ("nprobe", "k_factor"))
+    nprobe, k_factor = (np.array([getattr(p.search, key) or 1 for p in points]) for key in ("nprobe", "k_factor"))
     varying = [axis for axis in (nprobe, k_factor) if len(set(axis.tolist())) > 1]
     most = max(0.0, seconds - coarse) if candidate.nlist else seconds
     if (candidate.nlist and len(set(nprobe.tolist())) == 1) or len(points) <= len(varying) or not varying:
-        visits = _LIST_SECONDS * (point.settings.nprobe or 1) if candidate.nlist else 0.0
+        visits = _LIST_SECONDS * (point.search.nprobe or 1) if candidate.nlist else 0.0
         return max(0.0, most - visits)
     qps = np.array([p.qps for p in points])
     columns = np.stack([np.ones(len(points)), *varying], axis=1)
     found = np.linalg.lstsq(columns * qps[:, None], np.ones(len(points)), rcond=None)[0]
-    scanning = found[1] * (point.settings.nprobe or 1) if candidate.nlist else found[0]
+    scanning = found[1] * (point.search.nprobe or 1) if candidate.nlist else found[0]
     return float(np.clip(scanning, min(_LEAST_SHARE * seconds, most), most))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from simsearch.vectors.index import Index
+from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning.candidates import Candidate
 from simsearch.vectors.tuning.truth import Questions, interval
 
@@ -20,23 +21,10 @@ Axes = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a search is run with, in FAISS's own spelling; None leaves its default."""
-
-    nprobe: int | None = None
-    efSearch: int | None = None
-    k_factor: float | None = None
-
-    def given(self) -> dict[str, int | float]:
-        """Those that are set."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
 class Point:
     """Settings, what they return of the exact first ten (mean, 95 % interval) and queries a second of a batch."""
 
-    settings: Settings
+    search: Search
     recall: float
     low: float
     high: float
@@ -47,20 +35,20 @@ class Point:
         return self.recall - _MARGIN * (self.recall - self.low) >= target or self.low >= 1.0
 
 
-def measure(index: Index, questions: Questions, settings: Settings, *, exact_index: bool = False) -> Point:
+def measure(index: Index, questions: Questions, search: Search, *, exact_index: bool = False) -> Point:
     """Return the point of an index at these settings; `exact_index`: it returns the exact answer by its nature."""
     k, seconds = questions.k, []
     extra = int(bool((questions.own >= 0).any()))
     for _ in range(_REPEATS):
         started = time.perf_counter()
-        scores, rows = index.search(questions.embeddings, k + extra, **asdict(settings))
+        scores, rows = index.search(questions.embeddings, k + extra, search)
         seconds.append(time.perf_counter() - started)
         if sum(seconds) > _REPEAT_SECONDS:
             break
     shares = questions.shares(scores, rows, exact=index.scores_are_exact)
     recall = float(shares.mean())
     low, high = (1.0, 1.0) if exact_index and recall > 0.9999 else interval(shares)
-    return Point(settings, recall, low, high, len(rows) / min(seconds))
+    return Point(search, recall, low, high, len(rows) / min(seconds))
 
 
 def sweep(
@@ -69,7 +57,7 @@ def sweep(
     questions: Questions,
     target: float,
     hopeless: Callable[[list[Point], Point], bool],
-    first: Settings | None = None,
+    first: Search = DEFAULT,
 ) -> list[Point]:
     """Return the points that were measured, at least one: step by step dearer until one reaches the target.
 
@@ -77,17 +65,16 @@ def sweep(
     stays reached. `hopeless(points, point)` ends it where a point is already too slow.
     `first`: where a sample reached the target; the walk begins at a quarter of it.
     """
-    axes = _axes(candidate, first or Settings())
-    point = measure(
-        index, questions, Settings(**{key: steps[0] for key, steps in axes.items()}), exact_index=index.is_flat
-    )
+    axes = _axes(candidate, first)
+    cheapest = replace(DEFAULT, **{key: steps[0] for key, steps in axes.items()})
+    point = measure(index, questions, cheapest, exact_index=index.is_flat)
     points = [point]
     while not point.reaches(target):
         if hopeless(points, point):  # or only a busy moment of the machine
-            point = max(point, measure(index, questions, point.settings), key=lambda one: one.qps)
+            point = max(point, measure(index, questions, point.search), key=lambda one: one.qps)
             if hopeless(points, point):
                 break
-        dearer = [measure(index, questions, settings) for settings in _steps(axes, point.settings)]
+        dearer = [measure(index, questions, search) for search in _steps(axes, point.search)]
         points += dearer
         reaching = [one for one in dearer if one.reaches(target)]
         if not dearer or max(one.recall for one in dearer) <= point.recall:
@@ -102,17 +89,17 @@ def _polished(index: Index, questions: Questions, target: float, axes: Axes, poi
     """Return cheaper points around one that reaches, each axis cut back in turn while the target stays reached."""
     points = []
     for key, steps in axes.items():
-        now = low = getattr(point.settings, key)
+        now = low = getattr(point.search, key)
         for below in sorted((step for step in steps if step < now), reverse=True):
             low = below
-            points.append(measure(index, questions, replace(point.settings, **{key: below})))
+            points.append(measure(index, questions, replace(point.search, **{key: below})))
             if not points[-1].reaches(target):
                 break
             point = points[-1]
-        high = getattr(point.settings, key)
+        high = getattr(point.search, key)
         while high - low > max(1, low // 8):  # the least that reaches and the most that does not
             between = (low + high) // 2
-            points.append(measure(index, questions, replace(point.settings, **{key: between})))
+            points.append(measure(index, questions, replace(point.search, **{key: between})))
             if points[-1].reaches(target):
                 point, high = points[-1], between
             else:
@@ -120,7 +107,7 @@ def _polished(index: Index, questions: Questions, target: float, axes: Axes, poi
     return points
 
 
-def _axes(candidate: Candidate, first: Settings) -> Axes:
+def _axes(candidate: Candidate, first: Search) -> Axes:
     """Return the settings that a kind has, each with what it may be, ascending."""
     axes: Axes = {}
     if candidate.nlist:
@@ -132,7 +119,7 @@ def _axes(candidate: Candidate, first: Settings) -> Axes:
     return {key: [step for step in steps if step >= (getattr(first, key) or 1) / 4] for key, steps in axes.items()}
 
 
-def _steps(axes: Axes, now: Settings) -> list[Settings]:
+def _steps(axes: Axes, now: Search) -> list[Search]:
     """Return the settings that are one step dearer, by each axis."""
     found = []
     for key, steps in axes.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,11 @@ from simsearch.arrays import Floats, Integers
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Index, Trained, build, find_centroids
+from simsearch.vectors.search import WHOLE, Search
 from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES, Candidate, total_bytes
 from simsearch.vectors.tuning.choice import entry
 from simsearch.vectors.tuning.predictions import graph_build_seconds, search_seconds
-from simsearch.vectors.tuning.sweep import Point, Settings, measure, sweep
+from simsearch.vectors.tuning.sweep import Point, measure, sweep
 from simsearch.vectors.tuning.truth import Naming, Questions, Source, ask, take, unit_blocks
 
 _SEARCHED = 50_000, 125_000  # rows of the sample that are searched in: an eighth of all, within these
@@ -214,7 +215,7 @@ class Tuning:
         built = time.perf_counter() - started
         self.progress(f"tuning {candidate.factory}")
         points = sweep(
-            index, candidate, questions, self.target, lambda _, point: point.qps < fastest, first=one.best.settings
+            index, candidate, questions, self.target, lambda _, point: point.qps < fastest, first=one.best.search
         )
         self.table += [entry(candidate.factory, "full", self.rows, one.bytes, seconds + built, p) for p in points]
         return Built(candidate, index, points, one.bytes, seconds + built)
@@ -259,7 +260,7 @@ class Tuning:
         dearer = sorted((p for p in best.points if p.recall > chosen.recall), key=lambda p: p.recall)
         found = chosen
         for part in parts:
-            found = measure(best.index, part, chosen.settings, exact_index=flat)
+            found = measure(best.index, part, chosen.search, exact_index=flat)
             line = entry(best.candidate.factory, "check", self.rows, best.bytes, best.build_seconds, found)
             self.table.append(line)
             if found.low >= self.target or not chosen.reaches(self.target):
@@ -279,13 +280,9 @@ def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
 
 def _dearer(point: Point) -> Point:
     """Settings a quarter dearer."""
-    settings = point.settings
-    more = Settings(
-        None if settings.nprobe is None else settings.nprobe + max(1, settings.nprobe // 4),
-        None if settings.efSearch is None else settings.efSearch + settings.efSearch // 4,
-        None if settings.k_factor is None else settings.k_factor * 1.25,
-    )
-    return Point(more, point.recall, point.low, point.high, point.qps)
+    now = point.search.given()
+    more = {key: value + max(1, value // 4) if key in WHOLE else value * 1.25 for key, value in now.items()}
+    return replace(point, search=Search.from_json(more))
 
 
 def _best(points: list[Point], target: float) -> Point:
@@ -294,4 +291,4 @@ def _best(points: list[Point], target: float) -> Point:
 
 def _slower(predict: Callable[[list[Point], Point], float], limit: float, points: list[Point], point: Point) -> bool:
     """Whether to give up. One point alone does not tell what would grow with the rows, unless it has no settings."""
-    return (len(points) > 1 or not point.settings.given()) and predict(points, point) > limit
+    return (len(points) > 1 or not point.search.given()) and predict(points, point) > limit
