@@ -14,8 +14,8 @@ from markdown_it import MarkdownIt
 from stories import CAUSE, HOSTILE, cell, finding, matrix, measured, night, png, story
 
 from simsearch.bench.judging.metrics import METRICS
-from simsearch.bench.outputs import junit_xml, nightly_markdown, series, terminal_table, trend_page, words
-from simsearch.bench.outputs.table import _columns, wrap
+from simsearch.bench.outputs import contents, junit_xml, nightly_markdown, series, terminal_table, trend_page, words
+from simsearch.bench.outputs.terminal import columns, wrap
 from simsearch.bench.records import Cause, Figure, Loser, Result, Story, Verdict
 
 OUTPUTS = (terminal_table, nightly_markdown, junit_xml, trend_page)
@@ -138,29 +138,29 @@ def test_moves_are_told_in_the_direction_of_the_metric():
 def test_the_greatest_loss_comes_first_by_the_table_of_metrics(monkeypatch):
     worse = [finding("c", after=0.95), finding("c", "cross_boundary_error", before=0.1, after=0.2)]
     fast = finding("c", "qps", None, before=1.0, after=0.1)
-    assert [f.metric for f in words.by_loss([fast, *worse])] == ["cross_boundary_error", "recall", "qps"]
+    assert [f.metric for f in contents.by_loss([fast, *worse])] == ["cross_boundary_error", "recall", "qps"]
     flipped = replace(METRICS["cross_boundary_error"], higher_is_better=True)
-    monkeypatch.setattr(words, "METRICS", {**METRICS, "cross_boundary_error": flipped})
-    assert [f.metric for f in words.by_loss([fast, *worse])] == ["recall", "cross_boundary_error", "qps"]
-    monkeypatch.setattr("simsearch.bench.outputs.lines.METRICS", {**METRICS, "cross_boundary_error": flipped})
+    monkeypatch.setattr(contents, "METRICS", {**METRICS, "cross_boundary_error": flipped})
+    assert [f.metric for f in contents.by_loss([fast, *worse])] == ["recall", "cross_boundary_error", "qps"]
+    monkeypatch.setattr("simsearch.bench.outputs.over_nights.METRICS", {**METRICS, "cross_boundary_error": flipped})
     assert "lower is better" in trend_page(story())
     page = trend_page(story()).split("cross-boundary error@10 boundary</h3>")[1]
     assert page.startswith(" <small>higher is better")
 
 
 def test_a_word_for_each_cell(told):
-    found = words.states(told)
+    found = contents.states(told)
     assert list(found.values()) == ["held", "held", "WORSE", "better", "failed", "dropped"]
     new = replace(told, verdict=replace(told.verdict, findings=(), failed=(), dropped=()))
-    assert list(words.states(new).values())[:3] == ["new", "unpaired", "unpaired"]
+    assert list(contents.states(new).values())[:3] == ["new", "unpaired", "unpaired"]
     broken = replace(told.results[4], broken=True)
     both = replace(told, results=told.results[:4], verdict=replace(told.verdict, failed=(broken,)))
-    assert list(words.states(both).values())[4:] == ["BROKEN", "dropped"]  # also those that only the verdict names
+    assert list(contents.states(both).values())[4:] == ["BROKEN", "dropped"]  # also those that only the verdict names
 
 
 def test_table_is_at_most_80_columns(told):
     for each in (told, hostile(), story(1), story(worse=False)):
-        assert max(_columns(line) for line in terminal_table(each).splitlines()) <= 80
+        assert max(columns(line) for line in terminal_table(each).splitlines()) <= 80
     lines = terminal_table(told).splitlines()
     row = next(line for line in lines if line.startswith(NAME))
     assert row.split()[-6:] == ["0.955", "0.050", "0.935", "73,481", "0.100", "WORSE"]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simsearch.artifacts import write_durably
 from simsearch.bench.outputs import junit_xml, nightly_markdown, trend_page
-from simsearch.bench.outputs.words import by_loss
+from simsearch.bench.outputs.contents import by_loss
 from simsearch.bench.records import Story
 from simsearch.recipe.files import build_name
 

@@ -185,7 +185,7 @@ def key(group: int | None) -> str:
 def svg(identity: str, title: str, description: str, body: str, width: int, height: int, kind: str = "") -> str:
     """Return a chart with its title and what it shows in words."""
     return (
-        f'<svg class="chart {kind}" viewBox="0 0 {width} {height}" role="img" '
+        f'<svg class="{f"chart {kind}".rstrip()}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-labelledby="{identity}-title {identity}-desc"><title id="{identity}-title">{text(title)}</title>'
         f'<desc id="{identity}-desc">{text(description)}</desc>{body}</svg>'
     )

@@ -2,7 +2,7 @@
 
 from simsearch.bench.outputs.junit import junit_xml
 from simsearch.bench.outputs.markdown import nightly_markdown
-from simsearch.bench.outputs.table import terminal_table
-from simsearch.bench.outputs.trend import trend_page
+from simsearch.bench.outputs.terminal import terminal_table
+from simsearch.bench.outputs.trend_page import trend_page
 
 __all__ = ["junit_xml", "nightly_markdown", "terminal_table", "trend_page"]

@@ -5,26 +5,23 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
-from simsearch.bench.outputs import words
-from simsearch.bench.records import Cause, Finding, Loser, Story
+from simsearch.bench.outputs import contents, words
+from simsearch.bench.records import Cause, Finding, Story
 from simsearch.page.html import NONE, paragraph, table, text
 
-_MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64
-_LOSERS = 10
+MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64
+LOSERS = 10
 
 
 def changed(story: Story) -> str:
     """Return the rows that changed, the causes with their pictures, and what failed, was dropped, is new or gone."""
-    groups = words.grouped(story.verdict.worse)
-    worse = [finding for _, causes in groups for _, group in causes for finding in group]
-    better = [finding for finding in story.verdict.findings if finding.better]
-    body = _findings(worse, better)
+    body = _findings(contents.changed(story))
     if not body:
         against = "No night is accepted yet." if story.accepted is None else "No figure changed beyond its tolerance."
         body = paragraph(against)
-    room = _MOST_PICTURE_BYTES
+    room = MOST_PICTURE_BYTES
     drawn: set[bytes] = set()
-    for cell, causes in groups:
+    for cell, causes in contents.grouped(story):
         for cause, group in causes:
             if cause is None:
                 continue
@@ -40,22 +37,25 @@ def changed(story: Story) -> str:
     return body + _failed(story) + _lists(story)
 
 
-def _findings(worse: Sequence[Finding], better: Sequence[Finding]) -> str:
-    rows = []
-    for finding in [*worse, *better]:
-        word = '<b class="worse">WORSE</b>' if finding.worse else "better"
-        rows.append(
-            (
-                text(finding.cell),
-                word,
-                text(words.figure(finding)),
-                words.value(finding, finding.before),
-                words.value(finding, finding.after),
-                text(words.signed(finding)),
-                NONE if words.chance(finding) == "-" else text(words.chance(finding)),
-                words.over(finding) or NONE,
-            )
+def worse(word: str) -> str:
+    """Return a word as HTML that is red, and bold where there is no colour."""
+    return f'<b class="worse">{text(word)}</b>'
+
+
+def _findings(findings: Sequence[Finding]) -> str:
+    rows = [
+        (
+            text(finding.cell),
+            worse("WORSE") if finding.worse else "better",
+            text(words.figure(finding)),
+            words.value(finding, finding.before),
+            words.value(finding, finding.after),
+            text(words.signed(finding)),
+            NONE if words.chance(finding) == "-" else text(words.chance(finding)),
+            words.over(finding) or NONE,
         )
+        for finding in findings
+    ]
     head = ("cell", "verdict", "figure", "before", "after", "difference [95 %]", "p", "over")
     return table("Figures that changed", head, rows, words=(0, 1, 2)) if rows else ""
 
@@ -71,40 +71,29 @@ def _cause(cell: str, cause: Cause, group: Sequence[Finding], picture: bytes | N
         source = base64.b64encode(picture).decode()
         shown = f'<img src="data:image/png;base64,{source}" alt="{text(alt)}">'
         body += f"<figure>{shown}<figcaption>Queries with their neighbours before and after</figcaption></figure>"
-    body += _losers("class", f"Classes that lost most{words.of(cause)}", cause.classes)
-    body += _losers("query", f"Queries that lost most{words.of(cause)}", cause.queries)
+    for what, title, losers in contents.lost(cause):
+        rows = [(text(one.name), f"{one.n:,}", f"{one.before:.3f}", f"{one.after:.3f}") for one in losers[:LOSERS]]
+        body += table(title, (what, "queries", "before", "after"), rows)
     return f'<div class="cause">{body}</div>'
 
 
-def _losers(what: str, caption: str, losers: Sequence[Loser]) -> str:
-    rows = [
-        (text(loser.name), f"{loser.n:,}", f"{loser.before:.3f}", f"{loser.after:.3f}") for loser in losers[:_LOSERS]
-    ]
-    return table(caption, (what, "queries", "before", "after"), rows) if rows else ""
-
-
 def _failed(story: Story) -> str:
-    state = words.states(story)
-    rows = []
-    for result in words.results(story):
-        if result.status == "failed":
-            word = state[result.cell.name]
-            shown = f'<b class="worse">{word}</b>' if result.broken else word
-            rows.append((text(result.cell.name), shown, text(result.stage or NONE), text(result.error or NONE)))
-    if not rows:
-        return ""
-    return "<h3>Cells that failed</h3>" + table(
-        "Cells that failed", ("cell", "verdict", "stage", "error"), rows, words=range(4)
-    )
+    rows = [
+        (
+            text(result.cell.name),
+            worse(word) if result.broken else word,
+            text(result.stage or NONE),
+            text(result.error or NONE),
+        )
+        for result, word in contents.failed(story)
+    ]
+    title, head = "Cells that failed", ("cell", "verdict", "stage", "error")
+    return f"<h3>{title}</h3>{table(title, head, rows, words=range(4))}" if rows else ""
 
 
 def _lists(story: Story) -> str:
-    dropped = [result.cell.name for result in words.results(story) if result.status == "dropped"]
-    new = story.verdict.new if story.accepted is not None else ()
     body = ""
-    titles = ("Dropped for time", "New, not compared", "Gone since the accepted night")
-    for title, names in zip(titles, (dropped, new, story.verdict.gone), strict=True):
-        if names:
-            items = "".join(f"<li>{text(name)}</li>" for name in names)
-            body += f'<h3>{title}</h3><ul class="lists">{items}</ul>'
+    for title, rest, names in contents.lists(story):
+        items = "".join(f"<li>{text(name)}</li>" for name in names)
+        body += f'<h3>{title}{rest}</h3><ul class="lists">{items}</ul>'
     return body

@@ -6,12 +6,12 @@ import re
 import xml.etree.ElementTree as ET
 
 from simsearch.bench.judging.metrics import METRICS, metric_words
-from simsearch.bench.outputs import words
+from simsearch.bench.outputs import contents, words
 from simsearch.bench.records import Finding, Result, Story
 from simsearch.console import safe
 
-_NO_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_RUN = "measured"  # the test case that stands for the run of a cell
+NO_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+RUN = "measured"  # the test case that stands for the run of a cell
 
 
 def junit_xml(story: Story) -> str:
@@ -23,20 +23,18 @@ def junit_xml(story: Story) -> str:
     """
     root = ET.Element("testsuites", name="simsearch bench")
     suites: dict[str, ET.Element] = {}
-    state = words.states(story)
-    own: dict[str, list[Finding]] = {}
-    for finding in story.verdict.findings:
-        own.setdefault(finding.cell, []).append(finding)
-    for result in words.results(story):
-        suite = _suite(root, suites, result.cell.recipe, story)
+    state = contents.states(story)
+    recipes: dict[str, str] = {}
+    for result in contents.results(story):
         name = result.cell.name
+        recipes[name] = result.cell.recipe
+        suite = _suite(root, suites, result.cell.recipe, story)
         _run(suite, result, state[name])
-        if result.status == "measured":
-            _metrics(suite, result, own.pop(name, []), state[name])
-    for cell, findings in own.items():  # nothing that the gate says is left out
-        for finding in findings:
-            _finding(_suite(root, suites, cell.split(" ")[0], story), finding)
-    outcome = words.outcome(story)
+        if state[name] in (contents.NEW, contents.UNPAIRED):
+            _uncompared(suite, result, state[name])
+    for finding in story.verdict.findings:  # nothing that the gate says is left out
+        _finding(_suite(root, suites, recipes.get(finding.cell, finding.cell.split(" ")[0]), story), finding)
+    outcome = contents.outcome(story)
     if outcome != "pass" and (outcome == "abandoned" or not [*root.iter("failure"), *root.iter("error")]):
         _tell(_case(_suite(root, suites, "night", story), "night", "verdict"), "error", words.sentence(story), outcome)
     for element in [*suites.values(), root]:
@@ -58,25 +56,20 @@ def _suite(root: ET.Element, suites: dict[str, ET.Element], recipe: str, story: 
 
 
 def _run(suite: ET.Element, result: Result, state: str) -> None:
-    case = _case(suite, result.cell.name, _RUN, sum(result.seconds.values()))
-    if state == words.BROKEN:
+    case = _case(suite, result.cell.name, RUN, sum(result.seconds.values()))
+    if state == contents.BROKEN:
         _tell(case, "failure", words.failure(result), "broken")
-    elif state == words.FAILED:
+    elif state == contents.FAILED:
         _tell(case, "error", words.failure(result), "failed")
-    elif state == words.DROPPED:
+    elif state == contents.DROPPED:
         ET.SubElement(case, "skipped", message="dropped for time")
 
 
-def _metrics(suite: ET.Element, result: Result, findings: list[Finding], state: str) -> None:
-    for finding in findings:
-        _finding(suite, finding)
-    compared = {(finding.metric, finding.k, finding.scope) for finding in findings}
+def _uncompared(suite: ET.Element, result: Result, state: str) -> None:
+    why = "new: nothing to compare it with" if state == contents.NEW else "no counterpart in the accepted night"
     for figure in result.figures:
-        judged = words.known(figure) and METRICS[figure.metric].judged and not findings
-        if judged and figure.key not in compared and state in (words.NEW, words.UNPAIRED):
-            case = _case(suite, result.cell.name, metric_words(*figure.key))
-            why = "new: nothing to compare it with" if state == words.NEW else "no counterpart in the accepted night"
-            ET.SubElement(case, "skipped", message=why)
+        if contents.known(figure) and METRICS[figure.metric].judged:
+            ET.SubElement(_case(suite, result.cell.name, metric_words(*figure.key)), "skipped", message=why)
 
 
 def _finding(suite: ET.Element, finding: Finding) -> None:
@@ -88,8 +81,8 @@ def _finding(suite: ET.Element, finding: Finding) -> None:
         ET.SubElement(case, "system-out").text = _text(moved)
         return
     lines = [f"{words.metric(finding)} {moved}", words.cause(finding.cause)]
-    for title, losers in (("class", finding.cause.classes), ("query", finding.cause.queries)) if finding.cause else ():
-        lines += [f"{title} {loser.name}: {words.loser(loser)}" for loser in losers]
+    for what, _, losers in contents.lost(finding.cause):
+        lines += [f"{what} {loser.name}: {words.loser(loser)}" for loser in losers]
     _tell(case, "failure", "\n".join(_text(line) for line in lines), "worse")
 
 
@@ -112,4 +105,4 @@ def _count(element: ET.Element) -> None:
 
 def _text(value: str) -> str:
     """Return text that XML can hold: control characters are written as escapes, what is no character is a mark."""
-    return _NO_XML.sub("\ufffd", safe(value))
+    return NO_XML.sub("\ufffd", safe(value))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from simsearch.bench.judging.metrics import METRICS
-from simsearch.bench.outputs import words
+from simsearch.bench.outputs import contents, words
 from simsearch.bench.records import Cell, Figure, Night, Result, Story
 
 MOST_NIGHTS = 60
@@ -15,23 +14,10 @@ Key = tuple[str, int | None, str]
 Drawn = tuple[Night, tuple[Result, ...]]
 
 
-@dataclass(frozen=True)
-class Line:
-    """One metric of one cell over the nights that are drawn: a figure a night, None where the night lacks it.
-
-    `breaks` are places of nights before which the line is interrupted.
-    """
-
-    cell: str
-    key: Key
-    figures: tuple[Figure | None, ...]
-    breaks: frozenset[int]
-
-
 def nights(story: Story) -> list[Drawn]:
     """Return every night of the trend, oldest first, tonight last also where the trend lacks it."""
     found = [drawn for drawn in story.trend if drawn[0].number != story.night.number]
-    return [*found, (story.night, words.results(story))]
+    return [*found, (story.night, contents.results(story))]
 
 
 def drawn(story: Story) -> list[Drawn]:
@@ -42,6 +28,16 @@ def drawn(story: Story) -> list[Drawn]:
         older = [both for both in every[:-MOST_NIGHTS] if both[0].number == story.accepted.number]
         newest = [*older, *newest[len(older) :]]
     return newest
+
+
+def older(story: Story, shown: int) -> int:
+    """Return how many nights of the trend are not among the `shown` ones."""
+    return len(nights(story)) - shown
+
+
+def left_out(older: int) -> str:
+    """Return where nights that are not shown are, in words."""
+    return f"{words.plural(older, 'older night is', 'older nights are')} in the history and its export."
 
 
 def breaks(story: Story, shown: Sequence[Drawn], metric: str) -> frozenset[int]:
@@ -98,7 +94,7 @@ def keys(shown: Sequence[Drawn], names: Sequence[str]) -> list[Key]:
     for _, results in reversed(shown):
         for result in results:
             if result.cell.name in names:
-                found |= {figure.key: None for figure in result.figures if words.known(figure)}
+                found |= {figure.key: None for figure in result.figures if contents.known(figure)}
     order = list(METRICS)
     return sorted(found, key=lambda key: (order.index(key[0]), key[1] or 0))
 
@@ -125,13 +121,12 @@ def lines(shown: Sequence[Drawn], cells: Sequence[Cell]) -> Iterator[tuple[Cell,
         yield cell, found[::-1]
 
 
-def line(cell: Cell, results: Sequence[Result | None], key: Key, breaks: frozenset[int]) -> Line:
-    """Return one metric of a cell from what `lines` yields for it."""
-    figures: list[Figure | None] = []
-    for result in results:
-        own = [] if result is None else [f for f in result.figures if f.key == key and words.known(f)]
-        figures.append(own[0] if own else None)
-    return Line(cell.name, key, tuple(figures), breaks)
+def figures(results: Sequence[Result | None], key: Key) -> list[Figure | None]:
+    """Return one figure of a cell over the nights, from what `lines` yields for it; None where a night lacks it."""
+    return [
+        None if result is None else next((f for f in result.figures if f.key == key and contents.known(f)), None)
+        for result in results
+    ]
 
 
 def _place(cell: Cell) -> tuple[str, int, tuple[int, int]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from simsearch.bench.outputs import series, words
-from simsearch.bench.outputs.changed import changed
-from simsearch.bench.outputs.lines import trends
+from simsearch.bench.outputs import contents, series, words
+from simsearch.bench.outputs.changed import changed, worse
+from simsearch.bench.outputs.over_nights import trends
 from simsearch.bench.records import Story
 from simsearch.page.frame import Section, frame
 from simsearch.page.html import NONE, paragraph, table, text
 
-_BADGES = {
+BADGES = {
     "pass": ("held", "pass"),
     "regression": ("opposite", "regression"),
     "failed": ("", "could not run everything"),
@@ -35,7 +35,7 @@ def trend_page(story: Story) -> str:
     ]
     night = story.night
     return frame(
-        title=f"Nightly: {words.outcome(story)}, {words.day(night.started)}",
+        title=f"Nightly: {contents.outcome(story)}, {words.day(night.started)}",
         heading="Nightly",
         description=words.sentence(story),
         about=f"night {night.number} · {text(night.started)} · {text(night.machine)}",
@@ -45,12 +45,11 @@ def trend_page(story: Story) -> str:
 
 
 def _verdict(story: Story) -> str:
-    kind, word = _BADGES[words.outcome(story)]
-    found, total = words.counts(story), len(words.results(story))
-    worse = len(story.verdict.worse)
-    cards = [("cells held", f"{found.get(words.HELD, 0)} of {total}")] if story.accepted is not None else []
-    cards.append(("figures worse", f"{worse} of {len(story.verdict.findings)}"))
-    other = [(state.lower(), number) for state, number in found.items() if state not in (words.HELD, words.WORSE)]
+    kind, word = BADGES[contents.outcome(story)]
+    found, total = contents.counts(story), len(contents.results(story))
+    cards = [("cells held", f"{found.get(contents.HELD, 0)} of {total}")] if story.accepted is not None else []
+    cards.append(("figures worse", f"{len(story.verdict.worse)} of {len(story.verdict.findings)}"))
+    other = [(state.lower(), number) for state, number in found.items() if state not in (contents.HELD, contents.WORSE)]
     cards += [(f"cells {state}", str(number)) for state, number in other]
     figures = "".join(f'<div><dt>{text(name)}</dt><dd class="large">{text(value)}</dd></div>' for name, value in cards)
     return (
@@ -64,61 +63,38 @@ def _nights(story: Story, shown: list[series.Drawn]) -> str:
     rows = []
     for (night, results), mark in zip(reversed(shown), reversed(marks), strict=True):
         measured = sum(result.status == "measured" for result in results)
-        accepted = "" if "accepted" not in mark else f"<b>accepted</b>{_reason(mark['accepted'])}"
-        moved = "; ".join(f"{kind}: {told}" for kind, told in mark.items() if kind != "accepted")
-        verdict = night.verdict or (words.outcome(story) if night.number == story.night.number else "not finished")
+        reason = mark.pop("accepted", None)
+        why = "" if reason == "accepted" else f": {text(reason)}"
+        moved = "; ".join(f"{kind}: {told}" for kind, told in mark.items())
+        verdict = night.verdict or (contents.outcome(story) if night.number == story.night.number else "not finished")
         rows.append(
             (
                 f"{night.number}",
                 text(night.started[:16]).replace("T", "\u00a0"),
                 text(verdict),
                 f"{measured} of {len(results)}",
-                accepted or NONE,
+                NONE if reason is None else f"<b>accepted</b>{why}",
                 text(moved) or NONE,
             )
         )
     head = ("night", "started", "verdict", "cells measured", "accepted", "changed since the night before")
-    older = len(series.nights(story)) - len(shown)
-    left = (
-        f" {words.plural(older, 'older night is', 'older nights are')} in the history and its export." if older else ""
-    )
-    told = paragraph(f"The newest night first.{left}") if left else ""
+    older = series.older(story, len(shown))
+    told = paragraph(f"The newest night first. {series.left_out(older)}") if older else ""
     return told + table("Nights, the newest first", head, rows, words=(0, 1, 2, 4, 5))
 
 
-def _reason(reason: str) -> str:
-    return "" if reason == "accepted" else f": {text(reason)}"
-
-
 def _cells(story: Story) -> str:
-    state = words.states(story)
     rows = []
-    for result in words.results(story):
-        word = state[result.cell.name]
-        bad = word in (words.WORSE, words.BROKEN)
-        shown = f'<b class="worse">{text(word)}</b>' if bad else text(word)
-        figures = (text(words.column(result, metric, k)).replace("-", NONE) for _, metric, k in words.COLUMNS)
+    for result, word, figures in contents.cells(story):
+        shown = worse(word) if word in (contents.WORSE, contents.BROKEN) else text(word)
         seconds = f"{sum(result.seconds.values()):.1f}" if result.seconds else NONE
-        rows.append((text(result.cell.name), shown, *figures, seconds))
-    if not rows:
-        return paragraph("No cell was run.")
-    head = ("cell", "verdict", *(text(head) for head, _, _ in words.COLUMNS), "seconds")
-    return table("Cells of tonight", head, rows, words=(0, 1))
+        rows.append((text(result.cell.name), shown, *(text(value).replace("-", NONE) for value in figures), seconds))
+    head = ("cell", "verdict", *(text(head) for head, _, _ in contents.COLUMNS), "seconds")
+    return table("Cells of tonight", head, rows, words=(0, 1)) if rows else paragraph("No cell was run.")
 
 
 def _made(story: Story) -> str:
-    night, accepted = story.night, story.accepted
-    against = "no accepted night" if accepted is None else f"night {accepted.number}, {accepted.started}"
-    about = {
-        "night": f"{night.number}, started {night.started}, finished {night.finished or 'not yet'}",
-        "held against": against,
-        "commit": night.commit or "unknown",
-        "code": night.code,
-        "matrix": night.matrix,
-        "machine": f"{night.machine} ({night.fingerprint})",
-        **{name: version or "unknown" for name, version in night.versions.items()},
-    }
-    rows = [(text(name), text(value)) for name, value in about.items()]
-    notes = "".join(f"<li>{text(note)}</li>" for note in words.notes(story))
+    rows = [(text(name), text(value)) for name, value in contents.made(story).items()]
+    notes = "".join(f"<li>{text(note)}</li>" for note in contents.notes(story))
     shown = f"<h3>Notes</h3><ul>{notes}</ul>" if notes else ""
     return shown + table("Night, machine and versions", ("what", "which"), rows, words=(0, 1))

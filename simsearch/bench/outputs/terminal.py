@@ -1,0 +1,96 @@
+"""What the terminal shows of a night: plain text of at most 80 columns, no meaning by colour."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from simsearch.bench.outputs import contents, words
+from simsearch.bench.records import Story
+from simsearch.console import safe, shorten
+
+WIDTH = 80
+HEADINGS = ("rec@1", "err@10", "ann@10", "qps", "p50 ms")
+WIDTHS = (6, 7, 7, 9, 7)  # of the figures; a word of at most 8 characters follows them
+NAME = WIDTH - sum(WIDTHS) - 10
+LOSERS = 3
+
+
+def terminal_table(story: Story) -> str:
+    """Return the night as lines of at most 80 columns: verdict, a line a cell, what is worse and why, what failed."""
+    failed = (f"{word} {result.cell.name} in {words.failure(result)}" for result, word in contents.failed(story))
+    better = (
+        f"better {finding.cell} {words.metric(finding)} {words.moved(finding)}"
+        for finding in story.verdict.findings
+        if finding.better
+    )
+    gone = story.verdict.gone
+    notes = [f"gone since the accepted night: {'; '.join(gone)}"] if gone else []
+    notes += [f"note: {note}" for note in contents.notes(story)]
+    lines = [*wrap(words.sentence(story)), "", *_cells(story)]
+    for part in (
+        _worse(story),
+        *((line for text in texts for line in wrap(text, 0, 2)) for texts in (failed, better, notes)),
+    ):
+        found = list(part)
+        if found:
+            lines += ["", *found]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(story: Story) -> Iterator[str]:
+    yield f"{'cell':<{NAME}}{_figures(HEADINGS)}"
+    for result, word, figures in contents.cells(story):
+        name = safe(result.cell.name)
+        if columns(name) > NAME:  # on a line of its own: cut in its middle it would read as another cell's
+            yield from wrap(name)
+            name = ""
+        yield f"{name}{' ' * (NAME - columns(name))}{_figures(figures)}  {word}"
+
+
+def _figures(figures: Sequence[str]) -> str:
+    return "".join(f"{figure:>{width}}" for figure, width in zip(figures, WIDTHS, strict=True))
+
+
+def _worse(story: Story) -> Iterator[str]:
+    for cell, causes in contents.grouped(story):
+        yield from wrap(f"WORSE {cell}", 0, 2)
+        for cause, findings in causes:
+            for finding in findings:
+                over = "" if finding.n is None else f", {finding.n:,} queries"
+                yield from wrap(f"{words.metric(finding)} {words.moved(finding)}{over}", 2, 4)
+            yield from wrap(words.cause(cause), 2, 4)
+            for _, title, losers in contents.lost(cause):
+                shown = "; ".join(f"{shorten(safe(found.name), 40)} {words.loser(found)}" for found in losers[:LOSERS])
+                yield from wrap(f"{title[0].lower()}{title[1:]}: {shown}", 2, 4)
+
+
+def wrap(text: str, first: int = 0, rest: int = 0) -> list[str]:
+    """Return `text`, made safe, as lines of at most 80 columns: the first one `first` columns in, the others `rest`."""
+    margin = " " * rest
+    lines, line = [], " " * first
+    empty = True
+    for word in safe(text).split(" "):
+        while True:
+            joined = f"{line}{word}" if empty else f"{line} {word}"
+            if columns(joined) <= WIDTH:
+                line, empty = joined, False
+                break
+            if not empty:
+                lines.append(line)
+                line, empty = margin, True
+                continue
+            fits = next(n for n in range(len(word) + 1) if columns(line + word[: n + 1]) > WIDTH)
+            lines.append(line + word[:fits])
+            line, word = margin, word[fits:]
+    return [*lines, line]
+
+
+def columns(text: str) -> int:
+    """Return how many columns a terminal gives to `text`: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )

@@ -1,0 +1,138 @@
+"""The chart of one value over nights, as inline SVG: line, interval band, gaps, and lanes of marks below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from simsearch.page.charts import svg
+from simsearch.page.html import text
+
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 320, 58, 14, 18, 104
+LANE = 13
+MANY = 30  # nights from which on a dot a night would be a smear
+
+Value = tuple[float, tuple[float, float] | None]  # and its interval
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A kind of mark: its word, its shape as an SVG path, what it says, and whether it is drawn through the chart."""
+
+    kind: str
+    shape: str
+    words: str
+    through: bool = True
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What the charts of a page share: their nights' dates and numbers, the places of each lane's marks, and `held`.
+
+    `held` is the place of the night whose value is drawn through the chart.
+    """
+
+    days: Sequence[str]
+    numbers: Sequence[int]
+    lanes: Mapping[Lane, Sequence[int]]
+    held: int | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one chart shows: a value a night, None where a night lacks it, and the levels (value, words) of its axis.
+
+    `breaks` are places of nights before which the line is interrupted; `word` ("worse") stands at the last value.
+    """
+
+    title: str
+    description: str
+    values: Sequence[Value | None]
+    breaks: frozenset[int]
+    levels: Sequence[tuple[float, str]]
+    word: str
+
+
+def line_chart(identity: str, line: Line, frame: Frame) -> str:
+    """Return the chart as SVG: a night without a value leaves a gap, a value between two gaps is a dot."""
+    nights = len(line.values)
+    low, high = line.levels[0][0], line.levels[-1][0]
+
+    def across(place: float) -> float:
+        return LEFT + (WIDTH - RIGHT - LEFT) * (place / (nights - 1) if nights > 1 else 0.5)
+
+    def down(value: float) -> float:
+        return BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low)
+
+    body = ""
+    for level, words in line.levels:
+        body += f'<path class="grid" d="M{LEFT} {down(level):.0f}H{WIDTH - RIGHT}"/>'
+        body += f'<text x="{LEFT - 5}" y="{down(level) + 4:.0f}" text-anchor="end">{text(words)}</text>'
+    height, lanes = _lanes(frame, across)
+    body += lanes
+    reference = line.values[frame.held] if frame.held is not None else None
+    if frame.held is not None and reference is not None:
+        held = f"M{across(frame.held):.1f} {down(reference[0]):.1f}H{WIDTH - RIGHT}"
+        body += f'<path class="held" d="{held}"><title>as accepted</title></path>'
+    for run in _runs(line):
+        places = [(across(place), down(value)) for place, (value, _) in run]
+        body += _band([(across(place), ends) for place, (_, ends) in run], down)
+        if len(places) > 1:
+            body += f'<path class="line c0" d="M{"L".join(f"{x:.1f} {y:.1f}" for x, y in places)}"/>'
+        if len(places) == 1 or nights <= MANY:
+            body += f'<path class="dot c0" d="{"".join(f"M{x:.1f} {y:.1f}h0" for x, y in places)}"/>'
+    now, word = line.values[-1], line.word
+    if now is not None:
+        x, y = across(nights - 1), down(now[0])
+        body += f'<path class="{f"now {word}".rstrip()}" d="M{x:.1f} {y:.1f}m0-5l5 5l-5 5l-5-5z"/>'
+        if word:
+            above = y - 9 if y > TOP + 14 else y + 19
+            body += f'<text class="word {word}" x="{x + 6:.0f}" y="{above:.0f}" text-anchor="end">{text(word)}</text>'
+    for place, anchor in [(0, "start"), (nights - 1, "end")] if nights > 1 else [(0, "middle")]:
+        x = across(place) + (RIGHT - 2 if anchor == "end" else 0)
+        body += f'<text x="{x:.0f}" y="{height - 4}" text-anchor="{anchor}">{text(frame.days[place])}</text>'
+    return svg(identity, line.title, line.description, body, WIDTH, height)
+
+
+def key(lane: Lane) -> str:
+    """Return the sign of a kind of mark for a legend."""
+    return f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path class="event" d="M0 0{lane.shape}"/></svg>'
+
+
+def _runs(line: Line) -> list[list[tuple[int, Value]]]:
+    """Return the values with their places, parted where a night lacks one and at breaks."""
+    runs: list[list[tuple[int, Value]]] = []
+    for place, value in enumerate(line.values):
+        if value is not None:
+            if not runs or runs[-1][-1][0] != place - 1 or place in line.breaks:
+                runs.append([])
+            runs[-1].append((place, value))
+    return runs
+
+
+def _band(run: Sequence[tuple[float, tuple[float, float] | None]], down: Callable[[float], float]) -> str:
+    """Return the band of intervals; nothing where one of the values has none."""
+    ends = [(x, down(found[0]), down(found[1])) for x, found in run if found is not None]
+    if len(ends) < len(run):
+        return ""
+    if len(ends) == 1:
+        x, low, high = ends[0]
+        ends = [(x - 2, low, high), (x + 2, low, high)]
+    there = "L".join(f"{x:.1f} {high:.1f}" for x, _, high in ends)
+    back = "L".join(f"{x:.1f} {low:.1f}" for x, low, _ in reversed(ends))
+    return f'<path class="band" d="M{there}L{back}z"/>'
+
+
+def _lanes(frame: Frame, across: Callable[[float], float]) -> tuple[int, str]:
+    """Return the height of the chart and its lanes of marks."""
+    body, y = "", BOTTOM + 14
+    for lane, places in frame.lanes.items():
+        xs = [across(place) for place in places]
+        if lane.through:
+            body += f'<path class="when" d="{"".join(f"M{x:.1f} {TOP}V{y - 4}" for x in xs)}"/>'
+        signs = "".join(f"M{x:.1f} {y}{lane.shape}" for x in xs)
+        told = ", ".join(str(frame.numbers[place]) for place in places)
+        body += f'<path class="event" d="{signs}"><title>{lane.kind}: night {told}</title></path>'
+        body += f'<text class="lane" x="{LEFT - 9}" y="{y + 4}" text-anchor="end">{lane.kind}</text>'
+        y += LANE
+    return y + 12, body
