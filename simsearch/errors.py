@@ -69,3 +69,8 @@ class ArtifactError(SimsearchError):
     """An artifact or a build that is missing, damaged or belongs elsewhere."""
 
     default_hint = "simsearch show lists the builds of this home"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what a foreign library says, at most 300 characters; the error's class without one."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -6,14 +6,15 @@ import sys
 import pytest
 import torch
 
-from simsearch.embedder.networks.catalog import BACKBONES, find_backbone
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.families import FAMILIES
 from simsearch.errors import EmbedderError
 
-FAMILIES = ["resnet18", "resnet152", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b7", "efficientnet_v2_m"]
-FAMILIES += ["convnext_base", "vit_h_14", "vit_l_32"]
+KINDS = ["resnet18", "resnet152", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b7", "efficientnet_v2_m"]
+KINDS += ["convnext_base", "vit_h_14", "vit_l_32"]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", KINDS)
 def test_sizes_and_widths_are_torchvisions(name):
     from torchvision import models
 
@@ -27,12 +28,23 @@ def test_sizes_and_widths_are_torchvisions(name):
         for path, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and path.split(".")[0] in ("fc", "classifier", "heads")
     )
-    assert linear.in_features == known.width
+    assert linear.in_features == known.width(known.size)
 
 
 def test_channels():
-    assert {name for name, backbone in BACKBONES.items() if backbone.channels == 1} == {"mnist_cnn", "conv4"}
-    assert all(backbone.channels == 3 for name, backbone in BACKBONES.items() if ":" in name)
+    known = [find_backbone(name) for family in FAMILIES for name in family.names()]
+    assert {backbone.name for backbone in known if backbone.channels == 1} == {"mnist_cnn", "conv4"}
+    assert all(backbone.channels == 3 for backbone in known if ":" in backbone.name)
+
+
+def test_names_and_default_weights_belong_to_one_family():
+    for family in FAMILIES:
+        for name in family.names():
+            backbone = find_backbone(name)
+            assert backbone.name == name
+            assert name.startswith(family.PREFIX)
+            assert bool(backbone.pretrained) is backbone.deep is name.startswith("torchvision:")
+    assert len({family.PREFIX for family in FAMILIES}) == len(FAMILIES)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +68,10 @@ def test_other_architectures_are_refused():
 def test_catalog_weights_and_runtime_import_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import simsearch.embedder.catalog, simsearch.embedder.weights, simsearch.embedder.runtime\n"
+        "from simsearch.embedder.bundle import runtime\n"
+        "from simsearch.embedder.networks import catalog, weights\n"
+        "assert catalog.find_backbone('torchvision:vit_b_16').width(224) == 768\n"
+        "assert weights.weights_preprocessing('default', 'torchvision:resnet50')['size'] == 224\n"
         "assert 'onnx' not in sys.modules and 'torchvision' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

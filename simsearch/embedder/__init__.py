@@ -1,4 +1,4 @@
-"""Image -> feature: backbones, losses, training, and the ONNX bundle that answers queries.
+"""Image -> feature: losses and networks, the training that fits them, the ONNX bundle that answers queries.
 
-Nothing is imported here: `catalog`, `weights` and `runtime` are used by processes that never load torch.
+Nothing is imported here: `networks.catalog`, `networks.weights` and `bundle.runtime` serve processes without torch.
 """

@@ -24,7 +24,6 @@ LIBRARIES = 700_000_000  # bytes of a process that has loaded torch
 THUMBNAIL = 2_500  # bytes, at 96 px
 FIT_SHARE = (1 - QUERY_SHARE) * (1 - VAL_SHARE)
 READ = 8e-4  # seconds an image: a JPEG decoded, hashed and made small
-SMALL_FORWARD, FORWARD = 5e-5, 3.2e-3  # seconds an image: mnist_cnn; MobileNetV2 at 224 px
 HEAD_STEP = 1e-5
 SMALL_EXPORT, EXPORT = 1.5, 4.0  # seconds a network: made, written as a bundle and compared
 SMALL_NETWORK, NETWORK = 1_000_000, 20_000_000  # bytes on disk, weights and bundle; mnist_cnn, MobileNetV2
@@ -46,15 +45,15 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     images, labels, gallery = _count(recipe, home)
     backbone = find_backbone(str(recipe.embedder.backbone))
     trains = bool(recipe.training.epochs) and labels > 0
-    dim = recipe.embedder.dim if trains else backbone.width
     size = int(recipe.images.size or backbone.size)
+    dim = recipe.embedder.dim if trains else backbone.width(size)
     rows = images if recipe.index.corpus == "all" else gallery
     refuse_factory(recipe.index.factory, dim, gallery)
     systems = 3 if recipe.evaluation.baseline and trains else 1
     index = rows * (4 * dim + (300 if "HNSW" in str(recipe.index.factory) else 8))
     features = 4 * dim * images
-    small = recipe.embedder.backbone == "mnist_cnn"
-    forward = (SMALL_FORWARD if small else FORWARD) * (size / (28 if small else 224)) ** 2
+    small = not backbone.deep
+    forward = backbone.seconds * (size / backbone.size) ** 2
     networks = systems + (trains and recipe.embedder.train == "head")
     pixels = size * size * backbone.channels * images if recipe.embedder.train == "all" and trains else 0
     seconds = {

@@ -192,7 +192,8 @@ class Pipeline:
         """
         source, data = opened or self.read(name, renamed=renamed, several=several, offline=offline)
         plan, recipe = self.plan, self.recipe
-        dim = recipe.embedder.dim if recipe.training.epochs else find_backbone(str(recipe.embedder.backbone)).width
+        backbone = find_backbone(str(recipe.embedder.backbone))
+        dim = recipe.embedder.dim if recipe.training.epochs else backbone.width(recipe.images.size or backbone.size)
         plan.foresee("index", lambda: refuse_factory(recipe.index.factory, dim, int(data.artifact.facts["gallery"])))
         systems = Systems(plan, self.recipe, self.weights, data).ensure()
         embedded = systems["recipe"][1]

@@ -10,7 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
-from simsearch.embedder.networks.catalog import Backbone, find_backbone
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError
 from simsearch.recipe.loss import L2SoftmaxLoss, LossTable, QuadrupletLoss
@@ -73,8 +74,8 @@ class Recipe(Table):
         photos = self.dataset.kind in {"folder", "table"}
         name = self.embedder.backbone or (FOLDER_BACKBONE if photos else "mnist_cnn")
         backbone = find_backbone(name)
-        weights = self.embedder.weights or ("default" if photos and name.startswith("torchvision:") else "none")
-        if weights == "default" and not name.startswith("torchvision:"):
+        weights = self.embedder.weights or ("default" if photos and backbone.pretrained else "none")
+        if weights == "default" and not backbone.pretrained:
             raise RecipeError(
                 f"[embedder] weights: {name} has no default weights",
                 hint="--set embedder.weights=none, or name a .safetensors file",
@@ -117,7 +118,7 @@ class Recipe(Table):
             update={"augmentation": Augmentation(), "embedder": embedder, "training": training}
         ).resolve()
 
-    def _images(self, backbone: Backbone, weights: str, photos: bool) -> Images:
+    def _images(self, backbone: Spec, weights: str, photos: bool) -> Images:
         known = weights_preprocessing(weights, backbone.name)
         mean, std = self.images.mean or known.get("mean"), self.images.std or known.get("std")
         for key, values in (("mean", mean), ("std", std)):

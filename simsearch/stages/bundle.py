@@ -10,7 +10,6 @@ from simsearch.console import say
 from simsearch.embedder.bundle.export import export_onnx
 from simsearch.embedder.networks.backbones import Embedder
 from simsearch.embedder.networks.catalog import find_backbone
-from simsearch.embedder.networks.loading import pending_download
 from simsearch.embedder.networks.saving import save_weights
 from simsearch.images.loading import pixel_batches
 from simsearch.images.preprocess import Preprocess, data_mean_std
@@ -33,10 +32,10 @@ def preprocess_of(settings: dict[str, Any], data: Data) -> Preprocess:
 
 
 def announce_download(backbone: str, weights: str) -> None:
-    """Say what torchvision is about to download, if anything."""
-    pending = pending_download(backbone) if weights == "default" else None
-    if pending:
-        say(f"Downloading weights: {pending}")
+    """Say which default weights are about to be downloaded, if any."""
+    own = find_backbone(backbone).pretrained
+    if weights == "default" and own and not (offered := own.weights()).here:
+        say(f"Downloading weights: {offered.described}")
 
 
 def write_bundle(

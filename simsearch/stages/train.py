@@ -16,6 +16,7 @@ from simsearch.console import Progress, say
 from simsearch.embedder.losses.alpha import alpha_warning
 from simsearch.embedder.losses.losses import L2Softmax, make_loss
 from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.embedder.networks.saving import save_loss, start_from_head
 from simsearch.embedder.training.augment import augmented, stored_size
 from simsearch.embedder.training.extract import Fetch, extract, fetch_from
@@ -98,7 +99,7 @@ def train(
         labels,
         val,
         fit,
-        gallery=VAL_GALLERY_OF_PHOTOS if prepare and ":" in embedder["backbone"] else VAL_GALLERY,
+        gallery=VAL_GALLERY_OF_PHOTOS if prepare and find_backbone(embedder["backbone"]).deep else VAL_GALLERY,
         raw=table["name"] == "softmax",
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.arrays import Floats
-from simsearch.errors import EmbedderError
+from simsearch.errors import EmbedderError, first_line
 
 # It writes a device id and a log of events below the user's home folder when it is imported, unless told before.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -36,8 +36,7 @@ class Runtime:
             ) from error
         except Exception as error:
             # ONNX Runtime's own exceptions share no base class but Exception.
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
-            raise EmbedderError(f"cannot use the ONNX bundle {where}: {reason}", hint=_HINT) from error
+            raise EmbedderError(f"cannot use the ONNX bundle {where}: {first_line(error)}", hint=_HINT) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [tuple(entry.shape) for entry in (*inputs, *outputs)]
         if [len(shape) for shape in shapes] != [4, 2] or not all(

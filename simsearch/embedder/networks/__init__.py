@@ -1,1 +1,1 @@
-"""Backbones: what there is, how each is built, where its weights come from and go."""
+"""Backbones by family, the head on top, and where their weights come from and go."""

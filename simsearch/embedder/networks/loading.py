@@ -1,4 +1,4 @@
-"""Pretrained weights into an embedder: torchvision's own, a file's, or those that simsearch saved."""
+"""Pretrained weights into an embedder: the backbone's own, a file's, or those that simsearch saved."""
 
 from __future__ import annotations
 
@@ -11,34 +11,32 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision import models
 
-from simsearch.embedder.networks.catalog import PREFIX
+from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
-from simsearch.errors import EmbedderError
+from simsearch.errors import EmbedderError, first_line
 
 _HINT = "--set embedder.weights=FILE (.safetensors, .pth or .pt), or --set embedder.weights=none"
 _SHOWN = 3
 _DOWNLOAD_TIMEOUT = 30.0
-# The classifiers of the original models: their place is taken by the head.
-_CLASSIFIERS = ("fc.", "fc1.", "fc2.", "classifier.", "heads.")
 
 
-def load_weights(embedder: nn.Module, name: str, weights: str | Path) -> None:
-    """Loads `weights` ("none", "default" or a file) into `embedder` (modules `backbone` and `head`) in place.
+def load_weights(embedder: nn.Module, spec: Spec, weights: str | Path) -> None:
+    """Load `weights` ("none", "default" or a file) into `embedder` (modules `backbone` and `head`) in place.
 
     The original model's classifier and `num_batches_tracked` may be there or not; every other tensor must match in
     name and shape. Raises EmbedderError that names the first ones that differ, or what could not be read or had.
     """
     if weights == "none":
         return
+    name = spec.name
     where = f"default weights of {name}" if weights == "default" else f"weights {weights}"
-    given = _download(name) if weights == "default" else _read(Path(weights), name)
+    given = _download(spec) if weights == "default" else _read(Path(weights), name)
     if not any(key.startswith("backbone.") for key in given):
         given = {f"backbone.{key}": tensor for key, tensor in given.items()}
     expected = embedder.state_dict()
     has_head = any(key.startswith("head.") for key in given)
-    optional = {key for key in (*expected, *given) if _optional(key, expected, has_head)}
+    optional = {key for key in (*expected, *given) if _optional(key, expected, has_head, spec)}
     differ = _differences(expected, given, optional)
     if differ:
         more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
@@ -50,14 +48,14 @@ def load_weights(embedder: nn.Module, name: str, weights: str | Path) -> None:
     embedder.load_state_dict(fitting, strict=False)
 
 
-def _optional(key: str, expected: Mapping[str, Tensor], has_head: bool) -> bool:
+def _optional(key: str, expected: Mapping[str, Tensor], has_head: bool, spec: Spec) -> bool:
     if key.endswith("num_batches_tracked"):
         return True
     if key.startswith("head."):
         # Weights without a head leave the new head as initialised; a saved head is not needed without one.
         return not has_head or not any(name.startswith("head.") for name in expected)
     # convnext's LayerNorm stands inside `classifier`, and belongs to the backbone.
-    return key not in expected and key.removeprefix("backbone.").startswith(_CLASSIFIERS)
+    return key not in expected and key.removeprefix("backbone.").startswith(spec.classifiers)
 
 
 def _differences(expected: Mapping[str, Tensor], given: Mapping[str, Tensor], optional: set[str]) -> list[str]:
@@ -99,7 +97,7 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
                 f"cannot read weights {path}: it holds more than tensors, and what it holds could run as code",
                 hint="save model.state_dict() instead of the model",
             ) from error
-        raise EmbedderError(f"cannot read weights {path}: {_first_line(error)}", hint=_HINT) from error
+        raise EmbedderError(f"cannot read weights {path}: {first_line(error)}", hint=_HINT) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -110,29 +108,17 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
     return dict(loaded)
 
 
-def _download(name: str) -> dict[str, Tensor]:
-    if not name.startswith(PREFIX):
-        raise EmbedderError(f"{name} has no default weights", hint="--set embedder.weights=none")
-    entry = models.get_model_weights(name.removeprefix(PREFIX)).DEFAULT
+def _download(spec: Spec) -> dict[str, Tensor]:
+    if spec.pretrained is None:
+        raise EmbedderError(f"{spec.name} has no default weights", hint="--set embedder.weights=none")
+    weights = spec.pretrained.weights()
     try:
         with _timeout(_DOWNLOAD_TIMEOUT):
-            return dict(entry.get_state_dict(progress=False, check_hash=True, weights_only=True))
+            return dict(weights.load())
     except Exception as error:  # no network, a wrong hash, a damaged file: each has a class of its own
         raise EmbedderError(
-            f"cannot have the default weights of {name}: {_described(entry)}: {_first_line(error)}", hint=_HINT
+            f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}", hint=_HINT
         ) from error
-
-
-def pending_download(name: str) -> str | None:
-    """What torchvision will download as default weights of `name`, size and address; None when they are there."""
-    entry = models.get_model_weights(name.removeprefix(PREFIX)).DEFAULT
-    stored = Path(torch.hub.get_dir()) / "checkpoints" / str(entry.url).rpartition("/")[2]
-    return None if stored.exists() else _described(entry)
-
-
-def _described(entry: Any) -> str:
-    size = entry.meta.get("_file_size")
-    return str(entry.url).rpartition("/")[2] + (f" ({size:.0f} MB)" if size else "") + f" from {entry.url}"
 
 
 @contextmanager
@@ -144,7 +130,3 @@ def _timeout(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

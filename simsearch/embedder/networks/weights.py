@@ -7,29 +7,24 @@ import math
 from pathlib import Path
 from typing import Any
 
-from simsearch.embedder.networks.catalog import PREFIX, find_backbone
+from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.errors import EmbedderError
 
-_IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-_HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
-# Of torchvision's default weights only these were trained on another scale.
-_OTHER_SCALE = {PREFIX + "efficientnet_v2_l": _HALF}
 _MAX_HEADER_BYTES = 100_000_000
 
 
 def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
     """The preprocessing that `weights` were trained with: those of mean, std (lists of floats) and size (px) known.
 
-    "none" and .pth/.pt files say nothing: {}. "default": torchvision's. A .safetensors file: its header metadata.
+    "none" and .pth/.pt files say nothing: {}. "default": the backbone's. A .safetensors file: its header metadata.
     Raises EmbedderError for an unreadable file, and when its metadata name another backbone than `backbone`.
     """
     found = find_backbone(backbone)
     if weights == "none":
         return {}
     if weights == "default":
-        if not backbone.startswith(PREFIX):
-            return {}
-        return {**_OTHER_SCALE.get(backbone, _IMAGENET), "size": found.size}
+        own = found.pretrained
+        return {"mean": list(own.mean), "std": list(own.std), "size": found.size} if own else {}
     path = Path(weights)
     if path.suffix != ".safetensors":
         return {}
