@@ -7,7 +7,8 @@ import pytest
 
 from simsearch.evaluation import classes as module
 from simsearch.evaluation.classes import leaks, per_class
-from simsearch.evaluation.retrieval import evaluate_system, relevant_counts
+from simsearch.evaluation.measured import evaluate_system
+from simsearch.evaluation.retrieval import relevant_counts
 
 
 def name(label):
@@ -20,7 +21,7 @@ def test_labels_by_hand():
     rows = np.array([[0, 1, 2, 3], [2, 0, 1, 3], [0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]])
     relevant = relevant_counts(labels, gallery, np.full(5, -1))
     result = evaluate_system(
-        [(slice(0, 5), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1, 2), with_map=True
+        [(slice(0, 5), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1, 2), deep=True
     )
     assert per_class(result, labels, (1, 2), 2, name) == [
         {"label": "b", "queries": 1, "recall": {1: 0.0, 2: 0.0}, "relevant_recall": {1: 0.0, 2: 0.0},
@@ -38,12 +39,12 @@ def test_labels_average_to_the_whole():
     rows = np.stack([random.permutation(90)[:10] for _ in labels])
     relevant = relevant_counts(labels, gallery, np.full(200, -1))
     result = evaluate_system(
-        [(slice(0, 200), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(5,), with_map=False
+        [(slice(0, 200), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(5,), deep=False
     )
     entries = per_class(result, labels, (5,), 5, name)
     assert [entry["error"][5] for entry in entries] == sorted((e["error"][5] for e in entries), reverse=True)
-    for key, whole in (("recall", result.recall), ("relevant_recall", result.relevant_recall)):
-        assert sum(e["queries"] * e[key][5] for e in entries) / 200 == pytest.approx(whole[5], abs=1e-6)
+    for key in ("recall", "relevant_recall"):
+        assert sum(e["queries"] * e[key][5] for e in entries) / 200 == pytest.approx(result.mean(key, 5), abs=1e-6)
     assert {entry["map_at_r"] for entry in entries} == {None}
 
 

@@ -5,10 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from simsearch.evaluation import intervals as module
-from simsearch.evaluation.intervals import figure_intervals
-from simsearch.evaluation.retrieval import evaluate_system, relevant_counts
+from simsearch.evaluation.figures import CLAIM
+from simsearch.evaluation.measured import SystemResult, evaluate_system, with_intervals
+from simsearch.evaluation.retrieval import relevant_counts
+from simsearch.statistics import intervals as module
 from simsearch.statistics.intervals import percentile_intervals, wilson_interval
+
+
+def trees(results, ks):
+    found = with_intervals(results, ks)
+    return {name: result.tree(ks, lambda one: one.interval) for name, result in found.items()}
 
 
 def slow(values, resamples, seed):
@@ -54,26 +60,30 @@ def test_the_tree_is_that_of_the_figures():
     relevant = relevant_counts(labels, gallery, np.full(50, -1))
     rows = np.stack([random.permutation(40) for _ in labels])
     result = evaluate_system(
-        [(slice(0, 50), rows)], labels, gallery, relevant=relevant, boundary=boundary, ks=(1, 10), with_map=True
+        [(slice(0, 50), rows)], labels, gallery, relevant=relevant, boundary=boundary, ks=(1, 10), deep=True
     )
-    found = figure_intervals({"a": result, "b": None}, boundary, (1, 10))
-    assert found["b"] is None
+    found = trees({"a": result, "b": SystemResult()}, (1, 10))
+    assert found["b"]["recall"] == {1: None, 10: None}
+    assert found["b"]["map_at_r"] is None
     tree = found["a"]
     for k in (1, 10):
-        error = result.error[k]
-        columns = np.stack((result.share[k], 1 - error, error, np.where(boundary, error, np.nan)), 1)
+        error, shares = result.values(CLAIM, k), result.values("relevant_recall", k)
+        columns = np.stack((shares, 1 - error, error, np.where(boundary, error, np.nan)), 1)
         expected = percentile_intervals(columns).tolist()
         both = tree["cross_boundary_error"][k]
         got = [tree["relevant_recall"][k], tree["precision"][k], both["all"], both["boundary"]]
         np.testing.assert_allclose(got, expected, atol=1e-12)
-        hits = result.hit[k][~np.isnan(result.hit[k])]
-        assert tree["recall"][k] == list(wilson_interval(float(hits.sum()), len(hits)))
-        assert both["boundary"][0] <= result.error_boundary[k] <= both["boundary"][1]
-    assert tree["map_at_r"][0] < result.map_at_r < tree["map_at_r"][1]
-    assert tree["r_precision"][0] < result.r_precision < tree["r_precision"][1]
+        hits = result.values("recall", k)[~np.isnan(result.values("recall", k))]
+        assert tree["recall"][k] == wilson_interval(float(hits.sum()), len(hits))
+        assert both["boundary"][0] <= result.mean(CLAIM, k, "boundary") <= both["boundary"][1]
+    assert tree["map_at_r"][0] < result.mean("map_at_r") < tree["map_at_r"][1]
+    assert tree["r_precision"][0] < result.mean("r_precision") < tree["r_precision"][1]
     assert tree["roc_auc"] is tree["eer"] is tree["inversion_rate"] is tree["tar_at_far"] is None
-    assert figure_intervals({"a": result}, None, (1,))["a"]["cross_boundary_error"][1]["boundary"] is None
-    assert figure_intervals({"b": None}, None, (1,)) == {"b": None}
+    result = evaluate_system(
+        [(slice(0, 50), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1,), deep=False
+    )
+    tree = trees({"a": result}, (1,))["a"]
+    assert tree["cross_boundary_error"][1]["boundary"] is tree["map_at_r"] is None
 
 
 def test_a_95_percent_interval_holds_the_truth_in_95_percent():
@@ -107,7 +117,7 @@ def test_all_hits_are_no_certainty_and_one_query_has_no_interval():
     assert wilson_interval(12, 12) == (pytest.approx(0.7575, abs=1e-4), 1.0)  # 12 / (12 + 1.96^2)
     assert wilson_interval(0, 12) == (0.0, pytest.approx(0.2425, abs=1e-4))
     labels = np.array([0, 1, 9])  # the third cannot be answered
-    for count, expected in ((2, [pytest.approx(0.3424, abs=1e-4), 1.0]), (1, None)):
+    for count, expected in ((2, (pytest.approx(0.3424, abs=1e-4), 1.0)), (1, None)):
         chosen = labels[-count - 1 :] if count == 2 else labels[1:]
         gallery = np.array([0, 1])
         result = evaluate_system(
@@ -117,8 +127,8 @@ def test_all_hits_are_no_certainty_and_one_query_has_no_interval():
             relevant=relevant_counts(chosen, gallery, np.full(len(chosen), -1)),
             boundary=None,
             ks=(1,),
-            with_map=False,
+            deep=False,
         )
-        tree = figure_intervals({"a": result}, None, (1,))["a"]
+        tree = trees({"a": result}, (1,))["a"]
         assert tree["recall"][1] == expected
         assert (tree["precision"][1] is None) == (expected is None)

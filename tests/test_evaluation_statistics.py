@@ -62,7 +62,7 @@ def test_without_a_difference_p_is_below_its_level_as_often_as_it_says():
 
 def test_ties_among_shares_are_counted():
     """Shares of ten as evaluation stores them: sums that are equal in exact arithmetic must count as equal."""
-    from simsearch.evaluation.retrieval import evaluate_system
+    from simsearch.evaluation.measured import evaluate_system
 
     random = np.random.default_rng(5)
     gallery = np.arange(40) % 4
@@ -77,9 +77,9 @@ def test_ties_among_shares_are_counted():
             relevant=np.full(30, 10),
             boundary=None,
             ks=(10,),
-            with_map=False,
+            deep=False,
         )
-        errors.append(found.error[10])
+        errors.append(found.values("cross_boundary_error", 10))
     differences = errors[0] - errors[1]
     tenths = np.round(differences * 10).astype(np.int64)
     assert sign_flip_test(differences) == sign_flip_test(tenths.astype(np.float64))

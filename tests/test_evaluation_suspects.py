@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from simsearch.evaluation.retrieval import evaluate_system
+from simsearch.evaluation.measured import SystemResult, evaluate_system
 from simsearch.evaluation.suspects import label_suspects, near_duplicates
 from simsearch.evaluation.systems import Nearest
 
@@ -58,15 +58,15 @@ def measured():
     rows = np.array([[0], [1], [0], [1], [0], [1]])  # right, wrong, ...
     boundary = np.array([True, True, True, False, False, False])
     result = evaluate_system(
-        [(slice(0, 6), rows)], labels, gallery, relevant=np.ones(6, int), boundary=boundary, ks=(1,), with_map=False
+        [(slice(0, 6), rows)], labels, gallery, relevant=np.ones(6, int), boundary=boundary, ks=(1,), deep=False
     )
     scores = np.array([0.9991, 0.5, 1.0000001, 0.2, 0.999, 0.1], np.float32)
-    return {"recipe/index": result, "recipe/cosine": None}, boundary, Nearest(scores[:, None], rows[:, 0], scores)
+    return {"recipe/index": result, "recipe/cosine": SystemResult()}, Nearest(scores[:, None], rows[:, 0], scores)
 
 
 def test_near_duplicates_by_score_and_the_headline_without_them(measured):
-    results, boundary, nearest = measured
-    found = near_duplicates(nearest, None, np.arange(10, 16), results, boundary, (1,), 1)
+    results, nearest = measured
+    found = near_duplicates(nearest, None, np.arange(10, 16), results, (1,))
     assert found["queries"] == 0  # a trained space brings images as near: only hashes count at the top
     assert found["without"] == found["with"]
     assert found["pairs"] == [
@@ -88,9 +88,9 @@ def test_near_duplicates_by_score_and_the_headline_without_them(measured):
 
 
 def test_equal_hashes_are_a_second_kind(measured):
-    results, boundary, nearest = measured
+    results, nearest = measured
     twins = np.array([[1, 1], [1, 0], [2, 0]])
-    found = near_duplicates(nearest, twins, np.arange(10, 16), results, boundary, (1,), 1)
+    found = near_duplicates(nearest, twins, np.arange(10, 16), results, (1,))
     assert found["queries"] == 2  # 1 and 2 by hash, whatever 0 and 2 are by score
     assert [pair["kind"] for pair in found["pairs"]] == ["hash"] * 3 + ["score"] * 2
     assert found["pairs"][0] == {"row": 11, "other_row": 1, "kind": "hash", "score": None}
@@ -98,6 +98,6 @@ def test_equal_hashes_are_a_second_kind(measured):
     assert found["by_kind"]["hash"]["without"]["recipe/index"]["recall"] == {1: 0.5}
     assert found["without"] == found["by_kind"]["hash"]["without"]
     assert found["without"]["queries"] == 4
-    nobody = near_duplicates(nearest, np.empty((0, 2), int), np.arange(10, 16), {}, None, (1,), 1)
+    nobody = near_duplicates(nearest, np.empty((0, 2), int), np.arange(10, 16), {}, (1,))
     assert nobody["by_kind"]["hash"] == {"queries": 0, "without": {"queries": 6}}
     json.dumps(found, allow_nan=False)

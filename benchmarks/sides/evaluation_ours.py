@@ -27,7 +27,7 @@ def main() -> None:
         task = Task(len(gallery), rows, np.concatenate((gallery_labels, asked_labels)), ks)
         depth = max(max(ks), int(task.relevant.max())) if with_map else max(ks)
         found = ((span, rows) for span, _, rows in exact_search(asked, gallery, depth, "ip", task.own_rows))
-        return task.measure(found, None, with_map=with_map)
+        return task.measure(found, None, deep=with_map)
 
     ks = (1,) if what == "accuracy" else (1, 5, 10)
     measure(queries[:128], query_labels[:128], ks)  # threads and buffers are there when the clock starts
@@ -35,11 +35,11 @@ def main() -> None:
     result = measure(queries, query_labels, ks)
     seconds = time.perf_counter() - began
     if what == "accuracy":
-        figures = {"precision_at_1": result.precision[1]}
+        figures = {"precision_at_1": result.mean("precision", 1)}
     else:
-        figures = {"recall": result.recall[10], "error": result.error_all[10]}
+        figures = {"recall": result.mean("recall", 10), "error": result.mean("cross_boundary_error", 10)}
     if with_map:
-        figures |= {"map_at_r": result.map_at_r, "r_precision": result.r_precision}
+        figures |= {key: result.mean(key) for key in ("map_at_r", "r_precision")}
     print(json.dumps({"seconds": seconds, "figures": figures}))
 
 

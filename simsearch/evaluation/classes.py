@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from simsearch.arrays import Flags, Floats, Integers, Labels, Numbers
-from simsearch.evaluation.retrieval import SystemResult
+from simsearch.arrays import Flags, Floats, Integers, Labels
+from simsearch.evaluation.figures import CLAIM, Place
+from simsearch.evaluation.measured import SystemResult
 
 MOST_LEAKS = 50
 
@@ -26,16 +27,17 @@ def per_class(
     labels, label_of = np.unique(query_labels, return_inverse=True)
     queries = np.bincount(label_of)
 
-    def means(values: Numbers | None) -> list[float | None]:
-        if values is None:
+    def means(key: str, at: int | None) -> list[float | None]:
+        if Place(key, at) not in result.figures:
             return [None] * len(labels)
+        values = result.values(key, at)
         given = ~np.isnan(values)
         counts = np.bincount(label_of[given], minlength=len(labels))
         sums = np.bincount(label_of[given], values[given], minlength=len(labels))
         return [round(float(s / n), 6) if n else None for s, n in zip(sums, counts, strict=True)]
 
-    recall, share, error = ({at: means(values[at]) for at in ks} for values in (result.hit, result.share, result.error))
-    average = means(result.average_precision)
+    recall, share, error = ({at: means(key, at) for at in ks} for key in ("recall", "relevant_recall", CLAIM))
+    average = means("map_at_r", None)
     entries = [
         {
             "label": name(int(label)),

@@ -10,9 +10,10 @@ import numpy as np
 
 from simsearch.arrays import Flags
 from simsearch.evaluation.classes import LabelName, leaks, per_class
+from simsearch.evaluation.figures import headline_k
+from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.norm_buckets import norm_buckets
 from simsearch.evaluation.paired import HEADLINE
-from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.suspects import LEAST_NEIGHBOURS, Pairs, label_suspects, near_duplicates
 from simsearch.evaluation.systems import FeatureSource, Nearest, Task, gather
 from simsearch.evaluation.through_index import IndexResult
@@ -24,20 +25,19 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Measured:
+class Evidence:
     """What has been measured when the details are drawn up."""
 
     task: Task
-    results: Mapping[str, SystemResult | None]
+    results: Mapping[str, SystemResult]
     boundary: Flags | None
     through: IndexResult
     nearest: Nearest
     name: LabelName
-    k: int  # of the headline error
 
 
 def collect(
-    measured: Measured, recipe: FeatureSource, baseline: FeatureSource | None, twins: Pairs | None
+    measured: Evidence, recipe: FeatureSource, baseline: FeatureSource | None, twins: Pairs | None
 ) -> tuple[Json, Json]:
     """Return (keys that join report.json, details.json).
 
@@ -46,14 +46,12 @@ def collect(
     (all labels), "roc": {system: [[far, tar], ...] of at most 100 points} for the systems whose pairs were verified.
     """
     task, name = measured.task, measured.name
-    duplicates = near_duplicates(
-        measured.nearest, twins, task.query_rows, measured.results, measured.boundary, task.ks, measured.k
-    )
+    duplicates = near_duplicates(measured.nearest, twins, task.query_rows, measured.results, task.ks)
     classes = leaked = suspects = buckets = None
-    result = measured.results.get(HEADLINE)
-    if task.relevant is not None and result is not None:
+    result = measured.results[HEADLINE]
+    if task.relevant is not None:
         labels, rows, answerable = task.query_labels, measured.through.rows, task.relevant > 0
-        classes = per_class(result, labels, task.ks, measured.k, name)
+        classes = per_class(result, labels, task.ks, headline_k(task.ks), name)
         leaked = leaks(rows, measured.through.scores, task.query_rows, labels, task.gallery_labels, answerable, name)
         suspects = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
         if baseline is not None:
@@ -70,13 +68,13 @@ def collect(
     roc = {
         system: [list(point) for point in found.verification.curve]
         for system, found in measured.results.items()
-        if found is not None and found.verification is not None
+        if found.verification is not None
     }
     details = {"neighbours": neighbours(measured), "norm_buckets": buckets, "per_class": classes, "roc": roc}
     return report, details
 
 
-def neighbours(measured: Measured) -> list[Json]:
+def neighbours(measured: Evidence) -> list[Json]:
     """Return at most 24 queries with what the index finds: 8 "typical" and 8 "boundary" by a seeded draw, 8 "worst".
 
     {"kind", "row", "label", "hits": [{"row", "score", "label"}]}, labels None where there are none. The worst are those

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from simsearch.arrays import Flags, Numbers
-from simsearch.evaluation.retrieval import SystemResult
+from simsearch.arrays import Numbers
+from simsearch.evaluation.figures import Place, heads
+from simsearch.evaluation.measured import SystemResult
 from simsearch.statistics.intervals import RESAMPLES, percentile_intervals
-from simsearch.statistics.significance import FLIPS, sign_flip_test
+from simsearch.statistics.significance import FLIPS, difference_seen, sign_flip_test
 
 HEADLINE = "recipe/index"
 BASELINES = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine")
-
-_LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -30,9 +28,51 @@ class Paired:
 
     @property
     def seen(self) -> bool:
-        """Whether it is a difference: the interval leaves out 0, and p is below 0.05."""
-        low, high = self.interval
-        return self.p_value < _LEVEL and (low > 0 or high < 0)
+        """Whether it is a difference."""
+        return difference_seen(self.p_value, self.interval)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An entry of "comparisons" in report.json: a figure of a system less that of a baseline, over `n` units.
+
+    The units are queries of one seed, or `seeds`. Interval and p-value are None where differences without any spread
+    say nothing of further ones.
+    """
+
+    metric: str
+    k: float | None
+    scope: str
+    system: str
+    baseline: str
+    n: int
+    difference: float
+    interval: Sequence[float] | None
+    p_value: float | None
+    test: str
+    seeds: int
+
+    @property
+    def place(self) -> Place:
+        """The figure that is compared."""
+        return Place(self.metric, self.k, self.scope)
+
+    @property
+    def seen(self) -> bool:
+        """Whether it is a difference."""
+        return difference_seen(self.p_value, self.interval)
+
+    @property
+    def word(self) -> str:
+        """What it says of the system."""
+        return judged(self.place, self.difference, self.seen)
+
+
+def judged(place: Place, difference: float, seen: bool) -> str:
+    """Return what a difference says of whoever has it: "better", "worse", "no difference seen"."""
+    if not seen:
+        return "no difference seen"
+    return "better" if (difference > 0) == place.figure.higher_is_better else "worse"
 
 
 def paired_differences(
@@ -54,41 +94,23 @@ def paired_differences(
     return found
 
 
-def compare_systems(
-    results: Mapping[str, SystemResult | None], boundary: Flags | None, ks: Sequence[int], k: int
-) -> list[dict[str, Any]]:
-    """Return recipe/index less each baseline, as report.json lists it: error@k over boundary queries and over all, and
-    recall at the first of `ks` over all; boundary error against baseline/raw-l2 first. Empty without a boundary.
+def compare_systems(results: Mapping[str, SystemResult], ks: Sequence[int]) -> list[Comparison]:
+    """Return recipe/index less each baseline in the headline figures, boundary error less that of raw-l2 first.
+
+    Empty without a boundary.
     """
-    recipe = results.get(HEADLINE)
-    if recipe is None or boundary is None:
+    recipe = results.get(HEADLINE, SystemResult())
+    places = [place for place in heads(ks) if place in recipe.figures]
+    if not places or places[0].scope != "boundary":
         return []
-    heads, columns = [], []
-    for metric, at, scope in (
-        ("cross_boundary_error", k, "boundary"),
-        ("cross_boundary_error", k, "all"),
-        ("recall", ks[0], "all"),
-    ):
-        for name in BASELINES:
-            baseline = results.get(name)
-            if baseline is None:
-                continue
-            one, other = (r.hit[at] if metric == "recall" else r.error[at] for r in (recipe, baseline))
-            difference = one.astype(np.float64) - other
-            columns.append(np.where(boundary, difference, np.nan) if scope == "boundary" else difference)
-            heads.append({"metric": metric, "k": at, "scope": scope, "system": HEADLINE, "baseline": name})
-    if not columns:
+    found = [(place, name) for place in places for name in BASELINES if name in results]
+    if not found:
         return []
+    columns = [recipe.values(*place).astype(np.float64) - results[name].values(*place) for place, name in found]
     return [
-        {
-            **head,
-            "n": pair.n,
-            "difference": pair.difference,
-            "interval": pair.interval,
-            "p_value": pair.p_value,
-            "test": "sign-flip permutation",
-            "seeds": 1,
-        }
-        for head, pair in zip(heads, paired_differences(np.stack(columns, axis=1)), strict=True)
+        Comparison(
+            *place, HEADLINE, name, pair.n, pair.difference, pair.interval, pair.p_value, "sign-flip permutation", 1
+        )
+        for (place, name), pair in zip(found, paired_differences(np.stack(columns, axis=1)), strict=True)
         if pair is not None
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,16 @@ from simsearch.arrays import Flags, Floats, Integers, Labels
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
-from simsearch.evaluation.details import Measured, collect, reasons
+from simsearch.evaluation.details import Evidence, collect, reasons
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
-from simsearch.evaluation.intervals import figure_intervals
+from simsearch.evaluation.figures import CLAIM, FIGURES, headline_k, places
+from simsearch.evaluation.measured import SystemResult, with_intervals
 from simsearch.evaluation.paired import BASELINES, HEADLINE, compare_systems
-from simsearch.evaluation.retrieval import SystemResult
 from simsearch.evaluation.score_meaning import false_accept_table
 from simsearch.evaluation.suspects import Pairs
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, evaluate_index
+from simsearch.evaluation.verification import Verification
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
@@ -36,7 +37,7 @@ GATE = BASELINES[0]
 _BLOCK_ROWS = 65_536
 
 Report = dict[str, Any]
-Results = dict[str, SystemResult | None]
+Results = dict[str, SystemResult]
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def evaluate(
     rows = np.asarray(query_rows, dtype=np.int64)
     _check(features, gallery, rows, labels, index, ks)
     task = Task(gallery, rows, labels, tuple(sorted(set(ks))))
-    timed_k = 10 if 10 in task.ks else task.ks[-1]
+    timed_k = headline_k(task.ks)
     boundary = _boundary(features.reference, task, progress)
 
     exact, nearest = exact_systems("recipe", features.recipe, task, boundary, name=name, progress=progress)
@@ -109,8 +110,8 @@ def evaluate(
             results |= exact_systems("baseline", features.baseline, task, boundary, name=name, progress=progress)[0]
 
     progress("intervals, comparisons and details")
-    intervals = figure_intervals(results, boundary, task.ks)
-    measured = Measured(task, results, boundary, through, nearest, _names(label_names), timed_k)
+    results = with_intervals(results, task.ks)
+    measured = Evidence(task, results, boundary, through, nearest, _names(label_names))
     joining, details = collect(measured, features.recipe, features.baseline, twins)
     report: Report = {
         "schema": SCHEMA,
@@ -119,16 +120,12 @@ def evaluate(
         "gallery": gallery,
         "classes": None if labels is None else len(np.unique(labels[labels >= 0])),
         "k": list(task.ks),
-        "systems": {
-            system: {**_figures(results[system], task.ks), "intervals": intervals[system]}
-            for system in SYSTEMS
-            if system in results
-        },
+        "systems": {system: _figures(results[system], task.ks) for system in SYSTEMS if system in results},
         "index": _index_figures(index, through, index_bytes),
-        "comparisons": compare_systems(results, boundary, task.ks, timed_k),
+        "comparisons": [asdict(entry) for entry in compare_systems(results, task.ks)],
         "few_shot": _few_shot(features.recipe, task) if few_shot else None,
-        "verification": _pairs(results["recipe/cosine"]),
-        "placebo": _placebo(features, results, task, boundary, timed_k, progress),
+        "verification": _pairs(results["recipe/cosine"].verification),
+        "placebo": _placebo(features, results, task, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
         **joining,
@@ -174,20 +171,10 @@ def _boundary(source: FeatureSource | None, task: Task, progress: Tell) -> Flags
     return chosen if chosen.any() else None
 
 
-def _as_exact(system: SystemResult | None, cosine: SystemResult | None, index: Index) -> SystemResult | None:
+def _as_exact(system: SystemResult, cosine: SystemResult, index: Index) -> SystemResult:
     """An index scores pairs as exact cosine search does; a Flat one answers so too: to rank R, as others do not."""
-    if system is None or cosine is None:
-        return system
-    system = replace(system, verification=cosine.verification)
-    if not index.is_flat:
-        return system
-    return replace(
-        system,
-        map_at_r=cosine.map_at_r,
-        r_precision=cosine.r_precision,
-        average_precision=cosine.average_precision,
-        precision_at_r=cosine.precision_at_r,
-    )
+    deep = {place: one for place, one in cosine.figures.items() if place.figure.deep and index.is_flat}
+    return SystemResult({**system.figures, **deep}).verified(cosine.verification)
 
 
 def _same(one: FeatureSource, other: FeatureSource) -> bool:
@@ -196,30 +183,15 @@ def _same(one: FeatureSource, other: FeatureSource) -> bool:
     return one is other or (path is not None and path == getattr(other, "path", None))
 
 
-def _figures(result: SystemResult | None, ks: Sequence[int]) -> Report:
-    if result is None:
-        nothing = dict.fromkeys(ks)
-        result = SystemResult(nothing, nothing, nothing, nothing, nothing, None, None, {}, {}, {}, None, None)
-    pairs = result.verification
-    return {
-        "recall": result.recall,
-        "relevant_recall": result.relevant_recall,
-        "precision": result.precision,
-        "map_at_r": result.map_at_r,
-        "r_precision": result.r_precision,
-        "cross_boundary_error": {k: {"all": result.error_all[k], "boundary": result.error_boundary[k]} for k in ks},
-        "roc_auc": None if pairs is None else pairs.roc_auc,
-        "eer": None if pairs is None else pairs.eer,
-        "tar_at_far": None if pairs is None else pairs.tar_at_far,
-        "inversion_rate": None if pairs is None else pairs.inversion_rate,
-    }
+def _figures(result: SystemResult, ks: Sequence[int]) -> Report:
+    ends = result.tree(ks, lambda found: found.interval) if result.figures else None
+    return {**result.tree(ks, lambda found: found.mean), "intervals": ends}
 
 
-def _pairs(result: SystemResult | None) -> Report | None:
+def _pairs(found: Verification | None) -> Report | None:
     """How many pairs of queries the verification figures are over: the same pairs for every system."""
-    if result is None or result.verification is None:
+    if found is None:
         return None
-    found = result.verification
     return {"pairs": found.pairs, "same": found.same, "different": found.different, "sampled": found.sampled}
 
 
@@ -246,21 +218,15 @@ def _index_figures(index: Index, through: IndexResult, size: int) -> Report:
     return {"factory": index.factory, "ann_recall": ann_recall, "qps": qps, "bytes": size, "ntotal": index.ntotal}
 
 
-def _placebo(
-    features: Features,
-    results: Results,
-    task: Task,
-    boundary: Flags | None,
-    k: int,
-    progress: Tell,
-) -> Report | None:
+def _placebo(features: Features, results: Results, task: Task, progress: Tell) -> Report | None:
     """The scored baseline over the reference's tenth, and over the tenth that it would choose itself."""
-    baseline = results.get(GATE)
-    if baseline is None or boundary is None:
+    baseline, k = results.get(GATE, SystemResult()), headline_k(task.ks)
+    reference = baseline.mean(CLAIM, k, "boundary")
+    if reference is None:
         return None
     own = _boundary(features.baseline, task, progress)
-    itself = None if own is None else float(baseline.error[k][own].mean(dtype=np.float64))
-    return {"system": GATE, "k": k, "reference": baseline.error_boundary[k], "self": itself}
+    itself = None if own is None else float(baseline.values(CLAIM, k)[own].mean(dtype=np.float64))
+    return {"system": GATE, "k": k, "reference": reference, "self": itself}
 
 
 def _per_query(results: Results, task: Task, boundary: Flags | None, through: IndexResult) -> dict[str, NDArray[Any]]:
@@ -272,15 +238,9 @@ def _per_query(results: Results, task: Task, boundary: Flags | None, through: In
     for k, shares in through.ann_shares.items():
         arrays[f"{HEADLINE}/ann@{k}"] = shares
     for system, result in results.items():
-        if result is None:
-            continue
-        for k in task.ks:
-            arrays[f"{system}/hit@{k}"] = result.hit[k]
-            arrays[f"{system}/error@{k}"] = result.error[k]
-        if result.average_precision is not None:
-            arrays[f"{system}/average_precision"] = result.average_precision
-        if result.precision_at_r is not None:
-            arrays[f"{system}/r_precision"] = result.precision_at_r
+        for place in (place for figure in FIGURES if figure.file for place in places(figure, task.ks)):
+            if place.scope == "all" and place in result.figures:
+                arrays[place.stored(system)] = result.values(*place)
     return arrays
 
 

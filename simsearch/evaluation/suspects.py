@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from simsearch.arrays import Flags, Integers, Labels, Numbers
+from simsearch.arrays import Flags, Integers, Labels
 from simsearch.evaluation.classes import LabelName
-from simsearch.evaluation.retrieval import SystemResult
+from simsearch.evaluation.figures import Place, headline
+from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.systems import Nearest
 
 MOST_LISTED = 100
@@ -63,10 +64,8 @@ def near_duplicates(
     nearest: Nearest,
     twins: Pairs | None,
     query_rows: Integers,
-    results: Mapping[str, SystemResult | None],
-    boundary: Flags | None,
+    results: Mapping[str, SystemResult],
     ks: Sequence[int],
-    k: int,
 ) -> dict[str, Any]:
     """Return the queries that the gallery seems to hold already, and the headline with and without them.
 
@@ -75,7 +74,7 @@ def near_duplicates(
     is {"score_above", "queries" (by hash), "pairs" (at most 100 of each kind, those by hash first, then by score:
     {"row", "other_row", "kind", "score"}), "with" and "without" (the headline, without those by hash), "by_kind":
     {kind: {"queries", "without"}}}. A headline is {"queries", system: {"recall": {first of `ks`},
-    "cross_boundary_error": {`k`: {"boundary"}}}}. Only hashes count at the top: a trained space brings images of one
+    "cross_boundary_error": {k: {"boundary"}}}}. Only hashes count at the top: a trained space brings images of one
     label above 0.999 without their being copies, so that leaving those out leaves out what the recipe does best.
     """
     by_score = np.flatnonzero(nearest.scores > NEARLY_EQUAL)
@@ -98,40 +97,36 @@ def near_duplicates(
     for kind, listed in found.items():
         others[kind][listed[:, 0]] = False
     rest = others.get("hash", everyone)
-
-    def headline(chosen: Flags) -> dict[str, Any]:
-        return _headline(results, boundary, chosen, ks[0], k)
-
     return {
         "score_above": NEARLY_EQUAL,
         "queries": int((~rest).sum()),
         "pairs": pairs,
-        "with": headline(everyone),
-        "without": headline(rest),
-        "by_kind": {kind: {"queries": int((~left).sum()), "without": headline(left)} for kind, left in others.items()},
+        "with": _headline(results, everyone, ks),
+        "without": _headline(results, rest, ks),
+        "by_kind": {
+            kind: {"queries": int((~left).sum()), "without": _headline(results, left, ks)}
+            for kind, left in others.items()
+        },
     }
 
 
-def _headline(
-    results: Mapping[str, SystemResult | None],
-    boundary: Flags | None,
-    chosen: Flags,
-    first: int,
-    k: int,
-) -> dict[str, Any]:
-    """Return recall@first and error@k over the boundary queries, each over the chosen queries alone."""
+def _headline(results: Mapping[str, SystemResult], chosen: Flags, ks: Sequence[int]) -> dict[str, Any]:
+    """Return the headline of the systems over the chosen queries alone, as report.json has figures."""
     figures: dict[str, Any] = {"queries": int(chosen.sum())}
+    recall, error = headline(ks)
     for system in HEADLINES:
-        result = results.get(system)
-        if result is not None:
-            near = None if boundary is None else result.error[k][chosen & boundary]
+        result = results.get(system, SystemResult())
+        if result.figures:
             figures[system] = {
-                "recall": {first: _mean(result.hit[first][chosen])},
-                "cross_boundary_error": {k: {"boundary": None if near is None else _mean(near)}},
+                recall.key: {recall.k: _mean(result, recall, chosen)},
+                error.key: {error.k: {error.scope: _mean(result, error, chosen)}},
             }
     return figures
 
 
-def _mean(values: Numbers) -> float | None:
+def _mean(result: SystemResult, place: Place, chosen: Flags) -> float | None:
+    if place not in result.figures:
+        return None
+    values = result.values(*place)[chosen]
     given = values[~np.isnan(values)]
     return float(given.mean(dtype=np.float64)) if len(given) else None

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 
 from simsearch.arrays import Flags, Floats, Integers, Labels
 from simsearch.console import Tell
-from simsearch.evaluation.retrieval import SystemResult, evaluate_system, relevant_counts
+from simsearch.evaluation.measured import SystemResult, evaluate_system
+from simsearch.evaluation.retrieval import relevant_counts
 from simsearch.evaluation.verification import verify
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
@@ -87,12 +88,12 @@ class Task:
         """How many rows any query can get back: G, or G - 1 where a query leaves its own row out."""
         return self.gallery - int(bool((self.own_rows >= 0).any()))
 
-    def measure(self, found: Iterator[Found], boundary: Flags | None, *, with_map: bool) -> SystemResult | None:
-        """Return the figures of one system; None (and the search still runs) without labels."""
+    def measure(self, found: Iterator[Found], boundary: Flags | None, *, deep: bool) -> SystemResult:
+        """Return the figures of one system; none (and the search still runs) without labels."""
         if self.relevant is None:
             for _ in found:
                 pass
-            return None
+            return SystemResult()
         return evaluate_system(
             found,
             self.query_labels,
@@ -100,7 +101,7 @@ class Task:
             relevant=self.relevant,
             boundary=boundary,
             ks=self.ks,
-            with_map=with_map,
+            deep=deep,
         )
 
 
@@ -125,7 +126,7 @@ def exact_systems(
     *,
     name: Callable[[int], str] | None,
     progress: Tell,
-) -> tuple[Mapping[str, SystemResult | None], Nearest]:
+) -> tuple[Mapping[str, SystemResult], Nearest]:
     """Return the results of raw-l2, raw-ip and cosine, and what cosine search found.
 
     The gallery is held once raw and once normalized; distances are never more than a block. `name(row)` names an
@@ -142,7 +143,7 @@ def exact_systems(
         np.empty(count, dtype=np.float32),
     )
     columns = np.minimum(task.ks, task.neighbours) - 1
-    results: dict[str, SystemResult | None] = {}
+    results: dict[str, SystemResult] = {}
 
     def search(kind: str, metric: Literal["ip", "l2"], asked: Floats, base: Floats) -> None:
         progress(f"{prefix}/{kind}: exact search of {len(asked):,} queries in {len(base):,} rows")
@@ -154,19 +155,19 @@ def exact_systems(
                     nearest.rows[span], nearest.scores[span] = rows[:, 0], scores[:, 0]
                 yield span, rows
 
-        result = task.measure(found(), boundary, with_map=True)
-        if result is not None:
+        result = task.measure(found(), boundary, deep=True)
+        if task.relevant is not None:
             progress(f"{prefix}/{kind}: verification of pairs of {len(asked):,} queries")
             # Cosines by the squared distance of embeddings: the same order, and no cancellation near 1.
             score: Literal["ip", "l2"] = "ip" if kind == "raw-ip" else "l2"
-            result = replace(result, verification=verify(asked, task.query_labels, score))
+            result = result.verified(verify(asked, task.query_labels, score))
         results[f"{prefix}/{kind}"] = result
 
     # Cosine first: normalization names an image without direction, which the raw searches could not.
     query_name = None if name is None else lambda i: name(int(task.query_rows[i]))
     search("cosine", "ip", normalize(queries, name=query_name), normalize(gallery, name=name))
     if task.relevant is None:
-        return dict.fromkeys((f"{prefix}/raw-l2", f"{prefix}/raw-ip", f"{prefix}/cosine")), nearest
+        return dict.fromkeys((f"{prefix}/raw-l2", f"{prefix}/raw-ip", f"{prefix}/cosine"), SystemResult()), nearest
     search("raw-l2", "l2", queries, gallery)
     search("raw-ip", "ip", queries, gallery)
     return results, nearest

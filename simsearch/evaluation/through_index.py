@@ -10,7 +10,7 @@ from statistics import median
 import numpy as np
 
 from simsearch.arrays import Doubles, Flags, Floats, Integers
-from simsearch.evaluation.retrieval import SystemResult
+from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.systems import FeatureSource, Found, Task, gather
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
@@ -32,7 +32,7 @@ class IndexResult:
     float32 are their inner products, which a coded index knows only roughly.
     """
 
-    system: SystemResult | None
+    system: SystemResult
     ann_recall: dict[int, float]
     ann_shares: dict[int, Doubles]
     qps: float | None
@@ -53,8 +53,8 @@ def evaluate_index(
     """Return what the index answers over gallery rows, against the exact k-th scores `thresholds` (Q, len(ks)).
 
     ann_recall@k is the share of the first k returned rows that score at least the exact k-th best, less 1e-6, by their
-    true inner product, so that ties may permute (Aumüller et al. 2018, ann-benchmarks, arXiv 1807.05614). MAP@R is
-    left to the caller: an approximate index is not asked for thousands of rows. Without `timed_k` nothing is timed.
+    true inner product, so that ties may permute (Aumüller et al. 2018, ann-benchmarks, arXiv 1807.05614). Deep figures
+    are left to the caller: an approximate index is not asked for thousands of rows. Without `timed_k` nothing is timed.
     """
     embeddings = normalize(gather(source, task.query_rows))
     shares = {k: np.empty(len(embeddings)) for k in task.ks}
@@ -73,7 +73,7 @@ def evaluate_index(
             first_rows[span], first_scores[span] = rows[:, :first], scores[:, :first]
             yield span, rows
 
-    system = task.measure(found(), boundary, with_map=False)
+    system = task.measure(found(), boundary, deep=False)
     ann_recall = {k: float(values.mean()) for k, values in shares.items()}
     qps = None
     if timed_k is not None:

@@ -89,9 +89,7 @@ def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: I
         for span, scores, _ in exact_search(queries, base, k, "ip", task.own_rows):
             thresholds[span, 0] = scores[:, -1]
     found = evaluate_index(index, source, task, None, thresholds, search, timed_k=None)
-    if metric == "ann_recall" or found.system is None:
-        return found.ann_shares[k]
-    return found.system.hit[k] if metric == "recall" else found.system.error[k]
+    return found.ann_shares[k] if metric == "ann_recall" else found.system.values(metric, k)
 
 
 def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
