@@ -1,16 +1,15 @@
-"""Small pictures, a home, and the command line through its real entry point."""
+"""Small pictures, a home, a finished build."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_cli
 from PIL import Image
 
 # Started in the background, as `nohup make test &`, we and our children would ignore Ctrl-C, which some tests send.
@@ -18,26 +17,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # As the command line does, before anything imports torch.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-ENTRY = [sys.executable, "-c", "from simsearch.cli import main; main()"]
 SMALL = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "training.epochs=1"]
 SMALL += ["--set", "evaluation.map=false"]  # t-SNE takes a second to import
-
-
-def run_cli(*arguments, cwd=None, stdin="", env=None, check=None, text=True):
-    """Run `simsearch ARGUMENTS` in a process of its own; `check` is the exit code that it must have."""
-    done = subprocess.run(
-        [*ENTRY, *map(str, arguments)],
-        cwd=cwd,
-        input=stdin,
-        capture_output=True,
-        text=text,
-        timeout=300,
-        env={**os.environ, **(env or {})},
-    )
-    if check is not None:
-        assert done.returncode == check, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert b"Traceback" not in (done.stderr if isinstance(done.stderr, bytes) else done.stderr.encode())
-    return done
 
 
 def picture(label: int, number: int, size: int = 24) -> Image.Image:

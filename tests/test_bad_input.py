@@ -12,7 +12,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from conftest import ENTRY, SMALL, artifact_file, run_cli, snapshot, write_folder
+from commands import ENTRY
+from conftest import SMALL, artifact_file, run_cli, snapshot, write_folder
 
 
 def refused(*arguments, words=(), **options):

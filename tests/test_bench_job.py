@@ -12,7 +12,8 @@ import time
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from conftest import ENTRY, run_cli, write_folder
+from commands import ENTRY
+from conftest import run_cli, write_folder
 
 from simsearch.bench import night as module
 from simsearch.bench.history.history import History

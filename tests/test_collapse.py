@@ -7,7 +7,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import SMALL, run_cli
+from commands import run_process
+from conftest import SMALL
 from PIL import Image
 
 import simsearch
@@ -41,7 +42,7 @@ def planted(tmp_path_factory):
     photo(0).save(first.with_name("saved.jpg"), quality=95)
     shutil.copyfile(root / "photos" / "b" / "1.png", root / "photos" / "b" / "twin.png")
     more = ["--set", "evaluation.baseline=false"]
-    run_cli("build", root / "photos", *SMALL, *more, "--home", root / "home", check=0)
+    run_process("build", root / "photos", *SMALL, *more, "--home", root / "home", check=0)
     return root / "photos", root / "home"
 
 
@@ -71,10 +72,10 @@ def test_the_report_lists_the_planted_groups(planted):
 def test_one_of_each_group_and_k_stays_k(planted):
     folder, home = planted
     image = folder / "a" / "0.png"
-    plain = json.loads(run_cli("query", image, "-k", 8, "--json", "--home", home, check=0).stdout)["hits"]
+    plain = json.loads(run_process("query", image, "-k", 8, "--json", "--home", home, check=0).stdout)["hits"]
     assert "alike" not in plain[0]
     assert len({hit["image"][:6] for hit in plain}) < 8
-    done = run_cli("query", image, "-k", 8, "--collapse", "--json", "--home", home, check=0)
+    done = run_process("query", image, "-k", 8, "--collapse", "--json", "--home", home, check=0)
     hits = json.loads(done.stdout)["hits"]
     assert [hit["rank"] for hit in hits] == list(range(1, 9))
     assert (hits[0]["image"], hits[0]["alike"]) == ("a/0.png", 7)
@@ -86,18 +87,18 @@ def test_one_of_each_group_and_k_stays_k(planted):
     expected = [name for name in every if name not in alike]
     twins = [name for name in expected if name in ("b/1.png", "b/twin.png")]
     assert others == [name for name in expected if name != twins[1]][:7]
-    table = run_cli("query", image, "-k", 3, "--collapse", "--home", home, check=0).stdout
+    table = run_process("query", image, "-k", 3, "--collapse", "--home", home, check=0).stdout
     assert "(+7 alike)" in table.splitlines()[2]
     assert max(map(len, table.splitlines()[1:])) <= 80
-    whole = run_cli("query", image, "-k", 500, "--collapse", "--json", "--home", home, check=0)
+    whole = run_process("query", image, "-k", 500, "--collapse", "--json", "--home", home, check=0)
     groups = json.loads(whole.stdout)["hits"]
     assert len(groups) + sum(hit["alike"] for hit in groups) == len(every)
-    run_cli("query", image, "--same", image, "--collapse", "--home", home, check=2)
+    run_process("query", image, "--same", image, "--collapse", "--home", home, check=2)
 
 
 def test_least_scores_hold_for_collapsed_hits_too(planted):
     folder, home = planted
-    done = run_cli(
+    done = run_process(
         "query", folder / "a" / "0.png", "--min-score", 0.99999, "--collapse", "--json", "--home", home, check=0
     )
     hits = json.loads(done.stdout)["hits"]
@@ -114,7 +115,7 @@ def test_vectors_are_collapsed_by_their_scores(tmp_path):
     home = tmp_path / "home"
     run_import(str(tmp_path / "x.npy"), Home(home), "mine", {})
     command = ("query", "--vectors", tmp_path / "q.npy", "-k", 4, "--collapse", "--json", "--home", home)
-    first, second = (json.loads(line)["hits"] for line in run_cli(*command, check=0).stdout.splitlines())
+    first, second = (json.loads(line)["hits"] for line in run_process(*command, check=0).stdout.splitlines())
     assert (first[0]["row"], first[0]["alike"]) == (3, 15)
     assert (second[0]["row"], second[0]["alike"]) == (5, 1)
     assert len(first) == len(second) == 4

@@ -12,7 +12,8 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import ENTRY, artifact_file, run_cli
+from commands import ENTRY
+from conftest import artifact_file, run_cli
 
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home

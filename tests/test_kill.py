@@ -10,7 +10,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import ENTRY, artifact_file, run_cli, snapshot, write_folder
+from commands import ENTRY
+from conftest import artifact_file, run_cli, snapshot, write_folder
 
 pytestmark = pytest.mark.slow
 
