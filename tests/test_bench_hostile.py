@@ -17,7 +17,7 @@ from test_bench_gate import matrix as matrix  # a fixture
 from test_bench_history import NIGHT, filled
 
 from simsearch.bench import night as module
-from simsearch.bench import publish
+from simsearch.bench import written
 from simsearch.bench.causes.rerun import Table, data_changes
 from simsearch.bench.history.history import History
 from simsearch.bench.judging.gate import judge
@@ -97,7 +97,7 @@ def test_pages_that_cannot_be_written_do_not_keep_the_table_back(tmp_path, monke
     def full(path, data):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(publish, "write_durably", full)
+    monkeypatch.setattr(written, "write_durably", full)
     assert benching._tell(story(), tmp_path, as_json=False) == 2
     shown = capsys.readouterr()
     assert "Tonight: 3 of 6 cells held" in shown.out

@@ -59,7 +59,7 @@ def bench(
     if len(words) > (2 if accepting else 1):
         raise click.UsageError(f"bench takes one MATRIX, seen {len(words)}: {' '.join(map(repr, words))}")
     if export is not None:
-        from simsearch.bench.document import export as write
+        from simsearch.bench.written import export as write
 
         if words:
             raise click.UsageError("--export writes what is in the history, and runs nothing: leave MATRIX out")
@@ -110,9 +110,8 @@ def _tell(story: Story, folder: Path, as_json: bool) -> int:
     Nothing of it may change a verdict: a full disk or a reader that went away would turn a regression into another
     exit code.
     """
-    from simsearch.bench.document import night_json
     from simsearch.bench.outputs import terminal_table
-    from simsearch.bench.publish import publish
+    from simsearch.bench.written import night_json, publish
 
     files, code = {}, OK
     try:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.bench.history.rows import NIGHT_COLUMNS, finding_row, night_of, readable, result_of
-from simsearch.bench.history.schema import APPLICATION, IDENTITY, SCHEMA, TABLES, advice, create
+from simsearch.bench.history.schema import APPLICATION, IDENTITY, SCHEMA, advice, create
 from simsearch.bench.records import Night, Result, Verdict
 from simsearch.errors import ArtifactError
 
@@ -173,13 +173,6 @@ class History:
                     )
                 found.append(result_of(row, figures, packed, values))
         return found
-
-    def rows(self, table: str) -> Iterator[dict[str, Any]]:
-        """Every row of a table of plain values, for an export."""
-        assert table in TABLES
-        with self._told():
-            for row in self._database.execute(f"SELECT * FROM {table}"):
-                yield dict(row)
 
     def _nights(self, which: str, *arguments: Any) -> list[Night]:
         order = "" if "ORDER BY" in which else "ORDER BY nights.night"

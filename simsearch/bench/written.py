@@ -1,4 +1,4 @@
-"""A night as one JSON document, and the whole history as rows."""
+"""A night written: as one JSON document and as the files that people read; and the whole history as rows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,43 @@ from typing import Any
 
 from simsearch.artifacts import write_durably
 from simsearch.bench.history.history import History
-from simsearch.bench.records import Finding, Loser, Result, Story
+from simsearch.bench.outputs import junit_xml, nightly_markdown, trend_page
+from simsearch.bench.outputs.contents import by_loss
+from simsearch.bench.records import Figure, Finding, Result, Story
 from simsearch.errors import RecipeError
+from simsearch.recipe.files import build_name
 
 SUFFIXES = (".csv", ".jsonl")
+CAUSE = ("stage", "why", "classes", "queries")
+STAGES = ("dataset", "train", "embed", "index")
+PAGES = {
+    "markdown": ("nightly.md", nightly_markdown),
+    "junit": ("junit.xml", junit_xml),
+    "trend": ("trend.html", trend_page),
+}
+
+
+def publish(story: Story, folder: Path) -> dict[str, str]:
+    """Write the pages of a night and the pictures of causes, each whole or not at all; return their paths by name."""
+    files = {}
+    for key, (name, page) in PAGES.items():
+        write_durably(folder / name, page(story).encode("utf-8", "backslashreplace"))
+        files[key] = str(folder / name)
+    for old in folder.glob("cause-*.png"):
+        old.unlink()
+    pictures: dict[bytes, str] = {}
+    for finding in by_loss(story.verdict.worse):
+        if finding.cause is not None and finding.cause.picture is not None:
+            pictures.setdefault(finding.cause.picture, finding.cell)
+    for number, (picture, cell) in enumerate(pictures.items(), 1):
+        path = folder / f"cause-{number}-{build_name(cell)}.png"
+        write_durably(path, picture)
+        files[f"cause {number}"] = str(path)
+    return files
 
 
 def night_json(story: Story, files: Mapping[str, str]) -> dict[str, Any]:
-    """What `simsearch bench --json` prints; `files` are the paths of what people read."""
+    """Return what `simsearch bench --json` prints; `files` are the paths of what people read."""
     night, verdict = story.night, story.verdict
     return {
         "schema": 1,
@@ -33,7 +62,7 @@ def night_json(story: Story, files: Mapping[str, str]) -> dict[str, Any]:
         "machine": night.machine,
         "fingerprint": night.fingerprint,
         "versions": dict(night.versions),
-        "cells": [_cell(result) for result in story.results],
+        "cells": [_measured(result) for result in story.results],
         "findings": [_finding(finding) for finding in verdict.findings],
         "regressions": [_finding(finding) for finding in verdict.worse],
         "failed": [{"cell": r.cell.name, "stage": r.stage, "error": r.error} for r in verdict.failed],
@@ -46,8 +75,9 @@ def night_json(story: Story, files: Mapping[str, str]) -> dict[str, Any]:
 
 
 def history_rows(history: History) -> Iterator[dict[str, Any]]:
-    """A row a figure of every night, with what is known of its night and its cell."""
+    """Yield a row a figure of every night, with what is known of its night and its cell."""
     accepted = {number for number, _, _ in history.accepts()}
+    nothing = dict.fromkeys(asdict(Figure("", None, "", 0.0)))
     for night in history.nights():
         about = {
             "night": night.number, "started": night.started, "finished": night.finished, "verdict": night.verdict,
@@ -56,23 +86,14 @@ def history_rows(history: History) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
         versions = {f"version_{name}": text for name, text in night.versions.items()}
         for result in history.results(night.number, per_query=False):
-            cell = result.cell
-            of_cell = {
-                "cell": cell.name, "recipe": cell.recipe, "seed": cell.seed, "factory": cell.factory,
-                "search": json.dumps(dict(cell.search)), "status": result.status, "stage": result.stage,
-                "error": result.error,
-            }  # fmt: skip
-            digests = {
-                f"digest_{stage}": result.digests.get(stage, {}).get("content")
-                for stage in ("dataset", "train", "embed", "index")
-            }
-            for figure in result.figures or (None,):
-                values = dict.fromkeys(("metric", "k", "scope", "value", "low", "high", "n"))
-                yield {**about, **of_cell, **(values if figure is None else asdict(figure)), **digests, **versions}
+            cell = {**about, **_cell(result), "search": json.dumps(dict(result.cell.search))}
+            digests = {f"digest_{stage}": result.digests.get(stage, {}).get("content") for stage in STAGES}
+            for figure in [asdict(figure) for figure in result.figures] or [nothing]:
+                yield {**cell, **figure, **digests, **versions}
 
 
 def export(history: History, out: Path) -> int:
-    """Write the history to a .csv or .jsonl file, whole or not at all; returns the number of rows."""
+    """Write the history to a .csv or .jsonl file, whole or not at all; return the number of rows."""
     if out.suffix.lower() not in SUFFIXES:
         raise RecipeError(f"--export takes a .csv or .jsonl file, seen {str(out)!r}", hint="as --export nights.csv")
     rows = list(history_rows(history))
@@ -93,23 +114,16 @@ def _cell(result: Result) -> dict[str, Any]:
     return {
         "cell": cell.name, "recipe": cell.recipe, "seed": cell.seed, "factory": cell.factory,
         "search": dict(cell.search), "status": result.status, "stage": result.stage, "error": result.error,
-        "digests": {stage: dict(reference) for stage, reference in result.digests.items()},
-        "seconds": dict(result.seconds), "figures": [asdict(figure) for figure in result.figures],
     }  # fmt: skip
+
+
+def _measured(result: Result) -> dict[str, Any]:
+    digests = {stage: dict(reference) for stage, reference in result.digests.items()}
+    figures = [asdict(figure) for figure in result.figures]
+    return {**_cell(result), "digests": digests, "seconds": dict(result.seconds), "figures": figures}
 
 
 def _finding(found: Finding) -> dict[str, Any]:
-    cause = found.cause
-    return {
-        "cell": found.cell, "metric": found.metric, "k": found.k, "scope": found.scope, "before": found.before,
-        "after": found.after, "difference": found.difference,
-        "interval": None if found.interval is None else list(found.interval), "p_value": found.p_value,
-        "p_holm": found.p_holm, "n": found.n, "worse": found.worse, "better": found.better,
-        "stage": None if cause is None else cause.stage, "why": None if cause is None else cause.why,
-        "classes": [_loser(loser) for loser in ([] if cause is None else cause.classes)],
-        "queries": [_loser(loser) for loser in ([] if cause is None else cause.queries)],
-    }  # fmt: skip
-
-
-def _loser(loser: Loser) -> dict[str, Any]:
-    return asdict(loser)
+    row = asdict(found)
+    cause = row.pop("cause") or dict.fromkeys(CAUSE) | {"classes": [], "queries": []}
+    return row | {key: cause[key] for key in CAUSE}
