@@ -15,9 +15,10 @@ SENTENCE_END = re.compile(r"(?<=[.;:!?])\s+(?=[A-Z])")
 DROPPED = (  # what differs from run to run
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:[-+]\d\d:\d\d)?)?"), "DATE"),
     (re.compile(r"[\d,.]+ (s|ms|min|queries/s|queries a second|images/s)\b"), r"N \1"),
+    (re.compile(r"\d+ %(?= (?:before|after)\b)"), "N %"),  # of the map: t-SNE differs from processor to processor
 )
-# Whole pieces: digests of any length, versions, seconds of a stage, the machine.
-DROPPED_PIECES = re.compile(r"[0-9a-f]{12,64}|\d+(\.\d+){2}\S*|\d+\.\d|.*\d cores?\b.*")
+# Whole pieces: digests of any length, whole per cents of the map, versions, seconds of a stage, the machine.
+DROPPED_PIECES = re.compile(r"[0-9a-f]{12,64}|\d+ %|\d+(\.\d+){2}\S*|\d+\.\d|.*\d cores?\b.*")
 
 
 class _Pieces(HTMLParser):
