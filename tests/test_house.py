@@ -28,6 +28,8 @@ FLOORS = (
     {"integrity"},
     {"cli"},
 )
+# The same for the wings of one room.
+WINGS = {"embedder": ({"losses", "networks"}, {"bundle", "training"})}
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 OWNERS = {
     "faiss": ("vectors/index/",),
@@ -98,6 +100,18 @@ def test_imports_only_look_down(room):
         seen = {other for name in imports(path) if (other := room_of(name)) not in (None, room)}
         wrong = {other for other in seen if FLOOR[other] >= FLOOR[room]}
         assert not wrong, f"{path} imports {wrong}"
+
+
+@pytest.mark.parametrize("room", sorted(WINGS))
+def test_wings_only_look_down(room):
+    rows = WINGS[room]
+    floor = {wing: number for number, wings in enumerate(rows) for wing in wings}
+    assert {path.name for path in (PACKAGE / room).iterdir() if path.is_dir()} - {"__pycache__"} == set(floor)
+    for path in FILES:
+        if path.is_relative_to(PACKAGE / room) and (wing := path.relative_to(PACKAGE / room).parts[0]) in floor:
+            seen = {name.split(".")[2] for name in imports(path) if name.startswith(f"simsearch.{room}.")}
+            wrong = {other for other in seen - {wing} if floor[other] >= floor[wing]}
+            assert not wrong, f"{path} imports {wrong}"
 
 
 def test_no_file_imports_itself_through_others():

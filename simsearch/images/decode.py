@@ -24,9 +24,9 @@ from simsearch.images.pixels import flatten
 MAX_PIXELS = 134_217_728
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
-_WANTED = "expected JPEG, PNG, WebP, TIFF, BMP or GIF"
-_ORIENTATION = 0x0112
-_TURNS = {
+WANTED = "expected JPEG, PNG, WebP, TIFF, BMP or GIF"
+ORIENTATION = 0x0112
+TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -35,7 +35,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_FORMATS: tuple[tuple[bytes, str, str, str], ...] = (
+FORMATS: tuple[tuple[bytes, str, str, str], ...] = (
     (b"\xff\xd8\xff", "JPEG", "JpegImagePlugin", "JpegImageFile"),
     (b"\x89PNG\r\n\x1a\n", "PNG", "PngImagePlugin", "PngImageFile"),
     (b"RIFF", "WebP", "WebPImagePlugin", "WebPImageFile"),
@@ -47,7 +47,7 @@ _FORMATS: tuple[tuple[bytes, str, str, str], ...] = (
     (b"GIF87a", "GIF", "GifImagePlugin", "GifImageFile"),
     (b"GIF89a", "GIF", "GifImagePlugin", "GifImageFile"),
 )
-_QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 def decode(data: bytes, at_least: int | None = None) -> Pixels:
@@ -109,17 +109,17 @@ def read_image(path: str | os.PathLike[str], at_least: int | None = None) -> Pix
 def _sniff(data: bytes) -> tuple[str, str, str]:
     if not data:
         raise ImageError("not an image (the file is empty)")
-    for magic, name, plugin, opener in _FORMATS:
+    for magic, name, plugin, opener in FORMATS:
         if data.startswith(magic) and (name != "WebP" or data[8:12] == b"WEBP"):
             return name, plugin, opener
     first = "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in data[:4])
-    raise ImageError(f'not an image (first bytes: "{first}"; {_WANTED})')
+    raise ImageError(f'not an image (first bytes: "{first}"; {WANTED})')
 
 
 def _silence_pillow() -> None:
     # warnings.catch_warnings is not safe in threads; one filter for Pillow's own modules, put back when somebody
     # has taken it out, is. Nothing is lost: what Pillow warns of either fails below or does not touch the pixels.
-    if _QUIET not in warnings.filters:
+    if QUIET not in warnings.filters:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -135,10 +135,10 @@ def _turn(image: Image.Image, name: str) -> Image.Image:
     if name == "TIFF":  # the plugin turns TIFF files itself while it loads them
         return image
     try:
-        orientation: Any = image.getexif().get(_ORIENTATION, 1)
+        orientation: Any = image.getexif().get(ORIENTATION, 1)
     except Exception:  # a damaged EXIF block is no reason to refuse sound pixels
         return image
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
     if turn is None:
         return image
     turned = image.transpose(turn)

@@ -13,7 +13,7 @@ from simsearch.hashing import HashMemory
 from simsearch.images.folders import open_folder
 from simsearch.images.source import FileSource, fingerprint_files
 
-_MARKER = ".complete.json"
+MARKER = ".complete.json"
 
 
 def open_digits(home: Path, *, exclude: list[str], memory: HashMemory) -> FileSource:
@@ -42,7 +42,7 @@ def _content(folder: Path, memory: HashMemory) -> dict[str, object]:
 
 def _is_whole(folder: Path, memory: HashMemory) -> bool:
     try:
-        marker = json.loads((folder / _MARKER).read_text(encoding="utf-8"))
+        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return bool(marker == _content(folder, memory))
@@ -65,7 +65,7 @@ def _write(folder: Path) -> None:
             Image.fromarray(image).save(path, "PNG", compress_level=0)
         with HashMemory(None) as nothing:
             marker = json.dumps(_content(fresh, nothing))
-        (fresh / _MARKER).write_text(marker, encoding="utf-8")
+        (fresh / MARKER).write_text(marker, encoding="utf-8")
         fresh.chmod(0o755)
         replace_folder(fresh, folder)
     finally:

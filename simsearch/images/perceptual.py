@@ -22,8 +22,8 @@ PIECE = 512
 # Of the picture's own deviation: 60 photos saved again as JPEG at half the size came to 0.023 in the median and 0.044
 # at most; of the 10,000 queries of MNIST 120 have a gallery image with a near hash this close.
 CLOSE = 0.04
-_DEAD = 0.05  # of the deviation: fields that differ by less are as bright, or the noise of a white ground would tell
-_UNSURE = 5  # bits that are looked up both ways
+DEAD = 0.05  # of the deviation: fields that differ by less are as bright, or the noise of a white ground would tell
+UNSURE = 5  # bits that are looked up both ways
 
 
 def reduction(picture: bytes) -> Pixels:
@@ -44,7 +44,7 @@ def near_hashes(gray: Pixels) -> list[int]:
     """32 hashes that a copy of a reduction (16, 17) may have: its five least sure bits either way, its own first."""
     margins = _margins(gray)
     found = [_packed(margins)]
-    for bit in np.argsort(np.abs(margins), kind="stable")[:_UNSURE].tolist():
+    for bit in np.argsort(np.abs(margins), kind="stable")[:UNSURE].tolist():
         found += [known ^ (1 << (margins.size - 1 - bit)) for known in found]
     return found
 
@@ -54,7 +54,7 @@ def _margins(gray: Pixels) -> Doubles:
     rows = gray.astype(np.int16).reshape(SIDE // 2, 2, SIDE + 1).sum(axis=1)
     fields = rows[:, :-1:2] + rows[:, 1::2]
     brighter = np.diff(fields, axis=1, append=2 * rows[:, -1:])  # four pixels each
-    return np.asarray(brighter - _DEAD * 4 * gray.std(), dtype=np.float64).reshape(-1)
+    return np.asarray(brighter - DEAD * 4 * gray.std(), dtype=np.float64).reshape(-1)
 
 
 def _packed(margins: Doubles) -> int:

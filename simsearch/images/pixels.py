@@ -12,8 +12,8 @@ from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
 
 WHITE = 255
-_BITS_PER_SAMPLE = 258
-_GRAY_STEPS = {"L;2": 85, "L;4": 17, "L;2I": 85, "L;4I": 17}
+BITS_PER_SAMPLE = 258
+GRAY_STEPS = {"L;2": 85, "L;4": 17, "L;2I": 85, "L;4I": 17}
 
 
 def flatten(image: Image.Image, raw: str = "") -> Pixels:
@@ -71,7 +71,7 @@ def _gray_key(image: Image.Image, raw: str) -> int | None:
         return None
     if image.mode == "1":
         return WHITE if key else 0
-    return key * _GRAY_STEPS.get(raw, 1)
+    return key * GRAY_STEPS.get(raw, 1)
 
 
 def _colour_key(image: Image.Image, raw: str) -> tuple[int, ...] | None:
@@ -88,7 +88,7 @@ def _from_integers(image: Image.Image) -> Pixels:
     if low < 0 or high > 65535:
         raise ImageError(f"integer pixels from {low} to {high}: expected 0 to 65535")
     values = stored.astype(np.uint32)
-    bits: Any = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE)
+    bits: Any = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE)
     if bits in (12, (12,)):
         values *= 16
     out = ((values + 128) // 257).astype(np.uint8)

@@ -10,11 +10,9 @@ from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.images.digits import open_digits
 from simsearch.images.folders import open_folder
-from simsearch.images.source import FileReader, FileSource, Reader, Source, SourceImage
+from simsearch.images.source import Source
 from simsearch.images.tables import open_table
 from simsearch.images.torchvision_sets import open_torchvision
-
-__all__ = ["FileReader", "FileSource", "Reader", "Source", "SourceImage", "open_source"]
 
 
 def open_source(

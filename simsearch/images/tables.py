@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from simsearch.errors import SourceError
 from simsearch.images.source import SPLIT_NAMES, FileSource, SourceImage
 
-_SPLITS = {**SPLIT_NAMES, "fit": "train", "query": "test"}
-_HINT = "a table has the columns path, label and, if you like, split"
+SPLITS = {**SPLIT_NAMES, "fit": "train", "query": "test"}
+HINT = "a table has the columns path, label and, if you like, split"
 
 Row = tuple[int, str, str, str]
 
@@ -25,7 +25,7 @@ def open_table(path: str, *, spec: str, root: str | None, base: str) -> FileSour
     """
     table = os.path.realpath(path)
     if not os.path.isfile(table):
-        raise SourceError(f"cannot use the table {path!r}: no such file", hint=_HINT)
+        raise SourceError(f"cannot use the table {path!r}: no such file", hint=HINT)
     folder = os.path.realpath(os.path.join(base, root) if root else os.path.dirname(table))
     if not os.path.isdir(folder):
         raise SourceError(
@@ -44,7 +44,7 @@ def open_table(path: str, *, spec: str, root: str | None, base: str) -> FileSour
             images.append(SourceImage(name, label, place))
     if not images:
         first = f": {rejected[0][0]!r} {rejected[0][1]}" if rejected else ""
-        raise SourceError(f"no image can be used of {len(rows):,} rows in {path!r}{first}", hint=_HINT)
+        raise SourceError(f"no image can be used of {len(rows):,} rows in {path!r}{first}", hint=HINT)
     notes = []
     if not labelled:
         seen = "every label is empty" if "label" in columns else f"no column label (seen: {', '.join(columns)})"
@@ -86,7 +86,7 @@ def _read_csv(table: str) -> tuple[list[str], list[Row]]:
     except (csv.Error, UnicodeDecodeError) as error:
         what = f"not UTF-8 text ({error.reason})" if isinstance(error, UnicodeDecodeError) else str(error)
         raise SourceError(
-            f"{table!r} line {line + 1}: {what}", hint=f"save the table as CSV in UTF-8; {_HINT}"
+            f"{table!r} line {line + 1}: {what}", hint=f"save the table as CSV in UTF-8; {HINT}"
         ) from None
     except OSError as error:
         raise SourceError(f"{table!r} cannot be read: {error.strerror}") from None
@@ -108,7 +108,7 @@ def _read_parquet(table: str) -> tuple[list[str], list[Row]]:
             table, columns=[columns[place] for place in wanted if place is not None]
         ).to_pydict()
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{table!r} cannot be read as parquet: {type(error).__name__}", hint=_HINT) from None
+        raise SourceError(f"{table!r} cannot be read as parquet: {type(error).__name__}", hint=HINT) from None
     height = len(next(iter(data.values())))
     paths, labels, splits = (
         ["" if value is None else str(value) for value in data[columns[place]]] if place is not None else [""] * height
@@ -122,7 +122,7 @@ def _places(columns: list[str], table: str) -> tuple[int | None, int | None, int
     """Return the positions of path, label and split."""
     if "path" not in columns:
         seen = ", ".join(columns) or "nothing"
-        raise SourceError(f"{table!r} has no column path (seen: {seen})", hint=_HINT)
+        raise SourceError(f"{table!r} has no column path (seen: {seen})", hint=HINT)
     label, split = (columns.index(name) if name in columns else None for name in ("label", "split"))
     return columns.index("path"), label, split
 
@@ -132,11 +132,11 @@ def _field(fields: list[str], place: int | None) -> str:
 
 
 def _split(value: str, line: int, table: str) -> str:
-    name = _SPLITS.get(value.lower() or "train")
+    name = SPLITS.get(value.lower() or "train")
     if name is None:
         raise SourceError(
             f"{table!r} line {line}: split is {value!r}",
-            hint=f"expected one of {', '.join(sorted(_SPLITS))}, or nothing",
+            hint=f"expected one of {', '.join(sorted(SPLITS))}, or nothing",
         )
     return name
 

@@ -43,8 +43,8 @@ def _idx(name: str) -> _Set:
     return _Set(tuple(f"{name}/raw/{part}-{kind}" for part in ("train", "t10k") for kind in kinds))
 
 
-_CIFAR = "cifar-10-batches-py"
-_SETS = {
+CIFAR = "cifar-10-batches-py"
+SETS = {
     "MNIST": _idx("MNIST"),
     "FashionMNIST": _idx("FashionMNIST"),
     "KMNIST": _idx("KMNIST"),
@@ -57,7 +57,7 @@ _SETS = {
         options=("split",),
     ),
     "CIFAR10": _Set(
-        (*(f"{_CIFAR}/data_batch_{n}" for n in range(1, 6)), f"{_CIFAR}/test_batch", f"{_CIFAR}/batches.meta")
+        (*(f"{CIFAR}/data_batch_{n}" for n in range(1, 6)), f"{CIFAR}/test_batch", f"{CIFAR}/batches.meta")
     ),
     "CIFAR100": _Set(("cifar-100-python/train", "cifar-100-python/test", "cifar-100-python/meta")),
     "Omniglot": _Set(
@@ -74,9 +74,9 @@ def open_torchvision(
 
     Raises SourceError for an unknown set or option, and when the files are neither there nor to be had.
     """
-    known = _SETS.get(name)
+    known = SETS.get(name)
     if known is None:
-        raise SourceError(f"unknown data set torchvision:{name}: expected one of {', '.join(_SETS)}")
+        raise SourceError(f"unknown data set torchvision:{name}: expected one of {', '.join(SETS)}")
     _check_options(name, known, options)
     patterns = [pattern.format(**options) for pattern in known.files]
 

@@ -19,8 +19,8 @@ from simsearch.errors import EmbedderError
 OPSET = 18
 INPUT = "image"
 OUTPUT = "feature"
-_PLAIN_DOMAINS = ("", "ai.onnx")
-_HINT = "use a bundle that simsearch wrote, or export again with opset 18, one file and plain operators"
+PLAIN_DOMAINS = ("", "ai.onnx")
+HINT = "use a bundle that simsearch wrote, or export again with opset 18, one file and plain operators"
 
 
 def export_onnx(model: Embedder, path: Path, *, size: int | None = None, channels: int | None = None) -> None:
@@ -79,7 +79,7 @@ def check_bundle(path: Path) -> None:
         proto = onnx.load(path, load_external_data=False)
     except Exception as error:
         # protobuf's DecodeError lives in a package that we do not depend on.
-        raise EmbedderError(f"cannot read the ONNX bundle {path}: {str(error)[:200]}", hint=_HINT) from error
+        raise EmbedderError(f"cannot read the ONNX bundle {path}: {str(error)[:200]}", hint=HINT) from error
     graphs = list(_graphs(proto.graph))
     nodes = [node for graph in graphs for node in graph.node]
     nodes += [node for function in proto.functions for node in function.node]
@@ -89,14 +89,14 @@ def check_bundle(path: Path) -> None:
     tensors += [part for tensor in sparse for part in (tensor.values, tensor.indices)]
     outside = [t.name for t in tensors if t.data_location == TensorProto.EXTERNAL or t.external_data]
     if outside:
-        raise EmbedderError(f"ONNX bundle {path}: {len(outside)} tensors in other files, as {outside[0]}", hint=_HINT)
-    strange = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in _PLAIN_DOMAINS})
+        raise EmbedderError(f"ONNX bundle {path}: {len(outside)} tensors in other files, as {outside[0]}", hint=HINT)
+    strange = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in PLAIN_DOMAINS})
     if strange or proto.functions:
         names = ", ".join(strange[:3] or [function.name for function in proto.functions][:3])
-        raise EmbedderError(f"ONNX bundle {path}: operators that are not plain ONNX: {names}", hint=_HINT)
-    opsets = {entry.domain: entry.version for entry in proto.opset_import if entry.domain in _PLAIN_DOMAINS}
+        raise EmbedderError(f"ONNX bundle {path}: operators that are not plain ONNX: {names}", hint=HINT)
+    opsets = {entry.domain: entry.version for entry in proto.opset_import if entry.domain in PLAIN_DOMAINS}
     if list(opsets.values()) != [OPSET]:
-        raise EmbedderError(f"ONNX bundle {path}: expected opset {OPSET}, seen {opsets or 'none'}", hint=_HINT)
+        raise EmbedderError(f"ONNX bundle {path}: expected opset {OPSET}, seen {opsets or 'none'}", hint=HINT)
 
 
 def _graphs(graph: GraphProto) -> Iterable[GraphProto]:

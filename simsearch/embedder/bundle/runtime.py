@@ -15,7 +15,7 @@ from simsearch.errors import EmbedderError, first_line
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
-_HINT = "build again: the bundle embedder.onnx is damaged or was not made by simsearch"
+HINT = "build again: the bundle embedder.onnx is damaged or was not made by simsearch"
 
 
 class Runtime:
@@ -31,19 +31,17 @@ class Runtime:
             data = model.read_bytes() if isinstance(model, Path) else model
             self._session = _session(data, threads)
         except OSError as error:
-            raise EmbedderError(
-                f"cannot read the ONNX bundle {where}: {error.strerror or error}", hint=_HINT
-            ) from error
+            raise EmbedderError(f"cannot read the ONNX bundle {where}: {error.strerror or error}", hint=HINT) from error
         except Exception as error:
             # ONNX Runtime's own exceptions share no base class but Exception.
-            raise EmbedderError(f"cannot use the ONNX bundle {where}: {first_line(error)}", hint=_HINT) from error
+            raise EmbedderError(f"cannot use the ONNX bundle {where}: {first_line(error)}", hint=HINT) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [tuple(entry.shape) for entry in (*inputs, *outputs)]
         if [len(shape) for shape in shapes] != [4, 2] or not all(
             isinstance(side, int) and side > 0 for side in (*shapes[0][1:], shapes[1][1])
         ):
             raise EmbedderError(
-                f"cannot use the ONNX bundle {where}: expected (N, C, S, S) to (N, dim), seen {shapes}", hint=_HINT
+                f"cannot use the ONNX bundle {where}: expected (N, C, S, S) to (N, dim), seen {shapes}", hint=HINT
             )
         self._input, self._output = inputs[0].name, outputs[0].name
         self.input_shape: tuple[int, int, int] = shapes[0][1:]

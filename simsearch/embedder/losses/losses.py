@@ -13,15 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from simsearch.embedder.losses.alpha import alpha_lower_bound, alpha_warning
 from simsearch.embedder.losses.distance_weighted import drawn_triplets
 from simsearch.embedder.losses.mining import RULES, Selection, squared_distances, triplets
 from simsearch.embedder.losses.pml import PREFIX, make_pml_loss
 from simsearch.embedder.losses.quadruplets import drawn_quadruplets, pair_quadruplets, third_class_triplets
 from simsearch.embedder.losses.unit import unit
 from simsearch.errors import EmbedderError
-
-__all__ = ["L2Softmax", "Quadruplet", "Softmax", "Triplet", "alpha_lower_bound", "alpha_warning", "make_loss", "unit"]
 
 
 class Softmax(nn.Module):

@@ -13,12 +13,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from simsearch.embedder.networks.family import Spec
-from simsearch.embedder.networks.weights import weights_preprocessing
+from simsearch.embedder.networks.weights import FILE_HINT, weights_preprocessing
 from simsearch.errors import EmbedderError, first_line
 
-_HINT = "--set embedder.weights=FILE (.safetensors, .pth or .pt), or --set embedder.weights=none"
-_SHOWN = 3
-_DOWNLOAD_TIMEOUT = 30.0
+HINT = f"{FILE_HINT}, or --set embedder.weights=none"
+SHOWN = 3
+DOWNLOAD_TIMEOUT = 30.0
 
 
 def load_weights(embedder: nn.Module, spec: Spec, weights: str | Path) -> None:
@@ -39,11 +39,11 @@ def load_weights(embedder: nn.Module, spec: Spec, weights: str | Path) -> None:
     optional = {key for key in (*expected, *given) if _optional(key, expected, has_head, spec)}
     differ = _differences(expected, given, optional)
     if differ:
-        more = f" and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
-        raise EmbedderError(f"{where} do not fit {name}: {'; '.join(differ[:_SHOWN])}{more}", hint=_HINT)
+        more = f" and {len(differ) - SHOWN} more" if len(differ) > SHOWN else ""
+        raise EmbedderError(f"{where} do not fit {name}: {'; '.join(differ[:SHOWN])}{more}", hint=HINT)
     broken = [key for key, tensor in given.items() if tensor.is_floating_point() and not bool(tensor.isfinite().all())]
     if broken:
-        raise EmbedderError(f"{where} hold NaN or infinity in {_shown(broken[0])}", hint=_HINT)
+        raise EmbedderError(f"{where} hold NaN or infinity in {_shown(broken[0])}", hint=HINT)
     fitting = {key: tensor for key, tensor in given.items() if key in expected and expected[key].shape == tensor.shape}
     embedder.load_state_dict(fitting, strict=False)
 
@@ -82,9 +82,9 @@ def _shown(key: str) -> str:
 
 def _read(path: Path, name: str) -> dict[str, Tensor]:
     if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise EmbedderError(f"weights {path}: expected .safetensors, .pth or .pt, seen {path.suffix!r}", hint=_HINT)
+        raise EmbedderError(f"weights {path}: expected .safetensors, .pth or .pt, seen {path.suffix!r}", hint=HINT)
     if not path.is_file():
-        raise EmbedderError(f"weights file {path} does not exist", hint=_HINT)
+        raise EmbedderError(f"weights file {path} does not exist", hint=HINT)
     if path.suffix == ".safetensors":
         weights_preprocessing(path, name)  # refuses a file that names another backbone
     try:
@@ -97,14 +97,14 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
                 f"cannot read weights {path}: it holds more than tensors, and what it holds could run as code",
                 hint="save model.state_dict() instead of the model",
             ) from error
-        raise EmbedderError(f"cannot read weights {path}: {first_line(error)}", hint=_HINT) from error
+        raise EmbedderError(f"cannot read weights {path}: {first_line(error)}", hint=HINT) from error
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
     if not isinstance(loaded, Mapping) or not all(
         isinstance(key, str) and isinstance(tensor, Tensor) for key, tensor in loaded.items()
     ):
-        raise EmbedderError(f"weights {path}: expected a table of tensors (a state dict)", hint=_HINT)
+        raise EmbedderError(f"weights {path}: expected a table of tensors (a state dict)", hint=HINT)
     return dict(loaded)
 
 
@@ -113,11 +113,11 @@ def _download(spec: Spec) -> dict[str, Tensor]:
         raise EmbedderError(f"{spec.name} has no default weights", hint="--set embedder.weights=none")
     weights = spec.pretrained.weights()
     try:
-        with _timeout(_DOWNLOAD_TIMEOUT):
+        with _timeout(DOWNLOAD_TIMEOUT):
             return dict(weights.load())
     except Exception as error:  # no network, a wrong hash, a damaged file: each has a class of its own
         raise EmbedderError(
-            f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}", hint=_HINT
+            f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}", hint=HINT
         ) from error
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.errors import EmbedderError
 
-_MAX_HEADER_BYTES = 100_000_000
+FILE_HINT = "--set embedder.weights=FILE (.safetensors, .pth or .pt)"
+MAX_HEADER_BYTES = 100_000_000
 
 
 def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             # A wrong file must not make us read (or allocate) whatever its first eight bytes happen to say.
-            if not 2 <= length <= min(_MAX_HEADER_BYTES, path.stat().st_size - 8):
+            if not 2 <= length <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
                 raise ValueError("no safetensors header")
             header = json.loads(file.read(length))
         metadata = header.get("__metadata__", {})
@@ -65,13 +66,9 @@ def read_metadata(path: Path) -> dict[str, str]:
             raise ValueError("metadata are not text")
         return dict(metadata)
     except FileNotFoundError as error:
-        raise EmbedderError(
-            f"weights file {path} does not exist", hint="--set embedder.weights=FILE (.safetensors, .pth or .pt)"
-        ) from error
+        raise EmbedderError(f"weights file {path} does not exist", hint=FILE_HINT) from error
     except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise EmbedderError(
-            f"cannot read weights {path}: {error}", hint="--set embedder.weights=FILE (.safetensors, .pth or .pt)"
-        ) from error
+        raise EmbedderError(f"cannot read weights {path}: {error}", hint=FILE_HINT) from error
 
 
 def _floats(values: Any, channels: int) -> list[float]:
