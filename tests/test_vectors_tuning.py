@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simsearch.errors import VectorsError
-from simsearch.vectors.index import Index, Trained, build, find_centroids
+from simsearch.vectors.index import FaissIndex, Trained, build, find_centroids
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 from simsearch.vectors.tuning import choose
@@ -53,7 +53,7 @@ def test_the_choice_is_an_index_over_all_rows_that_reaches_the_target_on_queries
     assert choice.index.ntotal == N - 500
     assert choice.factory == choice.index.factory
     queries, base = normalize(source.features[N - 500 :]), normalize(source.features[: N - 500])
-    _, rows = choice.index.search(queries, 10, choice.search)
+    _, rows, _ = choice.index.search(queries, 10, choice.search)
     exact = queries @ base.T
     kth = np.sort(exact, axis=1)[:, -10]
     recall = (np.take_along_axis(exact, rows, axis=1) >= kth[:, None] - 1e-6).mean()
@@ -297,7 +297,7 @@ def test_a_large_file_is_mapped_and_answers_alike(tmp_path):
     assert (tmp_path / "index.faiss").stat().st_size > 64 << 20
     queries = normalize(features[:5])
     before = resident()
-    mapped = Index.load(tmp_path / "index.faiss", mapped=True)
+    mapped = FaissIndex.load(tmp_path / "index.faiss", mapped=True)
     assert resident() - before < 20_000_000
     np.testing.assert_array_equal(mapped.search(queries, 10)[1], index.search(queries, 10)[1])
     whole = (tmp_path / "index.faiss").stat().st_size
@@ -305,7 +305,7 @@ def test_a_large_file_is_mapped_and_answers_alike(tmp_path):
         with (tmp_path / "short.faiss").open("wb") as file:
             file.write((tmp_path / "index.faiss").read_bytes()[: max(length, 0)])
         with pytest.raises(VectorsError, match="cannot read index"):
-            Index.load(tmp_path / "short.faiss", mapped=True)
+            FaissIndex.load(tmp_path / "short.faiss", mapped=True)
 
 
 def resident():

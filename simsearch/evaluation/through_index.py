@@ -92,7 +92,7 @@ def _neighbours(
     """Return the first rows (B, min(k, neighbours)), each query's own row left out."""
     k = min(k, task.neighbours)
     extra = int(bool((own >= 0).any()))
-    _, rows = index.search(embeddings, k + extra, search, rows_below=task.gallery)
+    rows = index.search(embeddings, k + extra, search, rows_below=task.gallery).rows
     if not extra:
         return rows
     # A stable sort moves the own row behind the others, which keep their order; the last column then falls away.
@@ -114,7 +114,6 @@ def _queries_per_second(index: Index, embeddings: Floats, rows: int, k: int, sea
     """Return queries a second of one batch: a warm-up, then the median of up to 5 runs within about 2 seconds."""
     batch = embeddings[:_TIMED_QUERIES]
     seconds: list[float] = []
-    widened = index.widened
     for run in range(6):
         start = time.perf_counter()
         index.search(batch, k, search, rows_below=rows)
@@ -122,5 +121,4 @@ def _queries_per_second(index: Index, embeddings: Floats, rows: int, k: int, sea
             seconds.append(time.perf_counter() - start)
         if sum(seconds) > _TIMED_SECONDS:
             break
-    index.widened = widened  # the timing repeats queries that were counted
     return len(batch) / median(seconds)

@@ -23,7 +23,7 @@ from simsearch.stages.index import CORPUS, GALLERY
 from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.ground_truth import exact_neighbours
-from simsearch.vectors.index import Deleted, Index
+from simsearch.vectors.index import Deleted, FaissIndex, Index
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
@@ -189,7 +189,7 @@ def _sampled(
     exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
     exact = _without(live[exact_rows], exact, sample, k)
     deleted = Deleted(masked, opened.ntotal) if len(masked) else None
-    scores, rows = opened.search(queries, k + 1, Search.from_json(build.record["search"]), deleted=deleted)
+    scores, rows, _ = opened.search(queries, k + 1, Search.from_json(build.record["search"]), deleted=deleted)
     true = _true_scores(features, queries, rows)
     scores, true = (_without(rows, values, sample, k) for values in (scores, true))
     if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:
@@ -240,7 +240,7 @@ def _report(build: Build) -> str:
 
 
 def _open(index: Artifact, name: str = CORPUS) -> Index:
-    return Index.load(index.file(name), factory=str(index.facts["factory"]))
+    return FaissIndex.load(index.file(name), factory=str(index.facts["factory"]))
 
 
 def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, Floats]]:

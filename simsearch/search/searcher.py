@@ -28,7 +28,7 @@ from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess
 from simsearch.images.records import ImageRecord, RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.hit import Hit
-from simsearch.vectors.index import Deleted, Index
+from simsearch.vectors.index import Deleted, FaissIndex
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 from simsearch.versions import usable_cores
@@ -68,7 +68,8 @@ class Searcher:
         self._embedder = None if train is None else _open_embedder(build.name, train, again)
         if train is not None:
             check_embedder(index, "the index", train, build.name)
-        self._index = Index.load(index.file("index.faiss"), threads=1, mapped=True)
+        self._index = FaissIndex.load(index.file("index.faiss"), threads=1, mapped=True)
+        self.widened, self.widened_last = 0, frozenset[int]()
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self._records = RecordTable(dataset.path)
@@ -100,16 +101,6 @@ class Searcher:
             loaded = [self._load(image) for image in images[start : start + BATCH]]
             answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
         return answers
-
-    @property
-    def widened(self) -> int:
-        """How many queries so far found too little in the index as it is set, and were searched wider or exactly."""
-        return self._index.widened
-
-    @property
-    def widened_last(self) -> frozenset[int]:
-        """Which of the queries of the last search were searched wider or exactly."""
-        return frozenset(self._index.widened_last.tolist())
 
     @property
     def dim(self) -> int:
@@ -188,7 +179,9 @@ class Searcher:
 
     def _nearest(self, embeddings: Floats, k: int) -> tuple[list[list[float]], list[list[int]]]:
         """Scores and rows of the k nearest of each embedding, nearest first."""
-        scores, rows = self._index.search(embeddings, k, self._search, deleted=self._deleted)
+        scores, rows, widened = self._index.search(embeddings, k, self._search, deleted=self._deleted)
+        self.widened_last = frozenset(widened.tolist())
+        self.widened += len(widened)
         # Rounding and coded indexes lead a little beyond the range of a cosine.
         return scores.clip(-1, 1).tolist(), rows.tolist()
 

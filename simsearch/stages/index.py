@@ -15,7 +15,7 @@ from simsearch.page.plots import draw_tuning
 from simsearch.stages.common import BLOCK_ROWS, Data
 from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureFile
-from simsearch.vectors.index import Index, build
+from simsearch.vectors.index import FaissIndex, Index, build
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning import choose
@@ -46,7 +46,7 @@ def make_index(
 
         choice = None
         if settings.get("target_recall") is None:
-            index = build(
+            index: Index = build(
                 lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=settings["factory"], name=data.name
             )
         else:
@@ -84,7 +84,7 @@ def make_index(
 def _warn_of_other_scores(index: Index, features: Floats, search: Search) -> None:
     """Some factories change what a score is: coding a little, PCA (which centres the vectors) beyond use."""
     embeddings = normalize(features)
-    scores, rows = index.search(embeddings, 1, search)
+    scores, rows, _ = index.search(embeddings, 1, search)
     seen = float(np.median(scores[:, 0]))
     # Equal pictures may stand for one another.
     lost = float(((rows[:, 0] != np.arange(len(rows))) & (scores[:, 0] < 1 - OTHER_SCORE)).mean())
@@ -98,4 +98,4 @@ def _warn_of_other_scores(index: Index, features: Floats, search: Search) -> Non
 def gallery_index(artifact: Artifact) -> Index:
     """The index on the gallery rows alone, opened."""
     name = GALLERY if GALLERY in artifact.manifest["files"] else CORPUS
-    return Index.load(artifact.file(name), factory=str(artifact.facts["factory"]), mapped=True)
+    return FaissIndex.load(artifact.file(name), factory=str(artifact.facts["factory"]), mapped=True)

@@ -30,7 +30,7 @@ from simsearch.stages.embed import Bundle
 from simsearch.stages.index import CORPUS
 from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_features
-from simsearch.vectors.index import Index, build
+from simsearch.vectors.index import FaissIndex, Index, build
 
 FLAGS = ("fit", "val", "gallery")
 # A sync keeps the recipe that the build was made with.
@@ -246,7 +246,7 @@ def _extended(base: Artifact, file: FeatureFile, rows: int, table: RecordTable) 
     first = int(base.facts["ntotal"])
     if first == rows:
         return None
-    index = Index.load(base.file(CORPUS), factory=str(base.facts["factory"]))
+    index = FaissIndex.load(base.file(CORPUS), factory=str(base.facts["factory"]))
     for block in file.blocks(first, rows, BLOCK_ROWS):
         index.add(block, name=lambda row: safe(table[row].image))
     return index

@@ -68,7 +68,7 @@ def _neighbours(side: Side, places: list[int], word: str) -> list[MontageRow]:
     features = gather(side.features, np.array([r.row for r in chosen], dtype=np.int64))
     index = side.index
     wanted = min(NEIGHBOURS + 1, index.ntotal)
-    scores, rows = index.search(normalize(features), wanted, side.search, rows_below=side.table.gallery)
+    scores, rows, _ = index.search(normalize(features), wanted, side.search, rows_below=side.table.gallery)
     found = []
     with ThumbnailReader(side.artifacts["dataset"].path) as thumbnails:
         for record, near, near_scores in zip(chosen, rows.tolist(), scores.tolist(), strict=True):

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
-from simsearch.vectors.index.index import Index, Name, shifted
+from simsearch.vectors.index.index import FaissIndex, shifted
 from simsearch.vectors.index.native import core_of, sentence
+from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.normalize import normalize
 
 Blocks = Callable[[], Iterable[Floats]]
@@ -28,7 +29,7 @@ class Trained:
     sample: Floats
     centroids: Floats | None = None
 
-    def fit(self, native: Any, index: Index) -> None:
+    def fit(self, native: Any, index: FaissIndex) -> None:
         """Train a new FAISS index; lists take the centroids, so that only its codes are left to be learnt."""
         core = core_of(native)
         if self.centroids is not None and isinstance(core, faiss.IndexIVF):
@@ -60,7 +61,7 @@ def check_factory(factory: str, dim: int, rows: int) -> None:
     That is what FAISS cannot make, what knows no inner product, and more lists than rows; not what fails in training.
     """
     native = _empty(dim, factory)
-    Index(native, factory)
+    FaissIndex(native, factory)
     _count_lists(native, factory, rows)
 
 
@@ -73,7 +74,7 @@ def build(
     name: Name | None = None,
     seed: int = 0,
     trained: Trained | None = None,
-) -> Index:
+) -> FaissIndex:
     """Return an index of the raw features that `blocks()` yields in row order, (n, dim) float32.
 
     `blocks` is called once to add, and before that when the factory needs training: on at most
@@ -84,7 +85,7 @@ def build(
     VectorsError for a factory that FAISS refuses, too few rows for it, or a row without direction.
     """
     native = _empty(dim, factory)
-    index = Index(native, factory)
+    index = FaissIndex(native, factory)
     if trained is not None:
         trained.fit(native, index)
     elif not native.is_trained:
@@ -103,7 +104,7 @@ def build(
     return index
 
 
-def _nearest_lists(native: Any, index: Index, blocks: Blocks, name: Name | None) -> NDArray[np.int32] | None:
+def _nearest_lists(native: Any, index: FaissIndex, blocks: Blocks, name: Name | None) -> NDArray[np.int32] | None:
     """Return the list (rows,) that each row goes to, or None for an index whose lists cannot be reserved."""
     if not isinstance(native, faiss.IndexIVF) or not isinstance(_lists_of(native), faiss.ArrayInvertedLists):
         return None
@@ -172,7 +173,7 @@ def _count_lists(native: Any, factory: str, rows: int) -> int:
     return nlist
 
 
-def _train(native: Any, index: Index, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
+def _train(native: Any, index: FaissIndex, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
     nlist = _count_lists(native, index.factory, rows)
     _quieten(native)
     size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))

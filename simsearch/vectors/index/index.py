@@ -1,8 +1,7 @@
-"""An index of embeddings under inner product: load, save, add, search."""
+"""An index by FAISS: open, save, add, search."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,9 @@ from simsearch.vectors.index.native import (
     set_threads,
     widest,
 )
+from simsearch.vectors.index.protocol import Name, Neighbours
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
-
-Name = Callable[[int], str]
 
 _READ_FLOOR = 64 << 20  # bytes; a damaged length in a small file must not allocate more than this
 _FALLBACK_ROWS = 65_536  # rows reconstructed at a time by the exact fallback
@@ -34,16 +32,14 @@ _FALLBACK_QUERIES = 32
 _RANKED = 10  # answers that a re-ranking index is asked for at least: its settings are tuned for so many
 
 
-class Index:
-    """A FAISS index under inner product whose ids are rows; `widened` counts queries that needed a wider search."""
+class FaissIndex:
+    """An Index by FAISS."""
 
     def __init__(self, native: Any, factory: str) -> None:
         if native.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise VectorsError(f"index {factory}: expected inner product, seen metric {native.metric_type}")
         self._native = native
         self.factory = factory
-        self.widened = 0
-        self.widened_last: Integers = np.empty(0, dtype=np.int64)  # which of the queries of the last search
 
     @property
     def ntotal(self) -> int:
@@ -81,7 +77,9 @@ class Index:
         return len(faiss.serialize_index(self._native))
 
     @classmethod
-    def load(cls, path: Path, *, factory: str | None = None, threads: int | None = None, mapped: bool = False) -> Index:
+    def load(
+        cls, path: Path, *, factory: str | None = None, threads: int | None = None, mapped: bool = False
+    ) -> FaissIndex:
         """Return the index in `path`; `factory` is its string where the caller knows it, else FAISS's type name.
 
         `mapped`: a file above 64 MB is mapped, not read: only the pages that searches touch are, and processes share
@@ -141,12 +139,11 @@ class Index:
         *,
         rows_below: int | None = None,
         deleted: Deleted | None = None,
-    ) -> Answers:
-        """Return (scores (Q, k) float32, rows (Q, k) int64) for unit embeddings (Q, D), ordered (score, then row).
+    ) -> Neighbours:
+        """Return the neighbours of unit embeddings (Q, D) as `Index.search` does.
 
-        k is capped at the rows that are searched: all, or those below `rows_below`, without the `deleted` ones. A query
-        for which the index finds fewer is searched again, wider, and at last exactly over what the index stores; -1
-        never leaves. Raises VectorsError for another dim, k < 1, or a setting that the index does not have.
+        A query for which the index finds fewer than k is searched again, wider, and at last exactly over what the index
+        stores.
         """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
             raise VectorsError(f"index {self.factory}: expected queries (Q, {self.dim}), seen {embeddings.shape}")
@@ -164,9 +161,8 @@ class Index:
         k = min(max(k, _RANKED), live) if isinstance(self._native, faiss.IndexRefine) else wanted
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         scores, rows = self._live(queries, k, search, below, deleted)
-        short = self.widened_last = np.flatnonzero((rows < 0).any(axis=1))
+        widened = short = np.flatnonzero((rows < 0).any(axis=1))
         if short.size:
-            self.widened += len(short)
             wide = widest(self._native, k, search)
             if wide is not None and deleted is None:
                 scores[short], rows[short] = self._attempt(queries[short], k, wide, below)
@@ -179,7 +175,7 @@ class Index:
         order = np.lexsort((rows[loose], -scores[loose]), axis=1)
         scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
         rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
-        return scores[:, :wanted], rows[:, :wanted]
+        return Neighbours(scores[:, :wanted], rows[:, :wanted], widened)
 
     def stored(self, start: int, stop: int) -> Floats:
         """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""

@@ -41,7 +41,7 @@ def measure(index: Index, questions: Questions, search: Search, *, exact_index: 
     extra = int(bool((questions.own >= 0).any()))
     for _ in range(_REPEATS):
         started = time.perf_counter()
-        scores, rows = index.search(questions.embeddings, k + extra, search)
+        scores, rows, _ = index.search(questions.embeddings, k + extra, search)
         seconds.append(time.perf_counter() - started)
         if sum(seconds) > _REPEAT_SECONDS:
             break

@@ -13,7 +13,7 @@ import numpy as np
 from simsearch.arrays import Floats, Integers
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
-from simsearch.vectors.index import Index, Trained, build, find_centroids
+from simsearch.vectors.index import FaissIndex, Index, Trained, build, find_centroids
 from simsearch.vectors.search import WHOLE, Search
 from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES, Candidate, total_bytes
 from simsearch.vectors.tuning.choice import entry
@@ -159,7 +159,7 @@ class Tuning:
             default=0.0,
         )
 
-    def _coarse_seconds(self, index: Index, trained: Trained, questions: Questions) -> float:
+    def _coarse_seconds(self, index: FaissIndex, trained: Trained, questions: Questions) -> float:
         if trained.centroids is None:
             return 0.0
         seconds = []

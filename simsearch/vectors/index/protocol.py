@@ -1,0 +1,74 @@
+"""What an index is to the rest of the house: vectors in, neighbours out. FAISS is one maker of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from simsearch.arrays import Floats, Integers
+from simsearch.vectors.index.deleting import Deleted
+from simsearch.vectors.search import DEFAULT, Search
+
+Name = Callable[[int], str]
+
+
+class Neighbours(NamedTuple):
+    """The answers to Q queries: scores (Q, k) float32 and rows (Q, k) int64, nearest first.
+
+    `widened` holds the queries for which the index as it is set finds too few: they were searched wider, or exactly.
+    """
+
+    scores: Floats
+    rows: Integers
+    widened: Integers
+
+
+class Index(Protocol):
+    """An index under inner product whose ids are rows; may be searched by several threads at once."""
+
+    factory: str  # its kind in words
+
+    @property
+    def ntotal(self) -> int:
+        """Number of rows."""
+
+    @property
+    def dim(self) -> int:
+        """Width of an embedding."""
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether every answer is exact."""
+
+    @property
+    def stores_vectors(self) -> bool:
+        """Whether embeddings are stored as they are, not coded."""
+
+    @property
+    def scores_are_exact(self) -> bool:
+        """Whether a returned score is the inner product itself: vectors are stored, or candidates re-ranked by them."""
+
+    def search(
+        self,
+        embeddings: Floats,
+        k: int,
+        search: Search = DEFAULT,
+        *,
+        rows_below: int | None = None,
+        deleted: Deleted | None = None,
+    ) -> Neighbours:
+        """Return the neighbours of unit embeddings (Q, D), ordered (score, then row).
+
+        k is capped at the rows that are searched: all, or those below `rows_below`, without the `deleted` ones; no row
+        is ever -1. Raises VectorsError for another dim, k < 1, or a setting that the index does not have.
+        """
+
+    def add(self, features: Floats, *, name: Name | None = None) -> None:
+        """Append raw features (n, D), normalized here, as rows ntotal and on; `name(row)` is the image of a row."""
+
+    def save(self, path: Path) -> None:
+        """Write the index to `path`. Raises VectorsError when it cannot be written."""
+
+    def stored(self, start: int, stop: int) -> Floats:
+        """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""
