@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from simsearch.errors import ArtifactError
 from simsearch.hashing import HashMemory, sha256_file
 
 MANIFEST = "manifest.json"
+LOCKS = ".locks"  # folders of files that are locked, and never deleted
 REMEMBER_BYTES = 64 * 2**20  # files above this may be remembered as checked
 ABANDONED_SECONDS = 7 * 86_400.0
 
@@ -194,10 +196,7 @@ class Store:
         return workspace
 
     def commit(self, stage: str, digest: str, workspace: Workspace, manifest: Mapping[str, Any]) -> Artifact:
-        """Make the files in `workspace.out` the artifact, and drop the scratch; returns it.
-
-        A stale artifact under the same digest (made from inputs with other bits) is renamed away first.
-        """
+        """Make the files in `workspace.out` the artifact, and drop the scratch; returns it."""
         files = {}
         for path in sorted(p for p in workspace.out.rglob("*") if p.is_file()):
             _fsync(path)
@@ -216,7 +215,6 @@ class Store:
         for folder in {workspace.out, *(p for p in workspace.out.rglob("*") if p.is_dir())}:
             _fsync_folder(folder)
         final = self.path(stage, digest)
-        self.set_aside(stage, digest)
         os.rename(workspace.out, final)
         _fsync_folder(final.parent)
         shutil.rmtree(workspace.scratch.parent, ignore_errors=True)
@@ -230,15 +228,23 @@ class Store:
             os.rename(path, old)
             shutil.rmtree(old, ignore_errors=True)
 
-    def clean_up(self) -> None:
-        """Remove what killed runs left and nobody resumed within a week; call with the home's lock held."""
+    def left_over(self) -> list[Path]:
+        """Return what killed runs left: what was being deleted, the rest of a commit, and work a week old."""
+        found = []
         for partial in self.root.glob("*/.partial-*"):
             useless = partial.name.startswith(".partial-old-")
             # Killed between the rename and the end of the commit: what it made is in its place.
             made = partial.with_name(partial.name.removeprefix(".partial-"))
             useless = useless or (made.is_dir() and not (partial / "out").exists())
-            if useless or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
-                shutil.rmtree(partial, ignore_errors=True)
+            with suppress(FileNotFoundError):  # its owner has just finished
+                if useless or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
+                    found.append(partial)
+        return found
+
+    def clean_up(self) -> None:
+        """Remove what killed runs left; call it where nobody else writes."""
+        for partial in self.left_over():
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def content_of(files: Mapping[str, tuple[int, str]]) -> str:

@@ -10,19 +10,23 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import Store, write_durably
+from simsearch.artifacts import LOCKS, Store, write_durably
+from simsearch.console import safe, say
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.hashing import HashMemory
+from simsearch.locks import Lock
 from simsearch.vectors.search import Search
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 BUILD_SCHEMA = 1
+LOCK = ".lock"
+SEED = ".seed-"  # between the name of a build and the number of the seed, in builds that only serve that build
 SEEDS_FILE = "seeds.json"
 VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
 
@@ -88,6 +92,8 @@ class Home:
         self.builds = path / "builds"
         self.memory = HashMemory(path / "datasets" / ".hashes.sqlite")
         self.store = Store(path / "artifacts", self.memory)
+        self._lock: Lock | None = None  # the home's, while this object writes
+        self._who = "simsearch"
 
     @classmethod
     def locate(cls, option: str | None) -> Home:
@@ -106,28 +112,102 @@ class Home:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.path / "datasets" / "inductor")
 
     @contextmanager
-    def lock(self, who: str, waiting: Callable[[str], None]) -> Iterator[None]:
-        """Hold the home's exclusive lock; while another process has it, say once for whom we wait.
+    def writing(self, who: str) -> Iterator[Store]:
+        """Let a command write, and yield the store: `who` is the command and the build that it makes, "build photos".
 
-        The lock is the kernel's, so it is free as soon as its holder is gone; the note beside it is only for people.
+        The home's lock is shared with those who write other builds, that of the build (and its seeds) is exclusive.
+        A `who` of one word makes no build.
         """
-        from filelock import FileLock, Timeout
+        name = who.rpartition(" ")[2].partition(SEED)[0] if " " in who else None
+        with Lock(self.path / LOCK) as lock, Lock(self.builds / LOCKS / name) if name else nullcontext() as build:
+            if left := len(self.store.left_over()):
+                if lock.alone(who):
+                    self.store.clean_up()
+                else:
+                    say(f"Left for later, as others are at work: {left} unfinished artifacts in {self}")
+            lock.share(self._waiting)
+            if build is not None:
+                build.take(who, self._waiting)
+            self._lock, self._who = lock, who
+            try:
+                yield self.store
+            finally:
+                self._lock = None
+                self.memory.close()
 
-        self.path.mkdir(parents=True, exist_ok=True)
-        note = self.path / ".lock.json"
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            waiting(_holder(note))
-            lock.acquire()
-        try:
-            started = dt.datetime.now().astimezone().isoformat(timespec="seconds")
-            write_durably(note, json.dumps({"who": who, "pid": os.getpid(), "since": started}).encode())
+    @contextmanager
+    def reading(self) -> Iterator[Store]:
+        """Yield the store for opening artifacts, of which none is removed meanwhile; nothing is written for it."""
+        with ExitStack() as held:
+            held.callback(self.memory.close)
+            with suppress(OSError):  # of a home that nobody has written to, or may read the lock of
+                held.enter_context(Lock(self.path / LOCK, may_write=False)).share(lambda who: None)
+            yield self.store
+
+    @contextmanager
+    def fetching(self) -> Iterator[None]:
+        """Hold the lock of the data sets, into which opening a source may write; no other lock is waited for in it."""
+        with Lock(self.datasets / LOCK) as lock:
+            lock.take(self._who, self._waiting)
             yield
+
+    @contextmanager
+    def making(self, stage: str, digest: str) -> Iterator[None]:
+        """Hold the lock of one artifact; whoever waited for it looks again whether it is there.
+
+        Last in the order home, build, artifact: one at a time, and never while waiting for another.
+        """
+        with Lock(self.store.folder(stage) / LOCKS / digest) as lock:
+            lock.take(self._who, lambda who: say(f"Waiting for {safe(who)}, which is making the same {stage} artifact"))
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Yield whether nobody else writes to the home or opens artifacts, which holds to the end; never waits."""
+        if self._lock is None:
+            with Lock(self.path / LOCK) as lock:
+                yield lock.alone(self._who)
+            return
+        try:
+            yield self._lock.alone(self._who)
         finally:
-            note.unlink(missing_ok=True)
-            lock.release()
+            self._lock.share(self._waiting)
+
+    def set_aside(self, stage: str, digest: str) -> None:
+        """Remove an artifact that has to be made anew, if it is there; ArtifactError while others are at work."""
+        path = self.store.path(stage, digest)
+        if path.exists():
+            with self.alone() as free:
+                if not free:
+                    raise ArtifactError(
+                        f"{path} has to be made anew, and {self.others()} may be using it",
+                        hint="run the same command again when that has finished",
+                    )
+                self.store.set_aside(stage, digest)
+
+    def others(self) -> str:
+        """Who is writing builds just now, as far as that can be told."""
+        found = []
+        for path in sorted((self.builds / LOCKS).glob("*")):
+            with suppress(OSError), Lock(path, may_write=False) as lock:
+                if lock.busy and f"process {os.getpid()}," not in lock.holder:
+                    found.append(lock.holder)
+        return ", ".join(found) or "another process"
+
+    def _waiting(self, who: str) -> None:
+        say(f"Waiting for {safe(who)}, which is writing to {self}")
+
+    def __str__(self) -> str:
+        return safe(str(self.path))
+
+    def named(self) -> set[str]:
+        """Digests of all artifacts that builds and their pins name; ArtifactError when a build's file is damaged."""
+        found: set[str] = set()
+        for build in map(self._read, self.build_names()):
+            for reference in (*build.record["stages"].values(), *build.measured.values()):
+                found.add(reference["digest"])
+            found.update(build.record.get("pins", ()))
+        return found
 
     def write_build(self, name: str, record: dict[str, Any]) -> Build:
         """Let a name stand for a set of artifacts, from one moment to the next, durably; its report is not touched."""
@@ -204,11 +284,3 @@ def _check_record(record: Any) -> None:
         sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
     if not sound:
         raise ValueError("not a build")
-
-
-def _holder(note: Path) -> str:
-    try:
-        holder = json.loads(note.read_bytes())
-        return f"{holder['who']} (process {holder['pid']}, since {holder['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"

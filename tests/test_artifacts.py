@@ -110,6 +110,7 @@ def test_scratch_of_inputs_with_other_bits_is_dropped(store):
 
 def test_a_stale_artifact_is_replaced_whole(store):
     commit(store, text="old")
+    store.set_aside("train", "d1")
     made = commit(store, text="new")
     assert store.open("train", "d1", made.content).file("a.txt").read_text() == "new"
     assert not list(store.root.glob("*/.partial-*"))

@@ -193,16 +193,16 @@ def test_a_full_disk_keeps_what_was_finished(copy_of_built, limit):
     assert "Built photos" in again.stderr
 
 
-def test_the_second_build_waits_and_says_for_whom(photos, home):
+def test_the_second_build_of_a_name_waits_and_says_for_whom(photos, home):
     script = (
         "import sys, time; from pathlib import Path; from simsearch.home import Home\n"
-        "with Home(Path(sys.argv[1])).lock('build first', print):\n"
+        "with Home(Path(sys.argv[1])).writing('build photos'):\n"
         "    print('held', flush=True); time.sleep(3)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(home)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     done = run_cli("build", photos, *SMALL, "--set", "evaluation.baseline=false", "--home", home, check=0)
-    assert "Waiting for build first" in done.stderr
+    assert "Waiting for build photos" in done.stderr
     assert str(holder.pid) in done.stderr
     assert holder.wait() == 0
     holder.stdout.close()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Home, checked_name
+from simsearch.locks import working_seconds
 
 
 def write(home, name, when, **more):
@@ -90,18 +94,112 @@ def test_locate(monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir()), "nothing is created before something is written"
 
 
-def test_the_lock_is_free_as_soon_as_its_holder_is_killed(tmp_path):
-    script = (
-        "import sys, time; from pathlib import Path; from simsearch.home import Home\n"
-        "with Home(Path(sys.argv[1])).lock('build x', print):\n    print('held', flush=True); time.sleep(60)\n"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
-    waited = []
-    started = time.monotonic()
-    with Home(tmp_path).lock("build y", waited.append):
-        assert time.monotonic() - started < 5
-    assert not waited, "a note that a dead process left is not a lock"
+WRITER = """
+import sys; from pathlib import Path; from simsearch.home import Home
+home = Home(Path(sys.argv[1]))
+with home.writing(sys.argv[2]), home.making("train", "d1"):
+    print("held", flush=True); sys.stdin.read()
+"""
+
+
+@contextmanager
+def writer(home, who):
+    """Another process that writes, and makes the artifact train/d1."""
+    command = [sys.executable, "-c", WRITER, str(home.path), who]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def taken(home, who):
+    """A thread that wants to write, and the event that says that it does."""
+    entered = threading.Event()
+
+    def write():
+        with Home(home.path).writing(who):
+            entered.set()
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    return thread, entered
+
+
+def test_the_lock_is_free_as_soon_as_its_holder_is_killed(tmp_path, capfd):
+    home = Home(tmp_path)
+    with writer(home, "build x"):
+        pass
+    with home.writing("build x"), home.making("train", "d1"):
+        assert (tmp_path / ".lock").exists()
+    assert not capfd.readouterr().err, "a note that a dead process left is not a lock"
+
+
+def test_a_build_is_written_by_one_and_others_beside_it(tmp_path, capfd):
+    home = Home(tmp_path)
+    with writer(home, "sync photos.seed-3") as process:
+        with home.writing("build other"):
+            assert not capfd.readouterr().err
+        thread, entered = taken(home, "build photos")
+        assert not entered.wait(0.3), "a build and its seeds are one"
+        process.stdin.close()
+        assert entered.wait(20)
+        thread.join()
+    said = capfd.readouterr().err
+    assert said.startswith("Waiting for sync photos.seed-3 (process ")
+    assert str(process.pid) in said
+
+
+def test_waiting_is_not_working(tmp_path):
+    home = Home(tmp_path)
+    with writer(home, "build x") as process:
+        threading.Timer(0.5, process.stdin.close).start()
+        wall, working = time.perf_counter(), working_seconds()
+        with home.writing("build x"):
+            assert working_seconds() - working < time.perf_counter() - wall - 0.3
+
+
+def test_nothing_is_removed_beside_a_writer(tmp_path, capfd):
+    home = Home(tmp_path)
+    aside, artifact = home.store.root / "train" / ".partial-old-d2-1", home.store.path("train", "d1")
+    artifact.mkdir(parents=True)
+    with writer(home, "build x"):
+        aside.mkdir()
+        with home.writing("build y"):
+            with home.alone() as free:
+                assert not free
+            with pytest.raises(ArtifactError, match=r"build x \(process"):
+                home.set_aside("train", "d1")
+            assert "Left for later" in capfd.readouterr().err
+            assert aside.is_dir()
+            assert artifact.is_dir()
+    with home.writing("build y"):
+        assert not aside.exists()
+        home.set_aside("train", "d1")
+        assert not artifact.exists()
+        with pytest.raises(BlockingIOError), (tmp_path / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it is still held, though no longer alone
+    with home.alone() as free:
+        assert free
+
+
+def test_a_reader_holds_off_removal_and_leaves_no_trace(tmp_path):
+    with Home(tmp_path / "none").reading():
+        assert not (tmp_path / "none").exists()
+    home = Home(tmp_path)
+    with home.writing("build x"):
+        pass
+    before = sorted(tmp_path.rglob("*"))
+    with home.reading(), Home(tmp_path).alone() as free:
+        assert not free
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_builds_name_is_named(tmp_path):
+    home = Home(tmp_path)
+    write(home, "a", "2026-01-01T10:00:00+00:00", pins=["p"])
+    assert home.named() == {"d", "p"}
+    (home.builds / "b.json").write_text("{")
+    with pytest.raises(ArtifactError):
+        home.named()

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "simsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Ground first. An import only looks down: never up, never from room to room within a row.
 FLOORS = (
-    {"errors", "console", "hashing", "arrays", "versions"},
+    {"errors", "console", "hashing", "locks", "arrays", "versions"},
     {"artifacts", "statistics", "page"},
     {"images", "vectors"},
     {"embedder"},
@@ -38,7 +38,7 @@ OWNERS = {
     "click": ("cli/",),
     "rich": ("console.py",),
     "sqlite3": ("hashing.py", "bench/history/"),
-    "filelock": ("home.py",),
+    "fcntl": ("locks.py",),
     "pydantic": ("recipe/", "bench/matrix.py"),
     "torch": ("embedder/",),
     "torchvision": ("embedder/", "images/"),

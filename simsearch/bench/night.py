@@ -26,7 +26,8 @@ from simsearch.bench.measuring.speed import Reference
 from simsearch.bench.records import Cell, Figure, Night, Result, Story, Verdict
 from simsearch.console import safe, say
 from simsearch.errors import ArtifactError
-from simsearch.home import Home
+from simsearch.home import LOCK, Home
+from simsearch.locks import Lock
 from simsearch.pipeline.plan import now
 from simsearch.versions import versions
 
@@ -57,7 +58,8 @@ class Job:
     def run(self) -> Story:
         """Measure tonight's cells, or those that a killed night left, judge them, record all that, and return it."""
         self.home.prepare_environment()
-        with Home(self.folder).lock("bench", lambda who: say(f"Waiting for {safe(who)}: one night at a time")):
+        with Lock(self.folder / LOCK) as lock:
+            lock.take("bench", lambda who: say(f"Waiting for {safe(who)}: one night at a time"))
             return self._run()
 
     def _run(self) -> Story:

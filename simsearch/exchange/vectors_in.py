@@ -44,11 +44,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
         )
     file = open_vectors(place if path else path)
     try:
-        with home.lock(
-            f"index import {name}",
-            lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}"),
-        ):
-            home.store.clean_up()
+        with home.writing(f"index import {name}"):
             plan = Plan(home, heading=[f"{safe(place.name)}: {_shape(file)}", *map(safe, file.notes)])
             record = _stages(plan, name, file, tables)
             choice = plan.stages["index"].facts.get("choice")
@@ -58,18 +54,14 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any]) -> tuple
             if plan.ran or not build.page_path.is_file():
                 publish_page(build, report_of(build), plan.stages, import_command(build) or "")
     finally:
-        home.memory.close()
         file.close()
     return build, bool(plan.ran)
 
 
 def missed_target(build: Build) -> bool:
     """Whether the index of a build of vectors was chosen for a target that none reached."""
-    home = Home(build.home)
-    try:
-        choice = home.store.open("index", **build.record["stages"]["index"]).facts.get("choice")
-    finally:
-        home.memory.close()
+    with Home(build.home).reading() as store:
+        choice = store.open("index", **build.record["stages"]["index"]).facts.get("choice")
     return choice is not None and not choice["reached"]
 
 

@@ -43,11 +43,9 @@ def export(build: Build, form: str, out: str, *, raw: bool = False) -> Path:
     path = Path(os.path.abspath(os.path.expanduser(out)))
     _check(path, form, raw)
     # Queries and gallery are those that the report is about; what is searched now may have been synced since.
-    home, stages = Home(build.home), build.record["stages"] if form == NPY else build.measured
-    try:
-        dataset, embedded, index = (home.store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
-    finally:
-        home.memory.close()
+    stages = build.record["stages"] if form == NPY else build.measured
+    with Home(build.home).reading() as store:
+        dataset, embedded, index = (store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
     with stage("Exported") as progress, FeatureFile(embedded.file("features.h5")) as features:
         corpus = np.ones(int(index.facts["ntotal"]), dtype=np.bool_)
         corpus[rows_of(index, MASKED)] = False

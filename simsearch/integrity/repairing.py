@@ -27,10 +27,7 @@ def repair_build(build: Build, home: Home) -> tuple[Build, Verified]:
 
     What cannot is said, with the command that does. Raises ArtifactError when another process is at it.
     """
-    with home.lock(
-        f"index verify {build.name} --repair",
-        lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}"),
-    ):
+    with home.writing(f"index verify --repair {build.name}"):
         build = home.build(build.name)
         found = verify_build(build)
         if found.sound:
@@ -38,10 +35,7 @@ def repair_build(build: Build, home: Home) -> tuple[Build, Verified]:
         for check in found.checks:
             if check.ok is False:
                 say(f"{check.name}: {safe(check.words)}")
-        try:
-            build = _Repair(build, home, found).run()
-        finally:
-            home.memory.close()
+        build = _Repair(build, home, found).run()
         return build, verify_build(build)
 
 
@@ -116,7 +110,7 @@ class _Repair:
                 f"the index of build {self.build.name} was made by another version of simsearch",
                 hint=f"{self._remake('index')}",
             )
-        self.home.store.set_aside("index", digest)
+        self.home.set_aside("index", digest)
         self.stages["index"] = ensure_index(self.plan, data, embedded, table).reference
 
     def _evaluate(self, data: Data) -> None:
@@ -128,7 +122,7 @@ class _Repair:
         if missing:
             say(f"The report needs {', '.join(missing)}: {self._remake(missing[0])}")
             return
-        self.home.store.set_aside("evaluate", self.stages["evaluate"]["digest"])
+        self.home.set_aside("evaluate", self.stages["evaluate"]["digest"])
         features = {system: sound[name] for system, name in names.items()}
         made = ensure_evaluate(self.plan, self.build.name, data, features, index, recipe)
         if self.stages.pop("seeds", None):

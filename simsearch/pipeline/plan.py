@@ -7,10 +7,11 @@ those at hand. Everything else is opened and checked.
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,16 +68,30 @@ class Plan:
         """
         kind = name.rpartition("/")[2]
         digest = address(kind, settings, inputs)
-        found = self.home.store.find(kind, digest)
-        if found is None or found.manifest["inputs"] != inputs:
+        found = self._fresh(kind, digest, inputs)
+        if found is None:
             if not self.may_run:
                 raise NotBuiltError(name)
-            for line in self.heading:
-                say(line)
-            self.heading.clear()
-            found = self._run(title, kind, digest, {"settings": settings, "inputs": inputs}, work)
-            self.ran.append(title)
+            with self.home.making(kind, digest):
+                found = self._fresh(kind, digest, inputs)  # another may have made it while we waited
+                if found is None:
+                    for line in self.heading:
+                        say(line)
+                    self.heading.clear()
+                    self.home.set_aside(kind, digest)
+                    found = self._run(title, kind, digest, {"settings": settings, "inputs": inputs}, work)
+                    self.ran.append(title)
         self.stages[name] = found
+        return found
+
+    def _fresh(self, kind: str, digest: str, inputs: References) -> Artifact | None:
+        """The artifact when it is there and made of these inputs; its day of grace begins anew where it is used."""
+        found = self.home.store.find(kind, digest)
+        if found is None or found.manifest["inputs"] != inputs:
+            return None
+        if self.may_run:
+            with suppress(OSError):
+                os.utime(found.path)
         return found
 
     def foresee(self, name: str, check: Callable[[], None]) -> None:

@@ -5,7 +5,6 @@ Nothing here imports torch, so that an unchanged build is checked within a secon
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.errors import RecipeError, SourceError
 from simsearch.home import Build, Home, checked_name
 from simsearch.images.source import Source
+from simsearch.locks import working_seconds
 from simsearch.pipeline.advice import fine_tuning
 from simsearch.pipeline.indexing import ensure_evaluate, ensure_index, refuse_factory, search_settings
 from simsearch.pipeline.plan import Plan, now
@@ -61,36 +61,29 @@ def run_build(
     With `seeds` above 1 it is also built with the seeds that follow its own, and its report says what these show.
     A build that was synced is left as it is, unless `retrain` asks for a training on all that is there now.
     """
-    started = time.perf_counter()
+    started = working_seconds()
     build_name = checked_name(name or named.name)
     if not retrain:
         recipe = named.recipe.resolve().model_dump()
-        if standing := left_standing(home, build_name, recipe, _command(named, name, 1), seeds):
-            try:
-                missed = _missed(home.store.open("index", **standing.measured["index"]))
-            finally:
-                home.memory.close()
+        with home.reading() as store:
+            standing = left_standing(home, build_name, recipe, _command(named, name, 1), seeds)
+            missed = _missed(store.open("index", **standing.measured["index"])) if standing else None
+        if standing:
             if missed:
                 say(f"warning: {safe(missed)}")
             return Outcome(standing, report_of(standing), [], missed=missed)
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
-    with home.lock(
-        f"build {build_name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")
-    ):
-        home.store.clean_up()
-        try:
-            made = []
-            for run in wanted:
-                if not run.listed and home.has_build(run.name) and home.build(run.name).listed:
-                    raise RecipeError(
-                        f"--seeds would replace the build {run.name}, which is one of its own",
-                        hint="--name OTHER makes builds of other names",
-                    )
-                made.append(_make(run, home, renamed=name is not None, several=seeds > 1))
-            build = made[0].build if seeds == 1 else _with_seeds(made, home)
-        finally:
-            home.memory.close()
+    with home.writing(f"build {build_name}"):
+        made = []
+        for run in wanted:
+            if not run.listed and home.has_build(run.name) and home.build(run.name).listed:
+                raise RecipeError(
+                    f"--seeds would replace the build {run.name}, which is one of its own",
+                    hint="--name OTHER makes builds of other names",
+                )
+            made.append(_make(run, home, renamed=name is not None, several=seeds > 1))
+        build = made[0].build if seeds == 1 else _with_seeds(made, home)
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
         report = report_of(build)
         if ran or not build.page_path.is_file():
@@ -103,10 +96,10 @@ def run_build(
         say("\n".join(safe(line) for line in render_with_seeds(report).split("\n")))
         if "Trained" in plan.ran:
             say(f"Curves of the training: {safe(str(plan.stages['train'].file('training.png')))}")
-        say(f"Built {build_name} in {time.perf_counter() - started:.1f} s")
+        say(f"Built {build_name} in {working_seconds() - started:.1f} s")
     else:
         images = build.record["images"]
-        say(f"{build_name} is up to date ({images:,} images checked in {time.perf_counter() - started:.1f} s)")
+        say(f"{build_name} is up to date ({images:,} images checked in {working_seconds() - started:.1f} s)")
     missed = next((found for one in made if (found := _missed(one.plan.stages["index"]))), None)
     if missed:
         say(f"warning: {safe(missed)}")

@@ -13,7 +13,7 @@ from typing import Any
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.errors import RecipeError
-from simsearch.home import SEEDS_FILE, checked_name
+from simsearch.home import SEED, SEEDS_FILE, checked_name
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe import Recipe
 
@@ -48,7 +48,7 @@ def runs(recipe: Recipe, name: str, count: int) -> list[Run]:
     found = []
     for number, seed in enumerate(range(first, first + count), 1):
         training = recipe.training.model_copy(update={"seed": seed})
-        build = name if number == 1 else checked_name(f"{name}.seed-{seed}")
+        build = name if number == 1 else checked_name(f"{name}{SEED}{seed}")
         heading = f"Seed {seed} ({number} of {count}): build {build}"
         found.append(Run(build, recipe.model_copy(update={"training": training}), number == 1, heading))
     return found

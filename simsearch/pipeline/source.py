@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from simsearch.hashing import HashMemory
@@ -16,13 +17,14 @@ def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemor
 
     Raises SourceError for what cannot be read, and, with `offline`, for what would have to be downloaded.
     """
-    return open_source(
-        table.source,
-        home_datasets=home.datasets,
-        options=table.options,
-        exclude=table.exclude,
-        root=table.root,
-        base=Path.cwd(),
-        offline=offline,
-        memory=home.memory if memory is None else memory,
-    )
+    with home.fetching() if table.kind not in ("folder", "table") and not offline else nullcontext():
+        return open_source(
+            table.source,
+            home_datasets=home.datasets,
+            options=table.options,
+            exclude=table.exclude,
+            root=table.root,
+            base=Path.cwd(),
+            offline=offline,
+            memory=home.memory if memory is None else memory,
+        )

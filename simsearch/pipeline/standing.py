@@ -56,8 +56,6 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             _publish_again(home, build, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
-    finally:
-        home.memory.close()
     return build
 
 

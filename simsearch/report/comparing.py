@@ -40,10 +40,8 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
 def stored_values(home: Home, build: Build) -> BuildValues:
     """What a build stored about its queries; each is known by name and content of its image."""
     stages = build.measured
-    try:
-        dataset, evaluated = (home.store.open(name, **stages[name]) for name in ("dataset", "evaluate"))
-    finally:
-        home.memory.close()
+    with home.reading() as store:
+        dataset, evaluated = (store.open(name, **stages[name]) for name in ("dataset", "evaluate"))
     with np.load(evaluated.file("queries.npz"), allow_pickle=False) as file:
         values = {key: file[key] for key in file.files}
     records = RecordTable(dataset.path)

@@ -12,12 +12,10 @@ from simsearch.report.summary import summarize
 
 def report_of(build: Build) -> dict[str, Any]:
     """Return report.json of a build (design: section 5), with what other seeds of its recipe add to it."""
-    home, stages = Home(build.home), build.record["stages"]
-    try:
-        evaluated = home.store.open("evaluate", **stages["evaluate"])
-        over_seeds = home.store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
-    finally:
-        home.memory.close()
+    stages = build.record["stages"]
+    with Home(build.home).reading() as store:
+        evaluated = store.open("evaluate", **stages["evaluate"])
+        over_seeds = store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
     report = {**json.loads(evaluated.file("report.json").read_bytes()), "build": build.name, "seeds": None}
     if over_seeds is not None:
         found = json.loads(over_seeds.file(SEEDS_FILE).read_bytes())

@@ -50,12 +50,12 @@ class Searcher:
         self.build = build
         again = "run the same simsearch build again" + (", with --retrain" if "synced" in build.record else "")
         stages = build.record["stages"]
-        home = Home(build.home)
         try:
-            dataset, index, evaluated = (
-                home.store.open(name, **stages[name]) for name in ("dataset", "index", "evaluate")
-            )
-            train = None if build.of_vectors else home.store.open("train", **stages["train"])
+            with Home(build.home).reading() as store:
+                dataset, index, evaluated = (
+                    store.open(name, **stages[name]) for name in ("dataset", "index", "evaluate")
+                )
+                train = None if build.of_vectors else store.open("train", **stages["train"])
             self.labelled = bool(build.record["labelled"])
             self.images = int(build.record["images"])
             self._search = Search.from_json(build.record["search"])
@@ -63,8 +63,6 @@ class Searcher:
             raise build.damaged(error) from None
         except KeyError as error:
             raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
-        finally:
-            home.memory.close()
         self._embedder = None if train is None else _open_embedder(build.name, train, again)
         if train is not None:
             check_embedder(index, "the index", train, build.name)

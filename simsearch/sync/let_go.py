@@ -10,9 +10,11 @@ import json
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import MANIFEST
+from simsearch.console import say
 from simsearch.errors import ArtifactError
 from simsearch.home import Home
 
@@ -29,19 +31,24 @@ def let_go(home: Home, before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def remove_remains(home: Home) -> None:
-    """Remove what syncs made and no build has named for a day; call with the home's lock held."""
-    named = set()
-    for name in home.build_names():
-        try:
-            build = home.build(name)
-        except ArtifactError:
-            return  # nobody knows what a damaged build names
-        named |= {reference["digest"] for reference in build.record["stages"].values()}
-        named |= {reference["digest"] for reference in build.measured.values()}
+    """Remove what syncs made and no build has named for a day, unless others are at work."""
+    with suppress(ArtifactError):  # nobody knows what a damaged build names
+        if _remains(home):
+            with home.alone() as free:
+                if free:
+                    for path in _remains(home):
+                        home.store.set_aside(path.parent.name, path.name)
+                else:
+                    say(f"Left for later, as others are at work: what earlier syncs left in {home}")
+
+
+def _remains(home: Home) -> list[Path]:
+    named, found = home.named(), []
     for stage in STAGES:
         for path in (home.store.root / stage).glob("[0-9a-f]*"):
             if path.name in named or time.time() - path.stat().st_mtime < GRACE_SECONDS:
                 continue
             with suppress(OSError, ValueError, KeyError, AttributeError):
                 if json.loads((path / MANIFEST).read_bytes())["facts"].get("synced"):
-                    home.store.set_aside(stage, path.name)
+                    found.append(path)
+    return found

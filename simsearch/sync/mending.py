@@ -49,7 +49,7 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
     def work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
         return remake_index(space, facts, dataset, embedded), str(facts["factory"])
 
-    plan.home.store.set_aside("index", address("index", SETTINGS, inputs))
+    plan.home.set_aside("index", address("index", SETTINGS, inputs))
     return plan.ensure("index", "Indexed", SETTINGS, inputs, work)
 
 
@@ -60,8 +60,5 @@ def _found(build: Build, which: dict[str, str]) -> Artifact | None:
 
 
 def _opened(build: Build, which: dict[str, str]) -> Artifact:
-    home = Home(build.home)
-    try:
-        return home.store.open("index", **which)
-    finally:
-        home.memory.close()
+    with Home(build.home).reading() as store:
+        return store.open("index", **which)

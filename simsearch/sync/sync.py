@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from simsearch.artifacts import Artifact, Workspace
 from simsearch.changes.compare import KINDS, Changes
 from simsearch.changes.look import NOTHING_DELETED, changes_of, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
-from simsearch.console import Progress, safe, say
+from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION
 from simsearch.images.quarantine import read_quarantine
 from simsearch.images.source import FileSource
+from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
 from simsearch.sync.let_go import let_go, remove_remains
 
@@ -69,56 +69,51 @@ def run_sync(home: Home, folder: str | None = None, name: str | None = None, *, 
     With `dry` nothing is written. Raises SimsearchError, the build as it was, for a source that is not there, images of
     which too many cannot be used, or a build that cannot be gone on from.
     """
-    started = time.perf_counter()
+    started = working_seconds()
     build = choose_build(home, folder, name)
     if dry:
-        return _sync(home, build.name, folder, started, dry=True)
+        with home.reading():
+            return _sync(home, build.name, folder, started, dry=True)
     home.prepare_environment()
-    with home.lock(
-        f"sync {build.name}", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")
-    ):
-        home.store.clean_up()
+    with home.writing(f"sync {build.name}"):
         return _sync(home, build.name, folder, started, dry=False)
 
 
 def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: bool) -> Synced:
     build = home.build(name)
-    try:
-        dataset = _open(home, build, "dataset")
-        source = open_now(build, home, folder)
-        place = _identity(source.root)
-        state = State.of(dataset)
-        changes = changes_of(source, state, home, build)
-        lists = changes.to_json()
-        images, compacted = int(build.record["images"]), False
-        if dry:
-            images += len(lists["added"]) - len(lists["deleted"])
-        elif changes.count:
-            progress = Progress("Synced")
-            try:
-                stages, compacted = _make(home, build, dataset, source, state, changes, progress)
-            except SimsearchError:
-                _check_place(source, place)
-                raise
-            finally:
-                progress.close()
-            images = int(stages["index"].facts["ntotal"]) - len(rows_of(stages["index"], MASKED))
-            if images < 1:
-                raise SourceError(
-                    f"no image of build {name} that is searched would be left; {NOTHING_DELETED}",
-                    hint="simsearch build --retrain makes the build anew from what is there now",
-                )
+    dataset = _open(home, build, "dataset")
+    source = open_now(build, home, folder)
+    place = _identity(source.root)
+    state = State.of(dataset)
+    changes = changes_of(source, state, home, build)
+    lists = changes.to_json()
+    images, compacted = int(build.record["images"]), False
+    if dry:
+        images += len(lists["added"]) - len(lists["deleted"])
+    elif changes.count:
+        progress = Progress("Synced")
+        try:
+            stages, compacted = _make(home, build, dataset, source, state, changes, progress)
+        except SimsearchError:
             _check_place(source, place)
-            aside = {one.image for one in read_quarantine(stages["dataset"].path)}
-            lists = changes.to_json(aside)
-            build = _name(home, build, source, stages, images, lists)
-        elif source.identity != build.record["source"]:
-            build = _name(home, build, source, {}, images, lists)
-        if not dry:
-            remove_remains(home)
-    finally:
-        home.memory.close()
-    return Synced(build, changes, lists, images, compacted, time.perf_counter() - started, dry)
+            raise
+        finally:
+            progress.close()
+        images = int(stages["index"].facts["ntotal"]) - len(rows_of(stages["index"], MASKED))
+        if images < 1:
+            raise SourceError(
+                f"no image of build {name} that is searched would be left; {NOTHING_DELETED}",
+                hint="simsearch build --retrain makes the build anew from what is there now",
+            )
+        _check_place(source, place)
+        aside = {one.image for one in read_quarantine(stages["dataset"].path)}
+        lists = changes.to_json(aside)
+        build = _name(home, build, source, stages, images, lists)
+    elif source.identity != build.record["source"]:
+        build = _name(home, build, source, {}, images, lists)
+    if not dry:
+        remove_remains(home)
+    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry)
 
 
 def _open(home: Home, build: Build, stage: str) -> Artifact:

@@ -74,7 +74,7 @@ def _measured(cell: Cell, plan: StagePlan, home: Home, reference: speed.Referenc
     reset_peak()
     pipeline = Pipeline(plan, named.recipe)
     # The data sets are the home's; nothing else that the night writes is.
-    with home.lock("bench", lambda who: say(f"Waiting for {safe(who)}, which is writing to {safe(str(home.path))}")):
+    with home.writing("bench"):
         source, data = pipeline.read(named.name, renamed=True)
     record = pipeline.run(named.name, renamed=True, opened=(source, data))
     stages = plan.stages

@@ -1,0 +1,106 @@
+"""The kernel's locks on files (flock): shared or exclusive, free as soon as their holder is gone, however it went.
+
+A lock file is never deleted, and neither its existence nor its age means anything; the note in it is for people.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+NOTE_BYTES = 4096
+_waited = threading.local()
+
+
+def working_seconds() -> float:
+    """Return a clock in seconds that stands still while this thread waits for a lock."""
+    return time.perf_counter() - getattr(_waited, "seconds", 0.0)
+
+
+class Lock:
+    """The lock of one file, which is opened here and held from `take` or `alone` on; its `with` lets go of it.
+
+    `may_write` False opens a file that is there already, for a shared lock in a place that cannot be written.
+    Raises OSError when the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, may_write: bool = True) -> None:
+        if may_write:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT if may_write else os.O_RDONLY
+        self._file = os.open(path, flags | os.O_CLOEXEC, 0o666)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._file)
+
+    @property
+    def holder(self) -> str:
+        """Who noted last that the lock is theirs: right as long as the lock is held exclusively."""
+        try:
+            note = json.loads(os.pread(self._file, NOTE_BYTES, 0))
+            return f"{note['who']} (process {note['pid']}, since {note['since']})"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+    @property
+    def busy(self) -> bool:
+        """Whether another has the lock, exclusively; not to be asked by who holds it."""
+        if not self._tried(fcntl.LOCK_SH):
+            return True
+        fcntl.flock(self._file, fcntl.LOCK_UN)
+        return False
+
+    def take(self, who: str, waiting: Callable[[str], None]) -> None:
+        """Take the lock exclusively; while others have it, tell `waiting` once who that is."""
+        self._wait(fcntl.LOCK_EX, waiting)
+        self._note(who)
+
+    def share(self, waiting: Callable[[str], None]) -> None:
+        """Take the lock beside others that share it, in place of an exclusive hold where this one has it."""
+        self._wait(fcntl.LOCK_SH, waiting)
+
+    def alone(self, who: str) -> bool:
+        """Take the lock exclusively if no other has it, and return whether so; if not, nothing is held afterwards."""
+        free = self._tried(fcntl.LOCK_EX)
+        if free:
+            self._note(who)
+        else:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+        return free
+
+    def _tried(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _wait(self, kind: int, waiting: Callable[[str], None]) -> None:
+        if self._tried(kind):
+            return
+        waiting(self.holder)
+        started = time.perf_counter()
+        try:
+            fcntl.flock(self._file, kind)
+        finally:
+            _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - started
+
+    def _note(self, who: str) -> None:
+        since = dt.datetime.now().astimezone().isoformat(timespec="seconds")
+        note = json.dumps({"who": who, "pid": os.getpid(), "since": since}).encode()
+        with suppress(OSError):  # a full disk
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, note, 0)
