@@ -218,7 +218,10 @@ def night(place: Path) -> Any:
             for cell in found["cells"]
         ],
         "trend": sorted(one for one in trend if not SPEED.search(one)),
-        "cases": [[case.get("classname"), case.get("name"), case.findtext("system-out", "").strip()] for case in cases],
+        "cases": sorted(
+            [case.get(key) for key in ("classname", "name")] + [case.findtext("system-out", "").strip()]
+            for case in cases
+        ),
         "table": [[entry.strip() for entry in row] for row in table],
     }
 
