@@ -24,12 +24,13 @@ from simsearch.bench.causes.checks import (
     setting_differences,
 )
 from simsearch.bench.causes.losers import losers
-from simsearch.bench.judging.metrics import METRICS, metric_words
+from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
 from simsearch.bench.judging.pairing import Pair, shared_queries
 from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cause, Finding, Result
 from simsearch.console import safe, say
+from simsearch.evaluation.figures import CLAIM
 from simsearch.vectors.features import FeatureFile
 
 NEEDED = ("dataset", "train", "embed", "index", "evaluate")
@@ -111,11 +112,11 @@ class Detective:
         """MAP@R and boundary queries are explained by the error at the same k over all queries of the finding."""
         metric, k = finding.metric, finding.k
         one, other = shared_queries(before, after)
-        if metric == "map_at_r" or k is None:
+        if k is None:
             both = before.per_query.keys() & after.per_query.keys()
-            names = [name for name in both if name.startswith("cross_boundary_error@")]
-            metric, k = "cross_boundary_error", max(int(name.partition("@")[2]) for name in names)
-        name = f"{metric}@{k}"
+            names = [name for name in both if name.startswith(f"{CLAIM}@")]
+            metric, k = CLAIM, max(int(name.partition("@")[2]) for name in names)
+        name = kept_name(metric, k)
         if finding.scope == "boundary":
             near = (before.per_query["boundary"][one] > 0) | (after.per_query["boundary"][other] > 0)
             one, other = one[near], other[near]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsearch.arrays import Pixels
-from simsearch.bench.judging.metrics import METRICS
+from simsearch.bench.judging.metrics import METRICS, kept_name
 from simsearch.bench.judging.pairing import shared_queries
 from simsearch.bench.records import Finding, Loser, Result
 from simsearch.evaluation.systems import gather
@@ -31,7 +31,7 @@ Losers = tuple[tuple[Loser, ...], tuple[Loser, ...], bytes | None]
 def losers(finding: Finding, before: Result, after: Result, sides: tuple[Side, Side]) -> Losers:
     """Return the classes and the queries of a finding that lost most, and a PNG of the first few queries."""
     one, other = shared_queries(before, after)
-    name = finding.metric if finding.k is None else f"{finding.metric}@{finding.k}"
+    name = kept_name(finding.metric, finding.k)
     old, new = before.per_query[name][one], after.per_query[name][other]
     loss = old - new if METRICS[finding.metric].higher_is_better else new - old
     records = [r for r in sides[1].table.records if r.query]

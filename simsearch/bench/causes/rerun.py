@@ -81,7 +81,7 @@ def search_of(evaluated: Artifact) -> Search:
 
 
 def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: Index, search: Search) -> Numbers:
-    """The values (Q,) of recall, cross_boundary_error or ann_recall at k, measured now through `index`."""
+    """Return the values (Q,) of a figure, or of ann_recall, at k, measured now through `index`."""
     task = table.task(k)
     thresholds = np.zeros((len(task.query_rows), 1), dtype=np.float32)
     if metric == "ann_recall":

@@ -15,7 +15,7 @@ from functools import partial
 import numpy as np
 
 from simsearch.arrays import Doubles
-from simsearch.bench.judging.metrics import METRICS, RATIOS
+from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, kept_name, tested
 from simsearch.bench.judging.pairing import Pair, pair_cells, shared_queries
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.records import Cell, Figure, Finding, Night, Result, Verdict
@@ -24,7 +24,6 @@ from simsearch.statistics.significance import holm, sign_flip_bound, sign_flip_t
 
 MOST_FLIPS = 199_999
 AGAIN_REPEATS = 15
-GATED_K = 10
 LEAST_SHARE = 0.9  # of a core, for the reference workload: below it the clock on the wall tells of other work
 
 Again = Callable[[Cell], Sequence[Figure] | None]
@@ -35,7 +34,7 @@ class _Compared:
     """A figure of a cell: its means, and the differences of the shared queries (n,), NaN where one has no value."""
 
     cell: str
-    key: tuple[str, int | None, str]
+    key: Key
     before: float
     after: float
     differences: Doubles
@@ -165,7 +164,7 @@ def _ratios(figures: Sequence[Figure]) -> dict[tuple[str, str], Figure]:
 
 
 def _compared(before: Result, after: Result) -> Iterator[_Compared]:
-    """What is tested of a cell: the first recall, error@10 over all and over boundary queries, MAP@R, ann_recall@10."""
+    """Yield what is tested of a cell, over the queries that both nights have."""
     one, other = shared_queries(before, after)
     if not len(one):
         return
@@ -173,7 +172,8 @@ def _compared(before: Result, after: Result) -> Iterator[_Compared]:
     if "boundary" in before.per_query and "boundary" in after.per_query:
         # Chosen by either night's reference: neither may leave out the queries that the other found hard.
         near = (before.per_query["boundary"][one] > 0) | (after.per_query["boundary"][other] > 0)
-    for name, metric, k, scope in gated(before, after):
+    for key in gated(before, after):
+        name, scope = kept_name(*key[:2]), key[2]
         values = before.per_query[name][one], after.per_query[name][other]
         usable = ~(np.isnan(values[0]) | np.isnan(values[1]))
         if scope == "boundary":
@@ -182,30 +182,18 @@ def _compared(before: Result, after: Result) -> Iterator[_Compared]:
             old, new = (np.where(usable, column, np.nan) for column in values)
             # Shares of k as floats: 0.3 - 0.2 and 0.2 - 0.1 must tie.
             differences = np.round(new - old, 9)
-            yield _Compared(
-                after.cell.name, (metric, k, scope), float(np.nanmean(old)), float(np.nanmean(new)), differences
-            )
+            yield _Compared(after.cell.name, key, float(np.nanmean(old)), float(np.nanmean(new)), differences)
 
 
 def _comparable(before: Result, after: Result) -> bool:
     return len(shared_queries(before, after)[0]) > 0 and bool(gated(before, after))
 
 
-def gated(before: Result, after: Result) -> list[tuple[str, str, int | None, str]]:
-    """Which values are tested, as (name, metric, k, scope): few, as the more tests, the less each can show."""
+def gated(before: Result, after: Result) -> list[Key]:
+    """Return which figures are tested: those of `tested` that both nights have, at the k that both have."""
     both = before.per_query.keys() & after.per_query.keys()
     ks = sorted(int(name.partition("@")[2]) for name in both if name.startswith("ann_recall@"))
-    if not ks:
-        return []
-    at = GATED_K if GATED_K in ks else ks[-1]
-    wanted: list[tuple[str, str, int | None, str]] = [
-        (f"recall@{ks[0]}", "recall", ks[0], "all"),
-        (f"cross_boundary_error@{at}", "cross_boundary_error", at, "all"),
-        (f"cross_boundary_error@{at}", "cross_boundary_error", at, "boundary"),
-        ("map_at_r", "map_at_r", None, "all"),
-        (f"ann_recall@{at}", "ann_recall", at, "all"),
-    ]
-    return [entry for entry in wanted if entry[0] in both]
+    return [key for key in tested(ks) if kept_name(*key[:2]) in both] if ks else []
 
 
 def _p_values(columns: Sequence[Doubles], level: float) -> list[float]:

@@ -1,13 +1,18 @@
 """Every metric that a night measures, in one table: its direction, how it is judged, the least loss that matters.
 
-Nothing else knows whether higher is better.
+Quality is what evaluation's table of figures judges or watches; what a night measures besides stands here. Nothing else
+knows whether higher is better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from simsearch.evaluation.figures import FIGURES, headline_k
+
+Key = tuple[str, int | None, str]  # metric, k, scope
 
 
 @dataclass(frozen=True)
@@ -26,20 +31,25 @@ class Metric:
     unit: str = ""
 
     def loss(self, before: float, after: float) -> float:
-        """How much worse `after` is than `before`, in the metric's own unit; below 0 where it is better."""
+        """Return how much worse `after` is than `before`, in the metric's own unit; below 0 where it is better."""
         return before - after if self.higher_is_better else after - before
 
 
 METRICS: Mapping[str, Metric] = {
-    "recall": Metric("recall", True, "paired", 0.002),
-    "cross_boundary_error": Metric("cross-boundary error", False, "paired", 0.002),
-    "map_at_r": Metric("MAP@R", True, "paired", 0.002),
+    **{
+        figure.key: Metric(
+            figure.words or figure.name,
+            figure.higher_is_better,
+            None if figure.least is None else "paired",
+            figure.least or 0.0,
+        )
+        for figure in FIGURES
+        if figure.least is not None or figure.watched
+    },
     "ann_recall": Metric("ann_recall", True, "paired", 0.002),
     # The least cosine of the accepted night's features and those that tonight's code makes by the same embedder: builds
     # that stand answer otherwise when it falls, whatever a retrained embedder makes of it. Bound: design, section 4.
     "feature_agreement": Metric("agreement of features", True, "agreement", 0.0001),
-    "roc_auc": Metric("ROC AUC", True),
-    "inversion_rate": Metric("inversion rate", False),
     "latency_p50": Metric("latency p50", False, "speed", unit="ms"),
     "latency_p99": Metric("latency p99", False, unit="ms"),
     "qps": Metric("queries a second", True, "speed", unit="1/s"),
@@ -55,15 +65,29 @@ RATIOS = ("ratio", "wall ratio")
 """The scopes of speed that are judged: by one thread's own clock, and by the clock on the wall."""
 
 
+def kept_name(metric: str, k: int | None) -> str:
+    """Return the name under which a history keeps the values of single queries: "recall@1", "map_at_r"."""
+    return metric if k is None else f"{metric}@{k}"
+
+
+def tested(ks: Sequence[int]) -> list[Key]:
+    """Return what the gate tests where `ks` were measured: each judged figure at one k, as more tests show less."""
+    found: list[Key] = [
+        (figure.key, (figure.heads or (headline_k,))[0](ks) if figure.by == "k" else None, scope)
+        for figure in FIGURES
+        if figure.least is not None
+        for scope in figure.scopes
+    ]
+    return [*found, ("ann_recall", headline_k(ks), "all")]
+
+
 def metric_words(name: str, k: int | None, scope: str) -> str:
-    """A figure in words: "recall@1", "cross-boundary error@10 boundary", "seconds train"."""
-    at = "" if k is None else f"@{k}"
-    of = "" if scope == "all" else f" {scope}"
-    return f"{METRICS[name].words}{at}{of}"
+    """Return a figure in words: "recall@1", "cross-boundary error@10 boundary", "seconds train"."""
+    return kept_name(METRICS[name].words, k) + ("" if scope == "all" else f" {scope}")
 
 
 def shown(name: str, value: float, scope: str = "all") -> str:
-    """A value as people read it: shares to three digits, times, counts and sizes with their unit, ratios without."""
+    """Return a value as people read it: shares to three digits, times, counts and sizes with their unit."""
     if scope in RATIOS:
         return f"{value:.3g}"
     unit = METRICS[name].unit

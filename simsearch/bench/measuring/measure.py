@@ -11,6 +11,7 @@ import numpy as np
 
 from simsearch.artifacts import Artifact
 from simsearch.bench.causes.rerun import data_of, search_of
+from simsearch.bench.judging.metrics import METRICS, kept_name
 from simsearch.bench.measuring import speed
 from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.machine import peak_memory, reset_peak
@@ -19,6 +20,8 @@ from simsearch.bench.records import Cell, Figure, Result
 from simsearch.console import safe, say
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import InvariantError
+from simsearch.evaluation import figures
+from simsearch.evaluation.figures import FIGURES, places
 from simsearch.evaluation.systems import gather
 from simsearch.home import Home
 from simsearch.images.records import RecordTable
@@ -33,7 +36,8 @@ from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
 SYSTEM = "recipe/index"
-EXACT = "recipe/cosine"  # an approximate index has no MAP@R of its own
+EXACT = "recipe/cosine"
+QUALITY = [figure for figure in FIGURES if figure.key in METRICS]
 TIMED_K = 10
 TIMED_IMAGES = 64
 
@@ -110,59 +114,48 @@ def _measured(cell: Cell, plan: StagePlan, home: Home, reference: speed.Referenc
 
 
 def per_query(arrays: Tables, ks: list[int]) -> Tables:
-    """The values of single queries, by the names under which the history keeps them; "boundary" is a mask."""
+    """Return the values of single queries, by the names under which the history keeps them; "boundary" is a mask."""
     found: Tables = {}
-    for k in ks:
-        for name, key in (("recall", "hit"), ("cross_boundary_error", "error"), ("ann_recall", "ann")):
-            if f"{SYSTEM}/{key}@{k}" in arrays:
-                found[f"{name}@{k}"] = arrays[f"{SYSTEM}/{key}@{k}"].astype(np.float64)
-    for system in (SYSTEM, EXACT):
-        if f"{system}/average_precision" in arrays:
-            found.setdefault("map_at_r", arrays[f"{system}/average_precision"].astype(np.float64))
+    for figure in QUALITY:
+        for place in places(figure, ks):
+            stored = [place.stored(system) for system in _systems(figure)]
+            found |= {_column(place): arrays[name] for name in reversed(stored) if name in arrays}
+    found |= {f"ann_recall@{k}": arrays[f"{SYSTEM}/ann@{k}"] for k in ks if f"{SYSTEM}/ann@{k}" in arrays}
     if "boundary" in arrays:
-        found["boundary"] = arrays["boundary"].astype(np.float64)
-    return found
+        found["boundary"] = arrays["boundary"]
+    return {name: values.astype(np.float64) for name, values in found.items()}
 
 
 def quality_figures(report: Tables, values: Tables) -> Iterator[Figure]:
-    """Every quality figure of a report with its interval and the number of queries (or pairs) that it is over."""
-    system = report["systems"][SYSTEM]
-    known = system.get("intervals") or {}
-
-    def figure(
-        metric: str, k: int | None, scope: str, value: float | None, ends: Any, n: int | None
-    ) -> Iterator[Figure]:
-        if value is not None:
-            low, high = ends or (None, None)
-            yield Figure(metric, k, scope, float(value), low, high, n)
-
-    def count(name: str, scope: str = "all") -> int | None:
-        column = values.get(name)
-        if column is None:
-            return None
-        chosen = ~np.isnan(column)
-        return int((chosen & (values["boundary"] > 0)).sum() if scope == "boundary" else chosen.sum())
-
+    """Yield every quality figure of a report with its interval and the number of queries (or pairs) that it is over."""
+    systems = report["systems"]
+    for figure in QUALITY:
+        for place in places(figure, report["k"]):
+            trees = (systems[name] for name in _systems(figure) if name in systems)
+            tree = next((tree for tree in trees if place.of(tree) is not None), None)
+            if tree is None:
+                continue
+            low, high = place.of(tree.get("intervals")) or (None, None)
+            n = (report.get("verification") or {}).get("pairs")
+            column = values.get(_column(place))
+            if column is not None:
+                n = int((~np.isnan(column) & (place.scope == "all" or values["boundary"] > 0)).sum())
+            k = None if place.k is None else int(place.k)
+            yield Figure(place.key, k, place.scope, float(place.of(tree)), low, high, n)
     for k in report["k"]:
-        at = str(k)
-        ends = (known.get("recall") or {}).get(at)
-        yield from figure("recall", k, "all", system["recall"][at], ends, count(f"recall@{k}"))
-        for scope, value in system["cross_boundary_error"][at].items():
-            ends = ((known.get("cross_boundary_error") or {}).get(at) or {}).get(scope)
-            if value is not None:
-                n = count(f"cross_boundary_error@{k}", scope)
-                yield from figure("cross_boundary_error", k, scope, value, ends, n)
         shares = values.get(f"ann_recall@{k}")
         if shares is not None:
             low, high = percentile_intervals(shares[:, None], resamples=500)[0].tolist()
             yield Figure("ann_recall", k, "all", float(shares.mean()), low, high, len(shares))
-    exact = report["systems"].get(EXACT) or system
-    average = system if system["map_at_r"] is not None else exact
-    ends = (average.get("intervals") or {}).get("map_at_r")
-    yield from figure("map_at_r", None, "all", average["map_at_r"], ends, count("map_at_r"))
-    pairs = (report.get("verification") or {}).get("pairs")
-    for metric in ("roc_auc", "inversion_rate"):
-        yield from figure(metric, None, "all", system[metric], None, pairs)
+
+
+def _systems(figure: figures.Figure) -> tuple[str, ...]:
+    """Return whose figure is taken, the first that has it: an approximate index has no deep ones of its own."""
+    return (SYSTEM, EXACT) if figure.deep else (SYSTEM,)
+
+
+def _column(place: figures.Place) -> str:
+    return kept_name(place.key, None if place.k is None else int(place.k))
 
 
 def speed_figures(timing: speed.Timing) -> Iterator[Figure]:

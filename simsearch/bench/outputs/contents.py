@@ -10,16 +10,16 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from simsearch.bench.judging.metrics import METRICS, shown
+from simsearch.bench.judging.metrics import METRICS, shown, tested
 from simsearch.bench.records import Cause, Figure, Finding, Loser, Result, Story
+from simsearch.evaluation.figures import FIGURES
 
 HELD, WORSE, BETTER, NEW = "held", "WORSE", "better", "new"
 FAILED, BROKEN, DROPPED, UNPAIRED = "failed", "BROKEN", "dropped", "unpaired"
 
+NAMES = {figure.key: figure.name for figure in FIGURES}
 COLUMNS: tuple[tuple[str, str, int | None], ...] = (
-    ("recall@1", "recall", 1),
-    ("error@10", "cross_boundary_error", 10),
-    ("ann_recall@10", "ann_recall", 10),
+    *((f"{NAMES.get(key, key)}@{k}", key, k) for key, k, scope in tested((1, 10)) if k and scope == "all"),
     ("qps", "qps", None),
     ("p50 ms", "latency_p50", None),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from simsearch.bench.judging.metrics import METRICS, RATIOS, metric_words, shown
+from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, metric_words, shown
 from simsearch.bench.outputs import contents, series, words
 from simsearch.bench.records import Cell, Figure, Finding, Result, Story
 from simsearch.page.html import NONE, more, paragraph, table, text
@@ -58,7 +58,7 @@ def trends(story: Story, nights: list[series.Drawn]) -> str:
     return body
 
 
-def _metric(figure: series.Key, body: str, findings: Sequence[Finding]) -> str:
+def _metric(figure: Key, body: str, findings: Sequence[Finding]) -> str:
     metric = METRICS[figure[0]]
     better = "higher" if metric.higher_is_better else "lower"
     judged = "" if metric.judged else ", not judged"
@@ -107,7 +107,7 @@ def _caption(cell: Cell, results: Sequence[Result | None], finding: Finding | No
     return words_
 
 
-def _table(figure: series.Key, columns: list[tuple[str, list[Figure | None]]], nights: list[series.Drawn]) -> str:
+def _table(figure: Key, columns: list[tuple[str, list[Figure | None]]], nights: list[series.Drawn]) -> str:
     def cell(found: Figure | None) -> str:
         if found is None:
             return NONE
@@ -126,7 +126,7 @@ def _table(figure: series.Key, columns: list[tuple[str, list[Figure | None]]], n
 
 def _line(
     cell: Cell,
-    figure: series.Key,
+    figure: Key,
     figures: list[Figure | None],
     breaks: frozenset[int],
     finding: Finding | None,
@@ -168,7 +168,7 @@ def _range(name: str, figures: list[Figure]) -> tuple[float, float]:
     return low, high
 
 
-def _level(figure: series.Key, value: float) -> str:
+def _level(figure: Key, value: float) -> str:
     unit = METRICS[figure[0]].unit
     if figure[2] in RATIOS:
         return f"{value:.3g}"
@@ -179,7 +179,7 @@ def _level(figure: series.Key, value: float) -> str:
     return f"{value:.3g} {unit}" if unit else f"{value:.3f}"
 
 
-def _described(figure: series.Key, figures: Sequence[Figure | None], frame: Frame, word: str) -> str:
+def _described(figure: Key, figures: Sequence[Figure | None], frame: Frame, word: str) -> str:
     """Return what a chart shows in words, for readers who do not see it."""
     name, _, scope = figure
     found = [(found.value, frame.days[place]) for place, found in enumerate(figures) if found is not None]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from simsearch.bench.judging.metrics import METRICS
+from simsearch.bench.judging.metrics import METRICS, Key
 from simsearch.bench.outputs import contents, words
 from simsearch.bench.records import Cell, Figure, Night, Result, Story
 
 MOST_NIGHTS = 60
 
-Key = tuple[str, int | None, str]
 Drawn = tuple[Night, tuple[Result, ...]]
 
 

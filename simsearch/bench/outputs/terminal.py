@@ -10,8 +10,8 @@ from simsearch.bench.records import Story
 from simsearch.console import safe, shorten
 
 WIDTH = 80
-HEADINGS = ("rec@1", "err@10", "ann@10", "qps", "p50 ms")
-WIDTHS = (6, 7, 7, 9, 7)  # of the figures; a word of at most 8 characters follows them
+HEADINGS = [head if k is None else f"{head[:3]}@{k}" for head, _, k in contents.COLUMNS]
+WIDTHS = [9 if head == "qps" else len(head) + 1 for head in HEADINGS]  # a word of at most 8 characters follows them
 NAME = WIDTH - sum(WIDTHS) - 10
 LOSERS = 3
 
