@@ -76,6 +76,22 @@ def ours(built, tmp_path):
     return moved_copy(built, tmp_path)
 
 
+@pytest.fixture(scope="session")
+def arguments():
+    """What `render_page` takes, of a small report whose names are hostile; tests must not change it."""
+    from pages import measure
+
+    return measure()
+
+
+@pytest.fixture(scope="session")
+def page(arguments):
+    """The report page made of `arguments`."""
+    from simsearch.report.sections import render_page
+
+    return render_page(**arguments)
+
+
 def artifact_file(home: Path, stage: str, name: str) -> Path:
     """The one file of that name among a build's artifacts of a stage."""
     record = json.loads(next((home / "builds").glob("*.json")).read_bytes())

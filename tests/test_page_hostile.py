@@ -1,0 +1,38 @@
+"""Names that try to be markup, controls or scripts: they are shown, and do nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from pages import HOSTILE, Reader
+
+from simsearch.page.html import short
+
+
+def test_hostile_names_are_shown_and_do_nothing(page, arguments):
+    read = Reader(page)
+    shown = "".join(read.words)
+    for name in HOSTILE[:3] + HOSTILE[5:8]:
+        assert name in shown
+    assert "\\u202egnp.exe" in shown
+    assert "a\\x1b[31mb\\x0ac" in shown
+    assert "lone \\ud800 surrogate" in shown
+    page.encode("utf-8")
+    assert not set(page) & set("\x1b\u202e\ud800\x00")
+    assert not read.all("img")
+    assert 'source = "<digits>"' in shown
+    labels = [a["aria-label"] for a in read.all("svg") if a.get("class") == "pic"]
+    assert any(label.startswith('"><img src=x onerror=alert(1)>, "><img') for label in labels)
+    # report.json is embedded whole, and offered to be saved.
+    assert json.loads(read.json) == arguments["report"]
+    link = next(a for a in read.all("a") if a.get("download"))
+    assert link["download"] == "report.json"
+    assert json.loads(base64.b64decode(link["href"].partition(",")[2])) == arguments["report"]
+
+
+def test_long_labels_are_cut_in_their_middle():
+    assert short("a" * 40) == "a" * 40
+    cut = short("a" * 30 + "<" + "b" * 30)
+    assert cut.startswith(f'<span title="{"a" * 30}&lt;{"b" * 30}">')
+    assert len(cut.partition(">")[2].partition("<")[0]) <= 40
