@@ -7,7 +7,7 @@ import slow_tuples
 import torch
 
 from simsearch.embedder.losses.alpha import alpha_lower_bound, alpha_warning
-from simsearch.embedder.losses.distance_weighted import Table, draw_negatives
+from simsearch.embedder.losses.distance_weighted import Distribution, draw_negatives
 from simsearch.embedder.losses.losses import make_loss
 from simsearch.embedder.losses.mining import RULES
 from simsearch.errors import EmbedderError
@@ -134,7 +134,7 @@ def test_drawn_losses_are_the_loop_over_their_draws(table):
     value, active = make_loss(table, 6, 4, seed=0)(given, LABELS)
     torch.manual_seed(11)
     distances, plain = slow_distances(slow)
-    draws = Table(torch.tensor(plain), LABELS, 6)
+    draws = Distribution(torch.tensor(plain), LABELS, 6)
     (anchors, positives), negatives, drawn = draw_negatives(draws, LABELS)
     within = list(zip(anchors.tolist(), positives.tolist(), strict=True))
 

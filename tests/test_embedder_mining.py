@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from simsearch.embedder.losses import distance_weighted as drawing
 from simsearch.embedder.losses import mining
-from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Table, drawing_weights, drawn_triplets
+from simsearch.embedder.losses.distance_weighted import (
+    NONZERO_LOSS_CUTOFF,
+    Distribution,
+    drawing_weights,
+    drawn_triplets,
+)
 from simsearch.embedder.losses.losses import Triplet
 from simsearch.embedder.losses.mining import RULES, squared_distances, triplets
 from simsearch.embedder.losses.unit import unit
@@ -154,7 +159,7 @@ def test_draws_are_as_frequent_as_their_weights():
     torch.manual_seed(2)
     distances = squared_distances(unit(torch.randn(13, 4) + 0.7))
     probabilities = slow_probabilities(distances.double(), LABELS, 4)
-    table, draws = Table(distances, LABELS, 4), 40_000
+    table, draws = Distribution(distances, LABELS, 4), 40_000
     for row, without in ((0, 0), (0, 2), (2, 5), (5, 1)):
         expected = probabilities[row].clone()
         expected[LABELS[without] == LABELS] = 0
@@ -194,7 +199,7 @@ def test_drawn_triplets_are_the_given_tuples(batch, seed):
     """Weights, number and share of tuples that were drawn, against the loop over the same draws."""
     distances, labels, margin = batch
     torch.manual_seed(seed)
-    (anchors, positives), negatives, drawn = drawing.draw_negatives(Table(distances, labels, 8), labels)
+    (anchors, positives), negatives, drawn = drawing.draw_negatives(Distribution(distances, labels, 8), labels)
     torch.manual_seed(seed)
     found = drawn_triplets(distances, labels, margin, 8)
     tuples = []

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_embedder_mining import LABELS, active_of, counts_of, slow_probabilities, tied_batches
 
-from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Table, draw_negatives
+from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Distribution, draw_negatives
 from simsearch.embedder.losses.mining import RULES, squared_distances
 from simsearch.embedder.losses.quadruplets import (
     _ClassPlaces,
@@ -79,7 +79,7 @@ def test_drawn_quadruplets_hold_three_classes(form):
     torch.manual_seed(4)
     first, second = drawn_quadruplets(distances, LABELS, (0.2, 0.1), 4, form)
     torch.manual_seed(4)
-    table = Table(distances, LABELS, 4)
+    table = Distribution(distances, LABELS, 4)
     (anchors, positives), negatives, drawn = draw_negatives(table, LABELS)
     others, third = table.draw(*((negatives, anchors) if form == "paper" else (anchors, negatives)))
     ones, twos = [], []
@@ -112,7 +112,7 @@ def test_drawn_n2_is_as_frequent_as_its_weight(form):
         row = (probabilities[n1] if form == "paper" else probabilities[anchor]).clone()
         row[(LABELS[n1] == LABELS) | (LABELS[anchor] == LABELS)] = 0
         expected += chance * row / row.sum()
-    table = Table(distances, LABELS, 4)
+    table = Distribution(distances, LABELS, 4)
     anchors = torch.full((draws,), anchor)
     negatives, _ = table.draw(anchors, anchors)
     found, _ = table.draw(*((negatives, anchors) if form == "paper" else (anchors, negatives)))

@@ -27,13 +27,13 @@ UNSURE = 5  # bits that are looked up both ways
 
 
 def reduction(picture: bytes) -> Pixels:
-    """A picture file made gray and 17 wide, 16 high: (16, 17) uint8."""
+    """Return a picture file made gray and 17 wide, 16 high: (16, 17) uint8."""
     small = Image.open(io.BytesIO(picture)).convert("L").resize((SIDE + 1, SIDE), Image.Resampling.BOX)
     return np.asarray(small, dtype=np.uint8)
 
 
 def difference_hash(gray: Pixels) -> int:
-    """64 bits that tell for 8 x 8 fields of a reduction (16, 17) which are clearly brighter than their left neighbour.
+    """Return 64 bits: which of 8 x 8 fields of a reduction (16, 17) are clearly brighter than their left neighbour.
 
     The "dHash" of N. Krawetz ("Kind of Like That", 2013), with a margin. A picture of one colour has only zeros.
     """
@@ -41,7 +41,7 @@ def difference_hash(gray: Pixels) -> int:
 
 
 def near_hashes(gray: Pixels) -> list[int]:
-    """32 hashes that a copy of a reduction (16, 17) may have: its five least sure bits either way, its own first."""
+    """Return 32 hashes of copies of a reduction (16, 17): its five least sure bits either way, its own first."""
     margins = _margins(gray)
     found = [_packed(margins)]
     for bit in np.argsort(np.abs(margins), kind="stable")[:UNSURE].tolist():
@@ -50,7 +50,7 @@ def near_hashes(gray: Pixels) -> list[int]:
 
 
 def _margins(gray: Pixels) -> Doubles:
-    """By how much each field (64,) is brighter than the field to its left, less the margin."""
+    """Return by how much each field (64,) is brighter than the field to its left, less the margin."""
     rows = gray.astype(np.int16).reshape(SIDE // 2, 2, SIDE + 1).sum(axis=1)
     fields = rows[:, :-1:2] + rows[:, 1::2]
     brighter = np.diff(fields, axis=1, append=2 * rows[:, -1:])  # four pixels each
@@ -62,7 +62,7 @@ def _packed(margins: Doubles) -> int:
 
 
 def reductions(folder: Path, *, threads: int = 2) -> Pixels:
-    """Reductions of all thumbnails in a folder, (N, 16, 17) uint8, in row order."""
+    """Return reductions of all thumbnails in a folder, (N, 16, 17) uint8, in row order."""
     with ThumbnailReader(folder) as thumbnails, ThreadPoolExecutor(threads) as pool:
         reduced = np.empty((len(thumbnails), SIDE, SIDE + 1), dtype=np.uint8)
 
@@ -76,7 +76,7 @@ def reductions(folder: Path, *, threads: int = 2) -> Pixels:
 
 
 def gaps(gray: Pixels, others: Pixels) -> Doubles:
-    """How far reductions (n, 16, 17) are from `gray` in the mean, in its own deviation; inf for one colour."""
+    """Return how far reductions (n, 16, 17) are from `gray` in the mean, in its own deviation; inf for one colour."""
     deviation = gray.std()
     if not deviation:
         return np.full(len(others), np.inf)
@@ -85,13 +85,13 @@ def gaps(gray: Pixels, others: Pixels) -> Doubles:
 
 
 def find_copy(gray: Pixels, others: Pixels) -> int | None:
-    """Position among the reductions (n, 16, 17), n > 0, of the closest to `gray`; None where none is close enough."""
+    """Return the position in reductions (n, 16, 17), n > 0, of the closest to `gray`; None where none is close."""
     found = gaps(gray, others)
     return int(np.argmin(found)) if found.min() <= CLOSE else None
 
 
 def twins(reduced: Pixels, queries: Iterable[int], gallery: int) -> Integers:
-    """Pairs (P, 2) int64 of (position among `queries`, gallery row) of pictures that look the same.
+    """Return pairs (P, 2) int64 of (position among `queries`, gallery row) of pictures that look the same.
 
     The row's hash is one of the query's near hashes, and their reductions differ in the mean by at most 4 % of the
     query's deviation (drawings in black and white share a hash more easily than photos). Of several such rows the
@@ -109,7 +109,7 @@ def twins(reduced: Pixels, queries: Iterable[int], gallery: int) -> Integers:
 
 
 def lookalikes(reduced: Pixels, rows: Iterable[int]) -> list[list[int]]:
-    """Groups of two or more of the `rows` whose pictures look the same, as `twins` do: each as one of its rows does."""
+    """Return groups of two or more `rows` whose pictures look the same, as `twins` do: each as one of its rows does."""
     left = list(rows)
     by_hash = _by_hash(reduced, left)
     grouped: set[int] = set()
@@ -134,5 +134,5 @@ def _by_hash(reduced: Pixels, rows: Iterable[int]) -> dict[int, list[int]]:
 
 
 def _near(by_hash: dict[int, list[int]], gray: Pixels) -> list[int]:
-    """The rows whose hash is near, ascending."""
+    """Return the rows whose hash is near, ascending."""
     return sorted(row for known in near_hashes(gray) for row in by_hash.get(known, ()))

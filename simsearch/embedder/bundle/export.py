@@ -24,7 +24,7 @@ HINT = "use a bundle that simsearch wrote, or export again with opset 18, one fi
 
 
 def export_onnx(model: Embedder, path: Path, *, size: int | None = None, channels: int | None = None) -> None:
-    """Writes `model` in eval mode to `path`: "image" (batch, C, S, S) float32 to "feature" (batch, dim) float32.
+    """Write `model` in eval mode to `path`: "image" (batch, C, S, S) float32 to "feature" (batch, dim) float32.
 
     `size` and `channels` default to the model's. The model itself is left as it is. Raises EmbedderError when the
     result is not what `check_bundle` accepts.
@@ -60,7 +60,7 @@ def export_onnx(model: Embedder, path: Path, *, size: int | None = None, channel
 
 
 def strip(proto: ModelProto) -> None:
-    """Removes documentation and metadata from `proto` in place: the exporter puts local paths (stack traces) there."""
+    """Remove documentation and metadata from `proto` in place: the exporter puts local paths (stack traces) there."""
     for owner in (proto, *proto.functions):
         _clear(owner)
     _strip_graph(proto.graph)
@@ -71,7 +71,7 @@ def strip(proto: ModelProto) -> None:
 
 
 def check_bundle(path: Path) -> None:
-    """Accepts a self-contained bundle of opset 18 with plain ONNX operators; EmbedderError says what else it is.
+    """Accept a self-contained bundle of opset 18 with plain ONNX operators; EmbedderError says what else it is.
 
     External data would read files beside the bundle, operators of other domains need code that a query lacks.
     """

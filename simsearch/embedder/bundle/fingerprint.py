@@ -14,7 +14,7 @@ from simsearch.images.preprocess import PREPROCESS_VERSION
 
 
 def embedder_fingerprint(trained: Artifact) -> str:
-    """The digest (hex) of a train artifact's embedder.onnx and preprocessing, with this program's version of it."""
+    """Return the digest (hex) of a train artifact's embedder.onnx and preprocessing, in this program's version."""
     bundle = json.loads(trained.file("embedder.json").read_bytes())
     return digest_of(
         {

@@ -48,7 +48,7 @@ class Runtime:
         self.dim: int = shapes[1][1]
 
     def features(self, batch: Floats) -> Floats:
-        """Raw features (N, dim) float32 of a batch (N, C, S, S) float32.
+        """Return raw features (N, dim) float32 of a batch (N, C, S, S) float32.
 
         Raises EmbedderError for another shape or type, naming both.
         """

@@ -6,7 +6,7 @@ import math
 
 
 def alpha_lower_bound(classes: int, p: float = 0.9) -> float:
-    """The least alpha at which `classes` classes can each reach mean target probability `p`.
+    """Return the least alpha at which `classes` classes can each reach mean target probability `p`.
 
     log(p (C - 2) / (1 - p)) for C > 2 (Ranjan, Castillo, Chellappa 2017, arXiv 1703.09507, equation 8), and
     log(p / (1 - p)) / 2 for C = 2, where that formula has no value. It assumes unit class vectors.
@@ -20,7 +20,7 @@ def alpha_lower_bound(classes: int, p: float = 0.9) -> float:
 
 
 def alpha_warning(alpha: float, classes: int) -> str | None:
-    """One sentence that names the bound when `alpha` lies under it, else None."""
+    """Return a sentence that names the bound when `alpha` lies under it, else None."""
     bound = alpha_lower_bound(classes)
     if alpha >= bound:
         return None

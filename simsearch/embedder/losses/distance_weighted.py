@@ -29,7 +29,7 @@ class Pairs(NamedTuple):
 
 
 def drawing_weights(distances: Tensor, own: Tensor, dim: int) -> Tensor:
-    """Weights (R, B) float64, proportional to the probabilities within a row; the largest of a row is 1, or all are 0.
+    """Return (R, B) float64, proportional to the probabilities within a row; the largest of a row is 1, or all are 0.
 
     `distances` (R, B) squared L2; `own` (R, B) bool: the anchor's own class, which is never drawn.
     """
@@ -41,7 +41,7 @@ def drawing_weights(distances: Tensor, own: Tensor, dim: int) -> Tensor:
     return (logs - most.masked_fill(most == -math.inf, 0)).exp()
 
 
-class Table:
+class Distribution:
     """The distribution of every row of a batch, ready for drawing with one class left out.
 
     Columns are sorted by class, so leaving a class out takes one interval out of a row's running sums.
@@ -61,7 +61,7 @@ class Table:
             torch.cumsum(weights[:, self.by_class], dim=1, out=self.until[span, 1:])
 
     def draw(self, rows: Tensor, without: Tensor) -> tuple[Tensor, Tensor]:
-        """For each of `rows` (T,) an image (T,) int64 from its row, and whether there was any (T,) bool.
+        """Return for each of `rows` (T,) an image (T,) int64 from its row, and whether there was any (T,) bool.
 
         The class of the image `without` (T,) is left out; the row's own class always is. Uses torch's global random
         state, one float64 a row.
@@ -81,7 +81,7 @@ class Table:
 
 
 def _place_of(until: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
-    """The largest place i (T,) with until[row, i] <= sum and a weight, by halving: all rows at once."""
+    """Return the largest place i (T,) with until[row, i] <= sum and a weight, by halving: all rows at once."""
     low = torch.zeros_like(rows)
     high = torch.full_like(rows, until.shape[1] - 1)  # until[row, low] <= sum < until[row, high]
     for _ in range((until.shape[1] - 1).bit_length()):
@@ -92,13 +92,13 @@ def _place_of(until: Tensor, rows: Tensor, sums: Tensor) -> Tensor:
 
 
 def drawn_triplets(distances: Tensor, labels: Tensor, margin: float, dim: int) -> Selection:
-    """One drawn triplet for each anchor-positive pair: `distances` (B, B) squared L2, `labels` (B,) int."""
-    within, negatives, drawn = draw_negatives(Table(distances, labels, dim), labels)
+    """Return one drawn triplet for each anchor-positive pair: `distances` (B, B) squared L2, `labels` (B,) int."""
+    within, negatives, drawn = draw_negatives(Distribution(distances, labels, dim), labels)
     return drawn_tuples(distances, within, Pairs(within.first, negatives), drawn, margin)
 
 
-def draw_negatives(table: Table, labels: Tensor) -> tuple[Pairs, Tensor, Tensor]:
-    """Every anchor-positive pair (T,), the negative drawn for it (T,) int64, and whether there was one (T,) bool."""
+def draw_negatives(table: Distribution, labels: Tensor) -> tuple[Pairs, Tensor, Tensor]:
+    """Return all positive pairs (T,), the negative drawn for each (T,) int64, and whether there was one (T,) bool."""
     same = labels[:, None] == labels
     same.fill_diagonal_(False)
     anchors, positives = same.nonzero(as_tuple=True)
@@ -107,7 +107,7 @@ def draw_negatives(table: Table, labels: Tensor) -> tuple[Pairs, Tensor, Tensor]
 
 
 def drawn_tuples(distances: Tensor, within: Pairs, between: Pairs, drawn: Tensor, margin: float) -> Selection:
-    """The Selection of given tuples (within[t], between[t]); those with drawn[t] false, or without loss, are idle."""
+    """Return the tuples (within[t], between[t]) as a Selection; those not drawn[t], or without loss, are idle."""
     used = drawn & (distances[between] < distances[within] + margin)
     count = used.sum(dtype=torch.float64)
     ones = used.to(distances.dtype)

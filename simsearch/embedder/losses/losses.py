@@ -29,7 +29,7 @@ class Softmax(nn.Module):
         self.classifier = nn.Linear(dim, classes)
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features (B, dim) and labels (B,) in 0 .. classes - 1 to (loss, None)."""
+        """Return (loss, None) of features (B, dim) and labels (B,) in 0 .. classes - 1."""
         return functional.cross_entropy(self.classifier(features), labels), None
 
 
@@ -46,13 +46,13 @@ class L2Softmax(nn.Module):
             self.register_buffer("alpha", torch.tensor(float(alpha)))
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features (B, dim) and labels (B,) in 0 .. classes - 1 to (loss, None)."""
+        """Return (loss, None) of features (B, dim) and labels (B,) in 0 .. classes - 1."""
         logits = self.classifier(unit(features) * self.alpha)
         return functional.cross_entropy(logits, labels), None
 
 
 def mean_cost(embeddings: Tensor, selection: Selection, margin: float) -> Tensor:
-    """The mean over the selected tuples of (within-class distance - between-class distance + margin): a scalar.
+    """Return the mean over the selected tuples of (within-class distance - between-class distance + margin): a scalar.
 
     0 with a gradient of zeros for an empty selection. The selection being fixed, that is a weighted sum of distances,
     and with |x - y|^2 = |x|^2 + |y|^2 - 2 x y one matrix product: autograd keeps no B x B distances.
@@ -79,7 +79,7 @@ class Triplet(nn.Module):
         self.mining = mining
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features (B, dim) and labels (B,) to (loss, active share of the anchor-positive pairs); 0 without tuples."""
+        """Return loss and active share of the pairs of features (B, dim) and labels (B,); 0 without tuples."""
         embeddings = unit(features)
         with torch.no_grad():
             distances = squared_distances(embeddings)
@@ -106,7 +106,7 @@ class Quadruplet(nn.Module):
         self.mining = mining
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features (B, dim) and labels (B,) from 0 on to (loss, active share of the first sum); 0 without tuples."""
+        """Return loss and active share of the first sum of features (B, dim), labels (B,) from 0 on; 0 if empty."""
         embeddings = unit(features)
         with torch.no_grad():
             distances = squared_distances(embeddings)
@@ -122,7 +122,7 @@ class Quadruplet(nn.Module):
 
 
 def make_loss(settings: Mapping[str, Any], dim: int, classes: int, seed: int) -> nn.Module:
-    """The loss of the recipe's complete table `[loss]` (recipe checks its keys), initialised from `seed` alone.
+    """Return the loss of a complete table `[loss]` (recipe checks its keys), initialised from `seed` alone.
 
     Raises EmbedderError for fewer classes than the loss needs, and for what pml:NAME may refuse (pml.py).
     """

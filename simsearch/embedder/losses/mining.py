@@ -68,7 +68,7 @@ RULES = {
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:
-    """Squared L2 distances (B, B) of embeddings (B, dim), in their type, for comparing: without gradient.
+    """Return squared L2 distances (B, B) of embeddings (B, dim), in their type, for comparing: without gradient.
 
     Equal embeddings have equal distances to the last bit, whatever their rows, and d(a, b) = d(b, a): a negative that
     equals the positive is not farther. The faster 2 - 2 x y by a matrix product does not promise that, since the edge
@@ -83,14 +83,14 @@ def squared_distances(embeddings: Tensor) -> Tensor:
 
 
 def row_blocks(size: int) -> Iterator[slice]:
-    """Slices that cover range(size), each of at most BLOCK_CELLS / size rows, and at least one row."""
+    """Yield slices that cover range(size), each of at most BLOCK_CELLS / size rows, and at least one row."""
     step = max(1, BLOCK_CELLS // max(1, size))
     for start in range(0, size, step):
         yield slice(start, min(start + step, size))
 
 
 def triplets(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Selection:
-    """The triplets of a rule: `distances` (B, B) float, lower is nearer, `labels` (B,) int; `margin` above 0.
+    """Return the triplets of a rule: `distances` (B, B) float, lower is nearer, `labels` (B,) int; `margin` above 0.
 
     Among equally near negatives, and equally far positives, the first one is taken where the rule takes one.
     """
@@ -104,7 +104,7 @@ def triplets(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Se
 
 
 def selection(weights: Tensor, count: Tensor, active: Tensor) -> Selection:
-    """A Selection of weights that are not yet divided by the number of tuples; they are changed in place."""
+    """Return a Selection of weights that are not yet divided by the number of tuples; they are changed in place."""
     weights.div_(count.clamp_min(1))
     return Selection(weights, count.to(weights.dtype), active.to(weights.dtype))
 
@@ -123,7 +123,7 @@ class Rows(NamedTuple):
 
 
 def sorted_rows(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Iterator[Rows]:
-    """All anchors in blocks of rows."""
+    """Yield all anchors in blocks of rows."""
     size = len(labels)
     by_class = labels.argsort(stable=True)
     grouped = labels[by_class]
@@ -146,7 +146,7 @@ def sorted_rows(distances: Tensor, labels: Tensor, margin: float, rule: Rule) ->
 
 
 def window(ranked: Tensor, wanted: Tensor, margin: float, rule: Rule) -> tuple[Tensor, Tensor]:
-    """Places (..., K) of the first and after the last of the rising `ranked` (..., B) that `wanted` (..., K) takes."""
+    """Return places (..., K) of the first and after the last of rising `ranked` (..., B) that each `wanted` takes."""
     farther = torch.searchsorted(ranked, wanted, right=True)
     start = farther if rule.farther else torch.zeros_like(farther)
     stop = farther if rule.not_farther else torch.searchsorted(ranked, wanted + margin)
@@ -156,7 +156,7 @@ def window(ranked: Tensor, wanted: Tensor, margin: float, rule: Rule) -> tuple[T
 
 
 def add_up(weights: Tensor, rows: Rows, worth: Tensor | None = None) -> Tensor:
-    """Set the block's rows of `weights` (B, B) to signed counts; returns the number of tuples, () float64.
+    """Set the block's rows of `weights` (B, B) to signed counts; return the number of tuples, () float64.
 
     With `worth` (R, B) a negative, by its column, counts so many times instead of once.
     """

@@ -29,12 +29,12 @@ class PmlLoss(nn.Module):
         self.loss = loss
 
     def forward(self, features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features (B, dim) and labels (B,) in 0 .. classes - 1 to (loss, None)."""
+        """Return (loss, None) of features (B, dim) and labels (B,) in 0 .. classes - 1."""
         return self.loss(unit(features), labels), None
 
 
 def make_pml_loss(name: str, options: Mapping[str, Any], dim: int, classes: int) -> PmlLoss:
-    """pytorch_metric_learning.losses.NAME(**options), with the width and the number of classes where it asks for them.
+    """Return pytorch_metric_learning.losses.NAME(**options), with width and number of classes where it asks for them.
 
     Raises EmbedderError when the package is missing, for a name that it does not have or that is no loss of
     embeddings and labels, and for options that it refuses.
@@ -76,7 +76,7 @@ def _find(name: str) -> Any:
 
 
 def _keywords(constructor: type) -> dict[str, Any]:
-    """Each keyword of a constructor and of those that it hands **kwargs on to, with its default, or Parameter.empty."""
+    """Return each keyword, also of those that **kwargs are handed on to, with its default, or Parameter.empty."""
     found: dict[str, Any] = {}
     for owner in constructor.__mro__:
         if owner is nn.Module:

@@ -15,12 +15,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from simsearch.embedder.losses.distance_weighted import Pairs, Table, draw_negatives, drawn_tuples
+from simsearch.embedder.losses.distance_weighted import Distribution, Pairs, draw_negatives, drawn_tuples
 from simsearch.embedder.losses.mining import Rows, Rule, Selection, add_up, selection, sorted_rows, window
 
 
 def pair_quadruplets(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Selection:
-    """The second term in the form `paper`: `distances` (B, B), `labels` (B,) int from 0 on; empty below 3 classes.
+    """Return the second term of `paper`: `distances` (B, B), `labels` (B,) int from 0 on; empty below 3 classes.
 
     All between-class pairs are sorted once, and "pairs without class c" is all of them less those with c, whose places
     stand in a list a class: O(B^2 log B) time, O(B^2) memory. Among equally near pairs the first one, by (n1, n2) with
@@ -52,7 +52,7 @@ def pair_quadruplets(distances: Tensor, labels: Tensor, margin: float, rule: Rul
 
 
 def third_class_triplets(distances: Tensor, labels: Tensor, margin: float, rule: Rule) -> Selection:
-    """The second term in the form `text`: `distances` (B, B), `labels` (B,) int.
+    """Return the second term in the form `text`: `distances` (B, B), `labels` (B,) int.
 
     Rules that take one negative take as n2 the nearest of the classes other than n1's, n1 being the first term's.
     The others take every (n1, n2) of different classes whose n2 fits the rule, so that n2 counts as often as there are
@@ -76,12 +76,12 @@ def third_class_triplets(distances: Tensor, labels: Tensor, margin: float, rule:
 def drawn_quadruplets(
     distances: Tensor, labels: Tensor, margins: tuple[float, float], dim: int, form: str
 ) -> tuple[Selection, Selection]:
-    """Both terms with distance-weighted drawing: for each pair (a, p) one n1, and one n2 of a third class.
+    """Return both terms with distance-weighted drawing: for each pair (a, p) one n1, and one n2 of a third class.
 
     n2 comes from the distribution of n1 (`paper`) or of a (`text`), with the class of a or n1 left out. `distances`
     (B, B) squared L2 of embeddings (B, dim), `labels` (B,) int, `margins` of the first and the second term.
     """
-    table = Table(distances, labels, dim)
+    table = Distribution(distances, labels, dim)
     within, negatives, drawn = draw_negatives(table, labels)
     first = drawn_tuples(distances, within, Pairs(within.first, negatives), drawn, margins[0])
     rows, without = (negatives, within.first) if form == "paper" else (within.first, negatives)
@@ -90,7 +90,7 @@ def drawn_quadruplets(
 
 
 def _within_pairs(distances: Tensor, labels: Tensor, rule: Rule) -> Pairs:
-    """Pairs (T,) of one class: each once, or each anchor with its farthest positive."""
+    """Return pairs (T,) of one class: each once, or each anchor with its farthest positive."""
     same = labels[:, None] == labels
     if not rule.farthest_positive:
         return _upper(same)
@@ -100,12 +100,12 @@ def _within_pairs(distances: Tensor, labels: Tensor, rule: Rule) -> Pairs:
 
 
 def _upper(chosen: Tensor) -> Pairs:
-    """The pairs i < j (T,) where `chosen` (B, B) is true, by (i, j)."""
+    """Return the pairs i < j (T,) where `chosen` (B, B) is true, by (i, j)."""
     return Pairs(*chosen.triu(1).nonzero(as_tuple=True))
 
 
 def _sort(distances: Tensor) -> tuple[Tensor, Tensor]:
-    """Distances (T,) in rising order, and their places before (T,) int64; equal ones stay in order.
+    """Return distances (T,) in rising order, and their places before (T,) int64; equal ones stay in order.
 
     The bits of floats that are not negative rise with them, and torch sorts whole numbers many times faster (radix).
     """
@@ -115,7 +115,7 @@ def _sort(distances: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _taken(start: Tensor, stop: Tensor, size: int) -> Tensor:
-    """How many of the intervals [start, stop) (T,) hold each of the places 0 .. size - 1: (size,) int64."""
+    """Return how many of the intervals [start, stop) (T,) hold each of the places 0 .. size - 1: (size,) int64."""
     steps = torch.zeros(size + 1, dtype=torch.int64, device=start.device)
     one = torch.ones_like(start)
     return steps.index_add_(0, start, one).index_add_(0, stop, -one)[:-1].cumsum(0)
@@ -135,11 +135,11 @@ class _ClassPlaces:
         self.keys = self.owner.long().mul_(self.size).add_(self.place)
 
     def index(self, classes: Tensor, place: Tensor) -> Tensor:
-        """Where in all lists (T,) the first of the class's places >= `place` (T,) in 0 .. G stands, or would stand."""
+        """Return where in all lists (T,) the first of the class's places >= `place` (T,) in 0 .. G stands, or would."""
         return torch.searchsorted(self.keys, classes * self.size + place)
 
     def next_without(self, classes: Tensor, place: Tensor) -> Tensor:
-        """The first place (T,) from `place` on of a pair that does not hold the class; G where there is none.
+        """Return the first place (T,) from `place` on of a pair that does not hold the class; G where there is none.
 
         In one class's list L the number of other pairs before L[j] is L[j] - j, and never falls. With L[i] the first
         entry >= `place`, the run of the class's pairs from `place` on ends where that number first exceeds place - i.
@@ -154,7 +154,7 @@ class _ClassPlaces:
 
 
 def _second_nearest_class(rows: Rows, labels: Tensor, margin: float) -> Rows:
-    """The rows with every pair's negative replaced by the nearest later one of another class, if within the margin."""
+    """Return the rows with each negative replaced by the nearest later one of another class, if within the margin."""
     size = len(labels)
     ordered = labels[rows.order]
     places = torch.arange(1, size, device=labels.device)

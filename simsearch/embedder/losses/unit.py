@@ -10,6 +10,6 @@ SHORTEST = 1e-6
 
 
 def unit(features: Tensor) -> Tensor:
-    """Embeddings (B, dim) of features (B, dim): each divided by its L2 norm, or by 1e-6 where that is longer."""
+    """Return embeddings (B, dim) of features (B, dim): each divided by its L2 norm, or by 1e-6 where that is longer."""
     norms: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
     return features / norms.clamp_min(SHORTEST)

@@ -34,7 +34,7 @@ class Embedder(nn.Module):
         return self.head.out_features if isinstance(self.head, nn.Linear) else self.width
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, C, S, S) float to raw features (B, dim) float."""
+        """Return raw features (B, dim) float of (B, C, S, S) float."""
         features: Tensor = self.head(self.backbone(images))
         return features
 

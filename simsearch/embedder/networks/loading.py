@@ -123,7 +123,7 @@ def _download(spec: Spec) -> dict[str, Tensor]:
 
 @contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """torch.hub opens its connection without a timeout: a silent network would hold the build for ever."""
+    """Give up silent connections: torch.hub opens its own without a timeout and would hold the build for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

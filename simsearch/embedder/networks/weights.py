@@ -15,7 +15,7 @@ MAX_HEADER_BYTES = 100_000_000
 
 
 def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
-    """The preprocessing that `weights` were trained with: those of mean, std (lists of floats) and size (px) known.
+    """Return how the input of `weights` was prepared: those of mean, std (lists of floats) and size (px) known.
 
     "none" and .pth/.pt files say nothing: {}. "default": the backbone's. A .safetensors file: its header metadata.
     Raises EmbedderError for an unreadable file, and when its metadata name another backbone than `backbone`.
@@ -53,7 +53,7 @@ def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The `__metadata__` table of a .safetensors file, {} without one; EmbedderError when the file is unreadable."""
+    """Return the `__metadata__` table of a .safetensors file, {} without one; EmbedderError when it is unreadable."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")

@@ -22,7 +22,7 @@ SHAPES = (3 / 4, 4 / 3)  # width to height of a random crop, as in torchvision's
 
 
 def stored_size(settings: Mapping[str, Any], size: int) -> int:
-    """The side in pixels at which images are to be kept for crops that become `size` px: the smallest stays sharp.
+    """Return the side in pixels at which images are kept for crops that become `size` px: the smallest stays sharp.
 
     Enlarged crops would be blurred, which no query is: on groceries at 160 px, 3 epochs at 3e-4, val recall@1 was .69
     with crops of the 160 px and .74 with sharp ones.
@@ -31,7 +31,7 @@ def stored_size(settings: Mapping[str, Any], size: int) -> int:
 
 
 def augmented(prepare: Prepare, settings: Mapping[str, Any], size: int) -> Prepare:
-    """`prepare` on images changed as the recipe's [augmentation] says; `prepare` itself when it says nothing.
+    """Return `prepare` on images changed as the recipe's [augmentation] says; `prepare` itself when it says nothing.
 
     Images are (B, S, S, C), and of `size` px when prepared. `settings`: crop (least share of the area, 1: whole), flip,
     colour (strength), rotate (degrees), scale (share), shift (pixels).

@@ -21,7 +21,7 @@ NAME = "checkpoint.json"
 
 
 def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Writes `tensors` (on the CPU) and `state` (JSON values, `step` among them) as the folder's only checkpoint.
+    """Write `tensors` (on the CPU) and `state` (JSON values, `step` among them) as the folder's only checkpoint.
 
     Raises OSError when the disk refuses.
     """
@@ -39,7 +39,7 @@ def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> 
 
 
 def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """(tensors, state) of the folder's checkpoint; None when there is none or when it is damaged in any way."""
+    """Return (tensors, state) of the folder's checkpoint; None when there is none or it is damaged in any way."""
     try:
         body = json.loads((folder / NAME).read_bytes())
         if body.pop("body_sha256") != _digest(body):

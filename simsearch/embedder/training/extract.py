@@ -22,7 +22,7 @@ RESIDENT_SHARE = 0.25
 
 
 def fetch_from(data: npt.NDArray[Any], device: torch.device) -> Fetch:
-    """A fetch of rows of `data` (N, ...), held on `device` when that is a GPU with four times as much free memory.
+    """Return a fetch of rows of `data` (N, ...), held on `device` if that is a GPU with four times as much free memory.
 
     Small data sets then never wait for the bus: a batch is picked where it is computed with.
     """
@@ -33,7 +33,7 @@ def fetch_from(data: npt.NDArray[Any], device: torch.device) -> Fetch:
 
 
 def raw_features(model: nn.Module, inputs: Tensor, device: torch.device, precision: str) -> Tensor:
-    """Raw features (B, dim) float32: the backbone in `precision`, the head and all that follows in float32."""
+    """Return raw features (B, dim) float32: the backbone in `precision`, the head and all that follows in float32."""
     if isinstance(model, Embedder):
         with autocast(device, precision):
             trunk: Tensor = model.backbone(inputs)
@@ -47,7 +47,7 @@ def raw_features(model: nn.Module, inputs: Tensor, device: torch.device, precisi
 def extract(
     model: nn.Module, fetch: Fetch, indices: Integers, prepare: Prepare | None, *, precision: str = "float32"
 ) -> Floats:
-    """Raw features (N, dim) float32 of the images `indices` (N,), the model in eval mode and back as it was."""
+    """Return raw features (N, dim) float32 of the images `indices` (N,), the model in eval mode and back as it was."""
     device = next(model.parameters()).device
     training = model.training
     model.eval()

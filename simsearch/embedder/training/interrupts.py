@@ -11,9 +11,9 @@ from types import FrameType
 
 @contextmanager
 def whole_step() -> Iterator[None]:
-    """Puts SIGINT off to the end of the block, where the handler that was there before gets it (KeyboardInterrupt).
+    """Put SIGINT off to the end of the block, where the handler that was there before gets it (KeyboardInterrupt).
 
-    Does nothing outside the main thread: Python delivers signals to the main thread only.
+    Nothing is done outside the main thread: Python delivers signals to the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

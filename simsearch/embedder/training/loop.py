@@ -6,7 +6,7 @@ Resume order, each step of `train` that a resumed run repeats before it goes on 
 3. model and loss move to the device, the optimizer is made;
 4. the checkpoint in `partial` is read; a damaged one, or one of another plan, counts as none;
 5. weights, loss, optimizer, random state and position are set from it;
-6. metrics.jsonl is written anew from its rows;
+6. metrics.jsonl is written again from its rows;
 7. the epoch's batches are asked for again, and those already done are left out.
 The learning rates are plain functions of the step, so they need no restoring. On a CPU the end is the same, bit by
 bit, as that of an uninterrupted run on the same machine, versions and threads.
@@ -79,7 +79,7 @@ def train(
     device: str = "auto",
     precision: str | None = None,
 ) -> Trained:
-    """Trains `model` and `loss` in place with AdamW at `rates`, and says how each epoch went.
+    """Train `model` and `loss` in place with AdamW at `rates`; return how each epoch went.
 
     `batches(epoch)` gives indices (B,) int64; `fetch(indices)` the uint8 images (B, S, S, C), or float32 features
     (B, width) when the model is a head alone, as an array or a tensor; `prepare` makes network input of them (None:
@@ -197,7 +197,7 @@ def _train_mode(model: nn.Module, loss: nn.Module, freeze_batch_norm: bool) -> N
 
 
 def _read(unread: list[tuple[int, int, Tensor, Tensor | None]], at: Position) -> None:
-    """Adds the unread losses to the epoch's sums in the order of the steps, so that groups do not change the bits."""
+    """Add the unread losses to the epoch's sums in the order of the steps, so that groups do not change the bits."""
     if not unread:
         return
     values = torch.stack([value for _, _, value, _ in unread]).tolist()

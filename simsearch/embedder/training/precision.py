@@ -9,14 +9,14 @@ import torch
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """The device called `device`; "auto" is cuda where there is one, else the CPU."""
+    """Return the device called `device`; "auto" is cuda where there is one, else the CPU."""
     if device != "auto":
         return torch.device(device)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def choose_precision(device: torch.device) -> str:
-    """ "bfloat16" where `device` multiplies it in hardware (slower than float32 elsewhere), else "float32"."""
+    """Return "bfloat16" where `device` multiplies it in hardware (slower than float32 elsewhere), else "float32"."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     has = torch.cpu.get_capabilities()
@@ -24,7 +24,7 @@ def choose_precision(device: torch.device) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """A context in which matrix products and convolutions run in `precision`."""
+    """Return a context in which matrix products and convolutions run in `precision`."""
     if precision == "float32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
@@ -32,7 +32,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 @contextmanager
 def torch_threads(threads: int | None) -> Iterator[int]:
-    """A context in which torch computes with `threads` threads (None: as many as now); yields their number.
+    """Compute in torch with `threads` threads (None: as many as now); yield their number.
 
     The number enters results: sums are split by thread.
     """

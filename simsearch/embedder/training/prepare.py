@@ -11,7 +11,7 @@ Prepare = Callable[[Tensor], Tensor]
 
 
 def make_prepare(mean: Sequence[float], std: Sequence[float]) -> Prepare:
-    """A function from (B, S, S, C) uint8 to (B, C, S, S) float32, (value / 255 - mean) / std, in channels_last.
+    """Return a function from (B, S, S, C) uint8 to (B, C, S, S) float32, (value / 255 - mean) / std, in channels_last.
 
     It holds the same numbers as `images.preprocess`, as one multiplication and one addition a value: equal to
     float32 rounding. `mean` and `std` are per channel, on the scale 0 to 1.

@@ -17,7 +17,7 @@ from simsearch.embedder.training import checkpoint
 class Position:
     """How far a run is: `step` steps in all, `batch` of them in `epoch`; sums over that epoch; rows of past epochs.
 
-    `mined`: the loss tells the share of active pairs. `best`: the best validation so far, `waited` epochs ago.
+    `mined`: whether the loss reports the share of active pairs. `best`: the best validation, `waited` epochs ago.
     """
 
     epoch: int = 0
@@ -47,17 +47,17 @@ class Run:
     kept_epoch: int = 0
 
     def keep(self, epoch: int) -> None:
-        """Remembers the weights of model and loss as they are now, after `epoch` epochs."""
+        """Remember the weights of model and loss as they are now, after `epoch` epochs."""
         self.kept_epoch = epoch
         self.kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._weights().items()}
 
     def back_to_kept(self) -> None:
-        """Sets model and loss to the weights last kept, if any were."""
+        """Set model and loss to the weights last kept, if any were."""
         if self.kept:
             self._set_weights(self.kept)
 
     def save(self, position: Position) -> None:
-        """Writes the run as it is now into `partial` (see `checkpoint`)."""
+        """Write the run as it is now into `partial` (see `checkpoint`)."""
         tensors = self._weights()
         tensors |= {f"kept.{name}": tensor for name, tensor in self.kept.items()}
         for number, parameter in enumerate(self._parameters()):
@@ -72,7 +72,7 @@ class Run:
         checkpoint.save(self.partial, tensors=flat, state=state)
 
     def restore(self) -> Position:
-        """The position of the last checkpoint, with everything set to it; the start when there is none of this plan."""
+        """Set everything to the last checkpoint, and return its position; the start when there is none of this plan."""
         found = checkpoint.load(self.partial)
         if found is None:
             return Position()
@@ -105,7 +105,7 @@ class Run:
 
 
 def shapes(*modules: nn.Module) -> list[list[int]]:
-    """The shapes of all tensors of `modules`, in order: part of a plan, so that other weights are not restored."""
+    """Return the shapes of all tensors of `modules`, in order: part of a plan, so that others are not restored."""
     return [list(tensor.shape) for module in modules for tensor in module.state_dict().values()]
 
 

@@ -17,12 +17,12 @@ TURNS = 4
 
 
 def rotated_labels(labels: Integers, classes: int) -> Integers:
-    """Labels (4 N,) int64 of N labels in 0 .. classes - 1: turn t adds t * classes."""
+    """Return labels (4 N,) int64 of N labels in 0 .. classes - 1: turn t adds t * classes."""
     return np.concatenate([labels + turn * classes for turn in range(TURNS)])
 
 
 def rotated(fetch: Fetch, count: int) -> Fetch:
-    """`fetch` over 4 * `count` square images: index t * count + i is image i turned t times by 90 degrees."""
+    """Return `fetch` over 4 * `count` square images: index t * count + i is image i turned t times by 90 degrees."""
 
     def fetch_rotated(indices: Integers) -> Tensor:
         images = torch.as_tensor(fetch(indices % count))

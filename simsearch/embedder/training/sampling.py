@@ -14,7 +14,7 @@ LARGEST_BATCH = 65_536
 
 
 def shuffled_batches(n: int, batch_size: int, seed: int, epoch: int) -> Iterator[Integers]:
-    """All of range(n) in an order that depends on (seed, epoch) alone, in batches (B,) int64; the last may be smaller.
+    """Yield range(n) in an order that (seed, epoch) alone decide, in batches (B,) int64; the last may be smaller.
 
     A last batch of one image joins the one before: batch norm cannot work on a single value.
     """
@@ -29,7 +29,7 @@ def shuffled_batches(n: int, batch_size: int, seed: int, epoch: int) -> Iterator
 class BalancedSampler:
     """Batches of P classes x K images, which pair losses need (FaceNet, section 3.2).
 
-    A class gives its images in shuffled order and starts anew when fewer than K are left, so no batch holds an
+    A class gives its images in shuffled order and starts again when fewer than K are left, so no batch holds an
     image twice, unless its class has fewer than K images: those are drawn with replacement (`short_classes` many).
     """
 
@@ -64,7 +64,7 @@ class BalancedSampler:
         self.short_classes = sum(len(rows) < images_per_class for rows in self.members)
 
     def batches(self, epoch: int) -> Iterator[Integers]:
-        """`batches_per_epoch` batches (P * K,) int64 that depend on (seed, epoch) alone, grouped by class."""
+        """Yield `batches_per_epoch` batches (P * K,) int64 that depend on (seed, epoch) alone, grouped by class."""
         random = np.random.default_rng([self.seed, epoch])
         waiting = [np.empty(0, np.int64) for _ in self.members]
         for _ in range(self.batches_per_epoch):

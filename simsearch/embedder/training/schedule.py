@@ -27,12 +27,12 @@ class Rates:
     schedule: str = "late_decay"
 
     def share(self, step: int, steps: int) -> float:
-        """The share of its peak at which every rate stands in step 0 .. steps - 1."""
+        """Return the share of its peak at which every rate stands in step 0 .. steps - 1."""
         return SCHEDULES[self.schedule](step, steps)
 
 
 def late_decay(step: int, steps: int) -> float:
-    """Linear over the first 5 %, then 1, half a cosine to 0 from half-way.
+    """Return the share: linear over the first 5 %, then 1, half a cosine to 0 from half-way.
 
     A cosine over the whole run halves the mean rate, which short runs cannot spare: on digits, in 5 epochs, recall@1
     was .980 with it and .985 with a late decay; on MNIST's val rows error@10 was .0124 with it and .0120 so.
@@ -46,9 +46,10 @@ def late_decay(step: int, steps: int) -> float:
 
 
 def one_cycle(step: int, steps: int) -> float:
-    """Half a cosine up from 1/25 over the first 30 %, half a cosine down to 0 (Smith and Topin 2018, arXiv 1708.07120).
+    """Return half a cosine up from 1/25 over the first 30 %, then half a cosine down to 0.
 
-    For fine-tuning: the fresh head does not tear at the pretrained backbone while its own gradients are still noise.
+    For fine-tuning (Smith and Topin 2018, arXiv 1708.07120): the fresh head does not tear at the pretrained
+    backbone while its own gradients are still noise.
     """
     rise = max(1, round(RISE * steps))
     if step < rise:
@@ -60,7 +61,7 @@ SCHEDULES: dict[str, Callable[[int, int], float]] = {"late_decay": late_decay, "
 
 
 def make_optimizer(model: nn.Module, loss: nn.Module, rates: Rates) -> torch.optim.Optimizer:
-    """AdamW over all trainable parameters; each group holds its peak rate as `peak`.
+    """Return AdamW over all trainable parameters; each group holds its peak rate as `peak`.
 
     The backbone of an Embedder learns at `rates.backbone`; a head, alone or not, and the loss at `rates.head`.
     """

@@ -20,7 +20,7 @@ Record = tuple[str, str, int]
 
 
 def parquet_library() -> Any:
-    """pyarrow.parquet, or None where pyarrow is not installed."""
+    """Return pyarrow.parquet, or None where pyarrow is not installed."""
     try:
         from pyarrow import parquet  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
@@ -29,7 +29,7 @@ def parquet_library() -> Any:
 
 
 def write_metadata(stem: Path, records: Iterable[Record]) -> Path:
-    """Write (image, label, row) records as STEM.parquet, or as STEM.csv without pyarrow; returns which."""
+    """Write (image, label, row) records as STEM.parquet, or as STEM.csv without pyarrow; return which."""
     library = parquet_library()
     if library is None:
         path = stem.with_name(f"{stem.name}.csv")
@@ -103,5 +103,5 @@ def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _utf8(text: str) -> str:
-    """Names may hold bytes that are no UTF-8, which parquet cannot hold: they become escapes."""
+    """Return a name with escapes for bytes that are no UTF-8, which parquet cannot hold."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -122,7 +122,7 @@ def _open_vecs_folder(folder: Path, base: list[Path]) -> VectorFile:
 
 
 def _files(folder: Path, end: str) -> list[Path]:
-    """The files in a folder whose names have that end, numbers in names compared as numbers: part_2 before part_10."""
+    """Return the files in a folder with that end, numbers in names compared as numbers: part_2 before part_10."""
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if path.name.lower().endswith(end) and not path.name.startswith(".")]

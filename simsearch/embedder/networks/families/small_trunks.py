@@ -16,7 +16,7 @@ class MnistTrunk(nn.Module):
         self.dropout = nn.Dropout(0.25)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 1, S, S) float to (B, 64 * ((S - 4) // 2) ** 2) float."""
+        """Return (B, 64 * ((S - 4) // 2) ** 2) float of (B, 1, S, S) float."""
         # ReLU and max-pooling commute; pooling first leaves ReLU a quarter of the values.
         hidden = functional.relu(self.conv1(images))
         hidden = functional.relu(functional.max_pool2d(self.conv2(hidden), 2))
