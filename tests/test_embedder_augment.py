@@ -108,6 +108,7 @@ def test_crops_are_taken_from_images_large_enough_to_stay_sharp():
 @pytest.mark.parametrize("first", [{"shift": 1}, {"rotate": 10.0}, {"scale": 0.1}, {}])
 @pytest.mark.parametrize("second", [{"crop": 0.5}, {"flip": True}, {"colour": 0.2}])
 def test_changes_together_keep_the_scale(first, second):
+    torch.manual_seed(0)  # a shift brings in black: with bad luck of the colours the mean is more than 20 off
     images = torch.randint(0, 256, (20, 16, 16, 3), dtype=torch.uint8)
     changed = change(images, **first, **second)
     assert changed.dtype == torch.uint8
