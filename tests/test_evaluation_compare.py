@@ -30,7 +30,7 @@ def test_figures_are_those_of_the_shared_queries():
     one, other = make("a", A, 1, error=0.2), make("b", B, 2, error=0.3)
     found = compare_builds(one, other)
     assert (found.shared, found.left_out) == (250, (50, 100))
-    assert [(e["metric"], e["k"], e["scope"]) for e in found.entries] == [
+    assert [(e.metric, e.k, e.scope) for e in found.entries] == [
         ("recall", 1, "all"), ("recall", 10, "all"),
         ("cross_boundary_error", 1, "all"), ("cross_boundary_error", 10, "all"),
         ("cross_boundary_error", 1, "boundary"), ("cross_boundary_error", 10, "boundary"),
@@ -46,23 +46,23 @@ def test_figures_are_those_of_the_shared_queries():
             if scope == "all" or one.values["boundary"][i] or other.values["boundary"][j]:
                 key = "recipe/index/error@10"
                 differences.append(one.values[key][i] - other.values[key][j])
-        assert entry["n"] == len(differences)
-        assert entry["difference"] == pytest.approx(np.mean(differences))
-        assert entry["difference"] == pytest.approx(entry["one"] - entry["other"])
-        assert entry["interval"][0] < entry["difference"] < entry["interval"][1] < 0
-        assert entry["word"] == "better"
-    assert found.entries[-1]["word"] == "better"  # a higher MAP@R
+        assert entry.n == len(differences)
+        assert entry.difference == pytest.approx(np.mean(differences))
+        assert entry.difference == pytest.approx(entry.one - entry.other)
+        assert entry.interval[0] < entry.difference < entry.interval[1] < 0
+        assert entry.word == "better"
+    assert found.entries[-1].word == "better"  # a higher MAP@R
     turned = compare_builds(other, one)
-    assert turned.entries[3]["word"] == "worse"
-    assert turned.entries[3]["difference"] == pytest.approx(-found.entries[3]["difference"])
+    assert turned.entries[3].word == "worse"
+    assert turned.entries[3].difference == pytest.approx(-found.entries[3].difference)
     assert turned.left_out == (100, 50)
 
 
 def test_a_build_against_itself_is_no_difference_seen():
     one = make("a", A, 1)
     found = compare_builds(one, one)
-    assert {entry["word"] for entry in found.entries} == {"no difference seen"}
-    assert {entry["p_value"] for entry in found.entries} == {1.0}
+    assert {entry.word for entry in found.entries} == {"no difference seen"}
+    assert {entry.p_value for entry in found.entries} == {1.0}
     assert "no difference seen" in render_comparison(found).splitlines()
 
 
@@ -70,10 +70,10 @@ def test_p_values_are_corrected_for_their_number():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]) == [1.0, 1.0]
     found = compare_builds(make("a", A, 1, error=0.27), make("b", B, 2, error=0.3))
-    assert [e["p_holm"] for e in found.entries] == holm([e["p_value"] for e in found.entries])
+    assert [e.p_holm for e in found.entries] == holm([e.p_value for e in found.entries])
     for entry in found.entries:
-        assert (entry["word"] == "no difference seen") == (
-            entry["p_holm"] >= 0.05 or entry["interval"][0] <= 0 <= entry["interval"][1]
+        assert (entry.word == "no difference seen") == (
+            entry.p_holm >= 0.05 or entry.interval[0] <= 0 <= entry.interval[1]
         )
 
 
@@ -90,14 +90,14 @@ def test_unanswerable_queries_of_either_are_left_out():
         for key, values in build.values.items():
             if "/" in key:
                 values[rows] = np.nan
-    assert {entry["n"] for entry in compare_builds(one, other).entries if entry["scope"] == "all"} == {297}
+    assert {entry.n for entry in compare_builds(one, other).entries if entry.scope == "all"} == {297}
 
 
 def test_an_approximate_index_is_compared_by_the_map_of_exact_search():
     found = compare_builds(make("a", A, 1), make("b", A, 2, flat=False))
-    assert found.entries[-1]["metric"] == "map_at_r"
-    assert found.entries[-1]["system"] == "recipe/cosine"
-    assert compare_builds(make("a", A, 1), make("b", A, 2)).entries[-1]["system"] == "recipe/index"
+    assert found.entries[-1].metric == "map_at_r"
+    assert found.entries[-1].system == "recipe/cosine"
+    assert compare_builds(make("a", A, 1), make("b", A, 2)).entries[-1].system == "recipe/index"
 
 
 def test_what_cannot_be_compared_is_said():
@@ -106,7 +106,7 @@ def test_what_cannot_be_compared_is_said():
     assert "nothing to compare" in nothing.notes[0]
     assert "nothing to compare" in render_comparison(nothing)
     other_ks = compare_builds(make("a", A, 1, ks=(1, 5)), make("b", A, 2, ks=(2, 10), gallery=600))
-    assert [entry["metric"] for entry in other_ks.entries] == ["map_at_r"]
+    assert [entry.metric for entry in other_ks.entries] == ["map_at_r"]
     assert other_ks.notes == [
         "the galleries differ: 500 and 600 images are searched",
         "no k that both builds measured",

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 from simsearch.arrays import Numbers
 from simsearch.evaluation import retrieval
 from simsearch.evaluation.retrieval import Block
-from simsearch.evaluation.verification import Verification
+from simsearch.evaluation.verification import FALSE_ACCEPT_RATES, Verification
 
 Rates = Mapping[float, float | None]  # a value at each false accept rate
 
@@ -121,16 +121,25 @@ class Place(NamedTuple):
 
 
 def places(figure: Figure, ks: Sequence[int]) -> Iterator[Place]:
-    """Yield the places of a figure over queries, by k, then by scope."""
-    for k in ks if figure.by == "k" else (None,):
-        yield from (Place(figure.key, k, scope) for scope in figure.scopes)
+    """Yield the places of a figure, by what it is measured at, then by scope."""
+    steps: Mapping[str | None, Sequence[float | None]] = {"k": ks, "rate": FALSE_ACCEPT_RATES, None: (None,)}
+    for step in steps[figure.by]:
+        yield from (Place(figure.key, step, scope) for scope in figure.scopes)
+
+
+def columns(ks: Sequence[int], most: int | None = None) -> list[Place]:
+    """Return what the terminal shows of a system, figures at k first; of each figure `most` of its heads."""
+    return [
+        Place(figure.key, head(ks) if figure.by else None, scope)
+        for figure in sorted(FIGURES, key=lambda figure: figure.by is None)
+        for head in figure.heads[:most]
+        for scope in figure.scopes
+    ]
 
 
 def heads(ks: Sequence[int]) -> list[Place]:
-    """Return the headline's place of each figure that has a k and is in the terminal's table: the claim's first."""
-    shown = [figure for figure in FIGURES if figure.heads and figure.by]
-    found = [Place(figure.key, figure.heads[0](ks), scope) for figure in shown for scope in figure.scopes]
-    return sorted(found, key=lambda place: (place.key != CLAIM, place.scope == "all"))
+    """Return one place of each figure that the terminal shows, over each of its scopes: what is compared and judged."""
+    return columns(ks, 1)
 
 
 def headline(ks: Sequence[int]) -> tuple[Place, Place]:

@@ -76,7 +76,7 @@ class SystemResult:
             if figure.by is None:
                 tree[figure.key] = at(figure, None)
                 continue
-            steps = ks if figure.by == "k" else [place.k for place in self.figures if place.key == figure.key]
+            steps = dict.fromkeys(place.k for place in places(figure, ks) if figure.by == "k" or place in self.figures)
             tree[figure.key] = {step: at(figure, step) for step in steps} or None
         return tree
 

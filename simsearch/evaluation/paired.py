@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsearch.arrays import Numbers
-from simsearch.evaluation.figures import Place, heads
+from simsearch.evaluation.figures import CLAIM, Place, heads
 from simsearch.evaluation.measured import SystemResult
 from simsearch.statistics.intervals import RESAMPLES, percentile_intervals
 from simsearch.statistics.significance import FLIPS, difference_seen, sign_flip_test
@@ -100,10 +100,10 @@ def compare_systems(results: Mapping[str, SystemResult], ks: Sequence[int]) -> l
     Empty without a boundary.
     """
     recipe = results.get(HEADLINE, SystemResult())
-    places = [place for place in heads(ks) if place in recipe.figures]
-    if not places or places[0].scope != "boundary":
+    places = sorted(heads(ks), key=lambda place: (place.key != CLAIM, place.scope == "all"))
+    if places[0] not in recipe.figures:
         return []
-    found = [(place, name) for place in places for name in BASELINES if name in results]
+    found = [(place, name) for place in places if place.k for name in BASELINES if name in results]
     if not found:
         return []
     columns = [recipe.values(*place).astype(np.float64) - results[name].values(*place) for place, name in found]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Doubles, Flags, Integers
-from simsearch.evaluation.paired import HEADLINE, paired_differences
-from simsearch.statistics.significance import holm
+from simsearch.evaluation.figures import FIGURES, Place, places
+from simsearch.evaluation.paired import HEADLINE, judged, paired_differences
+from simsearch.report.columns import ends, row, wrapped
+from simsearch.statistics.significance import difference_seen, holm
 
-_WIDTH = 80
 ONE_TRAINING = "one training each: another seed of the same recipe may differ as much"
 
-_LEVEL = 0.05
-_MAP_SYSTEMS = (HEADLINE, "recipe/cosine")  # an approximate index has no MAP@R
+_SYSTEMS = (HEADLINE, "recipe/cosine")  # an approximate index has no deep figures
+_WIDTHS = (11, 9, -7, -8, -19, -7)
 
 
 @dataclass(frozen=True)
@@ -32,27 +33,51 @@ class BuildValues:
 
 
 @dataclass(frozen=True)
+class BuildDifference:
+    """How one build differs from another in a figure over `n` queries; k is None for a figure without one.
+
+    `one` and `other` are their means, `difference` is one - other, `p_holm` is corrected for the number of figures.
+    `word` says of `one` "better", "worse" or "no difference seen".
+    """
+
+    metric: str
+    k: float | None
+    scope: str
+    system: str
+    n: int
+    one: float
+    other: float
+    difference: float
+    interval: list[float]
+    p_value: float
+    p_holm: float
+    word: str
+
+    @property
+    def title(self) -> str:
+        """The name of the figure."""
+        return Place(self.metric, self.k).title
+
+
+@dataclass(frozen=True)
 class BuildComparison:
     """Build `one` against `other` over `shared` queries; `left_out` counts the queries that only one of them has.
 
-    Entries: {"metric", "k" (None for map_at_r), "scope" ("all" or "boundary"), "system", "n", "one" and "other" (their
-    means), "difference" (one - other), "interval" [low, high], "p_value", "p_holm" (corrected for the number of
-    entries), "word"}; word says of `one` "better", "worse" or "no difference seen". `notes` are sentences on what to
-    bear in mind.
+    `notes` are sentences on what to bear in mind.
     """
 
     one: str
     other: str
     shared: int
     left_out: tuple[int, int]
-    entries: list[dict[str, Any]]
+    entries: list[BuildDifference]
     notes: list[str]
 
 
 def compare_builds(one: BuildValues, other: BuildValues) -> BuildComparison:
-    """Return how `one` differs from `other` in recall@k, error@k over all and over boundary queries, and MAP@R.
+    """Return how `one` differs from `other` in every judged figure.
 
-    Figures are those through the index, at the k that both measured; MAP@R is that of exact search where an index has
+    Figures are those through the index, at the k that both measured; deep ones those of exact search where an index has
     none. A query is the same when its image has the same name. Boundary queries are those of either build, as each was
     chosen by a reference of its own. A difference is seen when its 95 % interval leaves out 0 and p < 0.05 after Holm's
     correction over all figures of the two. Raises ValueError when the names of a build are not as many as its values.
@@ -62,31 +87,18 @@ def compare_builds(one: BuildValues, other: BuildValues) -> BuildComparison:
     rows_one = np.array([place_one[image] for image in shared], dtype=np.int64)
     rows_other = np.array([place_other[image] for image in shared], dtype=np.int64)
     near = _boundary(one, rows_one) | _boundary(other, rows_other)
-    entries: list[dict[str, Any]] = []
+    kept: list[tuple[Place, str]] = []
     pairs: list[Doubles] = []
-    for metric, k, scope, key in _figures(one, other):
+    for place, system in _judged(one, other):
+        key = place.stored(system)
         pair = np.stack((one.values[key][rows_one], other.values[key][rows_other]), axis=1).astype(np.float64)
         pair[np.isnan(pair).any(axis=1)] = np.nan
-        if scope == "boundary":
+        if place.scope == "boundary":
             pair[~near] = np.nan
         if not np.isnan(pair).all():
-            entries.append({"metric": metric, "k": k, "scope": scope, "system": key.rpartition("/")[0]})
+            kept.append((place, system))
             pairs.append(pair)
-    if pairs:
-        found = paired_differences(np.stack([pair[:, 0] - pair[:, 1] for pair in pairs], axis=1))
-        assert None not in found  # columns without a pair were left out above
-        corrected = holm([known.p_value for known in found if known is not None])
-        for entry, pair, known, p_holm in zip(entries, pairs, found, corrected, strict=True):
-            assert known is not None
-            low, high = known.interval
-            seen = p_holm < _LEVEL and (low > 0 or high < 0)
-            lower_is_better = entry["metric"] == "cross_boundary_error"
-            word = "better" if (known.difference < 0) == lower_is_better else "worse"
-            entry["n"] = known.n
-            entry["one"], entry["other"] = np.nanmean(pair, axis=0).tolist()
-            entry["difference"], entry["interval"] = known.difference, list(known.interval)
-            entry["p_value"], entry["p_holm"] = known.p_value, p_holm
-            entry["word"] = word if seen else "no difference seen"
+    entries = _differences(kept, pairs) if pairs else []
     left_out = (len(place_one) - len(shared), len(place_other) - len(shared))
     return BuildComparison(one.name, other.name, len(shared), left_out, entries, _notes(one, other, entries))
 
@@ -97,26 +109,16 @@ def render_comparison(found: BuildComparison) -> str:
     if any(found.left_out):
         only = zip((found.one, found.other), found.left_out, strict=True)
         title += "; left out: " + ", ".join(f"{count:,} only in {name}" for name, count in only if count)
-    lines = _wrapped(title)
+    lines = wrapped(title)
     if found.entries:
-        lines += ["", _line("metric", "scope", "n", "diff", "95 % interval", "p Holm", "")]
+        lines += ["", row(_WIDTHS, "metric", "scope", "n", "diff", "95 % interval", "p Holm")]
     for entry in found.entries:
-        low, high = entry["interval"]
-        lines.append(
-            _line(
-                _metric(entry),
-                entry["scope"],
-                f"{entry['n']:,}",
-                f"{entry['difference']:+.4f}",
-                f"[{low:+.4f}, {high:+.4f}]",
-                f"{entry['p_holm']:.4f}",
-                entry["word"],
-            )
-        )
+        figures = (f"{entry.n:,}", f"{entry.difference:+.4f}", ends(entry.interval, "+.4f"), f"{entry.p_holm:.4f}")
+        lines.append(f"{row(_WIDTHS, entry.title, entry.scope, *figures)} {entry.word}")
     if found.entries:
-        lines += ["", *_wrapped(_verdict(found))]
+        lines += ["", *wrapped(_verdict(found))]
     for note in found.notes:
-        lines += _wrapped(f"note: {note}")
+        lines += wrapped(f"note: {note}")
     return "\n".join(lines)
 
 
@@ -136,20 +138,36 @@ def _boundary(build: BuildValues, rows: Integers) -> Flags:
     return np.asarray(build.values["boundary"][rows], dtype=np.bool_)
 
 
-def _figures(one: BuildValues, other: BuildValues) -> list[tuple[str, int | None, str, str]]:
-    """Return (metric, k, scope, key in queries.npz) of what both builds have."""
+def _judged(one: BuildValues, other: BuildValues) -> list[tuple[Place, str]]:
+    """Return the judged figures that both builds have, each with the first system that has it in both."""
     ks = sorted(set(one.report["k"]) & set(other.report["k"]))
-    wanted: list[tuple[str, int | None, str, str]] = []
-    wanted += [("recall", k, "all", f"{HEADLINE}/hit@{k}") for k in ks]
-    for scope in ("all", "boundary"):
-        wanted += [("cross_boundary_error", k, scope, f"{HEADLINE}/error@{k}") for k in ks]
-    both = [figure for figure in wanted if figure[3] in one.values and figure[3] in other.values]
-    keys = (f"{system}/average_precision" for system in _MAP_SYSTEMS)
-    average = next((key for key in keys if key in one.values and key in other.values), None)
-    return both if average is None else [*both, ("map_at_r", None, "all", average)]
+    found = []
+    for figure in sorted(FIGURES, key=lambda figure: figure.by is None):
+        for scope in figure.scopes if figure.least is not None else ():
+            for place in (place for place in places(figure, ks) if place.scope == scope):
+                both = (s for s in _SYSTEMS if place.stored(s) in one.values and place.stored(s) in other.values)
+                found += [(place, system) for system in islice(both, 1)]
+    return found
 
 
-def _notes(one: BuildValues, other: BuildValues, entries: list[dict[str, Any]]) -> list[str]:
+def _differences(kept: Sequence[tuple[Place, str]], pairs: Sequence[Doubles]) -> list[BuildDifference]:
+    """Return what is known of each figure's pairs of values, (Q, 2), NaN = no pair."""
+    found = paired_differences(np.stack([pair[:, 0] - pair[:, 1] for pair in pairs], axis=1))
+    known = [one for one in found if one is not None]
+    corrected = holm([one.p_value for one in known])
+    entries = []
+    for (place, system), pair, one, p_holm in zip(kept, pairs, known, corrected, strict=True):
+        means = np.nanmean(pair, axis=0).tolist()
+        word = judged(place, one.difference, difference_seen(p_holm, one.interval))
+        entries.append(
+            BuildDifference(
+                *place, system, one.n, means[0], means[1], one.difference, list(one.interval), one.p_value, p_holm, word
+            )
+        )
+    return entries
+
+
+def _notes(one: BuildValues, other: BuildValues, entries: list[BuildDifference]) -> list[str]:
     notes = []
     galleries = [build.report["gallery"] for build in (one, other)]
     if galleries[0] != galleries[1]:
@@ -167,23 +185,10 @@ def _verdict(found: BuildComparison) -> str:
     """Return one sentence: in what the first build is better, in what worse, or that no difference is seen."""
     said = []
     for word in ("better", "worse"):
-        metrics = [f"{_metric(e)} {e['scope']}" for e in found.entries if e["word"] == word]
+        metrics = [f"{entry.title} {entry.scope}" for entry in found.entries if entry.word == word]
         if metrics:
             said.append(f"{found.one} is {word} than {found.other} in {', '.join(metrics)}")
     if not said:
         return "no difference seen"
     of = f"of {len(found.entries)} figures; p < 0.05 after Holm's correction for their number"
     return "; ".join(said) + f" ({of})"
-
-
-def _metric(entry: dict[str, Any]) -> str:
-    names = {"recall": "recall", "cross_boundary_error": "error", "map_at_r": "MAP@R"}
-    return names[entry["metric"]] + ("" if entry["k"] is None else f"@{entry['k']}")
-
-
-def _line(metric: str, scope: str, n: str, difference: str, interval: str, p: str, word: str) -> str:
-    return f"{metric:<11}{scope:<9}{n:>7}{difference:>8}{interval:>19}{p:>7} {word}".rstrip()
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False)

@@ -7,12 +7,18 @@ t test are then over these differences, one a seed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
+from simsearch.evaluation.figures import Place, headline, heads
+from simsearch.evaluation.paired import HEADLINE, Comparison
+from simsearch.report.columns import ends, row
 from simsearch.report.summary import render_table
+from simsearch.report.verdict import comparisons
 from simsearch.statistics.student import t_test
 
 TEST = "paired t over seeds"
+_WIDTHS = (18, 26, 26)
 
 Report = dict[str, Any]
 
@@ -38,92 +44,65 @@ def render_with_seeds(report: Report) -> str:
     seeds = report.get("seeds")
     if seeds is None:
         return render_table(alone)
-    text = render_table(alone)
-    several = [entry for entry in report["comparisons"] if entry["seeds"] > 1]
-    return "\n".join([text, "", *_figure_lines(seeds), *_comparison_lines(several, seeds["count"])])
+    several = [entry for entry in comparisons(report) if entry.seeds > 1]
+    return "\n".join([render_table(alone), "", *_figure_lines(report), *_comparison_lines(several, seeds["count"])])
 
 
 def _comparisons(reports: Sequence[Report]) -> list[Report]:
     found = []
-    tables = [{_identity(e): e["difference"] for e in report["comparisons"] if e["seeds"] == 1} for report in reports]
-    for identity in tables[0]:
-        values = [table.get(identity) for table in tables]
-        known = [value for value in values if value is not None]
-        if len(known) < len(values):
+    tables = [{_pair(e): e for e in comparisons(report) if e.seeds == 1} for report in reports]
+    for pair, first in tables[0].items():
+        values = [table[pair].difference for table in tables if pair in table]
+        if len(values) < len(tables):
             continue
-        mean, interval, p_value = t_test(known)
+        mean, interval, p_value = t_test(values)
         ends = None if interval is None else [max(-1.0, interval[0]), min(1.0, interval[1])]  # differences of shares
-        found.append(
-            {
-                **dict(identity),
-                "n": len(known),
-                "difference": mean,
-                "interval": ends,
-                "p_value": p_value,
-                "test": TEST,
-                "seeds": len(known),
-            }
+        several = replace(
+            first, n=len(values), difference=mean, interval=ends, p_value=p_value, test=TEST, seeds=len(values)
         )
+        found.append(asdict(several))
     return found
 
 
-def _identity(entry: Report) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, entry[key]) for key in ("metric", "k", "scope", "system", "baseline"))
+def _pair(entry: Comparison) -> tuple[Place, str, str]:
+    return entry.place, entry.system, entry.baseline
 
 
 def _figures(reports: Sequence[Report], system: str) -> Report:
-    ks = reports[0]["k"]
-    first, last = str(ks[0]), str(10 if 10 in ks else ks[-1])
-    places = {
-        f"recall@{first}": ("recall", first),
-        f"error@{last} all": ("cross_boundary_error", last, "all"),
-        f"error@{last} boundary": ("cross_boundary_error", last, "boundary"),
-    }
     figures = {}
-    for name, place in places.items():
-        values = [_look_up(report["systems"][system], place) for report in reports]
-        known = [value for value in values if value is not None]
-        if len(known) == len(values):
-            mean, interval, _ = t_test(known)
+    for place in (place for place in heads(reports[0]["k"]) if place.k):
+        values = [place.of(report["systems"][system]) for report in reports]
+        if None not in values:
+            mean, interval, _ = t_test(values)
             ends = None if interval is None else [max(0.0, interval[0]), min(1.0, interval[1])]  # they are shares
-            figures[name] = {"mean": mean, "interval": ends, "values": known}
+            figures[place.scoped] = {"mean": mean, "interval": ends, "values": values}
     return figures
 
 
-def _look_up(tree: Any, place: Sequence[str]) -> float | None:
-    for key in place:
-        tree = tree[key]
-    return None if tree is None else float(tree)
-
-
-def _figure_lines(seeds: Report) -> list[str]:
+def _figure_lines(report: Report) -> list[str]:
     """The headline figures of every system, mean and interval over seeds."""
-    names = list(seeds["systems"]["recipe/index"])
-    if not names:
+    seeds, (recall, error) = report["seeds"], headline(report["k"])
+    known = seeds["systems"][HEADLINE]
+    if not known:
         return []
-    first, last = names[0], names[-1]
-    lines = [f"mean over {seeds['count']} seeds [95 % t interval]:", f"{'system':<18}{first:<26}{last}"]
+    names = (recall.scoped, (error if error.scoped in known else error._replace(scope="all")).scoped)
+    lines = [f"mean over {seeds['count']} seeds [95 % t interval]:", row(_WIDTHS, "system", *names)]
     for system, figures in seeds["systems"].items():
-        cells = (_with_interval(figures[name], ".4f") if name in figures else "-" for name in (first, last))
-        lines.append("{:<18}{:<26}{}".format(system, *cells))
+        cells = (_with_interval(**figures[name]) if name in figures else "-" for name in names)
+        lines.append(row(_WIDTHS, system, *cells))
     return lines
 
 
-def _comparison_lines(entries: Sequence[Report], count: int) -> list[str]:
+def _comparison_lines(entries: Sequence[Comparison], count: int) -> list[str]:
     if not entries:
         return []
-    lines = ["", f"{entries[0]['system']} less the baseline over {count} seeds ({TEST}, n = {count}):"]
+    lines = ["", f"{entries[0].system} less the baseline over {count} seeds ({TEST}, n = {count}):"]
     for entry in entries:
-        figure = f"{'recall' if entry['metric'] == 'recall' else 'error'}@{entry['k']} {entry['scope']}"
-        shown = _with_interval({"mean": entry["difference"], "interval": entry["interval"]}, "+.4f")
-        p_value = "p unknown: no spread" if entry["p_value"] is None else f"p = {entry['p_value']:.4f}"
-        lines.append(f"{entry['baseline']:<18}{figure:<20}{shown:<28}{p_value}".rstrip())
+        shown = _with_interval(entry.difference, entry.interval, form="+.4f")
+        p_value = "p unknown: no spread" if entry.p_value is None else f"p = {entry.p_value:.4f}"
+        lines.append(row((18, 20, 28, 21), entry.baseline, f"{entry.place.title} {entry.scope}", shown, p_value))
     return lines
 
 
-def _with_interval(figure: Report, form: str) -> str:
-    mean = format(figure["mean"], form)
-    if figure["interval"] is None:
-        return mean
-    low, high = (format(end, form) for end in figure["interval"])
-    return f"{mean} [{low}, {high}]"
+def _with_interval(mean: float, interval: Sequence[float] | None, values: object = None, *, form: str = ".4f") -> str:
+    return f"{mean:{form}} {ends(interval, form)}".rstrip()

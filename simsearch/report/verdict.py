@@ -1,0 +1,78 @@
+"""What a report answers: does the recipe make fewer errors at the boundary, and does normalization alone?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simsearch.evaluation.figures import CLAIM, Place
+from simsearch.evaluation.paired import BASELINES, HEADLINE, Comparison
+
+Report = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The comparison of boundary errors over the most seeds, with the errors of both sides; None where not known.
+
+    `cosine` are those of recipe/cosine and baseline/cosine: what normalization alone does.
+    """
+
+    comparison: Comparison
+    after: float | None
+    before: float | None
+    cosine: tuple[float | None, float | None]
+
+    @property
+    def alone(self) -> str:
+        """How normalization alone does against the recipe where this does not beat it, else ""."""
+        recipe, baseline = self.cosine
+        if recipe is None or baseline is None or recipe < baseline:
+            return ""
+        return "does as well as" if recipe == baseline else "does better than"
+
+    @property
+    def word(self) -> str:
+        """The claim in a word: "held", "not shown" or "the opposite"."""
+        if self.comparison.word == "worse":
+            return "the opposite"
+        return "held" if self.comparison.word == "better" and not self.alone else "not shown"
+
+
+def verdict(report: Report) -> Verdict | None:
+    """Return the verdict of a report; None without a comparison over the boundary."""
+    found = most_seeds(report, BASELINES[0], HEADLINE)
+    if found is None:
+        return None
+
+    def error(system: str) -> float | None:
+        if found.seeds > 1:
+            figure = report["seeds"]["systems"].get(system, {}).get(found.place.scoped)
+            return None if figure is None else float(figure["mean"])
+        value = found.place.of(report["systems"].get(system))
+        return None if value is None else float(value)
+
+    return Verdict(found, error(found.system), error(found.baseline), (error("recipe/cosine"), error(BASELINES[-1])))
+
+
+def most_seeds(report: Report, baseline: str, *systems: str) -> Comparison | None:
+    """Return the boundary errors' comparison with `baseline` over the most seeds, of `systems` or of any; or None."""
+    alike = [
+        found
+        for found in comparisons(report)
+        if (found.metric, found.scope, found.baseline) == (CLAIM, "boundary", baseline)
+        and (not systems or found.system in systems)
+    ]
+    return max(alike, key=lambda found: found.seeds, default=None)
+
+
+def comparisons(report: Report) -> list[Comparison]:
+    """Return the comparisons of a report that have a difference."""
+    return [Comparison(**entry) for entry in report.get("comparisons") or [] if entry["difference"] is not None]
+
+
+def shown(report: Report, system: str, place: Place) -> tuple[float | None, Any]:
+    """Return a figure of a system and its interval, None where it has none."""
+    figures = report["systems"].get(system) or {}
+    return place.of(figures), place.of(figures.get("intervals"))
