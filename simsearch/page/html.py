@@ -58,14 +58,6 @@ def one_in(rate: float | None) -> str:
     return f"1 in {times:,.0f}" if times >= 10 else f"1 in {times:.1f}".removesuffix(".0")
 
 
-def difference_seen(entry: dict[str, Any]) -> bool:
-    """Return whether a comparison shows a difference: p is below 0.05 and its interval, where known, leaves out 0."""
-    ends = entry["interval"]
-    if entry["p_value"] is None:
-        return False
-    return bool(entry["p_value"] < 0.05 and (ends is None or ends[0] > 0 or ends[1] < 0))
-
-
 def count(value: float | None, one: str = "", many: str = "") -> str:
     """Return 1234 as "1,234", followed by the word for one or for many."""
     if value is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from simsearch.evaluation.figures import CLAIM, Place
 from simsearch.evaluation.paired import BASELINES, HEADLINE, Comparison
+from simsearch.page.html import get
 
 Report = Mapping[str, Any]
 
@@ -47,10 +48,8 @@ def verdict(report: Report) -> Verdict | None:
         return None
 
     def error(system: str) -> float | None:
-        if found.seeds > 1:
-            figure = report["seeds"]["systems"].get(system, {}).get(found.place.scoped)
-            return None if figure is None else float(figure["mean"])
-        value = found.place.of(report["systems"].get(system))
+        several = get(report.get("seeds"), "systems", system, found.place.scoped, "mean")
+        value = several if found.seeds > 1 else found.place.of(report["systems"].get(system))
         return None if value is None else float(value)
 
     return Verdict(found, error(found.system), error(found.baseline), (error("recipe/cosine"), error(BASELINES[-1])))

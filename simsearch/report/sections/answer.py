@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from simsearch.evaluation.figures import Place, headline
+from simsearch.evaluation.paired import BASELINES, HEADLINE, Comparison
 from simsearch.page.html import (
     Pictures,
     count,
-    difference_seen,
-    get,
     interval,
     number,
     p_value,
@@ -17,6 +17,8 @@ from simsearch.page.html import (
     short,
     text,
 )
+from simsearch.report.verdict import Verdict, most_seeds, shown
+from simsearch.report.verdict import verdict as find_verdict
 
 _CLAIM = paragraph(
     "Held, not shown or the opposite: the claim that normalized embeddings make fewer errors across class "
@@ -33,30 +35,16 @@ _KINDS = (
 Report = dict[str, Any]
 
 
-def headline(report: Report) -> tuple[str, int]:
-    """Return the first and the k of errors that the page speaks of: recall@first, error@k (10 where it was asked)."""
-    ks = report["k"]
-    return str(ks[0]), 10 if 10 in ks else ks[-1]
-
-
 def verdict(report: Report) -> str:
     """Return the badge, the sentence that answers the question, what it is about, and what must be said with it."""
-    if report.get("unanswerable") is None:  # no labels: nothing was claimed, so nothing is held
-        return paragraph(text(report.get("summary") or "Nothing was measured."), "lead")
-    entry = _first_comparison(report)
-    if entry is None:
-        return _badge("not shown") + paragraph(text(report.get("summary") or "Nothing was measured."), "lead") + _CLAIM
-    sentence = _difference(report, entry)
-    alone = _normalization_alone(report, entry)
-    word = "not shown"
-    if difference_seen(entry) and entry["difference"] > 0:
-        word = "the opposite"
-    elif difference_seen(entry) and entry["difference"] < 0 and not alone:
-        word = "held"
-    body = _badge(word)
-    if alone:
-        return body + paragraph(alone, "lead") + paragraph(sentence) + _CLAIM
-    return body + paragraph(sentence, "lead") + _against_normalization(report) + _CLAIM
+    found = find_verdict(report)
+    if found is None or report.get("unanswerable") is None:  # without labels nothing was claimed, so nothing is held
+        said = paragraph(text(report.get("summary") or "Nothing was measured."), "lead")
+        return said if report.get("unanswerable") is None else _badge("not shown") + said + _CLAIM
+    sentence, badge = _difference(found), _badge(found.word)
+    if found.alone:
+        return badge + paragraph(_normalization(found), "lead") + paragraph(sentence) + _CLAIM
+    return badge + paragraph(sentence, "lead") + _against_normalization(report) + _CLAIM
 
 
 def _badge(word: str) -> str:
@@ -66,20 +54,19 @@ def _badge(word: str) -> str:
 
 def figures(report: Report, milliseconds: float | None) -> str:
     """Return the three large figures, each with its interval and the baseline beneath; fewer where none is known."""
-    first, k = headline(report)
-    words = f"queries whose nearest {'image has' if first == '1' else first + ' images hold'} their label"
-    shown = [_figure(report, f"recall@{first}", ("recall", first), words)]
-    error = ("cross_boundary_error", str(k), "boundary")
-    words = f"other labels among the nearest {k} of boundary queries"
-    shown.append(_figure(report, f"error@{k} at the boundary", error, words))
+    recall, error = headline(report["k"])
+    words = f"queries whose nearest {'image has' if recall.k == 1 else f'{recall.k} images hold'} their label"
+    large = [_figure(report, recall, recall.title, words)]
+    words = f"other labels among the nearest {error.k} of boundary queries"
+    large.append(_figure(report, error, f"{error.title} at the boundary", words))
     index = report["index"]
     if milliseconds is not None:
-        shown.append(_large(f"{milliseconds:.3g}\u00a0ms", "a query, median", "from picture to hits", ""))
+        large.append(_large(f"{milliseconds:.3g}\u00a0ms", "a query, median", "from picture to hits", ""))
     elif index.get("qps") is not None:
-        shown.append(_large(f"{index['qps']:,.0f}", "queries/s", "search alone, all cores, one batch", ""))
+        large.append(_large(f"{index['qps']:,.0f}", "queries/s", "search alone, all cores, one batch", ""))
     seeds = report.get("seeds")
     words = "These figures, and those below, are of one seed, but where they are told as over seeds."
-    return f'<dl class="figures">{"".join(shown)}</dl>{paragraph(words) if seeds else ""}'
+    return f'<dl class="figures">{"".join(large)}</dl>{paragraph(words) if seeds else ""}'
 
 
 def strips(neighbours: list[dict[str, Any]], pictures: Pictures) -> str:
@@ -116,16 +103,14 @@ def _strip(entry: dict[str, Any], pictures: Pictures) -> str:
     )
 
 
-def _figure(report: Report, name: str, keys: tuple[str, ...], words: str) -> str:
-    systems = report["systems"]
-    value = get(systems, "recipe/index", *keys)
+def _figure(report: Report, place: Place, name: str, words: str) -> str:
+    value, ends = shown(report, HEADLINE, place)
     if value is None:
         return ""
-    small = interval(get(systems, "recipe/index", "intervals", *keys), percent)
-    before = get(systems, "baseline/raw-l2", *keys)
+    small = interval(ends, percent)
+    before, ends = shown(report, BASELINES[0], place)
     if before is not None:
-        ends = interval(get(systems, "baseline/raw-l2", "intervals", *keys), percent)
-        small += f"<br>baseline/raw-l2 {percent(before)} {ends}"
+        small += f"<br>{BASELINES[0]} {percent(before)} {interval(ends, percent)}"
     return _large(percent(value), name, words, small)
 
 
@@ -136,81 +121,51 @@ def _large(value: str, name: str, words: str, small: str) -> str:
     )
 
 
-def _first_comparison(report: Report) -> Report | None:
-    """The entry that the verdict is about: boundary errors of the recipe's index against the unnormalized baseline."""
-    return _most_seeds(report, "baseline/raw-l2", "recipe/index")
-
-
-def _most_seeds(report: Report, baseline: str, *systems: str) -> Report | None:
-    """Return the boundary errors' comparison with `baseline` over the most seeds, of `systems` or of any; or None."""
-    found = [
-        entry
-        for entry in report.get("comparisons") or []
-        if (entry["metric"], entry["scope"], entry["baseline"]) == ("cross_boundary_error", "boundary", baseline)
-        and (not systems or entry["system"] in systems)
-        and entry["difference"] is not None
-    ]
-    return max(found, key=lambda entry: int(entry["seeds"]), default=None)
-
-
-def _boundary_error(report: Report, system: str, entry: Report) -> float | None:
-    """The boundary error of a system at the k of a comparison: over several seeds the mean of these, where known."""
-    if entry["seeds"] > 1:
-        value = get(report.get("seeds"), "systems", system, f"error@{entry['k']} boundary", "mean")
-    else:
-        value = get(report["systems"], system, "cross_boundary_error", entry["k"], "boundary")
-    return None if value is None else float(value)
-
-
-def _difference(report: Report, entry: Report) -> str:
-    k = entry["k"]
-    before, after = (_boundary_error(report, entry[side], entry) for side in ("baseline", "system"))
+def _difference(found: Verdict) -> str:
+    entry, k = found.comparison, found.comparison.k
     hits = "nearest hit has" if k == 1 else f"nearest {k} have"
-    points = f"difference {_points(entry['difference'])} points {interval(entry['interval'], _points)}".strip()
-    told = f"{points}, {p_value(entry['p_value'])}, {_units(entry)}{_seen(entry)}"
-    if before is None or after is None:
+    points = f"difference {_points(entry.difference)} points {interval(entry.interval, _points)}".strip()
+    said = f"{points}, {p_value(entry.p_value)}, {_units(entry)}{_seen(entry)}"
+    if found.before is None or found.after is None:
         return (
             f"On the hardest tenth of queries, the share of other labels among the nearest {k} "
-            f"less that without normalization (baseline/raw-l2): {told}."
+            f"less that without normalization (baseline/raw-l2): {said}."
         )
-    mean = "in the mean over seeds " if entry["seeds"] > 1 else ""
+    mean = "in the mean over seeds " if entry.seeds > 1 else ""
     return (
-        f"On the hardest tenth of queries, {mean}{percent(after)} of the {hits} another label; without normalization "
-        f"(baseline/raw-l2) {percent(before)}: {told}."
+        f"On the hardest tenth of queries, {mean}{percent(found.after)} of the {hits} another label; without "
+        f"normalization (baseline/raw-l2) {percent(found.before)}: {said}."
     )
 
 
-def _units(entry: Report) -> str:
-    return f"n = {count(entry['n'])}, one seed" if entry["seeds"] == 1 else f"{entry['seeds']} seeds"
+def _units(entry: Comparison) -> str:
+    return f"n = {count(entry.n)}, one seed" if entry.seeds == 1 else f"{entry.seeds} seeds"
 
 
-def _seen(entry: Report) -> str:
-    if not difference_seen(entry):
+def _seen(entry: Comparison) -> str:
+    if not entry.seen:
         return "; no difference seen"
-    return "; that is MORE errors" if entry["difference"] > 0 else ""
+    return "; that is MORE errors" if entry.difference > 0 else ""
 
 
-def _normalization_alone(report: Report, entry: Report) -> str:
-    """Return the sentence that goes first when recipe/cosine does not beat baseline/cosine, else nothing."""
-    recipe, baseline = (_boundary_error(report, f"{side}/cosine", entry) for side in ("recipe", "baseline"))
-    if recipe is None or baseline is None or recipe < baseline:
-        return ""
-    does = "does as well as" if recipe == baseline else "does better than"
+def _normalization(found: Verdict) -> str:
+    """Return the sentence that goes first when recipe/cosine does not beat baseline/cosine."""
+    recipe, baseline = map(percent, found.cosine)
     return (
-        f"Normalization alone {does} the recipe: over boundary queries {percent(baseline)} of the nearest "
-        f"{entry['k']} have another label with baseline/cosine, {percent(recipe)} with recipe/cosine."
+        f"Normalization alone {found.alone} the recipe: over boundary queries {baseline} of the nearest "
+        f"{found.comparison.k} have another label with baseline/cosine, {recipe} with recipe/cosine."
     )
 
 
 def _against_normalization(report: Report) -> str:
     """Return what the comparison with normalization alone says, where it was made."""
-    entry = _most_seeds(report, "baseline/cosine")
+    entry = most_seeds(report, BASELINES[-1])
     if entry is None:
         return ""
-    seeds = f", {_units(entry)}" if entry["seeds"] > 1 else ""
+    seeds = f", {_units(entry)}" if entry.seeds > 1 else ""
     return paragraph(
-        f"Against normalization alone (baseline/cosine): {_points(entry['difference'])} points "
-        f"{interval(entry['interval'], _points)}, {p_value(entry['p_value'])}{seeds}{_seen(entry)}.".replace(" ,", ",")
+        f"Against normalization alone (baseline/cosine): {_points(entry.difference)} points "
+        f"{interval(entry.interval, _points)}, {p_value(entry.p_value)}{seeds}{_seen(entry)}.".replace(" ,", ",")
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from simsearch.evaluation.figures import first_k, headline_k
 from simsearch.evaluation.projection import agreement
 from simsearch.page.charts import MOST_GROUPS, key, map_chart
 from simsearch.page.html import NONE, Pictures, count, get, more, number, paragraph, percent, short, table, text
@@ -47,7 +48,7 @@ def _labels(report: Report) -> str:
     if not entries:
         return ""
     ks = sorted({int(k) for entry in entries for k in entry["recall"]})
-    first, last = str(ks[0]), str(10 if 10 in ks else ks[-1])
+    first, last = first_k(ks), headline_k(ks)
 
     def wrong(entry: dict[str, Any]) -> float:
         error = get(entry, "error", last)

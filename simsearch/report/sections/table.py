@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from simsearch.evaluation.figures import FIGURES, Place, places
+from simsearch.evaluation.paired import Comparison
 from simsearch.page.html import (
     NONE,
     count,
-    difference_seen,
-    get,
     interval,
     number,
     p_value,
@@ -18,30 +18,27 @@ from simsearch.page.html import (
     table,
     text,
 )
+from simsearch.report.verdict import comparisons, shown
 
 Report = dict[str, Any]
-Keys = tuple[str, ...]
-
 _LEAST = 30  # boundary queries before one system is said to be the best on them
-
-# A group of the full table: its title, the figures under it as (name, keys, higher is better).
-_PLAIN: tuple[tuple[str, Keys, bool], ...] = (
-    ("MAP@R", ("map_at_r",), True),
-    ("R-precision", ("r_precision",), True),
-)
-_PAIRWISE: tuple[tuple[str, Keys, bool], ...] = (
-    ("ROC AUC", ("roc_auc",), True),
-    ("EER", ("eer",), False),
-    ("inversion rate", ("inversion_rate",), False),
-)
+_GROUPS = {
+    "recall": "Recall: a same-label image among the first k",
+    "error": "Cross-boundary error: other labels among the first k",
+    "precision": "Precision of the first k",
+    "share": "Share of the label that was found",
+    "pairs": "Verification: are two images of one label?",
+}
 
 
 def systems(report: Report) -> str:
     """Return the full table with intervals, the comparisons, the placebo and few-shot accuracy; "" without labels."""
     names = list(report["systems"])
     rows: list[Sequence[str]] = []
-    for title, figures in _groups(report):
-        lines = [_figure_row(report, names, *figure) for figure in figures]
+    for group, title in _GROUPS.items():
+        found = [place for figure in FIGURES if figure.group == group for place in places(figure, report["k"])]
+        found.sort(key=lambda place: place.scope == "all")  # the boundary first
+        lines = [_figure_row(report, names, place) for place in found]
         lines = [line for line in lines if any(cell != NONE for cell in line[1:])]
         if lines:
             rows += [(title,), *lines]
@@ -56,31 +53,12 @@ def systems(report: Report) -> str:
     return body + _comparisons(report) + _over_seeds(report) + _placebo(report) + _few_shot(report)
 
 
-def _groups(report: Report) -> Iterator[tuple[str, list[tuple[str, Keys, bool]]]]:
-    ks = [str(k) for k in report["k"]]
-    error = "cross_boundary_error"
-    yield "Recall: a same-label image among the first k", [(f"recall@{k}", ("recall", k), True) for k in ks]
-    errors: list[tuple[str, Keys, bool]] = [(f"error@{k}, boundary", (error, k, "boundary"), False) for k in ks]
-    errors += [(f"error@{k}, all", (error, k, "all"), False) for k in ks]
-    yield "Cross-boundary error: other labels among the first k", errors
-    yield "Precision of the first k", [(f"precision@{k}", ("precision", k), True) for k in ks]
-    yield (
-        "Share of the label that was found",
-        [
-            *((f"relevant_recall@{k}", ("relevant_recall", k), True) for k in ks),
-            *_PLAIN,
-        ],
-    )
-    rates = dict.fromkeys(rate for system in report["systems"].values() for rate in get(system, "tar_at_far") or {})
-    accepted = [(f"TAR at FAR {rate}", ("tar_at_far", rate), True) for rate in rates]
-    yield "Verification: are two images of one label?", [*_PAIRWISE, *accepted]
-
-
-def _figure_row(report: Report, names: Sequence[str], title: str, keys: Keys, higher: bool) -> list[str]:
-    values = {name: get(report["systems"], name, *keys) for name in names}
-    ends = {name: get(report["systems"], name, "intervals", *keys) for name in names}
-    few = keys[-1] == "boundary" and (report.get("boundary_queries") or 0) < _LEAST
-    best = set() if few else best_systems(values, ends, higher)
+def _figure_row(report: Report, names: Sequence[str], place: Place) -> list[str]:
+    values = {name: shown(report, name, place)[0] for name in names}
+    ends = {name: shown(report, name, place)[1] for name in names}
+    few = place.scope == "boundary" and (report.get("boundary_queries") or 0) < _LEAST
+    best = set() if few else best_systems(values, ends, place.figure.higher_is_better)
+    title = place.title if len(place.figure.scopes) == 1 else f"{place.title}, {place.scope}"
     cells = [text(title)]
     for name in names:
         if values[name] is None:
@@ -115,32 +93,25 @@ def best_systems(values: Report, ends: Report, higher: bool) -> set[str]:
 
 
 def _comparisons(report: Report) -> str:
-    entries = report.get("comparisons") or []
-    body = _compared([e for e in entries if e["seeds"] == 1], "Paired comparisons, query by query")
-    body += _compared([e for e in entries if e["seeds"] > 1], "Paired comparisons, seed by seed")
+    entries = comparisons(report)
+    body = _compared([entry for entry in entries if entry.seeds == 1], "Paired comparisons, query by query")
+    body += _compared([entry for entry in entries if entry.seeds > 1], "Paired comparisons, seed by seed")
     return f"<h3>Comparisons</h3>{body}" if body else ""
 
 
-def _compared(entries: Sequence[Report], caption: str) -> str:
-    rows = []
-    for entry in entries:
-        if entry["difference"] is None:
-            continue
-        lower_is_better = entry["metric"] == "cross_boundary_error"
-        metric = "error" if lower_is_better else entry["metric"]  # as in the table above
-        better = (entry["difference"] < 0) == lower_is_better
-        seen = ("better" if better else "worse") if difference_seen(entry) else "no difference seen"
-        rows.append(
-            (
-                f"{text(entry['system'])} against {text(entry['baseline'])}",
-                f"{text(metric)}@{entry['k']}, {text(entry['scope'])}",
-                f"{entry['difference']:+.4f}<br><small>{interval(entry['interval'])}</small>",
-                p_value(entry["p_value"]),
-                count(entry["n"]),
-                count(entry["seeds"]),
-                f"{seen}<br><small>{text(entry['test'])}</small>",
-            )
+def _compared(entries: Sequence[Comparison], caption: str) -> str:
+    rows = [
+        (
+            f"{text(entry.system)} against {text(entry.baseline)}",
+            f"{text(entry.place.title)}, {text(entry.scope)}",
+            f"{entry.difference:+.4f}<br><small>{interval(entry.interval)}</small>",
+            p_value(entry.p_value),
+            count(entry.n),
+            count(entry.seeds),
+            f"{entry.word}<br><small>{text(entry.test)}</small>",
         )
+        for entry in entries
+    ]
     if not rows:
         return ""
     head = ("systems", "figure", "difference", "p", "n", "seeds", "in words")
