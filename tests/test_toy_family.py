@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import picture, run_cli
+from commands import run_process
+from conftest import picture
 
 SOURCE = Path(__file__).parents[1] / "simsearch"
 TOY = """
@@ -55,7 +56,7 @@ def test_a_family_is_one_file_and_a_line(tmp_path, photos):
     def toy(*arguments, check=0):
         home = ["--home", tmp_path / "home"]
         # `python -c` looks into the folder that it starts in first.
-        return run_cli(*arguments, *home, cwd=tmp_path / "source", check=check)
+        return run_process(*arguments, *home, cwd=tmp_path / "source", check=check)
 
     plain = ["--set", "embedder.backbone=toy:plain", "--set", "evaluation.map=false"]
     toy("build", photos, *plain, "--dry-run")
