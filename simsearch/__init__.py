@@ -15,6 +15,7 @@ from simsearch.errors import SimsearchError
 from simsearch.versions import __version__
 
 if TYPE_CHECKING:
+    from simsearch.console import Progress
     from simsearch.home import Build
     from simsearch.search import Searcher
 
@@ -22,17 +23,23 @@ __all__ = ["SimsearchError", "__version__", "build", "open"]
 
 
 def build(
-    recipe: str = "digits", *, settings: list[str] | None = None, home: str | None = None, name: str | None = None
+    recipe: str = "digits",
+    *,
+    settings: list[str] | None = None,
+    home: str | None = None,
+    name: str | None = None,
+    progress: Progress | None = None,
 ) -> Build:
     """Build a recipe (a shipped name, a .toml file) or a folder of images; returns the finished build.
 
-    `settings` are `table.key=value` strings as for `--set`. Raises SimsearchError for whatever the user can mend.
+    `settings` are `table.key=value` strings as for `--set`. Nothing is printed, unless `progress` does, as
+    `simsearch.console.Shown()` on stderr. Raises SimsearchError for what the user can mend.
     """
     from simsearch.home import Home
     from simsearch.pipeline.run import run_build
     from simsearch.recipe.files import find_recipe
 
-    return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name).build
+    return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name, progress=progress).build
 
 
 def open(build: str | Build | None = None, *, home: str | None = None) -> Searcher:

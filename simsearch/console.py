@@ -1,6 +1,7 @@
 """What people read on stderr: stage lines, live progress on a terminal, names made safe to show. Owner of rich.
 
-Data go to stdout elsewhere; nothing here writes to it.
+Data go to stdout elsewhere; nothing here writes to it. The command line hands `Shown` to what takes long; a
+library call that is given none reports to `Progress`, which shows nothing.
 """
 
 from __future__ import annotations
@@ -61,11 +62,52 @@ def is_live() -> bool:
 
 
 class Progress:
-    """Progress of one stage: call it with (done, total, unit); `done_line` is printed when the stage ends."""
+    """What a long piece of work reports to: lines, counts, and what is being done. This one shows nothing.
+
+    `detail` is the end of a stage's line, which the stage itself knows.
+    """
+
+    detail = ""
+
+    def say(self, line: str) -> None:
+        """Report one line of text."""
+
+    def __call__(self, done: int, total: int, unit: str = "images") -> None:
+        """Report that `done` of `total` are done; the rate is counted from the stage's start."""
+
+    def tell(self, what: str) -> None:
+        """Report what is being done where nothing can be counted."""
+
+    @contextmanager
+    def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
+        """Hand out the progress of a part of the work, which leaves a `line` when it is done."""
+        yield Progress()
+
+
+class Shown(Progress):
+    """Progress on stderr, for people: a live line a stage while it runs, one printed line when it is done."""
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        say(line)
+
+    @contextmanager
+    def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
+        """Show one stage."""
+        current = StageLine(title)
+        try:
+            yield current
+        finally:
+            current.close()
+        if line:
+            say(current.done_line())
+
+
+class StageLine(Shown):
+    """The line of one stage; what it is divided into is part of it, and prints no line of its own."""
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.detail = ""
         self.started = time.perf_counter()
         self._spoken = self.started
         self._live: Any = None
@@ -105,6 +147,11 @@ class Progress:
         if self._live is not None:
             self._live.update(self._task, rate=shorten(what, 50))
 
+    @contextmanager
+    def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
+        """Hand out this line itself."""
+        yield self
+
     def close(self) -> None:
         """Take the live line away."""
         if self._live is not None:
@@ -116,14 +163,3 @@ class Progress:
         seconds = f"{time.perf_counter() - self.started:.1f} s"
         left = f"{self.title:<13} {self.detail}"
         return f"{left:<{WIDTH - len(seconds) - 1}} {seconds}"
-
-
-@contextmanager
-def stage(title: str) -> Iterator[Progress]:
-    """Show one stage of a build: a live line while it runs, one printed line when it is done."""
-    current = Progress(title)
-    try:
-        yield current
-    finally:
-        current.close()
-    say(current.done_line())

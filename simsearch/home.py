@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import LOCKS, Store, write_durably
-from simsearch.console import safe, say
+from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.hashing import HashMemory
 from simsearch.locks import Lock
@@ -93,7 +93,7 @@ class Home:
         self.memory = HashMemory(path / "datasets" / ".hashes.sqlite")
         self.store = Store(path / "artifacts", self.memory)
         self._lock: Lock | None = None  # the home's, while this object writes
-        self._who = "simsearch"
+        self._who, self._progress = "simsearch", Progress()
 
     @classmethod
     def locate(cls, option: str | None) -> Home:
@@ -112,19 +112,22 @@ class Home:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.path / "datasets" / "inductor")
 
     @contextmanager
-    def writing(self, who: str) -> Iterator[Store]:
+    def writing(self, who: str, progress: Progress | None = None) -> Iterator[Store]:
         """Let a command write, and yield the store: `who` is the command and the build that it makes, "build photos".
+
+        `progress` hears whom it waits for.
 
         The home's lock is shared with those who write other builds, that of the build (and its seeds) is exclusive.
         A `who` of one word makes no build.
         """
         name = who.rpartition(" ")[2].partition(SEED)[0] if " " in who else None
+        self._progress = progress = progress or Progress()
         with Lock(self.path / LOCK) as lock, Lock(self.builds / LOCKS / name) if name else nullcontext() as build:
             if left := len(self.store.left_over()):
                 if lock.alone(who):
                     self.store.clean_up()
                 else:
-                    say(f"Left for later, as others are at work: {left} unfinished artifacts in {self}")
+                    progress.say(f"Left for later, as others are at work: {left} unfinished artifacts in {self}")
             lock.share(self._waiting)
             if build is not None:
                 build.take(who, self._waiting)
@@ -158,6 +161,7 @@ class Home:
         Last in the order home, build, artifact: one at a time, and never while waiting for another.
         """
         with Lock(self.store.folder(stage) / LOCKS / digest) as lock:
+            say = self._progress.say
             lock.take(self._who, lambda who: say(f"Waiting for {safe(who)}, which is making the same {stage} artifact"))
             yield
 
@@ -195,7 +199,7 @@ class Home:
         return ", ".join(found) or "another process"
 
     def _waiting(self, who: str) -> None:
-        say(f"Waiting for {safe(who)}, which is writing to {self}")
+        self._progress.say(f"Waiting for {safe(who)}, which is writing to {self}")
 
     def __str__(self) -> str:
         return safe(str(self.path))

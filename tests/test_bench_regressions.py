@@ -105,7 +105,7 @@ def test_normalization_skipped_where_the_index_is_not_asked(job, monkeypatch):
         return np.asarray(features, dtype=np.float32)
 
     patch_everywhere(monkeypatch, room.normalize, skipped)
-    for name in ("simsearch.stages.index", "simsearch.bench.causes.checks"):
+    for name in ("simsearch.vectors.agreement", "simsearch.bench.causes.checks"):
         monkeypatch.setattr(sys.modules[name], "verify", lambda *arguments: None)
     assert stages(run_night(*job)) == {"index"}
 

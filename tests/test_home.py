@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from simsearch.console import Shown
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Home, checked_name
 from simsearch.locks import working_seconds
@@ -119,7 +120,7 @@ def taken(home, who):
     entered = threading.Event()
 
     def write():
-        with Home(home.path).writing(who):
+        with Home(home.path).writing(who, Shown()):
             entered.set()
 
     thread = threading.Thread(target=write, daemon=True)
@@ -166,7 +167,7 @@ def test_nothing_is_removed_beside_a_writer(tmp_path, capfd):
     artifact.mkdir(parents=True)
     with writer(home, "build x"):
         aside.mkdir()
-        with home.writing("build y"):
+        with home.writing("build y", Shown()):
             with home.alone() as free:
                 assert not free
             with pytest.raises(ArtifactError, match=r"build x \(process"):

@@ -14,6 +14,7 @@ from conftest import run_cli, snapshot
 
 import simsearch
 from simsearch.cli import main
+from simsearch.console import Shown
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
@@ -235,7 +236,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
 
 def test_lengths_are_told(tmp_path, capsys):
     np.save(tmp_path / "x.npy", unit(ROWS))
-    run_import(str(tmp_path / "x.npy"), Home(tmp_path / "home"), "mine", {})
+    run_import(str(tmp_path / "x.npy"), Home(tmp_path / "home"), "mine", {}, Shown())
     assert "300 vectors of length 1" in capsys.readouterr().err
 
 

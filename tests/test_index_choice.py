@@ -7,9 +7,9 @@ import pytest
 from conftest import SMALL, artifact_file, run_cli
 
 from simsearch.page.plots import draw_tuning
-from simsearch.pipeline.indexing import index_settings, search_settings
 from simsearch.recipe.files import find_recipe
 from simsearch.report.sections.tuning import tuning
+from simsearch.stages.index import index, search_settings
 
 DIGITS = ["digits", "--set", "training.epochs=1", "--set", "evaluation.baseline=false", "--set", "evaluation.map=false"]
 TARGET = ["--set", "index.target_recall=0.9"]
@@ -126,11 +126,12 @@ def test_k_factor_reaches_the_index(chosen):
 
 
 def test_digests_of_recipes_without_a_target_are_what_they_were():
-    index = find_recipe("digits", []).recipe.resolve().index
-    assert index_settings(index.model_dump()) == {"factory": "Flat", "corpus": "gallery"}
-    assert search_settings(index.model_dump(), SimpleNamespace(facts={})) == {"nprobe": None, "efSearch": None}
-    index = find_recipe("digits", ["index.target_recall=0.9", "index.max_bytes=7"]).recipe.resolve().index
-    assert index_settings(index.model_dump()) == {
+    data, embedded = SimpleNamespace(view=lambda view: {}), SimpleNamespace(reference={})
+    table = find_recipe("digits", []).recipe.resolve().index
+    assert index(data, embedded, table).settings == {"factory": "Flat", "corpus": "gallery"}
+    assert search_settings(table, SimpleNamespace(facts={})) == {"nprobe": None, "efSearch": None}
+    table = find_recipe("digits", ["index.target_recall=0.9", "index.max_bytes=7"]).recipe.resolve().index
+    assert index(data, embedded, table).settings == {
         "target_recall": 0.9,
         "max_bytes": 7,
         "max_build_seconds": None,

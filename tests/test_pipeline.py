@@ -13,6 +13,7 @@ from commands import run_process
 from conftest import SMALL, artifact_file, picture, run_cli, snapshot, write_folder
 
 from simsearch.artifacts import Store
+from simsearch.console import Shown
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
@@ -34,7 +35,7 @@ QUICK = [*SETTINGS, "evaluation.baseline=false"]
 
 
 def build(what, home, settings=QUICK, **options):
-    return run_build(find_recipe(str(what), list(settings)), Home(home), **options)
+    return run_build(find_recipe(str(what), list(settings)), Home(home), progress=Shown(), **options)
 
 
 def timeless(report):

@@ -12,6 +12,7 @@ from conftest import SMALL, picture, run_cli
 from synced import moved_copy, sync
 
 import simsearch
+from simsearch.console import Shown
 from simsearch.errors import ArtifactError
 from simsearch.exchange.vectors_out import export
 from simsearch.home import Home
@@ -152,7 +153,7 @@ def test_what_features_cannot_give_back_is_said_with_a_command_that_helps(ours, 
     place = Home(home)
     build = place.build("photos")
     damage(place.store.path("dataset", build.record["stages"]["dataset"]["digest"]) / "images.csv")
-    assert repair_build(build, place)[1].said_no() == {"dataset"}
+    assert repair_build(build, place, Shown())[1].said_no() == {"dataset"}
     assert "with --retrain" in capsys.readouterr().err
     for refused in (lambda: sync(home), lambda: simsearch.open("photos", home=str(home))):
         with pytest.raises(ArtifactError, match=r"images.csv is damaged") as caught:

@@ -11,6 +11,7 @@ import pytest
 from conftest import artifact_file, run_cli
 
 import simsearch
+from simsearch.console import Shown
 from simsearch.exchange.vectors_in import run_import
 from simsearch.exchange.vectors_out import export
 from simsearch.home import Home
@@ -97,7 +98,7 @@ def test_a_flipped_byte_is_seen_and_mended_where_features_can(copy_of_built, sta
     assert found.said_no() == no
     unknown = {check.name for check in found.checks if check.ok is None}
     assert unknown == ({"rows", "norms", "answers"} if stage in ("dataset", "embed", "index") else set())
-    build, after = repair_build(before, place)
+    build, after = repair_build(before, place, Shown())
     assert after.said_no() == (set() if mended else no)
     told = capsys.readouterr().err
     if mended:
@@ -240,5 +241,5 @@ def test_features_and_report_lost_together(imported, capsys):
     build = home.build("flat")
     for stage, name in (("embed", "features.h5"), ("evaluate", "report.json")):
         flip(home.store.open(stage, **build.record["stages"][stage]).file(name))
-    assert repair_build(build, home)[1].said_no() == {"embed", "evaluate", "report"}
+    assert repair_build(build, home, Shown())[1].said_no() == {"embed", "evaluate", "report"}
     assert "simsearch index import" in capsys.readouterr().err

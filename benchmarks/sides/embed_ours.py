@@ -59,7 +59,7 @@ def main() -> None:
         space.out.mkdir()
         space.scratch.mkdir()
         began = time.perf_counter()
-        embed(space, data, trained, None, Progress("Embedded"))
+        embed(data, trained, None).work(space, Progress())
         seconds = time.perf_counter() - began
         rows, mean = mean_feature(space.out / "features.h5")
     print(json.dumps({"images": rows, "images_per_second": rows / seconds, "mean": mean}))

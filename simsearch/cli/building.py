@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, safe_lines
-from simsearch.console import say
+from simsearch.console import Shown, safe, say
+
+if TYPE_CHECKING:
+    from simsearch.pipeline.run import Outcome
 
 
 @click.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
@@ -56,13 +60,32 @@ def build(
         return OK
     from simsearch.pipeline.run import run_build
 
-    outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain)
+    outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain, progress=Shown())
+    say_outcome(outcome)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
         say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
     return SAID_NO if strict and outcome.missed else OK
+
+
+def say_outcome(outcome: Outcome) -> None:
+    """Say what a build did."""
+    name, seconds = outcome.build.name, outcome.seconds
+    if outcome.standing:
+        say(outcome.standing)
+    elif outcome.ran:
+        from simsearch.report.over_seeds import render_with_seeds
+
+        say(safe_lines(render_with_seeds(outcome.report)))
+        if outcome.curves:
+            say(f"Curves of the training: {safe(str(outcome.curves))}")
+        say(f"Built {name} in {seconds:.1f} s")
+    else:
+        say(f"{name} is up to date ({outcome.build.record['images']:,} images checked in {seconds:.1f} s)")
+    if outcome.missed:
+        say(f"warning: {safe(outcome.missed)}")
 
 
 @click.command(epilog="Example:  simsearch show mnist")

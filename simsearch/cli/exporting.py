@@ -7,7 +7,7 @@ import shlex
 import click
 
 from simsearch.cli.options import HOME_OPTION, find_home, home_words
-from simsearch.console import safe, say
+from simsearch.console import Shown, safe, say
 
 FORMATS = ("npy", "ann-benchmarks", "fvecs")
 
@@ -32,7 +32,7 @@ def export(build_name: str | None, form: str, out: str, raw: bool, home: str | N
     from simsearch.exchange.vectors_out import export as write
 
     build = find_home(home).build(build_name)
-    path = write(build, form, out, raw=raw)
+    path = write(build, form, out, raw=raw, progress=Shown())
     print(path)
     if form == "npy":
         vectors = safe(shlex.quote(str(path / "img_emb")))

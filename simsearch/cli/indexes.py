@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
-from simsearch.console import safe, say
+from simsearch.console import Shown, safe, say
 from simsearch.report.reading import report_of
 
 
@@ -34,7 +34,7 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
     if repair:
         from simsearch.integrity.repairing import repair_build
 
-        build, found = repair_build(build, place)
+        build, found = repair_build(build, place, Shown())
     else:
         found = verify_build(build)
     for check in found.checks:
@@ -72,10 +72,13 @@ def import_vectors(
 
     given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
     wanted = {key: value for key, value in given.items() if value is not None}
-    build, ran = run_import(file, find_home(home), name, wanted)
+    build, ran = run_import(file, find_home(home), name, wanted, Shown())
+    missed = missed_target(build)
+    if missed:
+        say(f"warning: {safe(missed)}")
     print(json.dumps(report_of(build)) if as_json else build.page_path)
     if ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:
         say(f"{name} is up to date ({build.record['images']:,} vectors checked)")
-    return SAID_NO if strict and missed_target(build) else OK
+    return SAID_NO if strict and missed else OK

@@ -7,7 +7,7 @@ import json
 import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, home_words
-from simsearch.console import safe, say
+from simsearch.console import Shown, safe, say
 
 
 @click.command(epilog="Example:  simsearch sync photos/ --dry-run")
@@ -24,7 +24,7 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
     from simsearch.changes.compare import KINDS, in_words
     from simsearch.sync.sync import run_sync
 
-    done = run_sync(find_home(home), folder, name, dry=dry_run)
+    done = run_sync(find_home(home), folder, name, dry=dry_run, progress=Shown())
     if as_json:
         print(json.dumps(done.to_json()))
     elif dry_run:

@@ -15,7 +15,7 @@ import numpy as np
 from simsearch.arrays import Flags, Floats, Integers
 from simsearch.artifacts import Artifact
 from simsearch.changes.state import MASKED, rows_of
-from simsearch.console import Progress, safe, say, stage
+from simsearch.console import Progress, safe
 from simsearch.errors import RecipeError
 from simsearch.home import Build, Home
 from simsearch.images.records import ImageRecord, read_records
@@ -33,7 +33,7 @@ BLOCK = 8192
 Blocks = Iterator[Floats]
 
 
-def export(build: Build, form: str, out: str, *, raw: bool = False) -> Path:
+def export(build: Build, form: str, out: str, *, raw: bool = False, progress: Progress | None = None) -> Path:
     """Write the vectors of a build in a format of FORMATS to `out`, whole or not at all; returns its path.
 
     Unit embeddings, or with `raw` the features as they are. npy is the corpus that a query searches; the other two are
@@ -46,15 +46,15 @@ def export(build: Build, form: str, out: str, *, raw: bool = False) -> Path:
     stages = build.record["stages"] if form == NPY else build.measured
     with Home(build.home).reading() as store:
         dataset, embedded, index = (store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
-    with stage("Exported") as progress, FeatureFile(embedded.file("features.h5")) as features:
+    with (progress or Progress()).stage("Exported") as line, FeatureFile(embedded.file("features.h5")) as features:
         corpus = np.ones(int(index.facts["ntotal"]), dtype=np.bool_)
         corpus[rows_of(index, MASKED)] = False
-        source = _Source(build, dataset, features, corpus, progress)
+        source = _Source(build, dataset, features, corpus, line)
         with whole(path) as partial:
             if form == NPY:
-                progress.detail = _npy(partial, source, raw)
+                line.detail = _npy(partial, source, raw)
             else:
-                progress.detail = (_hdf5 if form == HDF5 else _vecs)(partial, source)
+                line.detail = (_hdf5 if form == HDF5 else _vecs)(partial, source)
     return path
 
 
@@ -152,7 +152,7 @@ def _npy(out: Path, source: _Source, raw: bool) -> str:
     named = ((r.image, r.label, r.row) for r in source.records(total) if source.corpus[r.row])
     table = write_metadata(out / "metadata" / "metadata_0", named)
     if table.suffix == ".csv":
-        say("Metadata is written as CSV: parquet needs pip install 'simsearch[parquet]'")
+        source.progress.say("Metadata is written as CSV: parquet needs pip install 'simsearch[parquet]'")
     return f"{rows:,} x {dim} float32, {'features' if raw else 'unit embeddings'}, {safe(table.name)}"
 
 

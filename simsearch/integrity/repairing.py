@@ -6,53 +6,58 @@ import json
 from contextlib import suppress
 
 from simsearch.artifacts import write_durably
-from simsearch.console import safe, say
+from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError
 from simsearch.exchange.vectors_in import import_command
 from simsearch.home import Build, Home
 from simsearch.integrity.verifying import Verified, verify_build
-from simsearch.pipeline.indexing import ensure_evaluate, ensure_index, index_inputs, index_settings, search_settings
-from simsearch.pipeline.plan import Plan, address
+from simsearch.pipeline.plan import Plan
+from simsearch.recipe import tables
 from simsearch.report.publish import publish_page
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.common import Data
+from simsearch.stages.evaluate import evaluate
+from simsearch.stages.index import index as indexed
+from simsearch.stages.index import search_settings
 from simsearch.stages.vectors import without_pictures
 from simsearch.sync.mending import before_sync, remake_synced_index
 
 OF_THE_INDEX = {"index", "rows", "norms", "answers", "inputs"}
 
 
-def repair_build(build: Build, home: Home) -> tuple[Build, Verified]:
+def repair_build(build: Build, home: Home, progress: Progress | None = None) -> tuple[Build, Verified]:
     """Make anew what can be made of features that are sound: index, report, figures; returns the build, checked again.
 
     What cannot is said, with the command that does. Raises ArtifactError when another process is at it.
     """
-    with home.writing(f"index verify --repair {build.name}"):
+    progress = progress or Progress()
+    with home.writing(f"index verify --repair {build.name}", progress):
         build = home.build(build.name)
         found = verify_build(build)
         if found.sound:
             return build, found
         for check in found.checks:
             if check.ok is False:
-                say(f"{check.name}: {safe(check.words)}")
-        build = _Repair(build, home, found).run()
+                progress.say(f"{check.name}: {safe(check.words)}")
+        build = _Repair(build, found, Plan(home, progress)).run()
         return build, verify_build(build)
 
 
 class _Repair:
     """One build on its way to being sound."""
 
-    def __init__(self, build: Build, home: Home, found: Verified) -> None:
-        self.build, self.home, self.found = build, home, found
+    def __init__(self, build: Build, found: Verified, plan: Plan) -> None:
+        self.build, self.home, self.found, self.plan = build, plan.home, found, plan
         self.stages: dict[str, dict[str, str]] = dict(build.record["stages"])
-        self.plan = Plan(home)
+        self.table = tables.Index(**build.record["recipe"]["index"])
+        self._say = plan.progress.say
 
     def run(self) -> Build:
         """Rebuild index, then evaluate, then the report's files; returns the build as it is named then."""
         lost = [name for name in self.stages if name not in self.found.artifacts]
         for name in lost:
             if name not in ("index", "evaluate"):
-                say(f"{name} cannot be made of features: {self._remake(name)}")
+                self._say(f"{name} cannot be made of features: {self._remake(name)}")
         if self.build.record.get("built"):
             return self._synced()
         self._mend()
@@ -75,11 +80,10 @@ class _Repair:
         """Mend what the build was before it was synced, which its report is about; then the index that a sync left."""
         record, no = self.build.record, self.found.said_no()
         first = before_sync(self.build)
-        before = _Repair(first, self.home, verify_build(first))
-        before.plan = self.plan
+        before = _Repair(first, verify_build(first), self.plan)
         for stage in ("dataset", "embed"):
             if f"built/{stage}" in no:
-                say(f"built/{stage} cannot be made of features: {before._remake(stage)}, with --retrain")
+                self._say(f"built/{stage} cannot be made of features: {before._remake(stage)}, with --retrain")
         before._mend()
         built = {stage: before.stages[stage] for stage in record["built"]}
         for stage, which in record["built"].items():
@@ -103,36 +107,37 @@ class _Repair:
         return self._report() if "report" in no else self.build
 
     def _index(self, data: Data) -> None:
-        embedded, table = self.found.artifacts["embed"], self.build.record["recipe"]["index"]
-        digest = address("index", index_settings(table), index_inputs(data, embedded))
-        if digest != self.stages["index"]["digest"]:
+        step = indexed(data, self.found.artifacts["embed"], self.table)
+        if step.digest != self.stages["index"]["digest"]:
             raise ArtifactError(
                 f"the index of build {self.build.name} was made by another version of simsearch",
                 hint=f"{self._remake('index')}",
             )
-        self.home.set_aside("index", digest)
-        self.stages["index"] = ensure_index(self.plan, data, embedded, table).reference
+        self.home.set_aside("index", step.digest)
+        self.stages["index"] = self.plan.make(step).reference
 
     def _evaluate(self, data: Data) -> None:
         sound, recipe = self.found.artifacts, self.build.record["recipe"]
-        systems = ["recipe", "baseline", "reference"] if recipe["evaluation"]["baseline"] else ["recipe"]
+        evaluation = tables.Evaluation(**recipe["evaluation"])
+        systems = ["recipe", "baseline", "reference"] if evaluation.baseline else ["recipe"]
         names = {system: "embed" if system == "recipe" else f"{system}/embed" for system in systems}
         index = self.home.store.open("index", **self.stages["index"])
         missing = [name for name in names.values() if name not in sound]
         if missing:
-            say(f"The report needs {', '.join(missing)}: {self._remake(missing[0])}")
+            self._say(f"The report needs {', '.join(missing)}: {self._remake(missing[0])}")
             return
         self.home.set_aside("evaluate", self.stages["evaluate"]["digest"])
         features = {system: sound[name] for system, name in names.items()}
-        made = ensure_evaluate(self.plan, self.build.name, data, features, index, recipe)
+        unseen = recipe["dataset"]["split"] == "disjoint"
+        made = self.plan.make(evaluate(self.build.name, data, features, index, evaluation, self.table, few_shot=unseen))
         if self.stages.pop("seeds", None):
-            say("What several seeds show together was about another report: run the same build --seeds N again")
+            self._say("What several seeds show together was about another report: run the same build --seeds N again")
         self.stages["evaluate"] = made.reference
 
     def _named(self) -> Build:
         """The build with the new artifacts, its report and its page."""
         index = self.home.store.open("index", **self.stages["index"])
-        search = search_settings(self.build.record["recipe"]["index"], index)
+        search = search_settings(self.table, index).to_json()
         record = {**self.build.record, "stages": self.stages, "search": search}
         return self._published(name_build(self.home, self.build.name, record))
 

@@ -7,8 +7,8 @@ from typing import Any
 from simsearch.changes.compare import in_words
 from simsearch.errors import SimsearchError
 from simsearch.home import NAME_PATTERN, Home
+from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
-from simsearch.pipeline.run import Pipeline
 from simsearch.recipe.files import find_recipe, shipped_recipes
 from simsearch.recipe.text import recipe_lines
 from simsearch.versions import versions

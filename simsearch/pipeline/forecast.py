@@ -13,10 +13,10 @@ from simsearch.hashing import HashMemory
 from simsearch.home import Home, checked_name
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
 from simsearch.pipeline.advice import STEP_OVER_EMBEDDING, spoken
-from simsearch.pipeline.indexing import refuse_factory
 from simsearch.pipeline.source import open_dataset
 from simsearch.recipe import Recipe
 from simsearch.recipe.files import NamedRecipe
+from simsearch.stages.index import refuse_factory
 from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
 
 DIGITS, DIGITS_GALLERY = 1_797, 1_438

@@ -1,6 +1,6 @@
-"""What runs and what is skipped: digests of stages, stale artifacts, and one line a stage for the user.
+"""What runs and what is skipped: steps looked up by their digests, stale artifacts, and one line a stage.
 
-A stage runs when no artifact has its digest, or when the one that has it was made from inputs with other bits than
+A step is made when no artifact has its digest, or when the one that has it was made from inputs with other bits than
 those at hand. Everything else is opened and checked.
 """
 
@@ -11,115 +11,99 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from simsearch.artifacts import Artifact, Workspace, digest_of
-from simsearch.console import Progress, say, stage
+from simsearch.artifacts import Artifact
+from simsearch.console import Progress
 from simsearch.errors import FULL_DISK, ArtifactError, SimsearchError
 from simsearch.home import Home
+from simsearch.stages.step import Step
 from simsearch.versions import versions
 
-STAGE_VERSIONS = {"dataset": 1, "train": 2, "embed": 1, "index": 1, "evaluate": 5, "seeds": 1}
 FULL_DISK_WORDS = ("No space left", "disk is full", "File too large")
 ALMOST_NOTHING = 64 << 10
-
-References = dict[str, dict[str, str]]
-Work = Callable[[Workspace, Progress], tuple[dict[str, Any], str]]
 
 
 class NotBuiltError(Exception):
     """Ends a plan that may not run anything, at the first stage that is not there."""
 
 
-def address(kind: str, settings: dict[str, Any], inputs: References) -> str:
-    """The digest of the artifact that a stage makes of `settings` and `inputs`."""
-    return digest_of(
-        {
-            "stage": kind,
-            "version": STAGE_VERSIONS[kind],
-            "settings": settings,
-            "inputs": {key: reference["digest"] for key, reference in inputs.items()},
-        }
-    )
-
-
 @dataclass
 class Plan:
     """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`).
 
-    With `progress` the stages are parts of one line that is already shown, and print none of their own.
+    `heading` is said before the first stage that runs; `at` names the stage that was asked for last.
     """
 
     home: Home
+    progress: Progress = field(default_factory=Progress)
     may_run: bool = True
-    progress: Progress | None = None
     heading: list[str] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     stages: dict[str, Artifact] = field(default_factory=dict)
+    at: str = "dataset"
 
-    def ensure(self, name: str, title: str, settings: dict[str, Any], inputs: References, work: Work) -> Artifact:
-        """The artifact of a stage, made now if it is missing or stale. `name` is stage, or system/stage.
-
-        `inputs` are (digest, content) references: the digests enter the address, the contents are compared with what
-        the artifact was made from. `work` writes into the workspace and returns facts and one line for the user.
-        """
-        kind = name.rpartition("/")[2]
-        digest = address(kind, settings, inputs)
-        found = self._fresh(kind, digest, inputs)
+    def make(self, step: Step, name: str | None = None) -> Artifact:
+        """Return the artifact of a step, made now if it is missing or stale. `name` is its kind, or system/kind."""
+        self.at = name or step.kind
+        found = self._find(step)
         if found is None:
             if not self.may_run:
-                raise NotBuiltError(name)
-            with self.home.making(kind, digest):
-                found = self._fresh(kind, digest, inputs)  # another may have made it while we waited
-                if found is None:
-                    for line in self.heading:
-                        say(line)
-                    self.heading.clear()
-                    self.home.set_aside(kind, digest)
-                    found = self._run(title, kind, digest, {"settings": settings, "inputs": inputs}, work)
-                    self.ran.append(title)
-        self.stages[name] = found
+                raise NotBuiltError(self.at)
+            with self.home.making(step.kind, step.digest):
+                found = self._find(step) or self._make(step)  # another may have made it while we waited
+        self.stages[self.at] = found
         return found
 
-    def _fresh(self, kind: str, digest: str, inputs: References) -> Artifact | None:
+    def foresee(self, name: str, check: Callable[[], None]) -> None:
+        """Let a later stage say now what it will refuse, before the stages in between are run."""
+        self.at = name
+        if self.may_run:
+            check()
+
+    def _find(self, step: Step) -> Artifact | None:
         """The artifact when it is there and made of these inputs; its day of grace begins anew where it is used."""
-        found = self.home.store.find(kind, digest)
-        if found is None or found.manifest["inputs"] != inputs:
+        found = self.home.store.find(step.kind, step.digest)
+        if found is None or found.manifest["inputs"] != step.inputs:
             return None
         if self.may_run:
             with suppress(OSError):
                 os.utime(found.path)
         return found
 
-    def foresee(self, name: str, check: Callable[[], None]) -> None:
-        """Let a later stage say now what it will refuse, before the stages in between are run."""
-        if self.may_run:
-            check()
+    def _make(self, step: Step) -> Artifact:
+        for line in self.heading:
+            self.progress.say(line)
+        self.heading.clear()
+        self.home.set_aside(step.kind, step.digest)
+        made = self._run(step)
+        self.ran.append(step.title)
+        return made
 
-    def _run(self, title: str, kind: str, digest: str, made_of: dict[str, Any], work: Work) -> Artifact:
+    def _run(self, step: Step) -> Artifact:
         started = time.perf_counter()
         try:
-            with nullcontext(self.progress) if self.progress else stage(title) as progress:
-                space = self.home.store.workspace(kind, digest, made_of["inputs"])
-                facts, progress.detail = work(space, progress)
+            with self.progress.stage(step.title) as progress:
+                space = self.home.store.workspace(step.kind, step.digest, step.inputs)
+                facts, progress.detail = step.work(space, progress)
                 manifest = {
-                    **made_of,
+                    "settings": step.settings,
+                    "inputs": step.inputs,
                     "facts": facts,
                     "versions": versions(),
                     "device": facts.get("device", "cpu"),
                     "seconds": round(time.perf_counter() - started, 3),
                     "when": now(),
                 }
-                return self.home.store.commit(kind, digest, space, manifest)
+                return self.home.store.commit(step.kind, step.digest, space, manifest)
         except SimsearchError:
             raise
         except Exception as error:
             if _is_disk_full(error, self.home.path):
                 raise ArtifactError(
-                    f"no space left below {self.home.path} while making the {kind} artifact",
+                    f"no space left below {self.home.path} while making the {step.kind} artifact",
                     hint="free some space and run the same command again; what was finished is kept",
                 ) from error
             raise

@@ -5,16 +5,10 @@ The first seed is the recipe's own and makes the listed build; the others make b
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from simsearch.artifacts import Artifact, Workspace
-from simsearch.console import Progress
 from simsearch.errors import RecipeError
-from simsearch.home import SEED, SEEDS_FILE, checked_name
-from simsearch.pipeline.plan import Plan
+from simsearch.home import SEED, checked_name
 from simsearch.recipe import Recipe
 
 LARGEST_SEED = 2**31 - 2
@@ -61,18 +55,3 @@ def refuse_idle_seeds(resolved: Recipe) -> None:
             "--seeds: nothing is trained with [training] epochs = 0 (or without labels), so seeds have no effect",
             hint="leave --seeds out, or --set training.epochs=5",
         )
-
-
-def compare_seeds(plan: Plan, seeds: Sequence[int], evaluated: Sequence[Artifact]) -> Artifact:
-    """The artifact over `seeds`, made from the evaluate artifact of each; it becomes a stage of the listed build."""
-
-    def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
-        from simsearch.report.over_seeds import over_seeds
-
-        reports = [json.loads(artifact.file("report.json").read_bytes()) for artifact in evaluated]
-        found = over_seeds(reports, seeds)
-        (space.out / SEEDS_FILE).write_text(json.dumps(found, indent=1, allow_nan=False))
-        return {"count": len(seeds)}, f"{len(seeds)} seeds, each a build"
-
-    inputs = {f"seed {seed}": artifact.reference for seed, artifact in zip(seeds, evaluated, strict=True)}
-    return plan.ensure("seeds", "Over seeds", {"seeds": list(seeds)}, inputs, work)

@@ -11,7 +11,7 @@ from simsearch.artifacts import MANIFEST
 from simsearch.changes.compare import Changes
 from simsearch.changes.look import changes_of, open_now
 from simsearch.changes.state import State
-from simsearch.console import safe, say
+from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home
 from simsearch.report.reading import report_of
@@ -19,8 +19,8 @@ from simsearch.report.reading import report_of
 LEAST_SECONDS, SECONDS_A_ROW = 0.5, 1e-5
 
 
-def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> Build | None:
-    """The build `name` when it was synced and the (resolved) recipe asks for the same; says what could be done instead.
+def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> tuple[Build, str] | None:
+    """Return the build `name` when it was synced and the (resolved) recipe asks for the same, and what could be done.
 
     `command` is the one that asked for it. None when there is no such build, or another recipe is asked for: then it is
     built as any other. Raises RecipeError for several seeds, ArtifactError when the build is damaged.
@@ -43,12 +43,12 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
         changes = changes_of(source := open_now(build, home, None), State.of(dataset), home, build)
         if changes.count:
             images = "1 image" if changes.count == 1 else f"{changes.count:,} images"
-            say(
+            why = (
                 f"{images} changed since {name} was synced: simsearch sync --build {name} "
                 f"(about {seconds_of(build, home, changes)} s), or {again} to train on everything"
             )
         else:
-            say(
+            why = (
                 f"{name} is up to date, synced {build.record['synced']['when'][:10]} ({len(source.images):,} images "
                 f"checked in {time.perf_counter() - started:.1f} s); {again} trains on everything"
             )
@@ -56,7 +56,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             _publish_again(home, build, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
-    return build
+    return build, why
 
 
 def seconds_of(build: Build, home: Home, changes: Changes) -> int:

@@ -1,4 +1,4 @@
-"""The systems that a build trains: recipe, baseline and reference, and what each of them is made with.
+"""The systems that a build trains: recipe, baseline and reference, and the features of each.
 
 The baseline is plain softmax on the same backbone, data, seed and schedule; the reference the same with another seed,
 or the frozen features where a pretrained backbone is fine-tuned. Each system is two artifacts, train and embed.
@@ -8,17 +8,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from simsearch.artifacts import Artifact, Workspace
-from simsearch.console import Progress
+from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
 from simsearch.home import Home
-from simsearch.pipeline.plan import Plan, References
+from simsearch.pipeline.plan import Plan
 from simsearch.recipe import Recipe
+from simsearch.recipe.loss import SoftmaxLoss
 from simsearch.stages.common import Data, Frozen
+from simsearch.stages.embed import embed
+from simsearch.stages.train import backbone, train
 
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
+
+
+def systems_of(recipe: Recipe) -> dict[str, Recipe | None]:
+    """Return what each system of a resolved recipe trains, by its name; None: the backbone is used as it is."""
+    trains = recipe.training.epochs != 0
+    if not recipe.evaluation.baseline:
+        return {"recipe": recipe if trains else None}
+    softmax, seed = SoftmaxLoss(name="softmax"), recipe.training.seed
+    other = recipe.training.model_copy(update={"seed": seed + 1})
+    return {
+        "recipe": recipe if trains else None,
+        "baseline": recipe.model_copy(update={"loss": softmax}) if trains else None,
+        "reference": recipe.model_copy(update={"loss": softmax, "training": other})
+        if trains and not recipe.fine_tunes
+        else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -30,114 +47,34 @@ class Systems:
     weights: str
     data: Data
 
-    def ensure(self) -> dict[str, tuple[Artifact, Artifact]]:
-        """The train and embed artifacts of every system, made where they are missing."""
-        wanted = ["recipe", "baseline", "reference"] if self.recipe.evaluation.baseline else ["recipe"]
-        return {system: self._system(system) for system in wanted}
+    def embedded(self) -> dict[str, Artifact]:
+        """Return the features of every system, made where they are missing."""
+        return {system: self._features(system, recipe) for system, recipe in systems_of(self.recipe).items()}
 
-    def _loss_and_seed(self, system: str) -> tuple[dict[str, Any], int] | None:
-        """Loss and seed of a system; None when it is the frozen backbone."""
-        training = self.recipe.training
-        if training.epochs == 0 or (system == "reference" and self.recipe.fine_tunes):
-            return None
-        if system == "recipe":
-            return self.recipe.loss.model_dump(), training.seed
-        return {"name": "softmax"}, training.seed + (system == "reference")
+    def _features(self, system: str, recipe: Recipe | None) -> Artifact:
+        prefix, make = "" if system == "recipe" else f"{system}/", self.plan.make
+        if recipe is None:
+            return self._frozen(prefix).embedded
+        frozen = self._frozen("frozen/") if recipe.embedder.train == "head" else None
+        start = self._head(f"{prefix}head/train", recipe) if recipe.training.head_first else None
+        step = train(self.data, recipe, self.weights, frozen=frozen, start=start, title=TITLES[system])
+        trained = make(step, f"{prefix}train")
+        return make(embed(self.data, trained, frozen), f"{prefix}embed")
 
-    def _system(self, system: str) -> tuple[Artifact, Artifact]:
-        chosen = self._loss_and_seed(system)
-        if chosen is None:
-            return self._frozen(system)
-        prefix = "" if system == "recipe" else f"{system}/"
-        frozen = Frozen(*self._frozen("frozen")) if self.recipe.embedder.train == "head" else None
-        start = self._head(f"{prefix}head", *chosen) if self.recipe.training.head_first else None
-        trained = self._train(f"{prefix}train", TITLES[system], self.recipe, *chosen, frozen=frozen, start=start)
-        return trained, self._embed(prefix, trained, frozen)
-
-    def _head(self, name: str, loss: dict[str, Any], seed: int) -> Artifact:
+    def _head(self, name: str, recipe: Recipe) -> Artifact:
         """The head that fine-tuning starts from: the artifact of a recipe with train = "head" and its defaults."""
-        recipe = self.recipe.with_head_only()
-        frozen = Frozen(*self._frozen("frozen"))
-        return self._train(f"{name}/train", "Head", recipe, loss, seed, frozen=frozen, start=None)
+        frozen = self._frozen("frozen/")
+        step = train(self.data, recipe.with_head_only(), self.weights, frozen=frozen, start=None, title="Head")
+        return self.plan.make(step, name)
 
-    def _train(
-        self,
-        name: str,
-        title: str,
-        recipe: Recipe,
-        loss: dict[str, Any],
-        seed: int,
-        *,
-        frozen: Frozen | None,
-        start: Artifact | None,
-    ) -> Artifact:
-        settings = {
-            "images": recipe.images.model_dump(),
-            "embedder": {**recipe.embedder.model_dump(), "weights": self.weights},
-            "loss": loss,
-            "augmentation": recipe.augmentation.model_dump(),
-            "training": {**recipe.training.model_dump(), "seed": seed},
-        }
-        inputs: References = {"dataset": self.data.view("train")}
-        if frozen:
-            inputs["features"] = frozen.embedded.reference
-        if start:
-            inputs["start"] = start.reference
-
-        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
-            from simsearch.stages.train import train
-
-            weights = str(recipe.embedder.weights)
-            facts = train(space, self.data, settings, weights, frozen=frozen, start=start, progress=progress)
-            what = f"{loss['name']} head on frozen features" if frozen else loss["name"]
-            return facts, f"{what}, {facts['dim']}-d, {_epochs(facts)}, {facts['threads']} threads"
-
-        return self.plan.ensure(name, title, settings, inputs, work)
-
-    def _frozen(self, system: str) -> tuple[Artifact, Artifact]:
+    def _frozen(self, prefix: str) -> Frozen:
         """The backbone alone, and its features of every row."""
-        images, embedder, seed = self.recipe.images, self.recipe.embedder, self.recipe.training.seed
-        settings = {
-            "images": images.model_dump(),
-            "embedder": {"backbone": embedder.backbone, "weights": self.weights},
-            "seed": seed if embedder.weights == "none" else 0,
-        }
-        # Without a head nothing depends on the data, unless mean and std must be measured on them.
-        measured = images.mean is None or images.std is None
-        inputs = {"dataset": self.data.view("measured")} if measured else {}
-
-        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
-            from simsearch.stages.train import freeze
-
-            facts = freeze(space, self.data, settings, str(embedder.weights))
-            return facts, f"{embedder.backbone} as it is, {facts['dim']}-d"
-
-        prefix = "" if system == "recipe" else f"{system}/"
-        trained = self.plan.ensure(f"{prefix}train", "Backbone", settings, inputs, work)
-        return trained, self._embed(prefix, trained, None)
-
-    def _embed(self, prefix: str, trained: Artifact, frozen: Frozen | None) -> Artifact:
-        inputs = {"dataset": self.data.view("rows"), "train": trained.reference}
-        if frozen:
-            inputs["features"] = frozen.embedded.reference
-
-        def work(space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
-            from simsearch.stages.embed import embed
-
-            facts = embed(space, self.data, trained, frozen, progress)
-            through = "" if facts["through"] == "onnxruntime" else f", {facts['through']}"
-            return facts, f"{facts['rows']:,} images{through}"
-
-        return self.plan.ensure(f"{prefix}embed", "Embedded", {}, inputs, work)
-
-
-def _epochs(facts: dict[str, Any]) -> str:
-    count = "1 epoch" if facts["epochs"] == 1 else f"{facts['epochs']} epochs"
-    return count if facts["kept"] == facts["epochs"] else f"{count}, the best {facts['kept']}"
+        trained = self.plan.make(backbone(self.data, self.recipe, self.weights), f"{prefix}train")
+        return Frozen(trained, self.plan.make(embed(self.data, trained, None), f"{prefix}embed"))
 
 
 def weights_digest(weights: str, home: Home) -> str:
-    """A weights file enters digests by its bytes, not by its path."""
+    """Return what stands for weights in a digest: a file enters it by its bytes, not by its path."""
     if weights in {"none", "default"}:
         return weights
     path = Path(weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import keyword
 import math
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
@@ -16,13 +16,26 @@ PML = "pml"
 PML_PREFIX = "pml:"
 
 
-class SoftmaxLoss(Table):
+class Loss(Table):
+    """What every loss has."""
+
+    raw: ClassVar[bool] = False  # whether its features are compared as they are, by L2 distance
+    if TYPE_CHECKING:
+        name: str
+
+    def resolve(self) -> Loss:
+        """The table with every default filled in."""
+        return self
+
+
+class SoftmaxLoss(Loss):
     """Plain softmax: the baseline."""
 
+    raw = True
     name: Literal["softmax"]
 
 
-class L2SoftmaxLoss(Table):
+class L2SoftmaxLoss(Loss):
     """L2-constrained softmax (arXiv 1703.09507)."""
 
     name: Literal["l2_softmax"]
@@ -30,7 +43,7 @@ class L2SoftmaxLoss(Table):
     learn_alpha: bool = False
 
 
-class BalancedLoss(Table):
+class BalancedLoss(Loss):
     """Keys of the sampler: each batch holds P classes x K images."""
 
     classes_per_batch: int | None = Field(default=None, ge=2, le=65536)  # None: 10, or as many as there are
@@ -94,7 +107,7 @@ class PmlLoss(BalancedLoss):
         return options
 
 
-LOSSES: dict[str, type[Table]] = {
+LOSSES: dict[str, type[Loss]] = {
     "softmax": SoftmaxLoss,
     "l2_softmax": L2SoftmaxLoss,
     "triplet": TripletLoss,
@@ -119,11 +132,9 @@ def unknown_loss(name: Any) -> str:
     return f"expected {', '.join(names)}, seen {name!r}{guess}"
 
 
-LossTable = Annotated[
-    Annotated[SoftmaxLoss, Tag("softmax")]
-    | Annotated[L2SoftmaxLoss, Tag("l2_softmax")]
-    | Annotated[TripletLoss, Tag("triplet")]
-    | Annotated[QuadrupletLoss, Tag("quadruplet")]
-    | Annotated[PmlLoss, Tag(PML)],
-    Discriminator(loss_tag),
-]
+if TYPE_CHECKING:
+    LossTable = Loss
+else:
+    LossTable = Annotated[
+        Union[tuple(Annotated[table, Tag(name)] for name, table in LOSSES.items())], Discriminator(loss_tag)  # noqa: UP007
+    ]

@@ -14,7 +14,7 @@ from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError
-from simsearch.recipe.loss import L2SoftmaxLoss, LossTable, QuadrupletLoss
+from simsearch.recipe.loss import L2SoftmaxLoss, LossTable
 from simsearch.recipe.mistakes import one_line
 from simsearch.recipe.table import Table
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
@@ -86,7 +86,7 @@ class Recipe(Table):
             update={
                 "images": self._images(backbone, weights, photos),
                 "embedder": embedder,
-                "loss": self.loss.resolve() if isinstance(self.loss, QuadrupletLoss) else self.loss,
+                "loss": self.loss.resolve(),
                 "index": self.index.model_copy(
                     update={
                         "corpus": self.index.corpus or ("all" if photos else "gallery"),

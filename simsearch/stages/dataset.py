@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from simsearch.artifacts import Workspace, digest_of
@@ -13,23 +14,33 @@ from simsearch.images.records import write_records
 from simsearch.images.source import Fingerprint, Source, changed
 from simsearch.images.splits import assign
 from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter
+from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import THREADS
+from simsearch.stages.step import Step
+
+VERSION = 1
+
+
+def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
+    """Return the step that reads every image of `source`, whose files are those of `listing`."""
+    digest = digest_of([[_escaped(name), *rest] for name, *rest in listing])
+    settings = {
+        "kind": table.kind if table.kind != "torchvision" else table.source,
+        **table.model_dump(include={"options", "split", "test_classes", "exclude", "seed"}),
+    }
+    inputs = {"source": {"digest": digest, "content": digest}}
+    return Step("dataset", "Read", VERSION, settings, inputs, partial(make_dataset, source, listing, table))
 
 
 def make_dataset(
-    space: Workspace,
-    source: Source,
-    fingerprint: Fingerprint,
-    settings: dict[str, Any],
-    max_bad_fraction: float,
-    progress: Progress,
-) -> dict[str, Any]:
+    source: Source, listing: Fingerprint, table: Dataset, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write images.csv, quarantine.csv and the thumbnails; returns counts, notes and views.
 
     Raises SourceError when too many images cannot be used, when they cannot be split, or when a file is not what it
     was when the fingerprint was taken: the artifact's address would promise other bits than it holds.
     """
-    expected = {name: "" if size < 0 else sha256 for name, size, sha256 in fingerprint}
+    expected = {name: "" if size < 0 else sha256 for name, size, sha256 in listing}
     kept, digests, bad = [], [], [SetAside(image, reason) for image, reason in source.rejected]
     listed = {image.image: image for image in source.images}
     with ThumbnailWriter(space.scratch) as thumbnails:
@@ -43,13 +54,13 @@ def make_dataset(
                 digests.append(found.sha256)
                 thumbnails.append_encoded(found.thumbnail)
             progress(done, len(listed))
-    check_bad(len(bad), len(kept) + len(bad), max_bad_fraction, bad)
+    check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad)
     records, notes = assign(
         kept,
         digests,
-        split=settings["split"],
-        test_classes=settings["test_classes"],
-        seed=settings["seed"],
+        split=table.split,
+        test_classes=table.test_classes,
+        seed=table.seed,
         labelled=source.labelled,
     )
     write_records(space.out, records)
@@ -60,7 +71,7 @@ def make_dataset(
             thumbnails.append_encoded(unordered[position[record.image]])
     write_quarantine(space.out, bad)
     gallery, fit = sum(r.gallery for r in records), sum(r.fit for r in records)
-    return {
+    facts = {
         "images": len(records),
         "bad": len(bad),
         "labelled": source.labelled,
@@ -77,6 +88,7 @@ def make_dataset(
             "rows": digest_of([gallery, [r.sha256 for r in records]]),
         },
     }
+    return facts, f"{len(records):,} images" + (f", {len(bad):,} set aside (quarantine.csv)" if bad else "")
 
 
 MEND_BAD = "mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction"
@@ -107,6 +119,6 @@ def check_usable(facts: dict[str, Any], title: str, *, trains: bool) -> None:
         )
 
 
-def _escaped(label: str) -> str:
-    """Labels may hold bytes that are not UTF-8; JSON writes them as escapes, but not as one text in every reader."""
-    return label.encode("utf-8", "surrogateescape").hex()
+def _escaped(name: str) -> str:
+    """Names may hold bytes that are not UTF-8; JSON writes them as escapes, but not as one text in every reader."""
+    return name.encode("utf-8", "surrogateescape").hex()

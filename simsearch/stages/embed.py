@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import partial
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from simsearch.arrays import Floats, Pixels
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
-from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import ImageError
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord
 from simsearch.images.source import Reader, changed
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen, bundle_of
-from simsearch.vectors.features import FeatureBlocks, FeatureFile
+from simsearch.stages.step import References, Step
 
+if TYPE_CHECKING:
+    from simsearch.vectors.features import FeatureBlocks
+
+VERSION = 1
 MOST_IMAGES = 32  # a batch
 # As network input; larger batches fall out of the caches: photos of 224 px went 1.25 times as fast by 8 as by 64.
 BATCH_BYTES = 5 << 20
@@ -37,12 +40,48 @@ class Head(NamedTuple):
     frozen: Frozen
 
 
-def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None, progress: Progress) -> dict[str, Any]:
+class Engine(Protocol):
+    """What runs a bundle on many images: in this process (`local`), or wherever else there are cores."""
+
+    def __call__(
+        self, bundle: Bundle, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Progress
+    ) -> None:
+        """Write those blocks that are missing of the features of `records`, which come in the order of rows."""
+
+
+def local(bundle: Bundle, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Progress) -> None:
+    """Embed in threads of this process."""
+    missing = {start for start, _ in blocks.missing()}
+    start = 0
+    for block in pieces(records, blocks.block_rows):
+        if start in missing:
+            parts: list[Floats] = []
+            for part in in_order(bundle.features, pieces(block, bundle.batch), THREADS):
+                parts.append(part)
+                progress(start + sum(map(len, parts)), blocks.rows)
+            blocks.write(start, np.concatenate(parts))
+        start += len(block)
+
+
+def embed(data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine = local) -> Step:
+    """Return the step that embeds every row by `trained`; with `frozen`, by its head on that backbone's features."""
+    inputs: References = {"dataset": data.view("rows"), "train": trained.reference}
+    if frozen:
+        inputs["features"] = frozen.embedded.reference
+    work = partial(write_features, data, trained, frozen, engine)
+    return Step("embed", "Embedded", VERSION, {}, inputs, work)
+
+
+def write_features(
+    data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write features.h5, resuming from the blocks that an earlier run left.
 
     With `frozen`, the trained head is applied to that backbone's cached features instead of running the bundle on
     every image, once the least cosine of the two on 1,000 images is at least 0.9999.
     """
+    from simsearch.vectors.features import FeatureBlocks
+
     rows = int(data.facts["images"])
     bundle = Bundle(trained, data.reader)
     blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
@@ -51,15 +90,18 @@ def embed(space: Workspace, data: Data, trained: Artifact, frozen: Frozen | None
     if head is not None and _agrees(data, head, bundle):
         through = "head on cached features"
         _write_by_head(blocks, head, progress)
-    bundle.write(blocks, data.records(), progress)
+    engine(bundle, blocks, data.records(), progress)
     blocks.join(space.out / "features.h5")
-    return {"rows": rows, "dim": bundle.dim, "through": through, "embedder": embedder_fingerprint(trained)}
+    facts = {"rows": rows, "dim": bundle.dim, "through": through, "embedder": embedder_fingerprint(trained)}
+    return facts, f"{rows:,} images" + (f", {through}" if through != "onnxruntime" else "")
 
 
 class Bundle:
     """The bundle and the preprocessing of a train artifact, run on the images of a source."""
 
     def __init__(self, trained: Artifact, reader: Reader) -> None:
+        from simsearch.embedder.bundle.runtime import Runtime
+
         bundle, self._preprocess = bundle_of(trained)
         self.dim = int(bundle["dim"])
         self._reader = reader
@@ -78,21 +120,10 @@ class Bundle:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None
 
-    def write(self, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Progress) -> None:
-        """Write those blocks that are missing of the features of `records`, which come in order."""
-        missing = {start for start, _ in blocks.missing()}
-        start = 0
-        for block in pieces(records, blocks.block_rows):
-            if start in missing:
-                parts: list[Floats] = []
-                for part in in_order(self.features, pieces(block, self.batch), THREADS):
-                    parts.append(part)
-                    progress(start + sum(map(len, parts)), blocks.rows)
-                blocks.write(start, np.concatenate(parts))
-            start += len(block)
-
 
 def _head(trained: Artifact, frozen: Frozen) -> Head:
+    from safetensors.numpy import load_file
+
     weights = load_file(trained.file("weights.safetensors"))
     return Head(weights["head.weight"], weights["head.bias"], frozen)
 
@@ -113,6 +144,8 @@ def _agrees(data: Data, head: Head, bundle: Bundle) -> bool:
 
 
 def _write_by_head(blocks: FeatureBlocks, head: Head, progress: Progress) -> None:
+    from simsearch.vectors.features import FeatureFile
+
     with FeatureFile(head.frozen.embedded.file("features.h5")) as file:
         for start, stop in blocks.missing():
             blocks.write(start, _apply(head, file.read(start, stop)))

@@ -4,37 +4,69 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
-from simsearch.evaluation.duplicates import duplicates
-from simsearch.evaluation.report import Features
-from simsearch.evaluation.report import evaluate as measure
-from simsearch.evaluation.systems import gather
-from simsearch.images.perceptual import lookalikes, reductions, twins
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
-from simsearch.report.summary import summarize
+from simsearch.recipe import tables
 from simsearch.stages.common import THREADS, Data
-from simsearch.stages.index import gallery_index
-from simsearch.vectors.features import FeatureFile
+from simsearch.stages.index import gallery_index, search_settings
+from simsearch.stages.step import Step
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
+if TYPE_CHECKING:
+    from simsearch.vectors.features import FeatureFile
+
+VERSION = 5
+
 
 def evaluate(
-    space: Workspace,
     build: str,
     data: Data,
     embedded: dict[str, Artifact],
     index: Artifact,
-    settings: dict[str, Any],
+    table: tables.Evaluation,
+    searched: tables.Index,
+    *,
+    few_shot: bool,
+) -> Step:
+    """Return the step that measures the features of each system, and those of the recipe through `index`.
+
+    `searched` says how; `few_shot`: the labels searched were not trained on.
+    """
+    search = search_settings(searched, index)
+    settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot}
+    inputs = {"dataset": data.artifact.reference, "index": index.reference}
+    inputs |= {system: artifact.reference for system, artifact in embedded.items()}
+    work = partial(make_report, build, data, embedded, index, table, search, few_shot)
+    return Step("evaluate", "Evaluated", VERSION, settings, inputs, work)
+
+
+def make_report(
+    build: str,
+    data: Data,
+    embedded: dict[str, Artifact],
+    index: Artifact,
+    table: tables.Evaluation,
+    search: Search,
+    few_shot: bool,
+    space: Workspace,
     progress: Progress,
 ) -> tuple[dict[str, Any], str]:
     """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
+    from simsearch.evaluation.duplicates import duplicates
+    from simsearch.evaluation.report import Features
+    from simsearch.evaluation.report import evaluate as measure
+    from simsearch.images.perceptual import lookalikes, reductions, twins
+    from simsearch.report.summary import summarize
+    from simsearch.vectors.features import FeatureFile
+
     labels: list[str] = []
     digests = bytearray()
     queries: list[int] = []
@@ -63,12 +95,12 @@ def evaluate(
             query_rows=queries,
             labels=np.array([number.get(label, -1) for label in labels]) if data.facts["labelled"] else None,
             label_names=names,
-            val_rows=[] if settings.get("few_shot") else val,  # where unseen labels are searched, val has seen ones
+            val_rows=[] if few_shot else val,  # where unseen labels are searched, val has seen ones
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
-            ks=settings["k"],
-            search=Search.from_json(settings),
-            few_shot=settings.get("few_shot", False),
+            ks=table.k,
+            search=search,
+            few_shot=few_shot,
             name=data.name,
             twins=None if reduced is None else twins(reduced, queries, gallery),
             progress=progress.tell,
@@ -78,10 +110,10 @@ def evaluate(
         looks = None if reduced is None else lookalikes(reduced, range(corpus))
         alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, _Corpus(opened["recipe"], corpus))
         found.report["duplicates"] = alike
-        if settings.get("few_shot") and data.facts["labelled"]:
+        if few_shot and data.facts["labelled"]:
             found.report["reasons"]["false_accepts"] = "the labels searched were not trained on"
         shown = None
-        if settings["map"]:
+        if table.map:
             progress.tell("map of the features before and after")
             shown = _map(opened["recipe"], opened.get("baseline"), np.array(queries), labels)
     report = {**found.report, "summary": summarize(found.report)}
@@ -111,6 +143,7 @@ def _map(
 ) -> dict[str, Any] | None:
     """The queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
     from simsearch.evaluation.projection import project
+    from simsearch.evaluation.systems import gather
 
     named = [labels[row] for row in queries]
     before = None if baseline is None else gather(baseline, queries)

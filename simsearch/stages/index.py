@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simsearch.arrays import Floats
 from simsearch.artifacts import Artifact, Workspace
-from simsearch.console import Progress, say
-from simsearch.page.plots import draw_tuning
+from simsearch.console import Progress, safe
+from simsearch.recipe import tables
 from simsearch.stages.common import BLOCK_ROWS, Data
-from simsearch.vectors.agreement import verify
-from simsearch.vectors.features import FeatureFile
-from simsearch.vectors.index import FaissIndex, Index, build
+from simsearch.stages.step import Step
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
-from simsearch.vectors.tuning import choose
 
+if TYPE_CHECKING:
+    from simsearch.vectors.index import Index
+
+VERSION = 1
+TARGET = {"target_recall", "max_bytes", "max_build_seconds"}
 SAMPLE = 200
 OTHER_SCORE = 0.05
 CORPUS = "index.faiss"
@@ -27,15 +30,46 @@ PICTURE = "index.png"  # only where it was chosen by measuring
 GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figures are taken on
 
 
+def index(data: Data, embedded: Artifact, table: tables.Index) -> Step:
+    """Return the step that indexes the features of `embedded`: by a factory, or to reach a target within limits."""
+    settings = table.model_dump(include={"corpus", *({"factory"} if table.target_recall is None else TARGET)})
+    inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
+    return Step("index", "Indexed", VERSION, settings, inputs, partial(make_index, data, embedded, table))
+
+
+def search_settings(table: tables.Index, index: Artifact) -> Search:
+    """Return what an index is searched with: as chosen by measuring, or as [index] says."""
+    return Search.from_json({**table.model_dump(), **index.facts.get("search", {})})
+
+
+def missed_target(index: Artifact) -> str | None:
+    """Return why an index that was to be chosen by measuring did not reach its target; None where it did."""
+    choice = index.facts.get("choice")
+    return None if choice is None or choice["reached"] else str(choice["why"])
+
+
+def refuse_factory(factory: str | None, dim: int, rows: int) -> None:
+    """Raise VectorsError for a factory that no index of `rows` x `dim` can be built by: before anything is trained."""
+    if factory not in (None, "Flat"):
+        from simsearch.vectors.index import check_factory
+
+        check_factory(str(factory), dim, rows)
+
+
 def make_index(
-    space: Workspace, data: Data, embedded: Artifact, settings: dict[str, Any], progress: Progress
-) -> dict[str, Any]:
+    data: Data, embedded: Artifact, table: tables.Index, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
 
     Where the index is chosen by measuring, index.json has all that was measured, and index.png draws it.
 
     Raises VectorsError that names the image of a zero or NaN row.
     """
+    from simsearch.vectors.agreement import verify
+    from simsearch.vectors.features import FeatureFile
+    from simsearch.vectors.index import build
+    from simsearch.vectors.tuning import choose
+
     gallery, rows = int(data.facts["gallery"]), int(data.facts["images"])
     with FeatureFile(embedded.file("features.h5")) as file:
 
@@ -45,43 +79,58 @@ def make_index(
                 progress(min(first + BLOCK_ROWS, stop), rows, "rows")
 
         choice = None
-        if settings.get("target_recall") is None:
-            index: Index = build(
-                lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=settings["factory"], name=data.name
+        if table.target_recall is None:
+            made: Index = build(
+                lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=str(table.factory), name=data.name
             )
         else:
-            limits = {key: settings[key] for key in ("target_recall", "max_bytes", "max_build_seconds")}
-            in_end = rows if settings["corpus"] == "all" else gallery
-            choice = choose(file, gallery, **limits, rows_in_end=in_end, name=data.name, progress=progress.tell)
-            index = choice.index
-        verify(index, gallery, file.read(0, min(gallery, 1000)))
-        _warn_of_other_scores(index, file.read(0, min(gallery, SAMPLE)), DEFAULT if choice is None else choice.search)
-        if settings["corpus"] == "all" and rows > gallery:
-            index.save(space.out / GALLERY)
+            choice = choose(
+                file,
+                gallery,
+                target_recall=table.target_recall,
+                max_bytes=table.max_bytes,
+                max_build_seconds=table.max_build_seconds,
+                rows_in_end=rows if table.corpus == "all" else gallery,
+                name=data.name,
+                progress=progress.tell,
+            )
+            made = choice.index
+        verify(made, gallery, file.read(0, min(gallery, 1000)))
+        _warn_of_other_scores(
+            made, file.read(0, min(gallery, SAMPLE)), DEFAULT if choice is None else choice.search, progress
+        )
+        if table.corpus == "all" and rows > gallery:
+            made.save(space.out / GALLERY)
             for block in blocks(gallery, rows):
-                index.add(block, name=data.name)
-            verify(index, rows, file.read(0, min(rows, 1000)))
-        index.save(space.out / CORPUS)
-    facts = {
-        "factory": index.factory,
+                made.add(block, name=data.name)
+            verify(made, rows, file.read(0, min(rows, 1000)))
+        made.save(space.out / CORPUS)
+    size = (space.out / CORPUS).stat().st_size
+    facts: dict[str, Any] = {
+        "factory": made.factory,
         "metric": "inner product",
-        "dim": index.dim,
-        "ntotal": index.ntotal,
+        "dim": made.dim,
+        "ntotal": made.ntotal,
         "gallery": gallery,
-        "bytes": (space.out / CORPUS).stat().st_size,
+        "bytes": size,
     }
-    told = facts
+    told, line = facts, "inner product on unit vectors"
     if choice is not None:
+        from simsearch.page.plots import draw_tuning
+
         draw_tuning(choice.table, choice.target_recall, space.out / PICTURE)
         found = choice.to_json()
         facts["search"] = choice.search.given()
         told = {**facts, "choice": found}
         facts["choice"] = {key: value for key, value in found.items() if key != "table"}
+        progress.say(safe(found["why"]))
+        line = f"ann_recall@10 {found['ann_recall']:.4f}"
     (space.out / "index.json").write_text(json.dumps(told, indent=1, allow_nan=False))
-    return facts
+    facts["embedder"] = embedded.facts.get("embedder")
+    return facts, f"{made.factory}, {line}, {size / 1024:,.0f} KB"
 
 
-def _warn_of_other_scores(index: Index, features: Floats, search: Search) -> None:
+def _warn_of_other_scores(index: Index, features: Floats, search: Search, progress: Progress) -> None:
     """Some factories change what a score is: coding a little, PCA (which centres the vectors) beyond use."""
     embeddings = normalize(features)
     scores, rows, _ = index.search(embeddings, 1, search)
@@ -89,7 +138,7 @@ def _warn_of_other_scores(index: Index, features: Floats, search: Search) -> Non
     # Equal pictures may stand for one another.
     lost = float(((rows[:, 0] != np.arange(len(rows))) & (scores[:, 0] < 1 - OTHER_SCORE)).mean())
     if abs(seen - 1) > OTHER_SCORE or lost > OTHER_SCORE:
-        say(
+        progress.say(
             f"warning: factory {index.factory} changes scores: images score {seen:.3f} with themselves, where 1 is "
             f"exact, and {lost:.0%} do not find themselves first; see ann_recall in the report"
         )
@@ -97,5 +146,7 @@ def _warn_of_other_scores(index: Index, features: Floats, search: Search) -> Non
 
 def gallery_index(artifact: Artifact) -> Index:
     """The index on the gallery rows alone, opened."""
+    from simsearch.vectors.index import FaissIndex
+
     name = GALLERY if GALLERY in artifact.manifest["files"] else CORPUS
     return FaissIndex.load(artifact.file(name), factory=str(artifact.facts["factory"]), mapped=True)

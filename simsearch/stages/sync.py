@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,14 @@ from simsearch.images.source import FileSource, changed
 from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter, extend_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
 from simsearch.stages.dataset import check_bad
-from simsearch.stages.embed import Bundle
+from simsearch.stages.embed import Bundle, Engine, local
 from simsearch.stages.index import CORPUS
+from simsearch.stages.step import Step
 from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_features
 from simsearch.vectors.index import FaissIndex, Index, build
 
+VERSION = 1
 FLAGS = ("fit", "val", "gallery")
 # A sync keeps the recipe that the build was made with.
 MEND_BAD = (
@@ -41,7 +44,7 @@ MEND_BAD = (
 
 
 @dataclass(frozen=True)
-class Step:
+class Transition:
     """From one state of a build to the next: the source, what changed, and whether the deleted rows go for good."""
 
     source: FileSource
@@ -60,21 +63,53 @@ class Step:
         rows = np.arange(len(self.state.images), dtype=np.int64)
         return np.setdiff1d(rows, self.deleted) if self.compact else rows
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What enters the address of each stage of a sync."""
+        return {"sync": VERSION, "compact": self.compact}
+
+
+def dataset(base: Artifact, change: Transition, max_bad_fraction: float) -> Step:
+    """Return the step from the table of `base` to that of the next state."""
+    settings = {**change.settings, "changes": change.changes.digest()}
+    work = partial(sync_dataset, base, change, max_bad_fraction)
+    return Step("dataset", "Synced", 1, settings, {"base": base.reference}, work)
+
+
+def embed(base: Artifact, table: Artifact, trained: Artifact, change: Transition, engine: Engine = local) -> Step:
+    """Return the step from the features of `base` to those of every row of `table`."""
+    inputs = {"dataset": table.reference, "train": trained.reference, "embed": base.reference}
+    work = partial(sync_embed, base, table, trained, change, engine)
+    return Step("embed", "Synced", 1, change.settings, inputs, work)
+
+
+def index(base: Artifact, table: Artifact, embedded: Artifact, change: Transition) -> Step:
+    """Return the step from the index `base` to that of every row of `table`."""
+    inputs = {"dataset": table.reference, "embed": embedded.reference, "base": base.reference}
+    return Step("index", "Synced", 1, change.settings, inputs, partial(sync_index, base, table, embedded, change))
+
+
+def mended_index(facts: dict[str, Any], table: Artifact, embedded: Artifact) -> Step:
+    """Return the step that makes the index of a synced build again, from its features alone."""
+    inputs = {"dataset": table.reference, "embed": embedded.reference}
+    work = partial(remake_index, facts, table, embedded)
+    return Step("index", "Indexed", 1, {"sync": VERSION, "mended": True}, inputs, work)
+
 
 def sync_dataset(
-    space: Workspace, base: Artifact, step: Step, max_bad_fraction: float, progress: Progress
-) -> dict[str, Any]:
+    base: Artifact, change: Transition, max_bad_fraction: float, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write table, thumbnails, quarantine and deleted rows; new images are decoded, never searched with (flags 0).
 
     Raises SourceError when too many images cannot be used, or one changes while it is read.
     """
-    changes, kept = step.changes, step.kept
+    changes, kept = change.changes, change.kept
     fresh = {found.image: found for found in changes.fresh}
-    listed = [image for image in step.source.images if image.image in fresh]
+    listed = [image for image in change.source.images if image.image in fresh]
     added: list[ImageRecord] = []
     bad = list(changes.set_aside)
     with ThumbnailWriter(space.scratch) as thumbnails:
-        for seen in survey(replace(step.source, images=listed), step.source.reader(), threads=THREADS):
+        for seen in survey(replace(change.source, images=listed), change.source.reader(), threads=THREADS):
             found = fresh[seen.image]
             if seen.sha256 and seen.sha256 != found.sha256:
                 raise changed(seen.image)
@@ -85,14 +120,14 @@ def sync_dataset(
             added.append(ImageRecord(row, found.image, found.label, False, False, False, False, found.sha256))
             thumbnails.append_encoded(seen.thumbnail)
             progress(len(added), len(listed))
-    live = len(step.state.images) - len(step.deleted) + len(added)
+    live = len(change.state.images) - len(change.deleted) + len(added)
     check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
     write_quarantine(space.out, bad)
     flags = {flag: base.facts[flag] for flag in FLAGS} | {"queries": base.facts["queries"]}
     moved = {move.row: move.now for move in changes.moved}
     with ThumbnailReader(space.scratch) as more:
         fresh_thumbnails = (more[i] for i in range(len(added)))
-        if step.compact:
+        if change.compact:
             records = list(_renumbered(base, set(kept.tolist()), moved))
             write_records(space.out, [*records, *added])
             flags = {flag: sum(getattr(r, flag) for r in records) for flag in FLAGS}
@@ -107,13 +142,13 @@ def sync_dataset(
             renamed = {row: replace(table[row], image=now.image, label=now.label) for row, now in moved.items()}
             extend_records(base.path, space.out, renamed, added)
             extend_thumbnails(base.path, space.out, fresh_thumbnails)
-    deleted = np.empty(0, dtype=np.int64) if step.compact else step.deleted
+    deleted = np.empty(0, dtype=np.int64) if change.compact else change.deleted
     np.save(space.out / DELETED, deleted)
-    gone = set(step.deleted.tolist())
-    labels = {label for row, label in enumerate(step.state.labels) if row not in gone and row not in moved}
+    gone = set(change.deleted.tolist())
+    labels = {label for row, label in enumerate(change.state.labels) if row not in gone and row not in moved}
     labels |= {found.label for found in moved.values()} | {record.label for record in added}
     rows = len(kept) + len(added)
-    return {
+    facts = {
         "images": rows,
         "deleted": len(deleted),
         "bad": len(bad),
@@ -122,8 +157,9 @@ def sync_dataset(
         **flags,
         "notes": [],
         # From how many rows on a fifth is counted: those of the last build or compaction.
-        "synced": {"whole": rows if step.compact else whole_rows(base)},
+        "synced": {"whole": rows if change.compact else whole_rows(base)},
     }
+    return facts, ""
 
 
 def whole_rows(dataset: Artifact) -> int:
@@ -142,17 +178,23 @@ def _renumbered(base: Artifact, kept: set[int], moved: dict[int, Any]) -> Iterat
 
 
 def sync_embed(
-    space: Workspace, base: Artifact, dataset: Artifact, trained: Artifact, step: Step, progress: Progress
-) -> dict[str, Any]:
+    base: Artifact,
+    dataset: Artifact,
+    trained: Artifact,
+    change: Transition,
+    engine: Engine,
+    space: Workspace,
+    progress: Progress,
+) -> tuple[dict[str, Any], str]:
     """Write features.h5: what stays, copied, then the added rows, embedded by the build's own bundle."""
-    kept, rows = step.kept, int(dataset.facts["images"])
-    bundle = Bundle(trained, step.source.reader())
+    kept, rows = change.kept, int(dataset.facts["images"])
+    bundle = Bundle(trained, change.source.reader())
     count = rows - len(kept)
     blocks = FeatureBlocks(space.scratch, count, bundle.dim, BLOCK_ROWS) if count else None
     if blocks is not None:
         table = RecordTable(dataset.path)
-        bundle.write(blocks, map(table.__getitem__, range(len(kept), rows)), progress)
-    stays = np.zeros(len(step.state.images), dtype=np.bool_)
+        engine(bundle, blocks, map(table.__getitem__, range(len(kept), rows)), progress)
+    stays = np.zeros(len(change.state.images), dtype=np.bool_)
     stays[kept] = True
     with FeatureFile(base.file("features.h5")) as old:
 
@@ -165,23 +207,25 @@ def sync_embed(
 
         write_features(space.out / "features.h5", (rows, bundle.dim), features())
     embedder = embedder_fingerprint(trained)
-    return {"rows": rows, "dim": bundle.dim, "through": "onnxruntime", "embedder": embedder, "synced": True}
+    return {"rows": rows, "dim": bundle.dim, "through": "onnxruntime", "embedder": embedder, "synced": True}, ""
 
 
-def sync_index(space: Workspace, base: Artifact, dataset: Artifact, embedded: Artifact, step: Step) -> dict[str, Any]:
+def sync_index(
+    base: Artifact, dataset: Artifact, embedded: Artifact, change: Transition, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write index.faiss, index.json and the masked rows: added to what is there, or built anew as a compaction.
 
     Rows that the build left out of its corpus (query-only ones) are masked from now on, as FAISS ids are rows.
     Raises VectorsError that names the image of a zero or NaN row.
     """
-    kept, rows = step.kept, int(dataset.facts["images"])
-    outside = np.union1d(np.setdiff1d(rows_of(base, MASKED), step.state.deleted), _not_in(base, step.state))
+    kept, rows = change.kept, int(dataset.facts["images"])
+    outside = np.union1d(np.setdiff1d(rows_of(base, MASKED), change.state.deleted), _not_in(base, change.state))
     table = RecordTable(dataset.path)
     with FeatureFile(embedded.file("features.h5")) as file:
-        if step.compact:
+        if change.compact:
             masked = np.flatnonzero(np.isin(kept, outside))
             factory, dim = str(base.facts["factory"]), file.shape[1]
-            index: Index | None = build(
+            made: Index | None = build(
                 lambda: file.blocks(0, rows, BLOCK_ROWS),
                 dim,
                 factory,
@@ -189,17 +233,19 @@ def sync_index(space: Workspace, base: Artifact, dataset: Artifact, embedded: Ar
                 name=lambda row: safe(table[row].image),
             )
         else:
-            masked = np.union1d(outside, step.deleted)
-            index = _extended(base, file, rows, table)
-        if index is None:
+            masked = np.union1d(outside, change.deleted)
+            made = _extended(base, file, rows, table)
+        if made is None:
             link_or_copy(base.file(CORPUS), space.out / CORPUS)
         else:
-            verify(index, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
-            index.save(space.out / CORPUS)
-    return _write_facts(space, base.facts, rows, masked, embedded)
+            verify(made, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
+            made.save(space.out / CORPUS)
+    return _write_facts(space, base.facts, rows, masked, embedded), ""
 
 
-def remake_index(space: Workspace, base: dict[str, Any], dataset: Artifact, embedded: Artifact) -> dict[str, Any]:
+def remake_index(
+    base: dict[str, Any], dataset: Artifact, embedded: Artifact, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write the index of a synced build anew from its features, with the factory that `base` tells; row ids stay.
 
     Which rows no search may find is told by the table: deleted ones, and query-only ones that the corpus leaves out.
@@ -209,16 +255,17 @@ def remake_index(space: Workspace, base: dict[str, Any], dataset: Artifact, embe
     if base["corpus"] == "gallery":  # images that a sync added have no flag, and are searched
         outside = np.array([r.row for r in read_records(dataset.path) if r.query and not r.gallery], dtype=np.int64)
     with FeatureFile(embedded.file("features.h5")) as file:
-        index = build(
+        made = build(
             lambda: file.blocks(0, rows, BLOCK_ROWS),
             file.shape[1],
             base["factory"],
             rows=rows,
             name=lambda row: safe(table[row].image),
         )
-        verify(index, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
-    index.save(space.out / CORPUS)
-    return _write_facts(space, base, rows, np.union1d(outside, rows_of(dataset, DELETED)), embedded)
+        verify(made, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
+    made.save(space.out / CORPUS)
+    masked = np.union1d(outside, rows_of(dataset, DELETED))
+    return _write_facts(space, base, rows, masked, embedded), str(base["factory"])
 
 
 def _write_facts(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,14 @@ from simsearch.images.quarantine import write_quarantine
 from simsearch.images.records import ImageRecord, write_records
 from simsearch.images.source import Reader
 from simsearch.stages.common import BLOCK_ROWS, Data
+from simsearch.stages.step import Step
 from simsearch.vectors.features import FeatureBlocks
 from simsearch.vectors.formats import VectorFile
 from simsearch.vectors.formats.parts import Vectors
 from simsearch.vectors.normalize import norms
 
+VERSION = 1
+SETTINGS = {"kind": "vectors"}
 MOST_TESTS = 10_000  # queries that a file brings along
 MOST_QUERIES, MOST_VAL = 1000, 2000  # rows of the file itself, and never more than a tenth of them
 UNIT = 1e-3  # vectors whose lengths are off by more are said not to be unit
@@ -52,7 +56,22 @@ def counts(file: VectorFile) -> tuple[int, int]:
     return rows, rows + (min(file.queries.shape[0], MOST_TESTS) if file.queries else 0)
 
 
-def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress: Progress) -> dict[str, Any]:
+def vectors(file: VectorFile, fingerprint: str, check: Callable[[], None]) -> Step:
+    """Return the step that makes a table of the rows of `file`; `check` raises when it changed while it was read."""
+    inputs = {"source": {"digest": fingerprint, "content": fingerprint}}
+    return Step("dataset", "Read", VERSION, SETTINGS, inputs, partial(read_vectors, file, fingerprint, check))
+
+
+def copied(file: VectorFile, data: Data, check: Callable[[], None]) -> Step:
+    """Return the step that copies the vectors of `file`; `check` raises when it changed while it was read."""
+    return Step(
+        "embed", "Copied", VERSION, SETTINGS, {"dataset": data.view("rows")}, partial(copy_vectors, file, check)
+    )
+
+
+def read_vectors(
+    file: VectorFile, fingerprint: str, check: Callable[[], None], space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write images.csv (row = row of the file, sha256 = that of the vector as float32); returns counts, as of images.
 
     Queries are the vectors that the file has for it, else a seeded tenth of its rows, at most 1,000, which are then
@@ -84,8 +103,9 @@ def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress:
 
     write_records(space.out, records())
     write_quarantine(space.out, [])
+    check()
     labels = set(file.labels or ()) - {""}
-    return {
+    facts = {
         "images": total,
         "bad": 0,
         "labelled": bool(labels),
@@ -98,17 +118,27 @@ def read_vectors(space: Workspace, file: VectorFile, fingerprint: str, progress:
         "norms": lengths,
         "views": {"rows": fingerprint},
     }
+    return facts, f"{gallery:,} vectors{_lengths(*lengths)}"
 
 
-def copy_vectors(space: Workspace, file: VectorFile, progress: Progress) -> dict[str, Any]:
+def _lengths(low: float, high: float) -> str:
+    if max(abs(low - 1), abs(high - 1)) <= UNIT:
+        return " of length 1"
+    return f" of lengths {low:.3g} to {high:.3g}: searched by their angle"
+
+
+def copy_vectors(
+    file: VectorFile, check: Callable[[], None], space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
     """Write features.h5, the vectors as they are, resuming from the blocks that an earlier run left."""
-    (_, total), dim, vectors = counts(file), file.vectors.shape[1], all_vectors(file)
+    (_, total), dim, whole = counts(file), file.vectors.shape[1], all_vectors(file)
     blocks = FeatureBlocks(space.scratch, total, dim, BLOCK_ROWS)
     for start, stop in blocks.missing():
-        blocks.write(start, vectors.read(start, stop))
+        blocks.write(start, whole.read(start, stop))
         progress(stop, total, "rows")
     blocks.join(space.out / "features.h5")
-    return {"rows": total, "dim": dim, "through": "a file of vectors"}
+    check()
+    return {"rows": total, "dim": dim, "through": "a file of vectors"}, f"{total:,} x {dim}, as they are"
 
 
 def _name(file: VectorFile, row: int, gallery: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import MANIFEST
-from simsearch.console import say
+from simsearch.console import Progress
 from simsearch.errors import ArtifactError
 from simsearch.home import Home
 
@@ -30,7 +30,7 @@ def let_go(home: Home, before: dict[str, Any], after: dict[str, Any]) -> None:
                 os.utime(home.store.path(stage, before[stage]["digest"]))
 
 
-def remove_remains(home: Home) -> None:
+def remove_remains(home: Home, progress: Progress) -> None:
     """Remove what syncs made and no build has named for a day, unless others are at work."""
     with suppress(ArtifactError):  # nobody knows what a damaged build names
         if _remains(home):
@@ -39,7 +39,7 @@ def remove_remains(home: Home) -> None:
                     for path in _remains(home):
                         home.store.set_aside(path.parent.name, path.name)
                 else:
-                    say(f"Left for later, as others are at work: what earlier syncs left in {home}")
+                    progress.say(f"Left for later, as others are at work: what earlier syncs left in {home}")
 
 
 def _remains(home: Home) -> list[Path]:

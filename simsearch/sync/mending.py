@@ -5,13 +5,10 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from simsearch.artifacts import Artifact, Workspace
-from simsearch.console import Progress
+from simsearch.artifacts import Artifact
 from simsearch.errors import ArtifactError
 from simsearch.home import Build, Home
-from simsearch.pipeline.plan import Plan, address
-
-SETTINGS = {"sync": 1, "mended": True}
+from simsearch.pipeline.plan import Plan
 
 
 def before_sync(build: Build) -> Build:
@@ -28,7 +25,7 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
 
     Raises ArtifactError when nothing tells the factory any more: it was chosen by measuring, and every index is lost.
     """
-    from simsearch.stages.sync import remake_index
+    from simsearch.stages.sync import mended_index
 
     dataset, embedded, table = sound["dataset"], sound["embed"], build.record["recipe"]["index"]
     facts: dict[str, Any] = {"metric": "inner product", "gallery": int(dataset.facts["gallery"])}
@@ -44,13 +41,9 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
             hint="run the same simsearch build again, with --retrain",
         )
     facts |= {"dim": int(embedded.facts["dim"]), "corpus": table["corpus"]}
-    inputs = {"dataset": dataset.reference, "embed": embedded.reference}
-
-    def work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
-        return remake_index(space, facts, dataset, embedded), str(facts["factory"])
-
-    plan.home.set_aside("index", address("index", SETTINGS, inputs))
-    return plan.ensure("index", "Indexed", SETTINGS, inputs, work)
+    step = mended_index(facts, dataset, embedded)
+    plan.home.set_aside("index", step.digest)
+    return plan.make(step)
 
 
 def _found(build: Build, which: dict[str, str]) -> Artifact | None:

@@ -10,9 +10,9 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from simsearch.artifacts import Artifact, Workspace
+from simsearch.artifacts import Artifact
 from simsearch.changes.compare import KINDS, Changes
 from simsearch.changes.look import NOTHING_DELETED, changes_of, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
@@ -26,6 +26,9 @@ from simsearch.images.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
 from simsearch.sync.let_go import let_go, remove_remains
+
+if TYPE_CHECKING:
+    from simsearch.stages.sync import Transition
 
 COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the last build or compaction
 STAGES = ("dataset", "embed", "index")
@@ -63,23 +66,30 @@ class Synced:
         }
 
 
-def run_sync(home: Home, folder: str | None = None, name: str | None = None, *, dry: bool = False) -> Synced:
+def run_sync(
+    home: Home,
+    folder: str | None = None,
+    name: str | None = None,
+    *,
+    dry: bool = False,
+    progress: Progress | None = None,
+) -> Synced:
     """Bring a build in step with its source (or with `folder`, to which its images were moved).
 
     With `dry` nothing is written. Raises SimsearchError, the build as it was, for a source that is not there, images of
     which too many cannot be used, or a build that cannot be gone on from.
     """
-    started = working_seconds()
+    started, progress = working_seconds(), progress or Progress()
     build = choose_build(home, folder, name)
     if dry:
         with home.reading():
-            return _sync(home, build.name, folder, started, dry=True)
+            return _sync(home, build.name, folder, started, progress, dry=True)
     home.prepare_environment()
-    with home.writing(f"sync {build.name}"):
-        return _sync(home, build.name, folder, started, dry=False)
+    with home.writing(f"sync {build.name}", progress):
+        return _sync(home, build.name, folder, started, progress, dry=False)
 
 
-def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: bool) -> Synced:
+def _sync(home: Home, name: str, folder: str | None, started: float, progress: Progress, *, dry: bool) -> Synced:
     build = home.build(name)
     dataset = _open(home, build, "dataset")
     source = open_now(build, home, folder)
@@ -91,14 +101,12 @@ def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: boo
     if dry:
         images += len(lists["added"]) - len(lists["deleted"])
     elif changes.count:
-        progress = Progress("Synced")
         try:
-            stages, compacted = _make(home, build, dataset, source, state, changes, progress)
+            with progress.stage("Synced", line=False) as shown:
+                stages, compacted = _make(home, build, dataset, source, state, changes, shown)
         except SimsearchError:
             _check_place(source, place)
             raise
-        finally:
-            progress.close()
         images = int(stages["index"].facts["ntotal"]) - len(rows_of(stages["index"], MASKED))
         if images < 1:
             raise SourceError(
@@ -112,7 +120,7 @@ def _sync(home: Home, name: str, folder: str | None, started: float, *, dry: boo
     elif source.identity != build.record["source"]:
         build = _name(home, build, source, {}, images, lists)
     if not dry:
-        remove_remains(home)
+        remove_remains(home, progress)
     return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry)
 
 
@@ -133,7 +141,7 @@ def _make(
     progress: Progress,
 ) -> tuple[dict[str, Artifact], bool]:
     """The artifacts of the next state, and whether they were compacted."""
-    from simsearch.stages.sync import Step, whole_rows
+    from simsearch.stages.sync import Transition, whole_rows
 
     train, embed, index = (_open(home, build, stage) for stage in ("train", "embed", "index"))
     _check_version(train, build.name)
@@ -143,50 +151,30 @@ def _make(
     limit = float(build.record["recipe"]["dataset"]["max_bad_fraction"])
     whole = whole_rows(dataset)
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
-    step = Step(source, state, changes, differing > COMPACT_ABOVE * whole)
+    change = Transition(source, state, changes, differing > COMPACT_ABOVE * whole)
     try:
-        return _stages(Plan(home, progress=progress), base, step, limit), step.compact
+        return make_stages(Plan(home, progress), base, change, limit), change.compact
     except VectorsError:
-        if not step.compact:
+        if not change.compact:
             raise
         # Too few rows are left for the factory, as for an IVF with more lists; the index of before goes on serving.
-        step = Step(source, state, changes, compact=False)
-        return _stages(Plan(home, progress=progress), base, step, limit), False
+        change = Transition(source, state, changes, compact=False)
+        return make_stages(Plan(home, progress), base, change, limit), False
 
 
-def _stages(plan: Plan, base: dict[str, Artifact], step: Any, max_bad_fraction: float) -> dict[str, Artifact]:
-    from simsearch.stages.sync import sync_dataset, sync_embed, sync_index
+def make_stages(
+    plan: Plan, base: dict[str, Artifact], change: Transition, max_bad_fraction: float
+) -> dict[str, Artifact]:
+    """Return the artifacts of the next state, those of `base` where nothing changed."""
+    from simsearch.stages import sync as stages
 
-    settings = {"sync": 1, "compact": step.compact}
-    progress = plan.progress
-    assert progress is not None
-
-    def dataset_work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
-        return sync_dataset(space, base["dataset"], step, max_bad_fraction, progress), ""
-
-    dataset = plan.ensure(
-        "dataset",
-        "Synced",
-        {**settings, "changes": step.changes.digest()},
-        {"base": base["dataset"].reference},
-        dataset_work,
-    )
+    dataset = plan.make(stages.dataset(base["dataset"], change, max_bad_fraction))
     embed, index = base["embed"], base["index"]
-    grown = int(dataset.facts["images"]) > len(step.state.images)
-    if grown or step.compact:
-
-        def embed_work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
-            return sync_embed(space, base["embed"], dataset, base["train"], step, progress), ""
-
-        inputs = {stage: base[stage].reference for stage in ("train", "embed")}
-        embed = plan.ensure("embed", "Synced", settings, {"dataset": dataset.reference, **inputs}, embed_work)
-    if grown or step.compact or step.changes.gone:
-
-        def index_work(space: Workspace, _: Progress) -> tuple[dict[str, Any], str]:
-            return sync_index(space, base["index"], dataset, embed, step), ""
-
-        inputs = {"dataset": dataset.reference, "embed": embed.reference, "base": base["index"].reference}
-        index = plan.ensure("index", "Synced", settings, inputs, index_work)
+    grown = int(dataset.facts["images"]) > len(change.state.images)
+    if grown or change.compact:
+        embed = plan.make(stages.embed(embed, dataset, base["train"], change))
+    if grown or change.compact or change.changes.gone:
+        index = plan.make(stages.index(index, dataset, embed, change))
     return {"dataset": dataset, "embed": embed, "index": index}
 
 

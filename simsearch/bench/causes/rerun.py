@@ -12,12 +12,13 @@ from simsearch.arrays import Floats, Integers, Numbers
 from simsearch.artifacts import Artifact
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Result
+from simsearch.console import Shown
 from simsearch.evaluation.systems import FeatureSource, Task, gather
 from simsearch.evaluation.through_index import evaluate_index
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord, read_records
+from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan
-from simsearch.pipeline.run import Pipeline
 from simsearch.recipe.files import find_recipe
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data
 from simsearch.stages.embed import Bundle
@@ -72,7 +73,7 @@ class Rows:
 def data_of(result: Result, night: NightHome) -> Data:
     """The dataset artifact of a cell and the reader of its source, as they are now."""
     named = find_recipe(result.cell.argument, list(result.cell.settings))
-    return Pipeline(Plan(night), named.recipe).read(named.name, renamed=True)[1]
+    return Pipeline(Plan(night, Shown()), named.recipe).read(named.name, renamed=True)[1]
 
 
 def search_of(evaluated: Artifact) -> Search:

@@ -17,7 +17,7 @@ from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.machine import peak_memory, reset_peak
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cell, Figure, Result
-from simsearch.console import safe, say
+from simsearch.console import Shown, safe, say
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import InvariantError
 from simsearch.evaluation import figures
@@ -25,8 +25,8 @@ from simsearch.evaluation.figures import FIGURES, places
 from simsearch.evaluation.systems import gather
 from simsearch.home import Home
 from simsearch.images.records import RecordTable
+from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan
-from simsearch.pipeline.run import Pipeline
 from simsearch.recipe.files import find_recipe
 from simsearch.stages.common import Data, bundle_of
 from simsearch.stages.index import gallery_index
@@ -44,25 +44,9 @@ TIMED_IMAGES = 64
 Tables = dict[str, Any]
 
 
-class StagePlan(Plan):
-    """A plan that knows which stage it was in when something failed."""
-
-    at: str = "dataset"
-
-    def ensure(self, name: str, *arguments: Any, **more: Any) -> Artifact:
-        """The artifact of a stage, its name noted."""
-        self.at = name
-        return super().ensure(name, *arguments, **more)
-
-    def foresee(self, name: str, check: Callable[[], None]) -> None:
-        """What a later stage refuses is that stage's failure."""
-        self.at = name
-        super().foresee(name, check)
-
-
 def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:
     """The result of a cell, which is a failed one where something raised: the others of the night are still run."""
-    plan = StagePlan(night)
+    plan = Plan(night, Shown())
     try:
         return _measured(cell, plan, home, reference)
     except FAILURES as error:
@@ -73,12 +57,12 @@ def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Referenc
     return Result(cell, "failed", stage=plan.at, error=message, broken=broken)
 
 
-def _measured(cell: Cell, plan: StagePlan, home: Home, reference: speed.Reference) -> Result:
+def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) -> Result:
     named = find_recipe(cell.argument, list(cell.settings))
     reset_peak()
     pipeline = Pipeline(plan, named.recipe)
     # The data sets are the home's; nothing else that the night writes is.
-    with home.writing("bench"):
+    with home.writing("bench", Shown()):
         source, data = pipeline.read(named.name, renamed=True)
     record = pipeline.run(named.name, renamed=True, opened=(source, data))
     stages = plan.stages

@@ -1,0 +1,130 @@
+"""dataset -> train -> embed -> index -> evaluate: the graph of stages that a recipe stands for.
+
+Nothing here imports torch, so that an unchanged build is checked within a second: stages load it when they run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simsearch.artifacts import Artifact
+from simsearch.console import safe
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.errors import RecipeError, SourceError
+from simsearch.images.source import Source
+from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.seeds import refuse_idle_seeds
+from simsearch.pipeline.source import open_dataset
+from simsearch.pipeline.systems import Systems, weights_digest
+from simsearch.recipe import Recipe
+from simsearch.stages.common import Data
+from simsearch.stages.dataset import check_bad, check_usable, dataset
+from simsearch.stages.evaluate import evaluate
+from simsearch.stages.index import index, refuse_factory, search_settings
+from simsearch.vectors.search import Search
+
+FLAGS = {"fit": "fit", "val": "val", "gallery": "gallery", "query": "queries"}  # as they are said, and as counted
+
+
+class Pipeline:
+    """One recipe on its way through a plan."""
+
+    def __init__(self, plan: Plan, recipe: Recipe) -> None:
+        self.plan = plan
+        self.asked = recipe
+        self.recipe = recipe.resolve()
+        self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
+
+    def run(
+        self,
+        name: str,
+        *,
+        renamed: bool = False,
+        several: bool = False,
+        offline: bool = False,
+        opened: tuple[Source, Data] | None = None,
+    ) -> dict[str, Any]:
+        """Make every stage; returns the build's record. NotBuiltError ends a plan that may not run anything.
+
+        `opened`: what `read` returned, where that was done before.
+        """
+        source, data = opened or self.read(name, renamed=renamed, several=several, offline=offline)
+        plan, recipe = self.plan, self.recipe
+        plan.foresee("index", lambda: refuse_factory(recipe.index.factory, self._dim(), int(data.facts["gallery"])))
+        embedded = Systems(plan, recipe, self.weights, data).embedded()
+        made = plan.make(index(data, embedded["recipe"], recipe.index))
+        unseen = recipe.dataset.split == "disjoint"
+        plan.make(evaluate(name, data, embedded, made, recipe.evaluation, recipe.index, few_shot=unseen))
+        return record_of(plan, recipe.model_dump(), source.identity, source.root, search_settings(recipe.index, made))
+
+    def read(
+        self, name: str, *, renamed: bool = False, several: bool = False, offline: bool = False
+    ) -> tuple[Source, Data]:
+        """Open the source and make the dataset stage, which `run` begins with.
+
+        `several`: it is one of several seeds, which need something to train.
+        """
+        home, plan = self.plan.home, self.plan
+        source = open_dataset(self.recipe.dataset, home, offline=offline)
+        self._refuse_other_source(name, source, renamed)
+        labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
+        plan.heading += [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
+        self._adapt_to_labels(source)
+        if several:  # without labels nothing is trained, which only the source can tell
+            refuse_idle_seeds(self.recipe)
+        before, table = len(plan.ran), self.recipe.dataset
+        made = plan.make(dataset(source, source.fingerprint(home.memory), table))
+        facts = made.facts
+        check_bad(facts["bad"], facts["bad"] + facts["images"], table.max_bad_fraction, [])
+        check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
+        if len(plan.ran) > before:
+            self._say_split(made)
+        return source, Data(made, source.reader())
+
+    def _say_split(self, made: Artifact) -> None:
+        say, facts = self.plan.progress.say, made.facts
+        if facts["bad"]:
+            say(f"Set aside: see {safe(str(made.file('quarantine.csv')))}")
+        say(f"{'Split':<13} {', '.join(f'{flag} {facts[key]:,}' for flag, key in FLAGS.items())}")
+        for note in facts["notes"]:
+            say(safe(note))
+
+    def _dim(self) -> int:
+        """The width of what is indexed."""
+        recipe, backbone = self.recipe, find_backbone(str(self.recipe.embedder.backbone))
+        return recipe.embedder.dim if recipe.training.epochs else backbone.width(recipe.images.size or backbone.size)
+
+    def _refuse_other_source(self, name: str, source: Source, renamed: bool) -> None:
+        home = self.plan.home
+        if self.plan.may_run and not renamed and home.has_build(name):
+            before = home.build(name).record.get("source")
+            if before != source.identity:
+                raise RecipeError(
+                    f"build {name} exists in {home.path} and was made from {before}, not from {source.identity}",
+                    hint=f"--name OTHER makes a second build, --name {name} replaces the first",
+                )
+
+    def _adapt_to_labels(self, source: Source) -> None:
+        """Without labels nothing can be trained: the backbone's own features are used."""
+        if source.labelled:
+            return
+        if self.asked.training.epochs:
+            raise SourceError(
+                f"{safe(source.title)} has no labels, and [training] epochs = {self.asked.training.epochs} needs them",
+                hint="leave epochs out to search by the backbone's own features, or put images into class folders",
+            )
+        training = self.recipe.training.model_copy(update={"epochs": 0})
+        self.recipe = self.recipe.model_copy(update={"training": training})
+
+
+def record_of(plan: Plan, recipe: dict[str, Any], source: str, root: str | None, search: Search) -> dict[str, Any]:
+    """Return the record of a build whose every stage is in `plan`; `search`: what its index is searched with."""
+    return {
+        "recipe": recipe,
+        "source": source,
+        "root": root,
+        "labelled": bool(plan.stages["dataset"].facts["labelled"]),
+        "images": int(plan.stages["index"].facts["ntotal"]),
+        "search": search.to_json(),
+        "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
+    }

@@ -1,0 +1,179 @@
+"""How the train stage trains, and makes a bundle of a backbone alone. Loads torch: train.py only when it runs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from simsearch.arrays import Integers
+from simsearch.artifacts import Artifact, Workspace
+from simsearch.console import Progress
+from simsearch.embedder.losses.alpha import alpha_warning
+from simsearch.embedder.losses.losses import L2Softmax, make_loss
+from simsearch.embedder.networks.backbones import Embedder, build_embedder
+from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.saving import save_loss, start_from_head
+from simsearch.embedder.training.augment import augmented, stored_size
+from simsearch.embedder.training.extract import Fetch, extract, fetch_from
+from simsearch.embedder.training.loop import train as run_training
+from simsearch.embedder.training.precision import choose_device, choose_precision
+from simsearch.embedder.training.prepare import Prepare, make_prepare
+from simsearch.embedder.training.rotation import rotated, rotated_labels
+from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
+from simsearch.embedder.training.schedule import Rates
+from simsearch.images.loading import PixelStore
+from simsearch.images.preprocess import Preprocess
+from simsearch.images.records import ImageRecord
+from simsearch.page.plots import training_curves
+from simsearch.recipe import Recipe, filled
+from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss
+from simsearch.recipe.tables import Training
+from simsearch.stages.bundle import preprocess_of, write_bundle
+from simsearch.stages.common import THREADS, Data, Frozen
+from simsearch.stages.validation import recall_at_1
+
+VAL_GALLERY = 4000
+VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
+CLASSES_PER_BATCH = 10
+MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
+
+
+def freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+    """Write the backbone as it is, without a head: features are its own."""
+    preprocess = preprocess_of(recipe.images, filled(recipe.embedder.backbone), data)
+    model = _build(recipe, None, seed, preprocess, progress)
+    write_bundle(space, model, preprocess, [], None)
+    return {"dim": model.dim}, f"{model.name} as it is, {model.dim}-d"
+
+
+def train_embedder(
+    data: Data, recipe: Recipe, frozen: Frozen | None, start: Artifact | None, space: Workspace, progress: Progress
+) -> tuple[dict[str, Any], str]:
+    """Train one embedder; with `frozen`, only a linear head on that backbone's cached features.
+
+    `start`: a trained head to begin from.
+    """
+    training, table = recipe.training, recipe.loss
+    records = [r for r in data.records() if r.fit or r.val]
+    classes = sorted({r.label for r in records if r.fit})
+    number = {label: i for i, label in enumerate(classes)}
+    labels = np.array([number.get(r.label, -1) for r in records], dtype=np.int64)
+    fit = np.flatnonzero([r.fit for r in records])
+    val = np.flatnonzero([r.val for r in records])
+    learnt = rotated_labels(labels[fit], len(classes)) if training.rotate_classes else labels[fit]
+
+    backbone = filled(recipe.embedder.backbone)
+    preprocess = frozen.preprocess if frozen else preprocess_of(recipe.images, backbone, data)
+    model = _build(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
+    loss = make_loss(table.model_dump(), recipe.embedder.dim, int(learnt.max()) + 1, training.seed)
+    if start:
+        start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
+    if isinstance(table, L2SoftmaxLoss) and (warning := alpha_warning(table.alpha, int(learnt.max()) + 1)):
+        progress.say(f"warning: {warning}")
+    device = choose_device()
+    learner: Any = model.head if frozen else model
+    prepare: Prepare | None = None
+    if frozen:
+        cached = frozen.features(np.array([r.row for r in records], dtype=np.int64))
+        fetch: Fetch = fetch_from(cached, device)
+    else:
+        prepare = make_prepare(preprocess.mean, preprocess.std)
+        fetch = _fetch_pixels(data, records, preprocess, device)
+    watched = recall_at_1(
+        lambda rows: extract(
+            learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32"
+        ),
+        labels,
+        val,
+        fit,
+        gallery=VAL_GALLERY_OF_PHOTOS if prepare and find_backbone(backbone).deep else VAL_GALLERY,
+        raw=table.raw,
+    )
+
+    augmentation = recipe.augmentation.model_dump()
+    fetch_fit: Fetch = lambda indices: fetch(fit[indices])  # noqa: E731 - one of two
+    larger = stored_size(augmentation, preprocess.size) if prepare else preprocess.size
+    if larger > preprocess.size:
+        fetch_fit = _fetch_pixels(data, [records[i] for i in fit], replace(preprocess, size=larger), device)
+
+    if training.patience and not len(val):
+        progress.say("No val rows to watch: all epochs are trained, and the last is kept")
+    trained = run_training(
+        learner,
+        loss,
+        fetch=rotated(fetch_fit, len(fit)) if training.rotate_classes else fetch_fit,
+        labels=learnt,
+        batches=_batches(table, training, learnt, progress),
+        epochs=filled(training.epochs),
+        partial=space.scratch,
+        prepare=augmented(prepare, augmentation, preprocess.size) if prepare else None,
+        rates=Rates(
+            filled(training.learning_rate),
+            filled(training.head_learning_rate),
+            training.weight_decay,
+            filled(training.schedule),
+        ),
+        patience=filled(training.patience),
+        seed=training.seed,
+        validate=watched if len(val) else None,
+        progress=lambda done, total, note: progress(done, total),
+        freeze_batch_norm=filled(training.freeze_batch_norm),
+        threads=THREADS,
+    )
+    write_bundle(space, model, preprocess, classes, float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None)
+    if frozen:
+        save_loss(loss, space.out / "loss.safetensors")
+    # Seconds would give each run other bits, and make what follows look stale.
+    rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
+    (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    training_curves(rows, space.out / "training.png")
+    facts = {
+        "dim": model.dim,
+        "classes": len(classes),
+        "epochs": len(rows),
+        "kept": trained.kept,
+        "images": len(records),
+        **trained.info,
+    }
+    what = f"{table.name} head on frozen features" if frozen else table.name
+    epochs = "1 epoch" if len(rows) == 1 else f"{len(rows)} epochs"
+    best = "" if trained.kept == len(rows) else f", the best {trained.kept}"
+    return facts, f"{what}, {model.dim}-d, {epochs}{best}, {facts['threads']} threads"
+
+
+def _build(recipe: Recipe, dim: int | None, seed: int, preprocess: Preprocess, progress: Progress) -> Embedder:
+    """The network of a recipe with its starting weights, which may have to be downloaded first."""
+    backbone, weights = filled(recipe.embedder.backbone), filled(recipe.embedder.weights)
+    own = find_backbone(backbone).pretrained
+    if weights == "default" and own and not (offered := own.weights()).here:
+        progress.say(f"Downloading weights: {offered.described}")
+    return build_embedder(backbone, dim, weights=weights, seed=seed, size=preprocess.size)
+
+
+def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess, device: Any) -> Fetch:
+    """A fetch of preprocessed images, from memory where they fit."""
+    store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
+    return store.fetch if store.pixels is None else fetch_from(store.pixels, device)
+
+
+def _batches(
+    table: Loss, training: Training, labels: Integers, progress: Progress
+) -> Callable[[int], Iterator[Integers]]:
+    if not isinstance(table, BalancedLoss):
+        return lambda epoch: shuffled_batches(len(labels), filled(training.batch_size), training.seed, epoch)
+    classes = table.classes_per_batch or min(CLASSES_PER_BATCH, len(np.unique(labels)))
+    sampler = BalancedSampler(labels, classes, table.images_per_class, training.seed)
+    if sampler.short_classes:
+        images = table.images_per_class
+        progress.say(f"{sampler.short_classes} classes have fewer than {images} fit images: drawn with replacement")
+    return sampler.batches
+
+
+def _memory_limit() -> int:
+    """Bytes of images that may be held in memory: a share of the machine's."""
+    return int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
