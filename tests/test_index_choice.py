@@ -129,7 +129,7 @@ def test_digests_of_recipes_without_a_target_are_what_they_were():
     data, embedded = SimpleNamespace(view=lambda view: {}), SimpleNamespace(reference={})
     table = find_recipe("digits", []).recipe.resolve().index
     assert index(data, embedded, table).settings == {"factory": "Flat", "corpus": "gallery"}
-    assert search_settings(table, SimpleNamespace(facts={})) == {"nprobe": None, "efSearch": None}
+    assert search_settings(table, SimpleNamespace(facts={})).to_json() == {"nprobe": None, "efSearch": None}
     table = find_recipe("digits", ["index.target_recall=0.9", "index.max_bytes=7"]).recipe.resolve().index
     assert index(data, embedded, table).settings == {
         "target_recall": 0.9,
