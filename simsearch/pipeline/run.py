@@ -66,13 +66,8 @@ def run_build(
     """
     started, progress = working_seconds(), progress or Progress()
     build_name = checked_name(name or named.name)
-    if not retrain:
-        recipe = named.recipe.resolve().model_dump()
-        with home.reading() as store:
-            if standing := left_standing(home, build_name, recipe, _command(named, name, 1), seeds):
-                left, why = standing
-                missed = missed_target(store.open("index", **left.measured["index"]))
-                return Outcome(left, report_of(left), [], working_seconds() - started, missed, standing=why)
+    if not retrain and (left := _standing(named, home, build_name, _command(named, name, 1), seeds, started)):
+        return left
     wanted = runs(named.recipe, build_name, seeds)
     home.prepare_environment()
     with home.writing(f"build {build_name}", progress):
@@ -84,15 +79,26 @@ def run_build(
             from simsearch.report.publish import publish_page
 
             publish_page(build, report, plan.stages, _command(named, name, seeds))
+    missed = [why for one in made if (why := missed_target(one.plan.stages["index"]))]
     return Outcome(
         build,
         report,
         ran,
         working_seconds() - started,
-        missed=next((why for one in made if (why := missed_target(one.plan.stages["index"]))), None),
+        missed=missed[0] if missed else None,
         curves=plan.stages["train"].file("training.png") if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
     )
+
+
+def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: int, started: float) -> Outcome | None:
+    with home.reading() as store:
+        found = left_standing(home, name, named.recipe.resolve().model_dump(), command, seeds)
+        if found is None:
+            return None
+        build, why = found
+        missed = missed_target(store.open("index", **build.measured["index"]))
+        return Outcome(build, report_of(build), [], working_seconds() - started, missed, standing=why)
 
 
 def _command(named: NamedRecipe, name: str | None, seeds: int) -> str:
