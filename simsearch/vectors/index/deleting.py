@@ -31,17 +31,17 @@ class Deleted:
         self.flags[rows] = True
 
     def below(self, stop: int) -> int:
-        """How many rows before `stop` are deleted."""
+        """Return how many rows before `stop` are deleted."""
         return int(np.count_nonzero(self.flags[:stop]))
 
     def selector(self, below: int) -> Any:
-        """FAISS's selector of the rows before `below` that are not deleted."""
+        """Return FAISS's selector of the rows before `below` that are not deleted."""
         live = ~self.flags
         live[below:] = False
         return _faiss.IDSelectorBitmap(np.packbits(live, bitorder="little"))
 
     def taken_out(self, scores: Floats, rows: Integers, k: int) -> Answers:
-        """The first k live answers of (Q, n) scores and rows, in their order; -1 where there are fewer."""
+        """Return the first k live answers of (Q, n) scores and rows, in their order; -1 where there are fewer."""
         gone = (rows < 0) | self.flags[rows]
         kept = np.argsort(gone, axis=1, kind="stable")[:, :k]
         gone = np.take_along_axis(gone, kept, axis=1)
@@ -50,17 +50,17 @@ class Deleted:
 
 
 def looks_at_every_row(native: Any) -> bool:
-    """Whether a search of this kind compares the query with every row, and takes a selector."""
+    """Return whether a search of this kind compares the query with every row, and takes a selector."""
     return isinstance(native, faiss.IndexFlat | faiss.IndexScalarQuantizer)
 
 
 def asked_for(k: int, below: int) -> int:
-    """How many rows to ask for where deleted ones are taken out afterwards."""
+    """Return how many rows to ask for where deleted ones are taken out afterwards."""
     return min(2 * k + 16, below)
 
 
 def every_row(native: Any, queries: Floats, k: int, selector: Any) -> Answers | None:
-    """The k best selected rows by FAISS, each row looked at; None for a kind that cannot do so."""
+    """Return the k best selected rows by FAISS, each row looked at; None for a kind that cannot do so."""
     if isinstance(native, faiss.IndexHNSW):
         native = faiss.downcast_index(native.storage)
         parameters = _faiss.SearchParameters(sel=selector)

@@ -73,7 +73,7 @@ class FaissIndex:
         return lists
 
     def measured_bytes(self) -> int:
-        """Bytes of the index as a file; it is written to memory for that, so this is for small ones."""
+        """Return the bytes of the index as a file; it is written to memory for that, so this is for small ones."""
         return len(faiss.serialize_index(self._native))
 
     @classmethod

@@ -63,7 +63,7 @@ def candidates(rows: int, dim: int) -> list[Candidate]:
 
 
 def _parts(dim: int, least: int, most: int) -> int:
-    """Into how many parts of four bits a vector is coded: `least` numbers each, or more where that were above `most`.
+    """Return the number of four-bit parts of a vector: `least` numbers each, or more where that were above `most`.
 
     0 for a vector too short to be coded.
     """

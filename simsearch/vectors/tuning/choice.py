@@ -34,7 +34,7 @@ class Choice:
     why: str
 
     def to_json(self) -> dict[str, Any]:
-        """All but the index."""
+        """Return all but the index."""
         return {
             "target_recall": self.target_recall,
             "reached": self.reached,

@@ -95,7 +95,7 @@ def _tiny(run: Tuning) -> Choice:
 
 
 def _why(run: Tuning, best: Built, found: Point, kinds: int, reached: bool, slow: bool) -> str:
-    """Say in a sentence why this index was chosen."""
+    """Return a sentence that says why this index was chosen."""
     settings = ", ".join(f"{key} {value:g}" for key, value in found.search.given().items())
     what = best.candidate.factory + (f" with {settings}" if settings else "")
     measured = (

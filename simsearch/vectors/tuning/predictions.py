@@ -30,7 +30,7 @@ def search_seconds(
 
 
 def _scanning_seconds(candidate: Candidate, points: Sequence[Point], point: Point, coarse: float) -> float:
-    """Least squares of seconds = fixed + a nprobe + b k_factor, each point by its relative error."""
+    """Return the least squares of seconds = fixed + a nprobe + b k_factor, each point by its relative error."""
     seconds = 1 / point.qps
     nprobe, k_factor = (np.array([getattr(p.search, key) or 1 for p in points]) for key in ("nprobe", "k_factor"))
     varying = [axis for axis in (nprobe, k_factor) if len(set(axis.tolist())) > 1]

@@ -31,7 +31,7 @@ class Point:
     qps: float
 
     def reaches(self, target: float) -> bool:
-        """Whether other queries may be expected to find the target reached."""
+        """Return whether other queries may be expected to find the target reached."""
         return self.recall - _MARGIN * (self.recall - self.low) >= target or self.low >= 1.0
 
 

@@ -41,7 +41,7 @@ class Questions:
     rows: Integers
 
     def part(self, start: int, stop: int) -> Questions:
-        """Some of the queries."""
+        """Return some of the queries."""
         span = slice(start, stop)
         return Questions(self.embeddings[span], self.own[span], self.scores[span], self.rows[span])
 
@@ -51,7 +51,7 @@ class Questions:
         return min(K, len(self.rows[0]))
 
     def shares(self, scores: Floats, rows: Integers, *, exact: bool) -> Doubles:
-        """The share (Q,) of the exact first k in what an index returned for k + 1; a query's own row does not count.
+        """Return the share (Q,) of the exact first k in an index's answers to k + 1; a query's own row does not count.
 
         Ties may permute. `exact`: the scores are inner products themselves; else a row must be among the exact ones.
         """

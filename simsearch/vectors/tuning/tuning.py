@@ -101,7 +101,7 @@ class Tuning:
         self.sample, self.searched = vectors[:size], vectors[: min(size, searched)]
 
     def trained(self, candidate: Candidate) -> tuple[Trained, float]:
-        """The sample and the centroids of a candidate, and the seconds that these took."""
+        """Return the sample and the centroids of a candidate, and the seconds that these took."""
         nlist = candidate.nlist
         if not nlist:
             return Trained(self.sample), 0.0
@@ -150,7 +150,7 @@ class Tuning:
         return self._ranked(tried)
 
     def _centroid_seconds(self, candidate: Candidate) -> float:
-        """About how long finding its centroids would take: rows and lists both grow with their number."""
+        """Return about how long finding its centroids would take: rows and lists both grow with their number."""
         nlist = candidate.nlist
         if not nlist or nlist in self.centroids:
             return 0.0
@@ -170,7 +170,7 @@ class Tuning:
         return min(seconds) / len(questions.embeddings)
 
     def _ranked(self, tried: list[Tried]) -> list[Tried]:
-        """Those within the limits: the ones that reach first, by speed; then the others, by recall."""
+        """Return those within the limits: the ones that reach first, by speed; then the others, by recall."""
         within = [one for one in tried if self.max_bytes is None or one.bytes <= self.max_bytes]
         if not within:
             least = min(one.bytes for one in tried)
@@ -184,7 +184,7 @@ class Tuning:
         )
 
     def questions_in_full(self) -> tuple[Questions, Iterator[Questions]]:
-        """The same rows searched in all rows, each leaving itself out: some to tune with, two lots to check with.
+        """Return the same rows searched in all rows, each leaving itself out: some to tune with, two to check with.
 
         The second lot's exact neighbours are looked for only when it is asked for.
         """
@@ -221,7 +221,7 @@ class Tuning:
         return Built(candidate, index, points, one.bytes, seconds + built)
 
     def best_in_full(self, ranked: list[Tried], questions: Questions) -> Built:
-        """The fastest of those built in full: the next is built only while it promises more than the best has shown."""
+        """Return the fastest of those built in full: another is built only if it promises more than the best."""
         best: Built | None = None
         count = 0
         for place, one in enumerate(ranked, 1):
@@ -249,12 +249,12 @@ class Tuning:
         return best
 
     def _seconds_to_build(self) -> float:
-        """How long the next may take to build: nothing where too little were left to tune and check it."""
+        """Return how long the next may take to build: nothing where too little were left to tune and check it."""
         left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
         return left if left >= (1 - _SHARE_FOR_BUILDING) * self.limit else 0.0
 
     def check(self, best: Built, parts: Iterator[Questions]) -> tuple[Point, bool]:
-        """The chosen settings on rows that tuned nothing; where they fall short, the next dearer ones on others."""
+        """Return the chosen settings on rows that tuned nothing; where they fall short, dearer ones on others."""
         flat = best.index.is_flat
         chosen = best.best(self.target)
         dearer = sorted((p for p in best.points if p.recall > chosen.recall), key=lambda p: p.recall)
@@ -270,7 +270,7 @@ class Tuning:
 
 
 def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
-    """The error that no index keeps within `allowed` bytes."""
+    """Return the error that no index keeps within `allowed` bytes."""
     return VectorsError(
         f"no index of {rows:,} rows keeps within max_bytes = {allowed:,}: "
         f"the smallest that was tried takes about {least:,}",
@@ -279,7 +279,7 @@ def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
 
 
 def _dearer(point: Point) -> Point:
-    """Settings a quarter dearer."""
+    """Return settings a quarter dearer."""
     now = point.search.given()
     more = {key: value + max(1, value // 4) if key in WHOLE else value * 1.25 for key, value in now.items()}
     return replace(point, search=Search.from_json(more))
@@ -290,5 +290,5 @@ def _best(points: list[Point], target: float) -> Point:
 
 
 def _slower(predict: Callable[[list[Point], Point], float], limit: float, points: list[Point], point: Point) -> bool:
-    """Whether to give up. One point alone does not tell what would grow with the rows, unless it has no settings."""
+    """Return whether to give up. One point does not tell what grows with the rows, unless it has no settings."""
     return (len(points) > 1 or not point.search.given()) and predict(points, point) > limit
