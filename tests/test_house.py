@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,7 @@ OWNERS = {
 PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "faiss": "faiss-cpu"}  # where the two names differ
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Every module that a file imports, anywhere in it, as an absolute name."""
     here = ("simsearch", *path.relative_to(PACKAGE).parts[:-1])

@@ -37,9 +37,17 @@ def test_pictures_are_whole(tmp_path):
         assert ((seen[..., 1] - seen[..., 0]) > 100).any()
 
 
+def drawn(text, out):
+    montage([MontageRow(flat(5, 5), text, [(flat(5, 5), [text] * 5)])], out)
+    with Image.open(out) as picture:
+        return picture.size, picture.tobytes()
+
+
 def test_strange_captions(tmp_path):
-    for text in ("", "\x1b[31m\n\0", "名前 😀 عربى", "\udcff\udcfe", "x" * 5000, "[bold]", "\u202ertl"):
-        montage([MontageRow(flat(5, 5), text, [(flat(5, 5), [text] * 5)])], tmp_path / "out.png")
+    size, empty = drawn("", tmp_path / "out.png")
+    for text in ("\x1b[31m\n\0", "名前 😀 عربى", "\udcff\udcfe", "x" * 5000, "[bold]", "\u202ertl"):
+        assert drawn(text, tmp_path / "out.png")[0] == size, "no caption makes the picture larger"
+        assert drawn(text, tmp_path / "out.png")[1] != empty, text
 
 
 def test_printable_and_shorten():

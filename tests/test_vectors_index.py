@@ -179,7 +179,14 @@ def test_rows_that_come_only_the_first_time_are_noticed(features):
         build(lambda: [next(passes)], D, "IVF16,Flat", rows=N + Q)
 
 
-@pytest.mark.parametrize("factory", ["OPQ4,IVF16,PQ4", "PQ4,Refine(PQ8x8)", "PCA8,IVF16,PQ4x4fs,RFlat"])
+@pytest.mark.parametrize(
+    "factory",
+    [
+        pytest.param("OPQ4,IVF16,PQ4", marks=pytest.mark.slow),
+        pytest.param("PQ4,Refine(PQ8x8)", marks=pytest.mark.slow),
+        "PCA8,IVF16,PQ4x4fs,RFlat",
+    ],
+)
 def test_training_on_few_rows_says_nothing(features, factory, capfd):
     make(features, factory)
     assert capfd.readouterr() == ("", "")
