@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,11 @@ from simsearch.errors import ArtifactError
 from simsearch.hashing import HashMemory, sha256_file
 
 MANIFEST = "manifest.json"
+DIGEST = re.compile("[0-9a-f]{64}")
 LOCKS = ".locks"  # folders of files that are locked, and never deleted
 REMEMBER_BYTES = 64 * 2**20  # files above this may be remembered as checked
 ABANDONED_SECONDS = 7 * 86_400.0
+GRACE_SECONDS = 86_400.0  # for who opened a build before it was replaced
 
 
 def canonical_json(value: Any) -> bytes:
@@ -52,7 +55,7 @@ def write_durably(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _fsync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
 def link_or_copy(old: Path, new: Path) -> None:
@@ -213,10 +216,10 @@ class Store:
         write_durably(workspace.out / MANIFEST, json.dumps(sealed, indent=1, sort_keys=True).encode())
         (workspace.out / MANIFEST).chmod(0o444)
         for folder in {workspace.out, *(p for p in workspace.out.rglob("*") if p.is_dir())}:
-            _fsync_folder(folder)
+            fsync_folder(folder)
         final = self.path(stage, digest)
         os.rename(workspace.out, final)
-        _fsync_folder(final.parent)
+        fsync_folder(final.parent)
         shutil.rmtree(workspace.scratch.parent, ignore_errors=True)
         return Artifact(final, whole)
 
@@ -224,9 +227,23 @@ class Store:
         """Remove an artifact: renamed first, deleted then, so that a kill never leaves half of it in its place."""
         path = self.path(stage, digest)
         if path.exists():
-            old = path.with_name(f".partial-old-{digest}-{time.time_ns()}")
-            os.rename(path, old)
-            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(self.put_away(path), ignore_errors=True)
+
+    def put_away(self, path: Path) -> Path:
+        """Rename an artifact to where nobody looks for one, and return that place, which is to be deleted."""
+        old = path.with_name(f".partial-old-{path.name}-{time.time_ns()}")
+        os.rename(path, old)
+        return old
+
+    def finished(self) -> Iterator[Path]:
+        """Yield the folder of every artifact."""
+        for path in sorted(self.root.glob("*/*")):
+            if DIGEST.fullmatch(path.name) and path.is_dir() and not path.is_symlink():
+                yield path
+
+    def is_young(self, path: Path) -> bool:
+        """Whether an artifact was made, used or let go of within a day, which its folder's date tells."""
+        return time.time() - path.stat().st_mtime < GRACE_SECONDS
 
     def left_over(self) -> list[Path]:
         """Return what killed runs left: what was being deleted, the rest of a commit, and work a week old."""
@@ -260,5 +277,16 @@ def _fsync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _fsync_folder(path: Path) -> None:
+def fsync_folder(path: Path) -> None:
+    """Make durable what was made, renamed or removed in a folder."""
     _fsync(path)
+
+
+def bytes_below(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where nothing is."""
+    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
+    total = 0
+    for one in inside if path.is_dir() else (path,):
+        with suppress(FileNotFoundError):
+            total += one.lstat().st_size
+    return total

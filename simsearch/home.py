@@ -10,7 +10,7 @@ import difflib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,11 +166,11 @@ class Home:
             yield
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
+    def alone(self, who: str | None = None) -> Iterator[bool]:
         """Yield whether nobody else writes to the home or opens artifacts, which holds to the end; never waits."""
         if self._lock is None:
             with Lock(self.path / LOCK) as lock:
-                yield lock.alone(self._who)
+                yield lock.alone(who or self._who)
             return
         try:
             yield self._lock.alone(self._who)
@@ -204,10 +204,13 @@ class Home:
     def __str__(self) -> str:
         return safe(str(self.path))
 
-    def named(self) -> set[str]:
-        """Digests of all artifacts that builds and their pins name; ArtifactError when a build's file is damaged."""
+    def named(self, without: Iterable[str] = ()) -> set[str]:
+        """Digests of all artifacts that builds (but those of `without`) and their pins name.
+
+        Raises ArtifactError when a build's file is damaged: nobody knows what it names.
+        """
         found: set[str] = set()
-        for build in map(self._read, self.build_names()):
+        for build in (self._read(name) for name in self.build_names() if name not in without):
             for reference in (*build.record["stages"].values(), *build.measured.values()):
                 found.add(reference["digest"])
             found.update(build.record.get("pins", ()))

@@ -19,6 +19,7 @@ from simsearch.cli.options import (
     find_home,
     home_words,
     safe_lines,
+    say_waste,
 )
 from simsearch.console import safe, say
 from simsearch.errors import ArtifactError, SimsearchError
@@ -98,6 +99,7 @@ def bench(
                 hint="what was recorded is kept; the same command goes on, another --history begins anew",
             ) from error
     told = _tell(story, reports, as_json)
+    say_waste(where)
     if story.verdict.code == 1:
         which = f" --history {safe(shlex.quote(history))}" if history else ""
         say('Meant? Then:  simsearch bench accept --reason "..."' + home_words(home) + which)

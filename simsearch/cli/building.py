@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, safe_lines
+from simsearch.cli.options import (
+    HOME_OPTION,
+    JSON_OPTION,
+    OK,
+    SAID_NO,
+    SET_OPTION,
+    find_home,
+    home_words,
+    safe_lines,
+    say_waste,
+)
 from simsearch.console import Shown, safe, say
 
 if TYPE_CHECKING:
@@ -60,13 +70,15 @@ def build(
         return OK
     from simsearch.pipeline.run import run_build
 
-    outcome = run_build(named, find_home(home), name=name, seeds=seeds or 1, retrain=retrain, progress=Shown())
+    place = find_home(home)
+    outcome = run_build(named, place, name=name, seeds=seeds or 1, retrain=retrain, progress=Shown())
     say_outcome(outcome)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
         say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
+    say_waste(place)
     return SAID_NO if strict and outcome.missed else OK
 
 

@@ -10,6 +10,7 @@ import click
 
 from simsearch.cli.benching import bench
 from simsearch.cli.building import build, show
+from simsearch.cli.cleaning import clean
 from simsearch.cli.exporting import export
 from simsearch.cli.indexes import index
 from simsearch.cli.judging import compare, evaluate
@@ -41,7 +42,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench, sync, index, export):
+for command in (build, query, show, compare, evaluate, bench, sync, index, export, clean):
     cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simsearch.console import safe
+from simsearch.console import safe, say
 
 if TYPE_CHECKING:
     from simsearch.home import Home
@@ -46,6 +46,14 @@ def find_home(option: str | None) -> Home:
 def home_words(option: str | None) -> str:
     """` --home DIR` for a command to be repeated, or nothing."""
     return f" --home {safe(shlex.quote(option))}" if option else ""
+
+
+def say_waste(home: Home) -> None:
+    """Say where more than half of a home could be freed."""
+    from simsearch.integrity.cleaning import waste_in_words
+
+    if words := waste_in_words(home):
+        say(f"{words}: simsearch clean --home {safe(shlex.quote(str(home.path)))}")
 
 
 def safe_lines(text: str) -> str:

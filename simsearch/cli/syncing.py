@@ -6,7 +6,7 @@ import json
 
 import click
 
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, home_words
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, home_words, say_waste
 from simsearch.console import Shown, safe, say
 
 
@@ -24,7 +24,8 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
     from simsearch.changes.compare import KINDS, in_words
     from simsearch.sync.sync import run_sync
 
-    done = run_sync(find_home(home), folder, name, dry=dry_run, progress=Shown())
+    place = find_home(home)
+    done = run_sync(place, folder, name, dry=dry_run, progress=Shown())
     if as_json:
         print(json.dumps(done.to_json()))
     elif dry_run:
@@ -39,6 +40,8 @@ def sync(folder: str | None, name: str | None, dry_run: bool, home: str | None, 
     else:
         say(f"{done.build.name}: {in_words(done.counts)}{'; compacted' if done.compacted else ''} ({end})")
         say(f"Next: simsearch query IMAGE --build {done.build.name}" + home_words(home))
+    if not dry_run:
+        say_waste(place)
 
 
 def _move_in_words(move: dict[str, str]) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from simsearch.artifacts import bytes_below
 from simsearch.changes.compare import in_words
 from simsearch.errors import SimsearchError
-from simsearch.home import NAME_PATTERN, Home
+from simsearch.home import NAME_PATTERN, Build, Home
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
 from simsearch.recipe.files import find_recipe, shipped_recipes
@@ -21,10 +22,10 @@ def describe_home(home: Home) -> dict[str, Any]:
         build = home.build(name)
         if not build.listed:
             continue
-        builds.append(
-            {"name": name, "images": build.record["images"], "when": build.when, "source": build.record["source"]}
-        )
-    return {"home": str(home.path), "builds": builds, "recipes": list(shipped_recipes()), "versions": versions()}
+        shown = {"images": build.record["images"], "when": build.when, "source": build.record["source"]}
+        builds.append({"name": name, **shown, "bytes": _bytes(home, build)})
+    whole = {"home": str(home.path), "bytes": bytes_below(home.store.root), "builds": builds}
+    return {**whole, "recipes": list(shipped_recipes()), "versions": versions()}
 
 
 def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
@@ -37,6 +38,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
             "when": build.when,
             "source": build.record["source"],
             "images": build.record["images"],
+            "bytes": _bytes(home, build),
             "synced": build.record.get("synced"),
             "recipe": build.record["recipe"],
             "stages": stages,
@@ -62,6 +64,12 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     }
 
 
+def _bytes(home: Home, build: Build) -> int:
+    """Bytes of all artifacts that a build names, be they shared with others or not."""
+    named = (*build.record["stages"].items(), *build.measured.items())
+    return sum(map(bytes_below, {home.store.path(name.rpartition("/")[2], which["digest"]) for name, which in named}))
+
+
 def _stage(home: Home, name: str, digest: str) -> dict[str, Any]:
     manifest = home.store.open(name.rpartition("/")[2], digest).manifest
     return {
@@ -77,16 +85,18 @@ def _stage(home: Home, name: str, digest: str) -> dict[str, Any]:
 def render(found: dict[str, Any]) -> str:
     """The description as text: tables of the recipe as TOML, one line a stage."""
     if "builds" in found:
-        lines = [f"home {found['home']}"]
+        lines = [f"home {found['home']}, {_mb(found)}"]
         lines += [
-            f"  {b['name']:<20} {b['images']:>9,} images  {b['when'][:16]}  {b['source']}" for b in found["builds"]
+            f"  {b['name']:<20} {b['images']:>9,} images  {_mb(b):>11}  {b['when'][:16]}  {b['source']}"
+            for b in found["builds"]
         ]
         lines += ["  no builds yet"] if not found["builds"] else []
         lines.append(f"recipes: {', '.join(found['recipes'])}")
         return "\n".join([*lines, _versions(found["versions"])])
     lines = []
     if "build" in found:
-        lines.append(f"# build {found['build']}: {found['images']:,} images of {found['source']}, {found['when'][:16]}")
+        images = f"{found['images']:,} images of {found['source']}"
+        lines.append(f"# build {found['build']}: {images}, {found['when'][:16]}, {_mb(found)}")
     if found.get("synced"):
         synced = found["synced"]
         lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
@@ -98,6 +108,10 @@ def render(found: dict[str, Any]) -> str:
     last = next(reversed(found["stages"].values()), None)
     lines += [f"# {_versions(last['versions'])}"] if last else []
     return "\n".join(lines)
+
+
+def _mb(found: dict[str, Any]) -> str:
+    return f"{found['bytes'] / 1e6:,.1f} MB"
 
 
 def _versions(found: dict[str, Any]) -> str:

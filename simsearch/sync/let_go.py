@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ from simsearch.console import Progress
 from simsearch.errors import ArtifactError
 from simsearch.home import Home
 
-GRACE_SECONDS = 86_400.0
 STAGES = ("dataset", "embed", "index")
 
 
@@ -44,10 +42,8 @@ def remove_remains(home: Home, progress: Progress) -> None:
 
 def _remains(home: Home) -> list[Path]:
     named, found = home.named(), []
-    for stage in STAGES:
-        for path in (home.store.root / stage).glob("[0-9a-f]*"):
-            if path.name in named or time.time() - path.stat().st_mtime < GRACE_SECONDS:
-                continue
+    for path in home.store.finished():
+        if path.name not in named and not home.store.is_young(path):
             with suppress(OSError, ValueError, KeyError, AttributeError):
                 if json.loads((path / MANIFEST).read_bytes())["facts"].get("synced"):
                     found.append(path)

@@ -6,6 +6,7 @@ If a night could find yesterday's train, embed, index or evaluate artifacts, it 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Collection
@@ -37,6 +38,14 @@ class NightHome(Home):
         self.datasets = home.datasets
         self.memory = home.memory
         self.store = NightStore(path / "artifacts", home.memory, home.store)
+
+
+def named_by_nights(folder: Path) -> set[str]:
+    """Return the digests that artifacts of the nights below `folder` name, of the home's own data sets among them."""
+    found: set[str] = set()
+    for manifest in folder.glob("*/night-*/artifacts/*/*/manifest.json"):
+        found.update(re.findall("[0-9a-f]{64}", manifest.read_text()))
+    return found
 
 
 def remove_nights(folder: Path, keep: Collection[str]) -> None:

@@ -1,0 +1,155 @@
+"""Housekeeping of a home: builds removed by name, and what no build, kept night or pin refers to, freed.
+
+Renamed first and deleted then, a day after an artifact was made or used, and never beside a writer or a reader.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from simsearch.artifacts import bytes_below, fsync_folder
+from simsearch.bench.measuring.scratch import named_by_nights
+from simsearch.console import safe
+from simsearch.errors import ArtifactError, SimsearchError
+from simsearch.home import SEED, Home
+
+NOTHING_DELETED = "nothing was deleted"
+# What writers that are gone may leave behind: files that were to replace others, and folders of data sets.
+TEMPORARY = ("builds/.*.tmp", "builds/*/.*.tmp", "datasets/.digits-*", "datasets/.old-*", "datasets/.unpacked/.[no]*-*")
+LEAST_WASTE = 100 * 10**6  # bytes that are worth a word
+
+
+@dataclass(frozen=True)
+class Amount:
+    """How many artifacts or files, and their bytes."""
+
+    count: int
+    bytes: int
+
+    @classmethod
+    def of(cls, paths: Iterable[Path]) -> Amount:
+        """Return the amount of what lies at some paths."""
+        sizes = [bytes_below(path) for path in paths]
+        return cls(len(sizes), sum(sizes))
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """What was removed, or with `dry` would be: builds, artifacts by stage, and what dead writers left.
+
+    `kept` is what nothing refers to either, and was made or used within a day.
+    """
+
+    home: Path
+    builds: tuple[str, ...]
+    freed: dict[str, Amount]
+    temporary: Amount
+    kept: Amount
+    dry: bool
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are free now."""
+        return self.temporary.bytes + sum(amount.bytes for amount in self.freed.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document of `clean --json`."""
+        return {
+            "home": str(self.home),
+            "dry_run": self.dry,
+            "builds": list(self.builds),
+            "freed": {stage: vars(amount) for stage, amount in self.freed.items()},
+            "temporary": vars(self.temporary),
+            "kept": vars(self.kept),
+            "bytes": self.bytes,
+        }
+
+
+def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
+    """Remove the build `name`, with the builds of its seeds, and all that nothing refers to; return what that was.
+
+    With `dry` nothing is changed. Raises ArtifactError, nothing deleted, for a home that is none, an unknown name,
+    a damaged build file (nobody knows what it refers to), and while others write or open artifacts.
+    """
+    if not (home.builds.is_dir() or home.store.root.is_dir()):
+        raise ArtifactError(
+            f"{home.path} is no home of simsearch: it has neither builds nor artifacts; {NOTHING_DELETED}",
+            hint="--home names the folder that builds were made in",
+        )
+    with nullcontext(True) if dry else home.alone("clean") as free:
+        if not free:
+            raise ArtifactError(
+                f"{home.path} is in use by {home.others()}; {NOTHING_DELETED}",
+                hint="run the same command again when that has finished",
+            )
+        try:
+            builds = () if name is None else _family(home, name)
+            old, young = unnamed(home, without=builds)
+        except SimsearchError as error:
+            raise ArtifactError(f"{error.message}; {NOTHING_DELETED}", hint=error.hint) from None
+        left = [path for pattern in TEMPORARY for path in home.path.glob(pattern)] + home.store.left_over()
+        freed = {stage: Amount.of(paths) for stage, paths in old.items()}
+        done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of(young), dry)
+        if dry:
+            return done
+        for build in builds:  # the file last, so that the same command finishes what was killed
+            shutil.rmtree(home.builds / build, ignore_errors=True)
+            (home.builds / f"{build}.json").unlink()
+            fsync_folder(home.builds)
+        left += [home.store.put_away(path) for paths in old.values() for path in paths]
+    for path in left:  # which no reader looks at
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return done
+
+
+def waste_in_words(home: Home) -> str | None:
+    """Return a line about a home of which more than half could be freed; None where it is less, or not known."""
+    try:
+        old, _ = unnamed(home)
+    except (ArtifactError, OSError):
+        return None
+    waste = Amount.of(path for paths in old.values() for path in paths)
+    if waste.bytes < LEAST_WASTE:
+        return None
+    whole = bytes_below(home.store.root)
+    if waste.bytes * 2 <= whole:
+        return None
+    return f"{waste.bytes / 1e6:,.0f} of {whole / 1e6:,.0f} MB in {safe(str(home.path))} belong to no build"
+
+
+def unnamed(home: Home, without: Iterable[str] = ()) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Return the artifacts that nothing refers to, by stage, and those that are less than a day old.
+
+    `without`: builds that are to be removed. Raises ArtifactError when a build's file is damaged.
+    """
+    named = home.named(without) | named_by_nights(home.path / "bench")
+    old: dict[str, list[Path]] = {}
+    young = []
+    for path in home.store.finished():
+        if path.name not in named:
+            if home.store.is_young(path):
+                young.append(path)
+            else:
+                old.setdefault(path.parent.name, []).append(path)
+    return old, young
+
+
+def _family(home: Home, name: str) -> tuple[str, ...]:
+    """The build and those of its seeds, which only serve it."""
+    build = home.build(name)
+    return (build.name, *_seeds(home, build.name))
+
+
+def _seeds(home: Home, name: str) -> Iterator[str]:
+    for other in home.build_names():
+        if re.fullmatch(re.escape(name + SEED) + r"\d+", other) and not home.build(other).listed:
+            yield other
