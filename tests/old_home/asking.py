@@ -154,8 +154,10 @@ def digests(found: Any) -> dict[str, str]:
 
 
 def shown(place: Path, build: str) -> Any:
-    """`show BUILD --json`."""
-    return without_times(json.loads(told(place, "show", build, "--json")), place)
+    """`show BUILD --json`; how large a build is, the old code did not say."""
+    found = json.loads(told(place, "show", build, "--json"))
+    assert found.pop("bytes") > 0
+    return without_times(found, place)
 
 
 def shipped(place: Path) -> Any:
