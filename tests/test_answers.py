@@ -5,24 +5,41 @@ from __future__ import annotations
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from simsearch.errors import RecipeError
-from simsearch.search import Hit
-from simsearch.search.answers import answer_same, answer_with_hits, check_rated, hit_table, one_in, passes, sure_hits
+from simsearch.cli.answering import hit_table, one_in, say_if_too_few, show_hits, show_same, sure_hits
+from simsearch.errors import ImageError, RecipeError
+from simsearch.search import Answer, Hit, Judgement, Question, Searcher
+from simsearch.search.rates import Rates
+
+MISSING = object()
 
 
-def record_of(split):
-    return {"recipe": {"dataset": {"split": split}}}
+def rates_of(far, labelled=True):
+    """The rates of a build whose far.json holds `far`, or which has none."""
+    record = {"labelled": labelled, "recipe": {"dataset": {"split": "closed"}}}
+    file = SimpleNamespace(read_bytes=lambda: json.dumps(far))
+    evaluated = SimpleNamespace(manifest={"files": [] if far is MISSING else ["far.json"]}, file=lambda name: file)
+    return Rates(SimpleNamespace(name="b", record=record), evaluated)
 
 
 def hits(*rates, label="a", image="a/1.png"):
     return [Hit(n, 1 - n / 10, label, image, None, n, False, rate) for n, rate in enumerate(rates, 1)]
 
 
+class SearcherOf:
+    """What the words about an answer need of a searcher."""
+
+    build = SimpleNamespace(name="b")
+
+    def __init__(self, labelled=True, rated=False):
+        self.labelled, self.rates, self.asked = labelled, SimpleNamespace(least=0.01 if rated else None), 0
+
+
 @pytest.mark.parametrize(("score", "expected"), [(1.0, True), (0.99999994, True), (0.99999, False)])
 def test_the_least_score_of_1_keeps_copies_whose_score_was_rounded(score, expected):
-    assert passes(Hit(1, score, "a", "a/1.png", None, 1), 1.0, None) is expected
+    assert (Question(min_score=1.0).refuses(Hit(1, score, "a", "a/1.png", None, 1)) is None) is expected
 
 
 @pytest.mark.parametrize(
@@ -45,17 +62,17 @@ def test_a_rate_in_words(rate, words):
 
 def test_the_table_of_hits_names_its_columns_and_keeps_to_80_of_them():
     long = hits(1e-9, 0.5, label="l" * 60, image="i" * 90)
-    lines = hit_table("x.png", long, labelled=True, rated=True)
+    lines = hit_table(SearcherOf(True, True), "x.png", long)
     assert lines[1].split() == ["score", "label", "false", "alarms", "image"]
     assert "1 in 1,000,000,000  iii" in lines[2]
     assert lines[1].index("false alarms") == lines[2].index("1 in") == lines[3].index("1 in")
     assert lines[1].index("image") == lines[2].index("iii") == lines[3].index("iii")
     assert max(map(len, lines)) <= 80
-    without = hit_table("x.png", long, labelled=True, rated=False)
+    without = hit_table(SearcherOf(True, False), "x.png", long)
     assert not any("alarms" in line or "1 in" in line for line in without)
-    assert "label" not in hit_table("x.png", long, labelled=False, rated=True)[1]
-    assert hit_table("x\x1b.png", [], labelled=True, rated=True)[0] == "x\\x1b.png"
-    assert "no hit" in hit_table("x.png", [], labelled=True, rated=True)[-1]
+    assert "label" not in hit_table(SearcherOf(False, True), "x.png", long)[1]
+    assert hit_table(SearcherOf(True, True), "x\x1b.png", [])[0] == "x\\x1b.png"
+    assert "no hit" in hit_table(SearcherOf(True, True), "x.png", [])[-1]
 
 
 @pytest.mark.parametrize(
@@ -84,74 +101,105 @@ def test_nothing_is_said_where_the_build_cannot_tell(least):
     [(False, True, "no labels"), (True, True, "val images"), (True, False, "older simsearch")],
 )
 def test_why_a_build_knows_no_rates(labelled, rated, words):
-    searcher = SimpleNamespace(
-        build=SimpleNamespace(name="b", record=record_of("closed")),
-        least_false_accept_rate=None,
-        labelled=labelled,
-        rated_when_built=rated,
-    )
+    rates = rates_of(None if rated else MISSING, labelled)
+    assert rates.least is rates.of(0.5) is None
     with pytest.raises(RecipeError, match=words):
-        check_rated(searcher, 0.001)
+        say_if_too_few(SimpleNamespace(rates=rates), 0.001)
 
 
 def test_too_few_pairs_for_a_rate_are_told(capsys):
-    searcher = SimpleNamespace(build=SimpleNamespace(name="b"), least_false_accept_rate=1 / 300)
-    check_rated(searcher, 0.01)
+    searcher = SimpleNamespace(build=SimpleNamespace(name="b"), rates=rates_of({"pairs": 300, "table": []}))
+    say_if_too_few(searcher, 0.01)
+    say_if_too_few(searcher, None)
     assert not capsys.readouterr().err
-    check_rated(searcher, 0.001)
+    say_if_too_few(searcher, 0.001)
     assert "b knows 300 different-label pairs" in capsys.readouterr().err
 
 
-class FewPairs:
-    """A searcher of a build that knows 20 different-label pairs."""
+class FewPairs(Searcher):
+    """A searcher of a build that knows 20 different-label pairs, among them this rate; every pair scores 0.9."""
 
-    build = SimpleNamespace(name="few", record=record_of("closed"))
-    labelled = rated_when_built = True
-    least_false_accept_rate = 1 / 20
+    build = SimpleNamespace(name="few")
 
     def __init__(self, rate):
-        self.rate = rate
+        self.rates = rates_of({"pairs": 20, "table": [[1.0, rate], [0.5, rate]]})
 
-    def score(self, one, other):
-        return 0.9
+    def _load(self, image):
+        return np.zeros((1, 1), np.uint8), image
 
-    def false_accept_rate(self, score):
-        return self.rate
+    def _embed(self, images):
+        return np.array([[1, 0], [0.9, 0.19**0.5]], dtype=np.float32)
 
 
 @pytest.mark.parametrize(("rate", "same", "word"), [(1 / 20, None, "cannot tell"), (0.5, False, "different")])
-def test_too_few_pairs_cannot_tell_and_the_same_file_is_the_same(tmp_path, capsys, rate, same, word):
-    one, other = tmp_path / "a", tmp_path / "b"
-    one.write_bytes(b"1")
-    other.write_bytes(b"2")
+def test_too_few_pairs_cannot_tell_and_the_same_file_is_the_same(capsys, rate, same, word):
     searcher = FewPairs(rate)
-    answer_same(searcher, str(one), str(other), max_far=None, as_json=True)
+    assert searcher.same("a", "b") == Judgement(pytest.approx(0.9), rate, same)
+    show_same(searcher, "a", "b", max_far=None, as_json=True)
     assert json.loads(capsys.readouterr().out)["same"] is same
-    answer_same(searcher, str(one), str(other), max_far=None, as_json=False)
-    assert capsys.readouterr().out.startswith(f"{word}  score 0.900")
-    answer_same(searcher, str(one), str(one), max_far=None, as_json=False)
+    show_same(searcher, "a", "b", max_far=None, as_json=False)
+    assert capsys.readouterr().out == f"{word}  score 0.900  false alarms {'1 in 20' if rate < 0.1 else '1 in 2'}\n"
+    show_same(searcher, "a", "a", max_far=None, as_json=False)
     assert capsys.readouterr().out.startswith("same  ")
-    answer_same(searcher, str(one), str(other), max_far=0.05, as_json=False)
+    show_same(searcher, "a", "b", max_far=0.05, as_json=False)
     assert capsys.readouterr().out.startswith("same  " if same is None else "different")
+    show_same(searcher, "", "", max_far=None, as_json=False)
+    assert capsys.readouterr().out.startswith(word), "arrays have no file that could be the same"
 
 
-class WidenedOnce:
+class WidenedOnce(SearcherOf):
     """A searcher whose first query needs a wider search."""
 
-    build = SimpleNamespace(name="b")
-    labelled, least_false_accept_rate, widened = False, None, 0
-
-    def search(self, images, k):
-        self.widened = 1
-        return [hits(None)]
+    def ask(self, image, question):
+        assert question == Question(1)
+        self.asked += 1
+        return Answer(tuple(hits(None)), self.asked == 1, {}, 1.234567)
 
 
 def test_a_wider_search_is_counted(capsys):
-    answer_with_hits(WidenedOnce(), ["x.png", "y.png"], k=1, as_json=True)
+    assert show_hits(WidenedOnce(), ["x.png", "y.png"], Question(1), as_json=True)
     out, words = capsys.readouterr()
     first, second = map(json.loads, out.splitlines())
     assert first["widened"] is True
     assert set(second) == {"query", "build", "hits", "milliseconds"}, "only where it is so"
-    assert "1 query needed a wider search" in words
-    answer_with_hits(WidenedOnce(), ["x.png"], k=1)
+    assert second["milliseconds"] == 1.23
+    assert words == "1 query needed a wider search than the index is set to\n"
+    show_hits(WidenedOnce(), ["x.png"], Question(1))
     assert "1 query needed a wider search" in capsys.readouterr().err
+
+
+def test_every_word_of_an_answer(capsys):
+    """As 9ad3b34 printed them, to the byte."""
+    assert show_hits(WidenedOnce(), ["x.png"], Question(1))
+    out, words = capsys.readouterr()
+    assert out == "x.png\n    score  label  image\n 1  0.900  a      a/1.png\n"
+    assert words == "1 query needed a wider search than the index is set to\nLook at them: --montage hits.png\n"
+    show_hits(WidenedOnce(), ["x.png"], Question(1), as_json=True)
+    hit = (
+        '{"rank": 1, "score": 0.9, "label": "a", "image": "a/1.png", "path": null, "row": 1, "false_accept_rate": null}'
+    )
+    assert capsys.readouterr().out == (
+        f'{{"query": "x.png", "build": "b", "hits": [{hit}], "milliseconds": 1.23, "widened": true}}\n'
+    )
+
+
+class Unreadable(SearcherOf):
+    """A searcher that can read no image."""
+
+    def ask(self, image, question):
+        raise ImageError("no picture", hint="give one")
+
+
+def test_an_unreadable_image_is_an_answer_of_its_own(capsys):
+    assert not show_hits(Unreadable(), ["x.png"], Question(), as_json=True)
+    out, words = capsys.readouterr()
+    assert (out, words) == ('{"query": "x.png", "error": "no picture"}\n', "error: no picture\nhint: give one\n")
+
+
+def test_what_a_question_refuses_and_why():
+    question = Question(min_score=0.85, max_far=0.1)
+    one, two, three = hits(0.01, 0.01, 0.2)
+    unknown = Hit(1, 0.9, "a", "a/1.png", None, 1)
+    assert [question.refuses(hit) for hit in (one, two, three, unknown)] == [None, "min_score", "min_score", "max_far"]
+    assert question.refuses(Hit(1, 0.9, "a", "a/1.png", None, 1, False, 0.2)) == "max_far"
+    assert Question().refuses(unknown) is None

@@ -14,12 +14,14 @@ from conftest import run_cli, snapshot
 
 import simsearch
 from simsearch.cli import main
+from simsearch.cli.answering import show_vectors
 from simsearch.console import Shown
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
 from simsearch.report.reading import report_of
-from simsearch.search.vector_answers import answer_vectors
+from simsearch.search import Question
+from simsearch.search.vector_file import ask_rows
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(size=(5, 8))
@@ -288,12 +290,13 @@ def test_rows_that_needed_a_wider_search_are_marked(tmp_path, capsys):
     build, _ = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat"})
     searcher = simsearch.open(build)
     capsys.readouterr()
-    answer_vectors(searcher, str(tmp_path / "x.npy"), k=50, as_json=True)
+    show_vectors(searcher, str(tmp_path / "x.npy"), Question(50), as_json=True)
     out, err = capsys.readouterr()
     answers = [json.loads(line) for line in out.splitlines()]
-    assert sum(answer.get("widened", False) for answer in answers) == searcher.widened > 0
+    widened = sum(answer.widened for _, answer in ask_rows(searcher, str(tmp_path / "x.npy"), Question(50)))
+    assert sum(answer.get("widened", False) for answer in answers) == widened > 0
     assert all(len({hit["row"] for hit in answer["hits"]}) == 50 for answer in answers)
-    assert "needed a wider search" in err
+    assert f"{widened} queries needed a wider search" in err
 
 
 def test_hints_are_about_the_file(tmp_path):

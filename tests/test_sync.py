@@ -20,7 +20,7 @@ from simsearch.images.records import read_records
 from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
-from simsearch.search import Searcher
+from simsearch.search import Question, Searcher
 from simsearch.vectors.features import FeatureFile
 
 
@@ -209,9 +209,9 @@ def test_too_few_rows_for_the_factory_are_left_masked(built, tmp_path):
     done = sync(home)
     assert (done.counts["deleted"], done.compacted, done.images) == (12, False, 18)
     searcher = simsearch.open("photos", home=str(home))
-    found = searcher.search([folder / "class 1" / "05.png"], k=100)[0]
-    assert {hit.image for hit in found} == set(on_disk(folder))
-    assert searcher.widened == 1
+    found = searcher.ask(folder / "class 1" / "05.png", Question(100))
+    assert {hit.image for hit in found.hits} == set(on_disk(folder))
+    assert found.widened
 
 
 def test_figures_and_comparisons_stay_those_of_the_build(ours):

@@ -41,9 +41,9 @@ def query(
     as_json: bool,
 ) -> None:
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
+    from simsearch.cli.answering import show_hits, show_same, show_vectors
     from simsearch.images.folders import query_files
-    from simsearch.search import Searcher
-    from simsearch.search.answers import answer_same, answer_with_hits
+    from simsearch.search import Question, Searcher
 
     if bool(images) == (vectors is not None):
         raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
@@ -51,29 +51,18 @@ def query(
         raise click.UsageError("--vectors takes neither --same nor --montage: rows are no pictures")
     if other is not None and (len(images) != 1 or min_score is not None or collapse or montage):
         raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score, --collapse nor --montage")
-    searcher = Searcher(find_home(home).build(name))
-    build = searcher.build
-    synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
-    say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
-    if vectors is not None:
-        from simsearch.search.vector_answers import answer_vectors
-
-        answer_vectors(searcher, vectors, k=k, min_score=min_score, max_far=max_far, collapse=collapse, as_json=as_json)
-        return
-    if other is not None:
-        all_read = answer_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
-    else:
-        lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
-        paths = query_files(images, lines)
-        all_read = answer_with_hits(
-            searcher,
-            paths,
-            k=k,
-            min_score=min_score,
-            max_far=max_far,
-            collapse=collapse,
-            montage=montage,
-            as_json=as_json,
-        )
+    question = Question(k, min_score, max_far, collapse)
+    with Searcher(find_home(home).build(name)) as searcher:
+        build = searcher.build
+        synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
+        say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
+        all_read = True
+        if vectors is not None:
+            show_vectors(searcher, vectors, question, as_json=as_json)
+        elif other is not None:
+            all_read = show_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
+        else:
+            lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
+            all_read = show_hits(searcher, query_files(images, lines), question, montage=montage, as_json=as_json)
     if not all_read:
         raise SystemExit(BAD_INPUT)

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from simsearch.arrays import Integers
+
 COLUMNS = ("row", "image", "label", "fit", "val", "gallery", "query", "sha256")
 RECORDS = "images.csv"
 OFFSETS = "images.offsets.npy"
@@ -91,7 +93,7 @@ class RecordTable:
     """Random access to the records of a folder; reads only what is asked for."""
 
     def __init__(self, folder: Path) -> None:
-        self._offsets = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
+        self._offsets: Integers = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
         self._descriptor = os.open(folder / RECORDS, os.O_RDONLY)
 
     def __len__(self) -> int:
@@ -102,9 +104,16 @@ class RecordTable:
         text = os.pread(self._descriptor, stop - start, start).decode("utf-8", "surrogateescape")
         return _record(next(csv.reader(io.StringIO(text, newline=""))))
 
+    def close(self) -> None:
+        """Close the files; the table is then empty."""
+        self._offsets = np.zeros(1, dtype=np.int64)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):
-            os.close(self._descriptor)
+            self.close()
 
 
 def _record_line(r: ImageRecord) -> bytes:

@@ -1,6 +1,7 @@
-"""A query: an image or vectors -> hits, answered as lines, JSON or a montage. What cli, web and bench use."""
+"""A query: an image or vectors -> hits, as values. What cli, web and bench use; nothing here prints."""
 
 from simsearch.search.hit import Hit
+from simsearch.search.question import Answer, Judgement, Question
 from simsearch.search.searcher import Searcher
 
-__all__ = ["Hit", "Searcher"]
+__all__ = ["Answer", "Hit", "Judgement", "Question", "Searcher"]

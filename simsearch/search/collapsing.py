@@ -1,4 +1,4 @@
-"""One hit of each group of near-identical ones: `query --collapse`. A cold path, as answers is.
+"""One hit of each group of near-identical ones: `query --collapse`, which alone imports this.
 
 Hits are alike when their bytes are the same or their pictures look the same (`images.perceptual`). A score cannot tell:
 copies of photos in another size scored 0.83 to 0.98 with each other, and a trained space brings whole labels above
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,23 +22,26 @@ from simsearch.images.records import RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 
 if TYPE_CHECKING:
-    from simsearch.search.hit import Hit
+    from simsearch.search.question import Answer
     from simsearch.vectors.index import Index
 
 NEARLY_EQUAL = 0.999
-FIRST = 3  # times as many hits are looked at first
+_LOOKS = 1 << 16  # pictures whose looks are remembered
 
-Fetch = Callable[[int], "list[Hit]"]
+Fetch = Callable[[int], "Answer"]
 Find = Callable[[int], int | None]
 
 
 class Alike:
-    """Tells which rows of a build are near-identical; `pictures` is the folder of its thumbnails, None without any."""
+    """Tells which rows of a build are near-identical; `pictures` is the folder of its thumbnails, None without any.
+
+    Several threads may use it until `close`.
+    """
 
     def __init__(self, records: RecordTable, pictures: Path | None, index: Index) -> None:
         self._records, self._index = records, index
         self._pictures = None if pictures is None else ThumbnailReader(pictures)
-        self._looks: dict[int, Pixels] = {}
+        self._look = lru_cache(_LOOKS)(self._read_look)
 
     def groups(self, rows: Sequence[int]) -> list[list[int]]:
         """Positions in `rows` in groups, in the order of their first: each is alike to that first one."""
@@ -84,24 +88,29 @@ class Alike:
 
         return find
 
-    def collapse(self, k: int, fetch: Fetch, first: list[Hit] | None = None) -> list[Hit]:
-        """The first hits of the first k groups, ranked anew, `alike` saying how many more each stands for.
+    def collapse(self, k: int, answer: Answer, asked: int, fetch: Fetch) -> Answer:
+        """Return the first hits of the first k groups, ranked again, `alike` saying how many more each stands for.
 
-        `fetch(n)` gives the n nearest, fewer where there are no more; `first` is what fetch(FIRST * k) gave already.
+        `answer` holds what the question takes of the `asked` nearest, as `fetch(n)` gives it for the n nearest: more
+        are fetched while nothing was refused and there are too few groups.
         """
-        asked = FIRST * k
-        hits = fetch(asked) if first is None else first
-        groups = self.groups([hit.row for hit in hits])
-        while len(groups) < k and len(hits) == asked:
+        groups = self.groups([hit.row for hit in answer.hits])
+        while len(groups) < k and len(answer.hits) == asked:
             asked *= 2
-            hits = fetch(asked)
-            groups = self.groups([hit.row for hit in hits])
-        return [
-            replace(hits[members[0]], rank=rank, alike=len(members) - 1) for rank, members in enumerate(groups[:k], 1)
-        ]
+            more = fetch(asked)
+            answer = replace(more, widened=more.widened or answer.widened)
+            groups = self.groups([hit.row for hit in answer.hits])
+        hits = tuple(
+            replace(answer.hits[members[0]], rank=rank, alike=len(members) - 1)
+            for rank, members in enumerate(groups[:k], 1)
+        )
+        return replace(answer, hits=hits)
 
-    def _look(self, row: int) -> Pixels:
+    def close(self) -> None:
+        """Close the pictures."""
+        if self._pictures is not None:
+            self._pictures.close()
+
+    def _read_look(self, row: int) -> Pixels:
         assert self._pictures is not None
-        if row not in self._looks:
-            self._looks[row] = reduction(self._pictures[row])
-        return self._looks[row]
+        return reduction(self._pictures[row])

@@ -1,4 +1,4 @@
-"""Searcher: image -> embedding -> hits. What the command line, and later the web page and the nightly job, use.
+"""Searcher: image -> embedding -> hits, as values. What the command line, and later the web page, use.
 
 This is the cold path: it imports numpy, ONNX Runtime, faiss and Pillow, and neither torch, pydantic, rich nor h5py.
 """
@@ -8,10 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,14 +25,16 @@ from simsearch.changes.state import MASKED, rows_of
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
-from simsearch.evaluation.false_accept import ROUNDING, false_accept_rate
+from simsearch.evaluation.false_accept import ROUNDING
 from simsearch.home import Build, Home
 from simsearch.images.decode import decode, read_bytes
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess
 from simsearch.images.records import ImageRecord, RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.hit import Hit
-from simsearch.vectors.index import Deleted, FaissIndex
+from simsearch.search.question import MAX_FAR, Answer, Judgement, Question
+from simsearch.search.rates import Rates
+from simsearch.vectors.index import Deleted, FaissIndex, set_threads
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 from simsearch.versions import usable_cores
@@ -36,11 +42,15 @@ from simsearch.versions import usable_cores
 if TYPE_CHECKING:
     from simsearch.search.collapsing import Alike
 
+ANY = Question()
 BATCH = 32
+FIRST = 3  # times as many hits are looked at first where they are collapsed
+
+Picture = str | os.PathLike[str] | bytes | Pixels
 
 
 class Searcher:
-    """An opened build that answers images with their nearest neighbours in the corpus."""
+    """An opened build that answers images with their nearest neighbours; several threads may use it until `close`."""
 
     def __init__(self, build: Build) -> None:
         """Open a build; every file is checked against its sha256 before it is parsed.
@@ -66,15 +76,14 @@ class Searcher:
         self._embedder = None if train is None else _open_embedder(build.name, train, again)
         if train is not None:
             check_embedder(index, "the index", train, build.name)
-        self._index = FaissIndex.load(index.file("index.faiss"), threads=1, mapped=True)
-        self.widened, self.widened_last = 0, frozenset[int]()
+        self._index = FaissIndex.load(index.file("index.faiss"), mapped=True)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path
-        # Builds of an earlier version have no such file; without labels it holds null.
-        self.rated_when_built = "far.json" in evaluated.manifest["files"]
-        self._far = json.loads(evaluated.file("far.json").read_bytes()) if self.rated_when_built else None
+        self._alike: Alike | None = None
+        self._opening = threading.Lock()
+        self.rates = Rates(build, evaluated)
         dim = self._index.dim if self._embedder is None else self._embedder[1].dim
         if self._index.dim != dim or self._index.ntotal > len(self._records):
             raise ArtifactError(
@@ -83,62 +92,66 @@ class Searcher:
                 hint=again,
             )
 
+    def __enter__(self) -> Searcher:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; nothing can be asked any more."""
+        self._records.close()
+        if self._alike is not None:
+            self._alike.close()
+
     def embed(self, images: Sequence[Pixels]) -> Floats:
         """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3)."""
         preprocess, runtime = self._needed_embedder()
         pixels = np.stack([preprocess.fit(image) for image in images])
         return normalize(runtime.features(preprocess.normalize(pixels)))
 
-    def search(self, images: Sequence[str | os.PathLike[str] | bytes | Pixels], k: int = 10) -> list[list[Hit]]:
-        """The k nearest images of the corpus for each image: a path, the bytes of a file, or a decoded array.
+    def ask(self, image: Picture, question: Question = ANY) -> Answer:
+        """Return the nearest images of the corpus for an image: a path, the bytes of a file, or a decoded array.
 
-        Raises ImageError for the first image that cannot be decoded.
+        Raises ImageError for one that cannot be decoded, RecipeError for a `max_far` that the build cannot judge.
         """
-        answers: list[list[Hit]] = []
-        for start in range(0, len(images), BATCH):
-            loaded = [self._load(image) for image in images[start : start + BATCH]]
-            answers += self._hits([pixels for pixels, _ in loaded], [digest for _, digest in loaded], k)
-        return answers
+        return self._ask_images([image], question)[0]
+
+    def ask_vectors(self, vectors: Floats, question: Question = ANY) -> list[Answer]:
+        """Return the nearest images for each raw vector, (N, dim) float32, normalized here; files are not looked for.
+
+        Raises VectorsError for another dim and for a vector without direction, RecipeError as `ask` does.
+        """
+        started = time.perf_counter()
+        return self._answers(normalize(vectors), [None] * len(vectors), question, started)
+
+    def search(self, images: Sequence[Picture], k: int = 10) -> list[list[Hit]]:
+        """Return the k nearest images of the corpus for each image; ImageError for the first that cannot be decoded."""
+        batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
+        return [list(answer.hits) for batch in batches for answer in self._ask_images(batch, Question(k))]
+
+    def search_vectors(self, vectors: Floats, k: int = 10) -> list[list[Hit]]:
+        """Return the hits of `ask_vectors`."""
+        return [list(answer.hits) for answer in self.ask_vectors(vectors, Question(k))]
+
+    def same(self, one: Picture, other: Picture, max_far: float = MAX_FAR) -> Judgement:
+        """Return whether two images are of the same label, by how rarely two of different labels score as much.
+
+        They are when at most the share `max_far` of different-label pairs does, or when they are the same file, byte
+        for byte. Raises ImageError for the first that cannot be read, RecipeError when the build knows no shares.
+        """
+        least = self.rates.known()
+        (first, digest), (second, other_digest) = self._load(one), self._load(other)
+        score = float(np.dot(*self._embed([first, second])).clip(-1, 1))
+        rate = self.rates.of(score)
+        assert rate is not None  # as was checked
+        identical = digest != "" and digest == other_digest
+        return Judgement(score, rate, True if identical or rate <= max_far else None if rate <= least else False)
 
     @property
     def dim(self) -> int:
         """Width of an embedding."""
         return self._index.dim
-
-    def search_vectors(self, vectors: Floats, k: int = 10) -> list[list[Hit]]:
-        """The k nearest images for each raw vector, (N, dim) float32, normalized here; their files are not looked for.
-
-        Raises VectorsError for another dim and for a vector without direction.
-        """
-        found = self._nearest(normalize(vectors), k)
-        return [
-            [
-                Hit(rank, score, record.label, record.image, None, row, False, self.false_accept_rate(score))
-                for rank, (score, row) in enumerate(zip(scores, rows, strict=True), 1)
-                for record in (self._records[row],)
-            ]
-            for scores, rows in zip(*found, strict=True)
-        ]
-
-    def alike(self) -> Alike:
-        """What tells near-identical hits."""
-        from simsearch.search.collapsing import Alike
-
-        return Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
-
-    def score(self, one: str | os.PathLike[str], other: str | os.PathLike[str]) -> float:
-        """The score of two image files against each other, -1 to 1; ImageError for the first that cannot be read."""
-        first, second = self._embed([self._load(image)[0] for image in (one, other)])
-        return float(np.dot(first, second).clip(-1, 1))
-
-    @property
-    def least_false_accept_rate(self) -> float | None:
-        """The lowest rate that so many different-label pairs can show; None where no rate is known."""
-        return None if self._far is None else 1 / float(self._far["pairs"])
-
-    def false_accept_rate(self, score: float) -> float | None:
-        """The share of different-label pairs that score at least `score`, in (0, 1]; None where that is unknown."""
-        return None if self._far is None else false_accept_rate(self._far, score)
 
     def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
@@ -150,7 +163,8 @@ class Searcher:
         with ThumbnailReader(self._thumbnails) as thumbnails:
             return decode(thumbnails[hit.row])
 
-    def _load(self, image: Any) -> tuple[Pixels, str]:
+    def _load(self, image: Picture) -> tuple[Pixels, str]:
+        """Return the pixels of an image and the digest of its file, "" for an array."""
         if isinstance(image, np.ndarray):
             return image, ""
         size = self._needed_embedder()[0].size
@@ -171,17 +185,53 @@ class Searcher:
         except VectorsError as error:  # a feature without direction: this picture has no answer, others may
             raise ImageError(f"cannot compare this picture: {error.message}") from None
 
-    def _hits(self, images: list[Pixels], digests: list[str], k: int) -> list[list[Hit]]:
-        scores, rows = self._nearest(self._embed(images), k)
-        return [self._answer(*found) for found in zip(scores, rows, digests, strict=True)]
+    def _ask_images(self, images: Sequence[Picture], question: Question) -> list[Answer]:
+        started = time.perf_counter()
+        loaded = [self._load(image) for image in images]
+        embeddings = self._embed([pixels for pixels, _ in loaded])
+        return self._answers(embeddings, [digest for _, digest in loaded], question, started)
 
-    def _nearest(self, embeddings: Floats, k: int) -> tuple[list[list[float]], list[list[int]]]:
-        """Scores and rows of the k nearest of each embedding, nearest first."""
-        scores, rows, widened = self._index.search(embeddings, k, self._search, deleted=self._deleted)
-        self.widened_last = frozenset(widened.tolist())
-        self.widened += len(widened)
+    def _answers(
+        self, embeddings: Floats, digests: Sequence[str | None], question: Question, started: float
+    ) -> list[Answer]:
+        """Return the answers to unit embeddings (N, D); a digest is of the query's file, None for a vector."""
+        if question.max_far is not None:
+            self.rates.known()
+        asked = question.k * (FIRST if question.collapse else 1)
+        answers = self._nearest(embeddings, digests, question, asked)
+        if question.collapse:
+
+            def fetch(i: int, count: int) -> Answer:
+                return self._nearest(embeddings[i : i + 1], digests[i : i + 1], question, count)[0]
+
+            alike = self._opened_alike()
+            answers = [alike.collapse(question.k, answer, asked, partial(fetch, i)) for i, answer in enumerate(answers)]
+        share = (time.perf_counter() - started) * 1000 / max(1, len(answers))
+        return [replace(answer, milliseconds=share) for answer in answers]
+
+    def _nearest(
+        self, embeddings: Floats, digests: Sequence[str | None], question: Question, count: int
+    ) -> list[Answer]:
+        """Return those of the `count` nearest that the question takes."""
+        set_threads(1 if len(embeddings) <= BATCH else usable_cores())  # each thread of Python has its own such number
+        scores, rows, widened = self._index.search(embeddings, count, self._search, deleted=self._deleted)
+        wide = frozenset(widened.tolist())
+        answers = []
         # Rounding and coded indexes lead a little beyond the range of a cosine.
-        return scores.clip(-1, 1).tolist(), rows.tolist()
+        for number, found in enumerate(zip(scores.clip(-1, 1).tolist(), rows.tolist(), digests, strict=True)):
+            hits = self._hits(*found)
+            refused = [question.refuses(hit) for hit in hits]
+            kept = tuple(hit for hit, why in zip(hits, refused, strict=True) if why is None)
+            answers.append(Answer(kept, number in wide, {why: refused.count(why) for why in refused if why}))
+        return answers
+
+    def _opened_alike(self) -> Alike:
+        from simsearch.search.collapsing import Alike
+
+        with self._opening:
+            if self._alike is None:
+                self._alike = Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
+        return self._alike
 
     def _needed_embedder(self) -> tuple[Preprocess, Runtime]:
         if self._embedder is None:
@@ -191,20 +241,30 @@ class Searcher:
             )
         return self._embedder
 
-    def _answer(self, scores: list[float], rows: list[int], digest: str) -> list[Hit]:
-        """Hits in order; among equal scores the query's own file stands before its pixel-identical twins."""
+    def _hits(self, scores: list[float], rows: list[int], digest: str | None) -> list[Hit]:
+        """Return hits in order; among equal scores the query's own file stands before its pixel-identical twins."""
         found = [(score, row, self._records[row]) for score, row in zip(scores, rows, strict=True)]
         best = scores[0] - ROUNDING if scores else 0.0
-        found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
-        return [self._hit(rank, *hit, digest) for rank, hit in enumerate(found, 1)]
+        if digest:
+            found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
+        return [
+            Hit(
+                rank,
+                score,
+                record.label,
+                record.image,
+                None if digest is None else self._path(record),
+                row,
+                record.sha256 == digest,
+                self.rates.of(score),
+            )
+            for rank, (score, row, record) in enumerate(found, 1)
+        ]
 
-    def _hit(self, rank: int, score: float, row: int, record: ImageRecord, digest: str) -> Hit:
-        path = None
-        if self.build.record["root"] is not None:
-            candidate = os.path.join(self.build.record["root"], record.image)
-            path = candidate if os.path.isfile(candidate) else None
-        rate = self.false_accept_rate(score)
-        return Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest, rate)
+    def _path(self, record: ImageRecord) -> str | None:
+        root = self.build.record["root"]
+        path = None if root is None else os.path.join(root, record.image)
+        return path if path is not None and os.path.isfile(path) else None
 
 
 def _open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Runtime]:

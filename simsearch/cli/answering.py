@@ -1,0 +1,193 @@
+"""How answers are shown: a table, JSON lines or a montage on stdout, and what to know of them on stderr.
+
+This is the cold path: it imports what a query needs anyway, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from simsearch.console import safe, say, shorten
+from simsearch.errors import ImageError, SourceError
+from simsearch.search.question import MAX_FAR, Answer, Question
+
+if TYPE_CHECKING:
+    from simsearch.search import Hit, Searcher
+
+MONTAGE_ROWS = 50
+LABEL_WIDTH = 24
+FAR_HEAD = "false alarms"
+KEYS = ("rank", "score", "row", "image", "label")  # of a hit of a vector
+
+
+def show_hits(
+    searcher: Searcher, paths: Iterable[str], question: Question, *, montage: str | None = None, as_json: bool = False
+) -> bool:
+    """Print the answer to each path as it is read; return whether all of them could be read.
+
+    Raises RecipeError for a `max_far` that the build cannot judge, SourceError when there is no path.
+    """
+    say_if_too_few(searcher, question.max_far)
+    drawn: list[tuple[str, Answer]] = []
+    answer: Answer | None = None
+    asked = failed = widened = 0
+    for path in paths:
+        asked += 1
+        try:
+            answer = searcher.ask(path, question)
+        except ImageError as error:
+            failed += 1
+            _show_unreadable({"query": path}, error, as_json)
+            continue
+        widened += answer.widened
+        if as_json:
+            _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], digits=2)
+        else:
+            print("\n".join(hit_table(searcher, path, answer.hits)))
+        if montage and len(drawn) < MONTAGE_ROWS:
+            drawn.append((path, answer))
+    if not asked:
+        raise SourceError("no image was named on stdin", hint="find photos -name '*.jpg' | simsearch query -")
+    hits = answer.hits if answer else ()
+    if asked == 1 and not as_json and question.max_far is None:
+        words = sure_hits(hits, searcher.rates.least)
+        if words:
+            say(words)
+    _say_widened(widened)
+    if montage and drawn:
+        _draw_montage(searcher, drawn, Path(montage))
+    elif not montage and not as_json and not failed and hits:
+        say("Look at them: --montage hits.png")
+    return not failed
+
+
+def show_vectors(searcher: Searcher, path: str, question: Question, *, as_json: bool = False) -> None:
+    """Print the answer to each row of a file of vectors; raises what `ask_rows` raises."""
+    from simsearch.search.vector_file import ask_rows
+
+    say_if_too_few(searcher, question.max_far)
+    keys = (*KEYS, "alike") if question.collapse else KEYS
+    widened = 0
+    for row, answer in ask_rows(searcher, path, question):
+        widened += answer.widened
+        if as_json:
+            hits = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]
+            _print_json(searcher, row, answer, hits, digits=3)
+        else:
+            print("\n".join(hit_table(searcher, f"row {row}", answer.hits)))
+    _say_widened(widened)
+
+
+def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | None, as_json: bool) -> bool:
+    """Print whether two image files are of the same label; return whether both could be read.
+
+    Raises RecipeError when the build knows no rates at all.
+    """
+    limit = MAX_FAR if max_far is None else max_far
+    say_if_too_few(searcher, limit)
+    try:
+        found = searcher.same(query, other, limit)
+    except ImageError as error:
+        _show_unreadable({"query": query, "other": other}, error, as_json)
+        return False
+    if as_json:
+        judged = {"score": found.score, "false_accept_rate": found.false_accept_rate, "same": found.same}
+        print(json.dumps({"query": query, "other": other, "build": searcher.build.name, **judged}))
+    else:
+        word = {True: "same", False: "different", None: "cannot tell"}[found.same]
+        print(f"{word}  score {found.score:.3f}  {FAR_HEAD} {one_in(found.false_accept_rate)}")
+    return True
+
+
+def say_if_too_few(searcher: Searcher, max_far: float | None) -> None:
+    """Say so when no hit can have a rate as low as `max_far`; RecipeError when the build knows no rates at all."""
+    if max_far is not None and (least := searcher.rates.known()) > max_far:
+        say(
+            f"{searcher.build.name} knows {round(1 / least):,} different-label pairs, too few for "
+            f"--max-far {max_far:g}: no rate is below {one_in(least)}"
+        )
+
+
+def _say_widened(count: int) -> None:
+    if count:
+        say(f"{count:,} {'query' if count == 1 else 'queries'} needed a wider search than the index is set to")
+
+
+def _print_json(searcher: Searcher, query: str | int, answer: Answer, hits: list[dict[str, Any]], digits: int) -> None:
+    took = {"milliseconds": round(answer.milliseconds, digits)} | ({"widened": True} if answer.widened else {})
+    print(json.dumps({"query": query, "build": searcher.build.name, "hits": hits, **took}))
+
+
+def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({**asked, "error": error.message}))
+    say(f"error: {safe(error.message)}")
+    say(f"hint: {error.hint}")
+
+
+def one_in(rate: float) -> str:
+    """Return a rate in words, with two significant digits: 0.00026 is "1 in 3,800", anything near 1 is "1 in 1"."""
+    return f"1 in {float(f'{round(1 / rate):.2g}'):,.0f}"
+
+
+def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:
+    """Return the lines of a query's answer, at most 80 columns for all but the name of the query.
+
+    Where the build has no labels, or no table of false accept rates, those columns are left out.
+    """
+    labels = [shorten(safe(hit.label), LABEL_WIDTH) for hit in hits]
+    rates = ["" if hit.false_accept_rate is None else one_in(hit.false_accept_rate) for hit in hits]
+    label_width = max(map(len, ["label", *labels]))
+    rate_width = max(map(len, [FAR_HEAD, *rates]))
+    rated = searcher.rates.least is not None
+
+    def columns(label: str, rate: str) -> str:
+        shown = f"{label:<{label_width}}  " if searcher.labelled else ""
+        return shown + (f"{rate:<{rate_width}}  " if rated else "")
+
+    lines = [safe(path), f"    score  {columns('label', FAR_HEAD)}image"]
+    for hit, label, rate in zip(hits, labels, rates, strict=True):
+        mark = ("  (same file)" if hit.same_file else "") + (f"  (+{hit.alike} alike)" if hit.alike else "")
+        start = f"{hit.rank:>2}  {hit.score:.3f}  {columns(label, rate)}"
+        lines.append(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
+    return lines if hits else [*lines, "    no hit scores high enough"]
+
+
+def sure_hits(hits: Sequence[Hit], least: float | None) -> str | None:
+    """Return one sentence on which hits can be relied upon; None when all can, or when the build cannot tell.
+
+    `least` is the lowest rate that the build can know of, or None.
+    """
+    if least is None or least > MAX_FAR:
+        return None
+    sure = [hit.rank for hit in hits if hit.false_accept_rate is not None and hit.false_accept_rate <= MAX_FAR]
+    if len(sure) == len(hits):
+        return None
+    if not sure:
+        return f"No hit scores higher than 999 in 1,000 different-label pairs (--max-far {MAX_FAR} keeps none)"
+    which = f"hit {sure[0]} scores"
+    if len(sure) > 1:
+        which = f"hits {sure[0]} {'and' if len(sure) == 2 else 'to'} {sure[-1]} score"
+    keeps = "that one" if len(sure) == 1 else "those"
+    return f"Only {which} higher than 999 in 1,000 different-label pairs (--max-far {MAX_FAR} keeps just {keeps})"
+
+
+def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], out: Path) -> None:
+    """Draw each query beside its neighbours into the picture `out`, and say so."""
+    from simsearch.images.decode import read_image
+    from simsearch.images.montage import MontageRow, montage
+
+    rows = [
+        MontageRow(
+            read_image(Path(path)),
+            os.path.basename(path),
+            [(searcher.picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in answer.hits],
+        )
+        for path, answer in answered
+    ]
+    montage(rows, out)
+    say(f"Montage of {len(rows)} {'query' if len(rows) == 1 else 'queries'}: {safe(str(out))}")
