@@ -229,6 +229,7 @@ def test_the_bound_is_never_below_the_exact_p_value():
     assert sign_flip_bound(plain) < 1e-20 < sign_flip_test(plain)
 
 
+@pytest.mark.slow
 def test_200_nights_without_a_change_cry_wolf_in_at_most_1_percent(matrix):
     """Both nights of a pair are drawn from the same stored values, each query now and then answering as another did."""
     random = np.random.default_rng(7)

@@ -57,6 +57,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_kill_leaves_a_whole_checkpoint(tmp_path):
     wait = random.Random(0)
     for _ in range(4):

@@ -18,7 +18,8 @@ from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.networks.backbones import build_embedder
 from simsearch.errors import EmbedderError
 
-FAMILIES = ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"]
+SLOW = ["mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"]
+FAMILIES = ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 @pytest.fixture(scope="module")

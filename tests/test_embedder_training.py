@@ -181,6 +181,7 @@ tests.run(Path(sys.argv[1]), validate=lambda: 0.5, checkpoint_seconds=0.0)
 """
 
 
+@pytest.mark.slow
 def test_kill_and_resume_is_bit_identical(tmp_path, whole):
     for wait in (0.05, 0.2):
         command = [sys.executable, "-c", CHILD, str(tmp_path), os.path.dirname(__file__)]

@@ -168,6 +168,7 @@ def test_damaged_features_are_not_exported(copy_of_built, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_export_leaves_nothing_under_its_name(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40_000, 8)).astype(np.float32))
     home = tmp_path / "home"
