@@ -50,14 +50,6 @@ def p_value(value: float | None) -> str:
     return "p < .001" if value < 0.001 else f"p = {value:.3f}".replace("0.", ".", 1)
 
 
-def one_in(rate: float | None) -> str:
-    """Return 0.00026 as "1 in 3,800": two significant figures, as more would not be known."""
-    if rate is None or rate <= 0:
-        return NONE
-    times = float(f"{1 / rate:.2g}")
-    return f"1 in {times:,.0f}" if times >= 10 else f"1 in {times:.1f}".removesuffix(".0")
-
-
 def count(value: float | None, one: str = "", many: str = "") -> str:
     """Return 1234 as "1,234", followed by the word for one or for many."""
     if value is None:

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
+from simsearch.console import one_in
+from simsearch.evaluation.norm_buckets import BUCKETS
+from simsearch.evaluation.verification import FALSE_ACCEPT_RATES
 from simsearch.page.charts import Series, recall_chart, roc_chart
-from simsearch.page.html import Pictures, count, get, more, number, one_in, paragraph, percent, table, text
+from simsearch.page.html import Pictures, count, get, more, number, paragraph, percent, table, text
 
 # The four that a chart shows: the headline, the baseline as it is searched, and both with normalization alone.
 _SHOWN = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine", "recipe/index")
-_BUCKETS = ("short", "middle", "long")
 _KINDS = ("same", "different")
 _SPACES = (
     ("baseline", "Baseline, raw features"),
     ("baseline_cosine", ""),  # in the table only
     ("recipe", "Recipe, embeddings, the same pairs"),
 )
-_TICKS = (0.1, 0.01, 0.001, 0.0001)
 _EXAMPLES = 12
 _LEAST_PAIRS = 100  # of one label and of two in a bucket, before its AUC is compared
 
@@ -74,7 +75,7 @@ def _roc(report: Report, details: Report) -> str:
 
 def _figure(identity: str, title: str, lines: Sequence[Series]) -> str:
     least = min(far for line in lines for far, _ in line.points if far > 0)
-    ticks = [far for far in _TICKS if far >= least * (1 - 1e-9)]
+    ticks = [far for far in FALSE_ACCEPT_RATES if far >= least * (1 - 1e-9)]
     rows = []
     for line in lines:
         far, tar = zip(*line.points, strict=True)
@@ -112,7 +113,7 @@ def _false_alarms(far: Any) -> str:
     if not entries:
         return ""
     rows = []
-    for tick in (0.5, *_TICKS):
+    for tick in (0.5, *FALSE_ACCEPT_RATES):
         reached = [score for score, share in entries if 0 <= share <= tick]
         if reached and (pairs is None or tick * pairs >= 1):
             rows.append((number(min(reached)), one_in(tick)))
@@ -129,7 +130,7 @@ def _norms(report: Report, details: Report, pictures: Pictures) -> str:
     for side, title in _SPACES:
         figures = get(report, "norm_buckets", side) or {}
         lines = []
-        for look, bucket in enumerate(_BUCKETS):
+        for look, bucket in enumerate(BUCKETS):
             entry = figures.get(bucket)
             if not entry:
                 continue
@@ -160,16 +161,16 @@ def _norms(report: Report, details: Report, pictures: Pictures) -> str:
 
 def _sentence(report: Report) -> str:
     """Return whether the baseline's short features make the worst pairs, as the L2 constraint supposes."""
-    areas = {bucket: get(report, "norm_buckets", "baseline", bucket, "roc_auc") for bucket in _BUCKETS}
+    areas = {bucket: get(report, "norm_buckets", "baseline", bucket, "roc_auc") for bucket in BUCKETS}
     words = "Images are split in three by the length of the baseline's feature. "
-    sizes = [get(report, "norm_buckets", "buckets", bucket, kind) for bucket in _BUCKETS for kind in _KINDS]
+    sizes = [get(report, "norm_buckets", "buckets", bucket, kind) for bucket in BUCKETS for kind in _KINDS]
     if any(area is None for area in areas.values()) or min(size or 0 for size in sizes) < _LEAST_PAIRS:
         return words + f"Some have too few pairs to tell which is the worst: fewer than {_LEAST_PAIRS} of a kind."
     told = ", ".join(f"{bucket} {area:.4f}" for bucket, area in areas.items())
     least = min(round(area, 4) for area in areas.values())
     worst = [bucket for bucket, area in areas.items() if round(area, 4) == least]
     names = " and ".join(f"{bucket}-{bucket}" for bucket in worst)
-    if len(worst) == len(_BUCKETS):
+    if len(worst) == len(BUCKETS):
         return words + f"The baseline's pairs are all alike (AUC: {told})."
     if worst == ["short"]:
         return words + f"The baseline's short-short pairs are the worst, as the L2 constraint supposes (AUC: {told})."
@@ -180,7 +181,7 @@ def _sentence(report: Report) -> str:
 
 def _examples(report: Report, examples: Any, pictures: Pictures) -> str:
     body = ""
-    for bucket in reversed(_BUCKETS):
+    for bucket in reversed(BUCKETS):
         rows = (get(examples, bucket) or [])[:_EXAMPLES]
         if rows:
             tiles = "".join(f"<li>{pictures.show(row)}</li>" for row in rows)
