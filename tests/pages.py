@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import numpy as np
 
-from simsearch.evaluation.projection import project
-from simsearch.evaluation.report import Features, evaluate
+from simsearch.evaluation.details.projection import project
+from simsearch.evaluation.evaluate import Features, evaluate
 from simsearch.vectors.index import build
 from simsearch.vectors.normalize import normalize
 

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from simsearch.evaluation import classes as module
-from simsearch.evaluation.classes import leaks, per_class
+from simsearch.evaluation.details import classes as module
+from simsearch.evaluation.details.classes import leaks, per_class
 from simsearch.evaluation.measured import evaluate_system
 from simsearch.evaluation.retrieval import relevant_counts
 

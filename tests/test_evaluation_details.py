@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from simsearch.evaluation.false_accept import false_accept_rate
-from simsearch.evaluation.report import Features, evaluate
-from simsearch.evaluation.suspects import NEARLY_EQUAL
+from simsearch.evaluation.details.suspects import NEARLY_EQUAL
+from simsearch.evaluation.evaluate import Features, evaluate
+from simsearch.evaluation.false_alarms import false_accept_rate
 from simsearch.report.summary import summarize
 from simsearch.vectors.index import build
 

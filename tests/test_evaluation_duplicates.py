@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from simsearch.evaluation import duplicates as module
-from simsearch.evaluation.duplicates import duplicates
+from simsearch.evaluation.details import duplicates as module
+from simsearch.evaluation.details.duplicates import duplicates
 from simsearch.page.html import Pictures
 from simsearch.report.sections.groups import groups
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from simsearch.evaluation import norm_buckets as module
 from simsearch.evaluation import verification
-from simsearch.evaluation.norm_buckets import norm_buckets
+from simsearch.evaluation.details import norm_buckets as module
+from simsearch.evaluation.details.norm_buckets import norm_buckets
 from simsearch.vectors.normalize import normalize
 
 

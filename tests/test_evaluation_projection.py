@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simsearch.evaluation.projection import agreement, project, stratified
+from simsearch.evaluation.details.projection import agreement, project, stratified
 
 
 def clusters(labels, dim, noise=0.3, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simsearch.errors import VectorsError
-from simsearch.evaluation.report import Features, evaluate
+from simsearch.evaluation.evaluate import Features, evaluate
 from simsearch.evaluation.systems import SYSTEMS
 from simsearch.report.summary import render_table, summarize
 from simsearch.vectors.index import build

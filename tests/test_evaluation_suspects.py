@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from simsearch.evaluation.details.suspects import label_suspects, near_duplicates
 from simsearch.evaluation.measured import SystemResult, evaluate_system
-from simsearch.evaluation.suspects import label_suspects, near_duplicates
 from simsearch.evaluation.systems import Nearest
 
 

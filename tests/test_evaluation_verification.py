@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from simsearch.evaluation import verification as module
-from simsearch.evaluation.report import Features, evaluate
+from simsearch.evaluation.evaluate import Features, evaluate
 from simsearch.evaluation.systems import SYSTEMS
 from simsearch.evaluation.verification import FALSE_ACCEPT_RATES, verify
 from simsearch.vectors.index import build

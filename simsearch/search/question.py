@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from simsearch.evaluation.false_accept import ROUNDING
+from simsearch.evaluation.false_alarms import ROUNDING
 
 if TYPE_CHECKING:
     from simsearch.search.hit import Hit

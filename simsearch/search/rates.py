@@ -6,7 +6,7 @@ import json
 
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
-from simsearch.evaluation.false_accept import false_accept_rate
+from simsearch.evaluation.false_alarms import false_accept_rate
 from simsearch.home import Build
 
 _FILE = "far.json"

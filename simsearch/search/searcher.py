@@ -25,7 +25,7 @@ from simsearch.changes.state import MASKED, rows_of
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
-from simsearch.evaluation.false_accept import ROUNDING
+from simsearch.evaluation.false_alarms import ROUNDING
 from simsearch.home import Build, Home
 from simsearch.images.decode import decode, read_bytes
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess

@@ -60,9 +60,9 @@ def make_report(
     progress: Progress,
 ) -> tuple[dict[str, Any], str]:
     """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
-    from simsearch.evaluation.duplicates import duplicates
-    from simsearch.evaluation.report import Features
-    from simsearch.evaluation.report import evaluate as measure
+    from simsearch.evaluation.details.duplicates import duplicates
+    from simsearch.evaluation.evaluate import Features
+    from simsearch.evaluation.evaluate import evaluate as measure
     from simsearch.images.perceptual import lookalikes, reductions, twins
     from simsearch.report.summary import summarize
     from simsearch.vectors.features import FeatureFile
@@ -142,7 +142,7 @@ def _map(
     recipe: FeatureFile, baseline: FeatureFile | None, queries: Integers, labels: list[str]
 ) -> dict[str, Any] | None:
     """The queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
-    from simsearch.evaluation.projection import project
+    from simsearch.evaluation.details.projection import project
     from simsearch.evaluation.systems import gather
 
     named = [labels[row] for row in queries]

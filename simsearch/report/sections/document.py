@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from simsearch.evaluation.projection import LEAST
+from simsearch.evaluation.details.projection import LEAST
 from simsearch.page.frame import frame
 from simsearch.page.html import Pictures, count, paragraph, text
 from simsearch.report.sections.answer import figures, strips, verdict

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from simsearch.evaluation.details.projection import agreement
 from simsearch.evaluation.figures import first_k, headline_k
-from simsearch.evaluation.projection import agreement
 from simsearch.page.charts import MOST_GROUPS, key, map_chart
 from simsearch.page.html import NONE, Pictures, count, get, more, number, paragraph, percent, short, table, text
 

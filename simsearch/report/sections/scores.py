@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.console import one_in
-from simsearch.evaluation.norm_buckets import BUCKETS
+from simsearch.evaluation.details.norm_buckets import BUCKETS
 from simsearch.evaluation.verification import FALSE_ACCEPT_RATES
 from simsearch.page.charts import Series, recall_chart, roc_chart
 from simsearch.page.html import Pictures, count, get, more, number, paragraph, percent, table, text

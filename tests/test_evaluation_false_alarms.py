@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from simsearch.errors import VectorsError
-from simsearch.evaluation import score_meaning as module
-from simsearch.evaluation.false_accept import false_accept_rate
-from simsearch.evaluation.score_meaning import false_accept_table
+from simsearch.evaluation import false_alarm_table as module
+from simsearch.evaluation.false_alarm_table import false_accept_table
+from simsearch.evaluation.false_alarms import false_accept_rate
 from simsearch.vectors.normalize import normalize
 
 
@@ -146,7 +146,7 @@ def test_the_rate_lies_in_the_interval_of_the_rate_on_the_queries_pairs(rate):
 
 def test_reading_the_table_needs_no_numpy():
     code = (
-        "import sys, json; from simsearch.evaluation.false_accept import false_accept_rate; "
+        "import sys, json; from simsearch.evaluation.false_alarms import false_accept_rate; "
         "assert not {'numpy', 'faiss'} & set(sys.modules); "
         'rate = false_accept_rate(json.loads(\'{"pairs": 4, "table": [[0.5, 0.25], [0, 1]]}\'), 0.25); '
         "assert abs(rate - 0.625) < 1e-5"

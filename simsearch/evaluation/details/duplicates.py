@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Flags, Floats, Labels
-from simsearch.evaluation.suspects import NEARLY_EQUAL
+from simsearch.evaluation.details.suspects import NEARLY_EQUAL
 from simsearch.evaluation.systems import FeatureSource, gather
 from simsearch.vectors.ground_truth import exact_neighbours
 from simsearch.vectors.normalize import normalize

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.arrays import Flags, Integers, Labels
-from simsearch.evaluation.classes import LabelName
+from simsearch.evaluation.details.classes import LabelName
 from simsearch.evaluation.figures import Place, headline
 from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.systems import Nearest
