@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from pages import Reader
 
-from simsearch.page.html import one_in, p_value, text
+from simsearch.console import one_in
+from simsearch.page.html import p_value, text
 from simsearch.report.sections import render_page
 from simsearch.report.sections.answer import verdict
 from simsearch.report.sections.errors import chosen_labels, maps
