@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simsearch.cli.answering import hit_table, one_in, say_if_too_few, show_hits, show_same, sure_hits
+from simsearch.cli.answering import hit_table, say_if_too_few, show_hits, show_same, sure_hits
+from simsearch.console import one_in
 from simsearch.errors import ImageError, RecipeError
 from simsearch.search import Answer, Hit, Judgement, Question, Searcher
 from simsearch.search.rates import Rates

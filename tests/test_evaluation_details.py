@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from simsearch.evaluation.details.suspects import NEARLY_EQUAL
 from simsearch.evaluation.evaluate import Features, evaluate
 from simsearch.evaluation.false_alarms import false_accept_rate
 from simsearch.report.summary import summarize
 from simsearch.vectors.index import build
+from simsearch.vectors.normalize import NEARLY_EQUAL
 
 G, Q, D, C, V = 200, 90, 8, 5, 60  # the last V gallery rows are val rows
 LABELS = np.random.default_rng(0).integers(0, C, G + Q)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsearch.console import safe, say, shorten
+from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
 from simsearch.search.question import MAX_FAR, Answer, Question
 
@@ -127,11 +127,6 @@ def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) ->
         print(json.dumps({**asked, "error": error.message}))
     say(f"error: {safe(error.message)}")
     say(f"hint: {error.hint}")
-
-
-def one_in(rate: float) -> str:
-    """Return a rate in words, with two significant digits: 0.00026 is "1 in 3,800", anything near 1 is "1 in 1"."""
-    return f"1 in {float(f'{round(1 / rate):.2g}'):,.0f}"
 
 
 def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:

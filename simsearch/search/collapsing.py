@@ -20,12 +20,12 @@ from simsearch.errors import VectorsError
 from simsearch.images.perceptual import find_copy, near_hashes, reduction
 from simsearch.images.records import RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.vectors.normalize import NEARLY_EQUAL
 
 if TYPE_CHECKING:
     from simsearch.search.question import Answer
     from simsearch.vectors.index import Index
 
-NEARLY_EQUAL = 0.999
 _LOOKS = 1 << 16  # pictures whose looks are remembered
 
 Fetch = Callable[[int], "Answer"]

@@ -9,6 +9,8 @@ import numpy as np
 from simsearch.arrays import Doubles, Floats, Numbers
 from simsearch.errors import VectorsError
 
+NEARLY_EQUAL = 0.999  # two images that score above it may be copies; a trained space brings whole labels there
+
 _HINT = "features are made by the embed stage; a row without a direction comes from a broken image or weights"
 
 

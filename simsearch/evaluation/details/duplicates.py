@@ -14,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Flags, Floats, Labels
-from simsearch.evaluation.details.suspects import NEARLY_EQUAL
 from simsearch.evaluation.systems import FeatureSource, gather
 from simsearch.vectors.ground_truth import exact_neighbours
-from simsearch.vectors.normalize import normalize
+from simsearch.vectors.normalize import NEARLY_EQUAL, normalize
 
 MOST_GROUPS, MOST_ROWS = 50, 20  # listed of a kind, and of a group
 NEAREST = 10  # neighbours of a row that are looked at

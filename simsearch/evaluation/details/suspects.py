@@ -12,10 +12,10 @@ from simsearch.evaluation.details.classes import LabelName
 from simsearch.evaluation.figures import Place, headline
 from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.systems import Nearest
+from simsearch.vectors.normalize import NEARLY_EQUAL
 
 MOST_LISTED = 100
 LEAST_NEIGHBOURS = 5  # of fewer, all wrong says little about the label
-NEARLY_EQUAL = 0.999
 
 HEADLINES = ("recipe/index", "baseline/raw-l2")
 
