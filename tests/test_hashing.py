@@ -3,6 +3,8 @@
 import hashlib
 import os
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -159,3 +161,25 @@ def test_many_files_are_recalled_at_once(tmp_path, counted, monkeypatch):
         assert memory.many(paths) == first
         assert not asked, "no file was asked for by itself"
     assert counted[4:] == [str(paths[1])]
+
+
+def test_several_programs_write_to_one_memory(tmp_path):
+    """What each learnt is remembered, and none is told that the file is locked."""
+    program = """
+import sys; from pathlib import Path; from simsearch.hashing import HashMemory
+place, mine = Path(sys.argv[1]), sys.argv[2]
+for number in range(20):
+    with HashMemory(place / "memory.sqlite") as memory:
+        memory.sha256(place / f"{mine}-{number}")
+"""
+    for mine in range(4):
+        for number in range(20):
+            path = tmp_path / f"{mine}-{number}"
+            path.write_bytes(b"x")
+            os.utime(path, (1e9, 1e9))
+    commands = [[sys.executable, "-c", program, str(tmp_path), str(mine)] for mine in range(4)]
+    programs = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
+    assert [program.communicate(timeout=60)[1] for program in programs] == [b""] * 4
+    with sqlite3.connect(tmp_path / "memory.sqlite") as database:
+        assert database.execute("SELECT count(*) FROM files").fetchone() == (80,)
+    database.close()
