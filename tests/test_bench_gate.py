@@ -14,7 +14,7 @@ from simsearch.bench.judging.gate import judge, quality, speed
 from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.judging.pairing import pair_cells, shared_queries
 from simsearch.bench.matrix import read_matrix
-from simsearch.bench.measuring.speed import Reference, measure, middle
+from simsearch.bench.measuring.speed import Reference, measure
 from simsearch.bench.records import Cell, Figure, Night, Result
 from simsearch.statistics.significance import holm, sign_flip_bound, sign_flip_test
 
@@ -187,10 +187,12 @@ def test_a_busy_machine_is_no_slow_search():
         for process in busy:
             process.kill()
             process.wait()
-    for name in ("p50_ratio", "qps_ratio"):
-        before, after = (middle(getattr(timing, name))[0] for timing in (idle, seen))
-        assert 1 / 3 < before / after < 3
-    assert all(0 < share <= 1 for share in (*idle.processor_share, *seen.processor_share))
+    before, after = ({(f.metric, f.scope): f for f in timing} for timing in (idle, seen))
+    for name in ("latency_p50", "qps"):
+        assert 1 / 3 < before[name, "ratio"].value / after[name, "ratio"].value < 3
+    for share in (before["processor_share", "all"], after["processor_share", "all"]):
+        assert 0 < share.low <= share.value <= share.high <= 1
+        assert share.n == 3
 
 
 def test_speed_of_another_machine_is_not_judged(matrix):

@@ -101,12 +101,12 @@ class Matrix:
     digest: str
 
     def least(self, metric: str) -> float:
-        """The least loss of a metric that matters."""
+        """Return the least loss of a metric that matters."""
         return self.gate.least.get(metric, METRICS[metric].least)
 
 
 def read_matrix(argument: str) -> Matrix:
-    """The matrix in a TOML file, or the shipped one by its name. Raises RecipeError that names file, table and key.
+    """Return the matrix in a TOML file, or the shipped one. Raises RecipeError that names file, table and key.
 
     Every recipe is read and checked as well. Relative paths of recipes start at the file's folder.
     """
@@ -143,7 +143,7 @@ def read_matrix(argument: str) -> Matrix:
 
 
 def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
-    """The cells, the most valuable first: all recipes with the first seed, then with the next; and their recipes."""
+    """Return the cells and their recipes, the most valuable first: all with the first seed, then with the next."""
     cells: list[Cell] = []
     whole: list[Any] = []
     names: dict[str, str] = {}
@@ -179,12 +179,12 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
 
 
 def _target(index: Index) -> str:
-    """What stands for the factory of a recipe whose index is chosen by measuring."""
+    """Return what stands for the factory of a recipe whose index is chosen by measuring."""
     return "Flat" if index.target_recall is None else f"target_recall={index.target_recall}"
 
 
 def _argument(recipe: str, folder: Path) -> str:
-    """What `find_recipe` takes: a shipped name as it is, a path made absolute from the matrix file's folder."""
+    """Return what `find_recipe` takes: a shipped name as it is, a path made absolute from the matrix file's folder."""
     if recipe in shipped_recipes():
         return recipe
     return os.path.normpath(folder.resolve() / os.path.expanduser(recipe))

@@ -23,6 +23,7 @@ from simsearch.bench.measuring.clock import OutOfTimeError, bounded
 from simsearch.bench.measuring.measure import run_cell, speed_again
 from simsearch.bench.measuring.scratch import NightHome, remove_nights
 from simsearch.bench.measuring.speed import Reference
+from simsearch.bench.outputs.words import cells
 from simsearch.bench.records import Cell, Figure, Night, Result, Story, Verdict
 from simsearch.console import safe, say
 from simsearch.errors import ArtifactError
@@ -46,12 +47,12 @@ class Job:
 
     @property
     def folder(self) -> Path:
-        """The scratch areas of this history."""
+        """Return the scratch areas of this history."""
         return self.home.path / "bench" / self.history.identity
 
     @property
     def reports(self) -> Path:
-        """Where what people read is written: the last night's."""
+        """Return where what people read is written: the last night's."""
         own = self.history.path == self.home.path / "bench" / "history.sqlite"
         return self.home.path / "bench" / ("latest" if own else f"latest-{self.history.identity}")
 
@@ -81,7 +82,7 @@ class Job:
         return Story(finished, accepted, tuple(measured), verdict, tuple(trend(history)), accepts)
 
     def _begin(self) -> Night:
-        """The night to go on with: the one that was killed, when it had the same code, matrix and machine."""
+        """Return the night to go on with: the one that was killed, when it had the same code, matrix and machine."""
         words, fingerprint = machine.machine()
         tonight = Night(
             0, now(), machine.commit(), machine.code_digest(), self.matrix.digest, words, fingerprint, _versions(), ""
@@ -94,11 +95,11 @@ class Job:
             say(f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins")
             self.history.end(left.number, now(), None, ["never finished"])
         night = self.history.begin(tonight)
-        say(f"Night {night.number}: {_cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
+        say(f"Night {night.number}: {cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
         return night
 
     def _measure(self, night: Night, started: float) -> list[Result]:
-        """Every cell's result, recorded one by one; those that no time is left for are recorded as dropped."""
+        """Return every cell's result, recorded one by one; those that no time is left for as dropped."""
         history, reference = self.history, Reference()
         scratch = NightHome(self.folder / night.folder, self.home)
         scratch.store.clean_up()
@@ -128,7 +129,7 @@ class Job:
         return sorted(results, key=lambda result: order[result.cell.name])
 
     def _affordable(self, night: Night) -> set[str]:
-        """Which cells fit into the limit, by what each took last: the last of the matrix are left out first."""
+        """Return which cells fit into the limit, by what each took last: the last of the matrix are left out first."""
         took: dict[str, float] = {}
         for earlier in self.history.nights()[-LOOKED_BACK:]:
             if earlier.number != night.number and earlier.fingerprint == night.fingerprint:
@@ -181,7 +182,7 @@ class Job:
             yield "simsearch's own code is another one than in the accepted night"
 
     def _tidy(self, night: Night) -> None:
-        """The scratch areas of the accepted and of the last night are kept: causes are looked for in them."""
+        """Remove scratch areas but those of the accepted and of the last night: causes are looked for in them."""
         accepted = self.history.accepted()
         keep = {night.folder} | (set() if accepted is None else {accepted.folder})
         remove_nights(self.folder, keep)
@@ -207,7 +208,7 @@ def accept(history: History, reason: str, number: int | None = None) -> Night:
 
 
 def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
-    """The last finished nights with their figures, and the accepted one, oldest first."""
+    """Yield the last finished nights with their figures, and the accepted one, oldest first."""
     nights, accepted = history.nights(), history.accepted()
     for night in nights:
         recent = night.number > nights[-1].number - TREND_NIGHTS
@@ -219,16 +220,12 @@ def _like(night: Night) -> tuple[object, ...]:
     return night.code, night.matrix, night.fingerprint, dict(night.versions)
 
 
-def _cells(number: int) -> str:
-    return f"{number:,} {'cell' if number == 1 else 'cells'}"
-
-
 def _versions() -> dict[str, str | None]:
     return {name: None if text is None else str(text) for name, text in versions().items()}
 
 
 def _own_seconds(results: Sequence[Result]) -> dict[str, float]:
-    """Seconds by cell: an artifact that several cells of a night share counts for the first of them."""
+    """Return seconds by cell: an artifact that several cells of a night share counts for the first of them."""
     seen: set[str] = set()
     took = {}
     for result in results:

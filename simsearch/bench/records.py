@@ -33,7 +33,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The name of the cell: "digits seed 0 IVF16,Flat nprobe=4"."""
+        """Return the name of the cell: "digits seed 0 IVF16,Flat nprobe=4"."""
         return " ".join([self.recipe, f"seed {self.seed}", self.factory, *(f"{k}={v}" for k, v in self.search)])
 
 
@@ -51,7 +51,7 @@ class Figure:
 
     @property
     def key(self) -> tuple[str, int | None, str]:
-        """What it is, without its value."""
+        """Return what it is, without its value."""
         return self.metric, self.k, self.scope
 
 
@@ -139,12 +139,12 @@ class Finding:
     before: float
     after: float
     difference: float
-    interval: tuple[float, float] | None
-    p_value: float | None
-    p_holm: float | None
-    n: int | None
-    worse: bool
-    better: bool
+    interval: tuple[float, float] | None = None
+    p_value: float | None = None
+    p_holm: float | None = None
+    n: int | None = None
+    worse: bool = False
+    better: bool = False
     cause: Cause | None = None
 
 
@@ -162,12 +162,12 @@ class Verdict:
 
     @property
     def code(self) -> int:
-        """The exit code: 0 pass, 1 regression, 2 something could not run."""
+        """Return the exit code: 0 pass, 1 regression, 2 something could not run."""
         return {"pass": 0, "regression": 1, "failed": 2}[self.outcome]
 
     @property
     def worse(self) -> tuple[Finding, ...]:
-        """The findings that fail the night."""
+        """Return the findings that fail the night."""
         return tuple(finding for finding in self.findings if finding.worse)
 
 

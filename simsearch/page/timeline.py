@@ -40,23 +40,26 @@ class Frame:
 
 @dataclass(frozen=True)
 class Line:
-    """What one chart shows: a value a night, None where a night lacks it, and the levels (value, words) of its axis.
+    """What one chart shows: a value a night, None where a night lacks it; at least one night has one.
 
-    `breaks` are places of nights before which the line is interrupted; `word` ("worse") stands at the last value.
+    `breaks` are places of nights before which the line is interrupted. `shown` are the words of a value, `level` those
+    at the axis. `least` is the least span of the axis for shares; None is for other values a tenth of their size.
+    `word` ("worse") stands at the last value.
     """
 
     title: str
-    description: str
     values: Sequence[Value | None]
     breaks: frozenset[int]
-    levels: Sequence[tuple[float, str]]
+    shown: Callable[[float], str]
+    level: Callable[[float], str]
+    least: float | None
     word: str
 
 
 def line_chart(identity: str, line: Line, frame: Frame) -> str:
     """Return the chart as SVG: a night without a value leaves a gap, a value between two gaps is a dot."""
     nights = len(line.values)
-    low, high = line.levels[0][0], line.levels[-1][0]
+    low, high = _range([value for value in line.values if value is not None], line.least)
 
     def across(place: float) -> float:
         return LEFT + (WIDTH - RIGHT - LEFT) * (place / (nights - 1) if nights > 1 else 0.5)
@@ -65,9 +68,9 @@ def line_chart(identity: str, line: Line, frame: Frame) -> str:
         return BOTTOM - (BOTTOM - TOP) * (value - low) / (high - low)
 
     body = ""
-    for level, words in line.levels:
+    for level in (low, (low + high) / 2, high):
         body += f'<path class="grid" d="M{LEFT} {down(level):.0f}H{WIDTH - RIGHT}"/>'
-        body += f'<text x="{LEFT - 5}" y="{down(level) + 4:.0f}" text-anchor="end">{text(words)}</text>'
+        body += f'<text x="{LEFT - 5}" y="{down(level) + 4:.0f}" text-anchor="end">{text(line.level(level))}</text>'
     height, lanes = _lanes(frame, across)
     body += lanes
     reference = line.values[frame.held] if frame.held is not None else None
@@ -91,12 +94,41 @@ def line_chart(identity: str, line: Line, frame: Frame) -> str:
     for place, anchor in [(0, "start"), (nights - 1, "end")] if nights > 1 else [(0, "middle")]:
         x = across(place) + (RIGHT - 2 if anchor == "end" else 0)
         body += f'<text x="{x:.0f}" y="{height - 4}" text-anchor="{anchor}">{text(frame.days[place])}</text>'
-    return svg(identity, line.title, line.description, body, WIDTH, height)
+    return svg(identity, line.title, _described(line, frame), body, WIDTH, height)
 
 
 def key(lane: Lane) -> str:
     """Return the sign of a kind of mark for a legend."""
     return f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path class="event" d="M0 0{lane.shape}"/></svg>'
+
+
+def _range(values: Sequence[Value], least_share: float | None) -> tuple[float, float]:
+    """Return the ends of the axis: all values and intervals, not drawn larger than what matters."""
+    known = [end for value, ends in values for end in (value, *(ends or ()))]
+    low, high = min(known), max(known)
+    least = least_share or 0.1 * max(abs(low), abs(high)) or 1.0
+    if high - low < least:
+        middle = (low + high) / 2
+        low, high = middle - least / 2, middle + least / 2
+        if least_share and high > 1 >= middle:
+            low, high = 1 - least, 1.0
+        elif low < 0 <= middle:
+            low, high = 0.0, least
+    return low, high
+
+
+def _described(line: Line, frame: Frame) -> str:
+    """Return what a chart shows in words, for readers who do not see it."""
+    found = [(value[0], frame.days[place]) for place, value in enumerate(line.values) if value is not None]
+    (first, since), (last, day) = found[0], found[-1]
+    words = f"One value: {line.shown(last)} on {day}"
+    if len(found) > 1:
+        values = [value for value, _ in found]
+        words = f"From {line.shown(first)} on {since} to {line.shown(last)} on {day}"
+        words += f"; lowest {line.shown(min(values))}, highest {line.shown(max(values))}"
+    lacking = len(line.values) - len(found)
+    words += f"; {lacking} of {len(line.values)} nights lack it" if lacking else ""
+    return f"{words}; {line.word} than accepted." if line.word else f"{words}."
 
 
 def _runs(line: Line) -> list[list[tuple[int, Value]]]:

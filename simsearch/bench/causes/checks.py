@@ -11,7 +11,7 @@ import numpy as np
 from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact
 from simsearch.bench.causes import rerun
-from simsearch.bench.judging.metrics import METRICS
+from simsearch.bench.judging.metrics import METRICS, metric_words
 from simsearch.errors import InvariantError
 from simsearch.stages.common import Data
 from simsearch.stages.index import gallery_index
@@ -31,22 +31,22 @@ class Side:
     """One night's artifacts of a cell, opened."""
 
     artifacts: Mapping[str, Artifact]
-    table: rerun.Table
+    table: rerun.Listing
     features: FeatureFile
     search: Search
 
     @property
     def index(self) -> Index:
-        """The index over the gallery, read from its file."""
+        """Return the index over the gallery, read from its file."""
         return gallery_index(self.artifacts["index"])
 
     @property
     def factory(self) -> str:
-        """Its factory string."""
+        """Return its factory string."""
         return str(self.artifacts["index"].facts["factory"])
 
     def settings(self, stage: str) -> dict[str, Any]:
-        """The settings of a stage, flat: "training.epochs" -> 12."""
+        """Return the settings of a stage, flat: "training.epochs" -> 12."""
         return dict(_flat(self.artifacts[stage].manifest["settings"]))
 
 
@@ -62,20 +62,24 @@ class Case:
     good: float
     bad: float
     data: Callable[[], Data]
-    words: str
+
+    @property
+    def words(self) -> str:
+        """Return what is measured: "recall@1"."""
+        return metric_words(self.metric, self.k, "all")
 
     @property
     def loss(self) -> float:
-        """What was lost, above 0."""
+        """Return what was lost, above 0."""
         return METRICS[self.metric].loss(self.good, self.bad)
 
-    def mean(self, side: int, table: rerun.Table, source: Any, index: Index, search: Search) -> float:
-        """The metric now, over the shared queries as they stand in the data of `side` (0 before, 1 after)."""
+    def mean(self, side: int, table: rerun.Listing, source: Any, index: Index, search: Search) -> float:
+        """Return the metric now, over the shared queries as they stand in the data of `side` (0 before, 1 after)."""
         values = rerun.values_of(self.metric, self.k, table, source, index, search)
         return float(np.nanmean(values[self.rows[side]]))
 
     def mended(self, value: float) -> bool:
-        """Whether at least half of the loss is gone at `value`."""
+        """Return whether at least half of the loss is gone at `value`."""
         return METRICS[self.metric].loss(self.good, value) <= self.loss / 2
 
 
@@ -110,7 +114,7 @@ def _index(case: Case) -> tuple[str, str] | None:
     # The same factory: does tonight's code still make the index that it made, of the features of the accepted night?
     try:
         index = rerun.index_over(before.features, before.table.gallery, before.factory)
-        _check_unit(index, before)
+        verify(index, before.table.gallery, before.features.read(0, min(before.table.gallery, 1000)))
         value = case.mean(0, before.table, before.features, index, before.search)
     except InvariantError as error:
         return "index", f"made again from the accepted night's features: {error.message}"
@@ -120,10 +124,6 @@ def _index(case: Case) -> tuple[str, str] | None:
     return "index", f"the code that builds or searches it: made again from the accepted night's features, {again}"
 
 
-def _check_unit(index: Index, side: Side) -> None:
-    verify(index, side.table.gallery, side.features.read(0, min(side.table.gallery, 1000)))
-
-
 def _features(case: Case) -> tuple[str, str] | None:
     trained, embedded = (case.before.artifacts[stage] for stage in ("train", "embed"))
     cosine = rerun.least_cosine(case.data(), trained, embedded, case.before.table, case.after.table)
@@ -131,7 +131,7 @@ def _features(case: Case) -> tuple[str, str] | None:
 
 
 def other_features(cosine: float) -> str:
-    """Words for features that the code at hand makes otherwise."""
+    """Return words for features that the code at hand makes otherwise."""
     return (
         "the code that turns images into features (decoding, preprocessing, ONNX Runtime): by the accepted night's "
         f"embedder an image comes out with a cosine of {cosine:.4f} to what it was (at least {SAME_FEATURES} expected)"
@@ -150,7 +150,7 @@ def _data_or_embedder(case: Case) -> tuple[str, str] | None:
         # Both moved: what does the old embedder make of tonight's data?
         if len(after.table.records) > MOST_IMAGES:
             return "data", f"{words}; the embedder's settings moved too ({settings}), which was too large to tell apart"
-        source = rerun.Rows(rerun.embed_again(case.data(), before.artifacts["train"], after.table.records))
+        source = rerun.Held(rerun.embed_again(case.data(), before.artifacts["train"], after.table.records))
         index = rerun.index_over(source, after.table.gallery, after.factory)
         value = case.mean(1, after.table, source, index, after.search)
         if not case.mended(value):
@@ -170,7 +170,7 @@ def _again(case: Case, value: float, counterpart: str) -> str:
 
 
 def setting_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Words for settings that differ: "training.epochs 12 -> 1"."""
+    """Return words for settings that differ: "training.epochs 12 -> 1"."""
     found = [
         f"{key} {before.get(key)} -> {after.get(key)}"
         for key in dict.fromkeys((*before, *after))

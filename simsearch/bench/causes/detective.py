@@ -45,7 +45,7 @@ class Detective:
     notes: list[str] = field(default_factory=list)
 
     def explain(self, findings: Sequence[Finding], pairs: Sequence[Pair]) -> Iterator[Finding]:
-        """The findings, those that are worse with their cause.
+        """Yield the findings, those that are worse with their cause.
 
         Of a cell three things are explained apart, each by its plainest loss: speed, what the index finds of the exact
         answer, and the rest, which an embedder can lose as well.
@@ -62,7 +62,7 @@ class Detective:
             yield finding if cause is None or finding.cause is not None else replace(finding, cause=cause)
 
     def agreement(self, pairs: Sequence[Pair]) -> Iterator[Finding]:
-        """Whether tonight's code still makes the accepted night's features by its embedder, once a recipe and seed."""
+        """Yield whether tonight's code still makes the accepted night's features, once a recipe and seed."""
         seen = set()
         for before, after in pairs:
             trained = before.digests.get("train", {}).get("content")
@@ -74,7 +74,7 @@ class Detective:
                     {stage: home.store.open(stage, **result.digests[stage]) for stage in ("dataset", "train", "embed")}
                     for result, home in ((before, self.accepted), (after, self.tonight))
                 )
-                tables = rerun.Table.read(old["dataset"]), rerun.Table.read(new["dataset"])
+                tables = rerun.Listing.read(old["dataset"]), rerun.Listing.read(new["dataset"])
                 cosine = rerun.least_cosine(rerun.data_of(after, self.tonight), old["train"], old["embed"], *tables)
             except FAILURES as error:  # as when the accepted night's artifacts are gone
                 self.notes.append(f"{after.cell.name}: agreement of features was not judged: {words_of(error)}")
@@ -82,10 +82,8 @@ class Detective:
             if cosine is not None:
                 worse = cosine < SAME_FEATURES
                 cause = Cause("features", other_features(cosine)) if worse else None
-                name = after.cell.name
-                yield Finding(
-                    name, AGREEMENT, None, "all", 1.0, cosine, cosine - 1, None, None, None, None, worse, False, cause
-                )
+                found = Finding(after.cell.name, AGREEMENT, None, "all", 1.0, cosine, cosine - 1)
+                yield replace(found, worse=worse, cause=cause)
 
     def _cause(self, finding: Finding, before: Result, after: Result) -> Cause:
         try:
@@ -106,10 +104,10 @@ class Detective:
     def _side(self, stack: ExitStack, result: Result, home: NightHome) -> Side:
         opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in NEEDED}
         features = stack.enter_context(FeatureFile(opened["embed"].file("features.h5")))
-        return Side(opened, rerun.Table.read(opened["dataset"]), features, rerun.search_of(opened["evaluate"]))
+        return Side(opened, rerun.Listing.read(opened["dataset"]), features, rerun.search_of(opened["evaluate"]))
 
     def _case(self, finding: Finding, before: Result, after: Result, sides: tuple[Side, Side]) -> Case:
-        """MAP@R and boundary queries are explained by the error at the same k over all queries of the finding."""
+        """Return what is run again: a figure without a k, as MAP@R, is explained by the error at the largest k."""
         metric, k = finding.metric, finding.k
         one, other = shared_queries(before, after)
         if k is None:
@@ -122,21 +120,11 @@ class Detective:
             one, other = one[near], other[near]
         good = float(np.nanmean(before.per_query[name][one]))
         bad = float(np.nanmean(after.per_query[name][other]))
-
-        return Case(
-            *sides,
-            metric,
-            k,
-            (one, other),
-            good,
-            bad,
-            lambda: rerun.data_of(after, self.tonight),
-            metric_words(metric, k, "all"),
-        )
+        return Case(*sides, metric, k, (one, other), good, bad, lambda: rerun.data_of(after, self.tonight))
 
 
 def _cause_of_speed(before: Side, after: Side) -> Cause:
-    """Speed is put down to what decides it: index and search settings, then the embedder, else nothing that is kept."""
+    """Return what decides speed: index and search settings, then the embedder, else nothing that is kept."""
     if before.factory != after.factory:
         return Cause("index", f"factory {before.factory} -> {after.factory}")
     if before.search != after.search:
@@ -166,5 +154,5 @@ def _kind(finding: Finding) -> tuple[str, str]:
 
 
 def _plainness(finding: Finding) -> tuple[bool, float]:
-    """What is over all queries first, then the surest."""
+    """Return what is over all queries first, then the surest."""
     return finding.scope == "boundary", 0.0 if finding.p_value is None else finding.p_value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,6 @@ from simsearch.bench.records import Finding, Loser, Result
 from simsearch.evaluation.systems import gather
 from simsearch.images.decode import decode
 from simsearch.images.montage import MontageRow, montage_png
-from simsearch.images.records import ImageRecord
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.vectors.normalize import normalize
 
@@ -51,38 +50,29 @@ def losers(finding: Finding, before: Result, after: Result, sides: tuple[Side, S
 
 
 def _picture(places: list[tuple[int, int]], sides: tuple[Side, Side]) -> bytes:
-    """Two rows a query: its neighbours in the accepted night, and tonight."""
-    rows: list[MontageRow] = []
-    shown = [
+    """Return two rows a query as PNG: its neighbours in the accepted night, and tonight."""
+    before, after = (
         _neighbours(side, [place[i] for place in places], word)
         for i, (side, word) in enumerate(zip(sides, ("before", "after"), strict=True))
-    ]
-    for pair in zip(*shown, strict=True):
-        rows += pair
-    return montage_png(rows)
+    )
+    return montage_png([row for pair in zip(before, after, strict=True) for row in pair])
 
 
 def _neighbours(side: Side, places: list[int], word: str) -> list[MontageRow]:
-    queries = [r for r in side.table.records if r.query]
+    records = side.table.records
+    queries = [record for record in records if record.query]
     chosen = [queries[place] for place in places]
-    features = gather(side.features, np.array([r.row for r in chosen], dtype=np.int64))
+    features = gather(side.features, np.array([query.row for query in chosen], dtype=np.int64))
     index = side.index
     wanted = min(NEIGHBOURS + 1, index.ntotal)
     scores, rows, _ = index.search(normalize(features), wanted, side.search, rows_below=side.table.gallery)
-    found = []
+    shown = []
     with ThumbnailReader(side.artifacts["dataset"].path) as thumbnails:
-        for record, near, near_scores in zip(chosen, rows.tolist(), scores.tolist(), strict=True):
-            hits = _hits(record, near, near_scores, side.table.records, thumbnails)
-            found.append(MontageRow(decode(thumbnails[record.row]), f"{word}: {record.label}", hits))
-    return found
-
-
-def _hits(
-    query: ImageRecord, rows: list[int], scores: list[float], records: list[ImageRecord], thumbnails: ThumbnailReader
-) -> list[tuple[Pixels | None, list[str]]]:
-    shown: list[tuple[Any, list[str]]] = []
-    for row, score in zip(rows, scores, strict=True):
-        if row != query.row:
-            right = records[row].label == query.label
-            shown.append((decode(thumbnails[row]), [records[row].label, f"{score:.3f}" + ("" if right else "  wrong")]))
-    return shown[:NEIGHBOURS]
+        for query, near, near_scores in zip(chosen, rows.tolist(), scores.tolist(), strict=True):
+            hits: list[tuple[Pixels | None, list[str]]] = []
+            for row, score in zip(near, near_scores, strict=True):
+                if row != query.row:
+                    wrong = "" if records[row].label == query.label else "  wrong"
+                    hits.append((decode(thumbnails[row]), [records[row].label, f"{score:.3f}{wrong}"]))
+            shown.append(MontageRow(decode(thumbnails[query.row]), f"{word}: {query.label}", hits[:NEIGHBOURS]))
+    return shown

@@ -32,28 +32,28 @@ CHECKED_IMAGES = 1000
 
 
 @dataclass(frozen=True)
-class Table:
-    """A dataset artifact read: its records, and its labels as numbers (-1: none)."""
+class Listing:
+    """The images of a dataset artifact: its records, and its labels as numbers (-1: none)."""
 
     records: list[ImageRecord]
     gallery: int
     labels: Integers
 
     @classmethod
-    def read(cls, dataset: Artifact) -> Table:
-        """The table of a dataset artifact."""
+    def read(cls, dataset: Artifact) -> Listing:
+        """Read a dataset artifact."""
         records = list(read_records(dataset.path))
         names = {name: i for i, name in enumerate(sorted({r.label for r in records} - {""}))}
         labels = np.array([names.get(r.label, -1) for r in records], dtype=np.int64)
         return cls(records, int(dataset.facts["gallery"]), labels)
 
     def task(self, k: int) -> Task:
-        """What is searched and with what."""
+        """Return what is searched and with what."""
         rows = np.array([r.row for r in self.records if r.query], dtype=np.int64)
         return Task(self.gallery, rows, self.labels, (k,))
 
 
-class Rows:
+class Held:
     """Features in memory, read as a FeatureFile is."""
 
     def __init__(self, features: Floats) -> None:
@@ -61,27 +61,27 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and dim."""
+        """Return rows and dim."""
         rows, dim = self._features.shape
         return int(rows), int(dim)
 
     def read(self, start: int, stop: int) -> Floats:
-        """Rows [start, stop)."""
+        """Return rows [start, stop)."""
         return self._features[start:stop]
 
 
 def data_of(result: Result, night: NightHome) -> Data:
-    """The dataset artifact of a cell and the reader of its source, as they are now."""
+    """Return the dataset artifact of a cell and the reader of its source, as they are now."""
     named = find_recipe(result.cell.argument, list(result.cell.settings))
     return Pipeline(Plan(night, Shown()), named.recipe).read(named.name, renamed=True)[1]
 
 
 def search_of(evaluated: Artifact) -> Search:
-    """The search settings that an evaluate artifact was measured with."""
+    """Return the search settings that an evaluate artifact was measured with."""
     return Search.from_json(evaluated.manifest["settings"])
 
 
-def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: Index, search: Search) -> Numbers:
+def values_of(metric: str, k: int, table: Listing, source: FeatureSource, index: Index, search: Search) -> Numbers:
     """Return the values (Q,) of a figure, or of ann_recall, at k, measured now through `index`."""
     task = table.task(k)
     thresholds = np.zeros((len(task.query_rows), 1), dtype=np.float32)
@@ -94,7 +94,7 @@ def values_of(metric: str, k: int, table: Table, source: FeatureSource, index: I
 
 
 def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
-    """An index of the first `rows` features, built now by the code at hand."""
+    """Return an index of the first `rows` features, built now by the code at hand."""
 
     def blocks() -> Iterator[Floats]:
         for start in range(0, rows, BLOCK_ROWS):
@@ -104,13 +104,13 @@ def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
 
 
 def embed_again(data: Data, trained: Artifact, records: Sequence[ImageRecord]) -> Floats:
-    """Raw features (n, D) of records, embedded now by the code at hand with the bundle of a train artifact."""
+    """Return raw features (n, D) of records, embedded now by the code at hand with the bundle of a train artifact."""
     bundle = Bundle(trained, data.reader)
     return np.concatenate(list(in_order(bundle.features, pieces(iter(records), bundle.batch), THREADS)))
 
 
-def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Table, now: Table) -> float | None:
-    """The least cosine of stored features and those that the code at hand makes by the same bundle.
+def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Listing, now: Listing) -> float | None:
+    """Return the least cosine of stored features and those that the code at hand makes by the same bundle.
 
     Over at most 1,000 images, spread over the rows, that both data sets hold with the same bytes; None without any.
     """
@@ -129,8 +129,8 @@ def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Tabl
     return float((np.einsum("nd,nd->n", made, stored) / lengths).min())
 
 
-def data_changes(before: Table, now: Table) -> dict[str, int]:
-    """How many images were added, removed, moved, changed (other bytes) and relabelled, by name.
+def data_changes(before: Listing, now: Listing) -> dict[str, int]:
+    """Return how many images were added, removed, moved, changed (other bytes) and relabelled, by name.
 
     An image that went from one class folder to another has another name, and is neither added nor removed.
     """

@@ -26,7 +26,7 @@ from simsearch.errors import ArtifactError
 
 BUSY_SECONDS = 10.0
 
-_ACCEPT = "INSERT INTO accepts (night, at, reason) VALUES (?, ?, ?)"
+ACCEPT = "INSERT INTO accepts (night, at, reason) VALUES (?, ?, ?)"
 
 
 class History:
@@ -61,7 +61,7 @@ class History:
 
     @property
     def identity(self) -> str:
-        """What tells this history from others, for the name of its scratch area."""
+        """Return what tells this history from others, for the name of its scratch area."""
         with readable(self.path, "its identity"):
             known = str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
             if not IDENTITY.fullmatch(known):  # it names a folder
@@ -108,7 +108,7 @@ class History:
     ) -> None:
         """Record that a night ended, with its verdict (None: it was abandoned) and what the gate found.
 
-        `accepted`: why it is accepted in the same breath.
+        `accepted`: the reason, if the night is accepted at once.
         """
         with self._writing() as database:
             if verdict is not None:
@@ -120,43 +120,43 @@ class History:
             outcome = "abandoned" if verdict is None else verdict.outcome
             database.execute("INSERT INTO ends VALUES (?, ?, ?, ?)", (night, when, outcome, json.dumps(list(notes))))
             if accepted is not None:
-                database.execute(_ACCEPT, (night, when, accepted))
+                database.execute(ACCEPT, (night, when, accepted))
 
     def accept(self, night: int, when: str, reason: str) -> None:
         """Make a night the one that later nights are held against."""
         with self._writing() as database:
-            database.execute(_ACCEPT, (night, when, reason))
+            database.execute(ACCEPT, (night, when, reason))
 
     def accepts(self) -> list[tuple[int, str, str]]:
-        """(night, when, reason) of every acceptance, the newest last."""
+        """Return (night, when, reason) of every acceptance, the newest last."""
         return [
             (int(n), str(at), str(why))
             for n, at, why in self._rows("SELECT night, at, reason FROM accepts ORDER BY accept")
         ]
 
     def accepted(self) -> Night | None:
-        """The night that was accepted last, if any."""
+        """Return the night that was accepted last, if any."""
         known = self.accepts()
         return self.night(known[-1][0]) if known else None
 
     def night(self, number: int) -> Night | None:
-        """A night by its number."""
+        """Return a night by its number."""
         return next(iter(self._nights("WHERE nights.night = ?", number)), None)
 
     def nights(self) -> list[Night]:
-        """All nights, in the order in which they were begun, whatever the clock said."""
+        """Return all nights, in the order in which they were begun, also where the clock went back."""
         return self._nights("")
 
     def unfinished(self) -> Night | None:
-        """The night that was begun last and has no end: it was killed."""
+        """Return the night that was begun last and has no end: it was killed."""
         return next(iter(self._nights("WHERE verdict IS NULL ORDER BY nights.night DESC")), None)
 
     def cell_names(self, night: int) -> set[str]:
-        """Which cells of a night have a result."""
+        """Return which cells of a night have a result."""
         return {str(name) for (name,) in self._rows("SELECT cell FROM cells WHERE night = ?", night)}
 
     def results(self, night: int, *, per_query: bool = True) -> list[Result]:
-        """The results of a night, in the order in which they were measured."""
+        """Return the results of a night, in the order in which they were measured."""
         found = []
         for row in self._rows("SELECT * FROM cells WHERE night = ? ORDER BY rowid", night):
             name, digest = row["cell"], row["queries"]
@@ -198,7 +198,7 @@ class History:
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """What SQLite cannot do, as one line."""
+        """Turn what SQLite cannot do into one line."""
         try:
             yield
         except sqlite3.Error as error:
@@ -230,7 +230,7 @@ class History:
 
 
 def _keep(database: sqlite3.Connection, data: bytes) -> str:
-    """The digest of data that are kept once: a night without a change has the values of the night before."""
+    """Return the digest of data that are kept once: a night without a change has the values of the night before."""
     digest = hashlib.sha256(data).hexdigest()
     database.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (digest, zlib.compress(data)))
     return digest

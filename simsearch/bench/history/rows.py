@@ -32,7 +32,7 @@ def readable(path: Path, what: str) -> Iterator[None]:
 
 
 def night_of(row: Any) -> Night:
-    """A night, of NIGHT_COLUMNS."""
+    """Return a night, of NIGHT_COLUMNS."""
     dt.datetime.fromisoformat(row[1])
     return Night(
         number=row[0], started=row[1], commit=row[2], code=row[3], matrix=row[4], machine=row[5],
@@ -42,7 +42,7 @@ def night_of(row: Any) -> Night:
 
 
 def result_of(row: Any, figures: Sequence[Any], packed: bytes | None, values: Sequence[tuple[str, bytes]]) -> Result:
-    """The result of a cell, of its rows in cells, figures, queries and per_query."""
+    """Return the result of a cell, of its rows in cells, figures, queries and per_query."""
     names = [] if packed is None else json.loads(zlib.decompress(packed))
     per_query = {str(key): np.frombuffer(zlib.decompress(data), dtype="<f8") for key, data in values}
     digests = {str(stage): dict(reference) for stage, reference in json.loads(row["digests"]).items()}
@@ -59,7 +59,7 @@ def result_of(row: Any, figures: Sequence[Any], packed: bytes | None, values: Se
 
 
 def finding_row(found: Finding) -> tuple[Any, ...]:
-    """The row of a finding, without its night."""
+    """Return the row of a finding, without its night."""
     low, high = found.interval or (None, None)
     cause = found.cause
     return (

@@ -11,7 +11,7 @@ SCHEMA = 1
 IDENTITY = re.compile("[0-9a-f]{12}")
 DAMAGED = "move it away, or restore it from a copy; simsearch bench then begins or continues a history"
 
-_STATEMENTS = """
+STATEMENTS = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE nights (
     night INTEGER PRIMARY KEY AUTOINCREMENT, started TEXT NOT NULL, commit_id TEXT, code TEXT NOT NULL,
@@ -54,7 +54,7 @@ def create(database: sqlite3.Connection) -> None:
     """Make the tables within a transaction that the caller began, unless another process was first."""
     if database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         return
-    for statement in _STATEMENTS.split(";"):
+    for statement in STATEMENTS.split(";"):
         if statement.strip():
             database.execute(statement)
     for table in TABLES:
@@ -69,7 +69,7 @@ def create(database: sqlite3.Connection) -> None:
 
 
 def advice(message: str) -> str:
-    """What to do about an error of SQLite."""
+    """Return what to do about an error of SQLite."""
     if "locked" in message or "busy" in message:
         return "another program holds it: close that, and run the same command again; what was measured is kept"
     if "full" in message or "I/O" in message:

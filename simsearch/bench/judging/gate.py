@@ -41,7 +41,7 @@ class _Compared:
 
     @property
     def tested(self) -> Doubles:
-        """The differences of the queries that have one."""
+        """Return the differences of the queries that have one."""
         return self.differences[~np.isnan(self.differences)]
 
 
@@ -61,10 +61,10 @@ def judge(
     dropped = tuple(result.cell for result in results if result.status == "dropped")
     findings: list[Finding] = []
     notes: list[str] = []
-    new: tuple[str, ...] = tuple(result.cell.name for result in measured)
+    new = tuple(result.cell.name for result in measured)
     gone: tuple[str, ...] = ()
     apart: list[Result] = []
-    broken = [result for result in failed if result.broken]
+    broken: list[Result] = []
     if accepted is not None:
         known = [result for result in accepted[1] if result.status == "measured"]
         pairs, left_before, left_after = pair_cells(known, list(results))
@@ -72,7 +72,9 @@ def judge(
         gone = tuple(result.cell.name for result in left_before)
         both = [pair for pair in pairs if pair[1].status == "measured"]
         notes += _changes(both)
-        apart = [after for before, after in both if not _comparable(before, after)]
+        apart = [
+            after for before, after in both if not gated(before, after) or not len(shared_queries(before, after)[0])
+        ]
         notes += [
             f"{after.cell.name}: could not be judged: it shares no query and k with the accepted night; when that was "
             'meant: simsearch bench accept --reason "..."'
@@ -87,13 +89,13 @@ def judge(
             )
         broken = [after for _, after in pairs if after.broken]
         notes += [f"{after.cell.name}: regression in the stage index: {after.error}" for after in broken]
-    worse = any(finding.worse for finding in findings) or (accepted is not None and bool(broken))
+    worse = any(finding.worse for finding in findings) or broken
     outcome = "regression" if worse else "failed" if failed or apart or not measured else "pass"
     return Verdict(outcome, tuple(findings), failed, dropped, new, gone, tuple(dict.fromkeys(notes)))  # type: ignore[arg-type]
 
 
 def quality(matrix: Matrix, pairs: Sequence[Pair]) -> list[Finding]:
-    """The paired findings of all cells, corrected together."""
+    """Return the paired findings of all cells, corrected together."""
     compared: list[_Compared] = []
     ends: list[list[float]] = []
     for before, after in pairs:
@@ -117,7 +119,7 @@ def quality(matrix: Matrix, pairs: Sequence[Pair]) -> list[Finding]:
 
 
 def speed(matrix: Matrix, pairs: Sequence[Pair], again: Again) -> list[Finding]:
-    """The findings on speed; a loss is measured a second time, and the better of the two counts."""
+    """Return the findings on speed; a loss is measured a second time, and the better of the two counts."""
     if matrix.gate.speed is False:
         return []
     findings = []
@@ -140,22 +142,22 @@ def speed(matrix: Matrix, pairs: Sequence[Pair], again: Again) -> list[Finding]:
             factor = _slower(key[0], old.value, new.value)
             findings.append(
                 Finding(
-                    after.cell.name, key[0], None, key[1], old.value, new.value, new.value - old.value, None, None,
-                    None, new.n, worse=factor > limit, better=1 / factor > limit,
+                    after.cell.name, key[0], None, key[1], old.value, new.value, new.value - old.value,
+                    n=new.n, worse=factor > limit, better=1 / factor > limit,
                 )
             )  # fmt: skip
     return findings
 
 
 def _slower(name: str, before: float, after: float) -> float:
-    """How many times slower it is: above 1 is worse, whatever the direction of the metric."""
+    """Return how many times slower it is: above 1 is worse, whatever the direction of the metric."""
     if before <= 0 or after <= 0:
         return 1.0
     return before / after if METRICS[name].higher_is_better else after / before
 
 
 def _ratios(figures: Sequence[Figure]) -> dict[tuple[str, str], Figure]:
-    """The judged figures of speed; that by the clock on the wall only where the machine was not busy."""
+    """Return the judged figures of speed; that by the clock on the wall only where the machine was not busy."""
     known = [figure for figure in figures if figure.metric in METRICS]
     share = next((figure.value for figure in known if figure.metric == "processor_share"), 0.0)
     scopes = RATIOS if share >= LEAST_SHARE else RATIOS[:1]
@@ -185,10 +187,6 @@ def _compared(before: Result, after: Result) -> Iterator[_Compared]:
             yield _Compared(after.cell.name, key, float(np.nanmean(old)), float(np.nanmean(new)), differences)
 
 
-def _comparable(before: Result, after: Result) -> bool:
-    return len(shared_queries(before, after)[0]) > 0 and bool(gated(before, after))
-
-
 def gated(before: Result, after: Result) -> list[Key]:
     """Return which figures are tested: those of `tested` that both nights have, at the k that both have."""
     both = before.per_query.keys() & after.per_query.keys()
@@ -197,7 +195,7 @@ def gated(before: Result, after: Result) -> list[Key]:
 
 
 def _p_values(columns: Sequence[Doubles], level: float) -> list[float]:
-    """Two-sided p-values of paired differences, small enough where they are to pass a correction for their number."""
+    """Return two-sided p-values of paired differences, fine enough to pass a correction for their number."""
     flips = min(MOST_FLIPS, max(9_999, math.ceil(10 * max(1, len(columns)) / level)))
     test = partial(sign_flip_test, flips=flips)
     found = []
@@ -212,7 +210,7 @@ def _p_values(columns: Sequence[Doubles], level: float) -> list[float]:
 
 
 def _changes(pairs: Sequence[Pair]) -> Iterator[str]:
-    """What of the data is not the same, in words, once a recipe."""
+    """Yield what of the data is not the same, in words, once a recipe."""
     for before, after in pairs:
         one, _ = shared_queries(before, after)
         if len(one) != len(before.queries) or len(one) != len(after.queries):

@@ -11,5 +11,5 @@ FAILURES = (
 
 
 def words_of(error: BaseException) -> str:
-    """Words for an error."""
+    """Return words for an error."""
     return error.message if isinstance(error, SimsearchError) else f"{type(error).__name__}: {error}"

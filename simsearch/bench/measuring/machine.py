@@ -18,7 +18,7 @@ CLEAR = Path("/proc/self/clear_refs")
 
 
 def machine() -> tuple[str, str]:
-    """The machine in words, and a fingerprint of what decides its speed: processor, cores, memory, system."""
+    """Return the machine in words, and a fingerprint of what decides its speed: processor, cores, memory, system."""
     model = platform.processor() or platform.machine()
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -31,7 +31,7 @@ def machine() -> tuple[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the working folder, with "-dirty" when it was changed; None where there is none."""
+    """Return the commit of the working folder, with "-dirty" when it was changed; None where there is none."""
     given = os.environ.get("GITHUB_SHA") or os.environ.get("CI_COMMIT_SHA")
     if given:
         return given[:64]
@@ -44,7 +44,7 @@ def commit() -> str | None:
 
 
 def code_digest() -> str:
-    """A digest of simsearch's own files: a night is never continued by another code."""
+    """Return a digest of simsearch's own files: a night is never continued by another code."""
     digest = hashlib.sha256()
     for path in sorted(PACKAGE.rglob("*.py")):
         digest.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
@@ -58,7 +58,7 @@ def reset_peak() -> None:
 
 
 def peak_memory() -> int | None:
-    """The peak memory of this process in bytes since `reset_peak`, None where the system does not tell."""
+    """Return the peak memory of this process in bytes since `reset_peak`, None where the system does not tell."""
     with suppress(OSError, ValueError):
         for line in STATUS.read_text().splitlines():
             if line.startswith("VmHWM:"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,13 @@ EXACT = "recipe/cosine"
 QUALITY = [figure for figure in FIGURES if figure.key in METRICS]
 TIMED_K = 10
 TIMED_IMAGES = 64
+TIMED_STAGES = ("train", "embed", "index", "evaluate")
 
 Tables = dict[str, Any]
 
 
 def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:
-    """The result of a cell, which is a failed one where something raised: the others of the night are still run."""
+    """Return the result of a cell, a failed one where something raised: the others of the night are still run."""
     plan = Plan(night, Shown())
     try:
         return _measured(cell, plan, home, reference)
@@ -73,12 +74,12 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     values = per_query(arrays, report["k"])
     memory = peak_memory()
     started = time.perf_counter()
-    timing = timed(data, stages, Search.from_json(record["search"]), rows, reference)()
+    timing = time_answers(data, stages, Search.from_json(record["search"]), rows, reference)
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
     measured = [
         *quality_figures(report, values),
-        *speed_figures(timing),
+        *timing,
         *(Figure("seconds", None, name, float(a.manifest["seconds"]), n=1) for name, a in stages.items()),
         Figure("seconds", None, "timing of answers", took, n=1),
         Figure("bytes", None, "all", float(size), n=1),
@@ -142,24 +143,15 @@ def _column(place: figures.Place) -> str:
     return kept_name(place.key, None if place.k is None else int(place.k))
 
 
-def speed_figures(timing: speed.Timing) -> Iterator[Figure]:
-    """Medians of the repeats with their quartiles; the ratios are what the gate looks at."""
-    for metric, scope, repeats in (
-        ("latency_p50", "all", timing.p50),
-        ("latency_p99", "all", timing.p99),
-        ("qps", "all", timing.qps),
-        ("latency_p50", "ratio", timing.p50_ratio),
-        ("qps", "ratio", timing.qps_ratio),
-        ("latency_p50", "wall ratio", timing.wall_ratio),
-        ("processor_share", "all", timing.processor_share),
-    ):
-        yield Figure(metric, None, scope, *speed.middle(repeats), len(repeats))
-
-
-def timed(
-    data: Data, stages: dict[str, Artifact], search: Search, rows: Any, reference: speed.Reference
-) -> Callable[..., speed.Timing]:
-    """A function that times answers: from pixels to neighbours, one at a time, and a batch of embeddings."""
+def time_answers(
+    data: Data,
+    stages: Mapping[str, Artifact],
+    search: Search,
+    rows: Any,
+    reference: speed.Reference,
+    repeats: int = speed.REPEATS,
+) -> list[Figure]:
+    """Return the figures of speed: from pixels to neighbours, one image at a time, and a batch of embeddings."""
     _, preprocess = bundle_of(stages["train"])
     runtime = Runtime(stages["train"].file("embedder.onnx"), threads=1)
     index = gallery_index(stages["index"])
@@ -178,21 +170,16 @@ def timed(
         index.search(embeddings, k, search)
         return len(embeddings)
 
-    return lambda repeats=speed.REPEATS: speed.measure(reference, answer, len(pictures), batch, repeats=repeats)
+    return speed.measure(reference, answer, len(pictures), batch, repeats=repeats)
 
 
 def speed_again(result: Result, night: NightHome, reference: speed.Reference, repeats: int) -> list[Figure] | None:
-    """The speed figures of a cell that was measured, timed once more; None where its artifacts are not there."""
+    """Return the speed figures of a measured cell, timed once more; None where its artifacts are not there."""
     try:
-        stages = {
-            name: night.store.open(name, **result.digests[name]) for name in ("train", "embed", "index", "evaluate")
-        }
+        stages = {stage: night.store.open(stage, **result.digests[stage]) for stage in TIMED_STAGES}
         with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
             rows = stored["rows"]
-        return list(
-            speed_figures(
-                timed(data_of(result, night), stages, search_of(stages["evaluate"]), rows, reference)(repeats)
-            )
-        )
+        search = search_of(stages["evaluate"])
+        return time_answers(data_of(result, night), stages, search, rows, reference, repeats)
     except FAILURES:
         return None

@@ -26,7 +26,7 @@ class NightStore(Store):
     home: Store
 
     def folder(self, stage: str) -> Path:
-        """Where the artifacts of a stage lie."""
+        """Return where the artifacts of a stage lie."""
         return self.home.folder(stage) if stage == SHARED else super().folder(stage)
 
 

@@ -6,11 +6,12 @@ A machine that is slow tonight is slow at both, so the ratio of the two hardly m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
+
+from simsearch.bench.records import Figure
 
 REPEATS = 7
 SINGLE = 40  # queries timed one at a time, in each repeat: at most so many, and at least LEAST_SINGLE
@@ -18,27 +19,23 @@ LEAST_SINGLE, SINGLE_SECONDS = 10, 0.5
 BATCH = 2000  # queries of a batch
 BATCH_SECONDS = 0.05  # of a batch that is timed: small ones are repeated
 MOST_BATCHES = 20  # times BATCH_SECONDS, where the clock is that of a thread which has to wait for a core
-_ROWS, _DIM, _QUERIES, _K = 20_000, 64, 30, 10
+ROWS, DIM, QUERIES, NEAR = 20_000, 64, 30, 10
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds and queries a second, and their ratios to the reference: a value a repeat.
-
-    `p50`, `p99`: of one query, from pixels to neighbours. `qps`: of a batch of embeddings. `p50_ratio` is in units of
-    the reference workload's query, `qps_ratio` in queries a reference query: both by one thread and its own clock, as
-    several threads, or long work, lose to a busy neighbour what a short reference query does not. `wall_ratio` is the
-    p50 by the clock on the wall, which also sees waiting; it means something where `processor_share`, the share of the
-    wall's time in which the reference had a core, is near 1.
-    """
-
-    p50: tuple[float, ...]
-    p99: tuple[float, ...]
-    qps: tuple[float, ...]
-    p50_ratio: tuple[float, ...]
-    qps_ratio: tuple[float, ...]
-    wall_ratio: tuple[float, ...]
-    processor_share: tuple[float, ...]
+SPEEDS = (
+    ("latency_p50", "all"),  # milliseconds of one query, from pixels to neighbours
+    ("latency_p99", "all"),
+    ("qps", "all"),  # queries a second of a batch of embeddings
+    # In units of the reference workload's query, and in queries a reference query: both by one thread and its own
+    # clock, as several threads, or long work, lose to a busy neighbour what a short reference query does not.
+    ("latency_p50", "ratio"),
+    ("qps", "ratio"),
+    # By the clock on the wall, which also sees waiting; it means something where the reference had a core nearly all
+    # of the wall's time, its share of a processor.
+    ("latency_p50", "wall ratio"),
+    ("processor_share", "all"),
+)
+"""The figures of speed: (metric, scope)."""
 
 
 class Reference:
@@ -46,16 +43,16 @@ class Reference:
 
     def __init__(self) -> None:
         random = np.random.default_rng(0)
-        self._base = random.standard_normal((_ROWS, _DIM), dtype=np.float32)
-        self._queries = random.standard_normal((_QUERIES, _DIM), dtype=np.float32)
+        self._base = random.standard_normal((ROWS, DIM), dtype=np.float32)
+        self._queries = random.standard_normal((QUERIES, DIM), dtype=np.float32)
 
     def seconds(self) -> tuple[float, float]:
-        """The median seconds of one of its queries by the thread's own clock, and the share that had a core."""
+        """Return the median seconds of one of its queries by the thread's own clock, and the share that had a core."""
         taken = []
         wall = time.perf_counter()
         for query in self._queries:
             started = time.thread_time()
-            np.argpartition(self._base @ query, _ROWS - _K)
+            np.argpartition(self._base @ query, ROWS - NEAR)
             taken.append(time.thread_time() - started)
         return median(taken), min(1.0, sum(taken) / (time.perf_counter() - wall))
 
@@ -67,10 +64,11 @@ def measure(
     batch: Callable[[], int],
     *,
     repeats: int = REPEATS,
-) -> Timing:
-    """Time `answer(i)` for queries i < `queries`, and `batch()`, which answers as many as it returns.
+) -> list[Figure]:
+    """Return SPEEDS of `answer(i)` for queries i < `queries` and of `batch()`, which answers as many as it returns.
 
-    Reference and measured work take turns, so that a slow spell meets both.
+    Each is the median of the repeats with their quartiles. Reference and measured work take turns: a slow spell meets
+    both.
     """
     from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
@@ -97,19 +95,17 @@ def measure(
         qps = _answered(batch, time.perf_counter)
         ratios = median(alone) / unit, own * unit, p50 / unit
         found.append((1000 * p50, 1000 * p99, qps, *ratios, min(share, later)))
-    return Timing(*(tuple(column) for column in zip(*found, strict=True)))
+    ends = np.quantile(found, (0.25, 0.5, 0.75), axis=0).T.tolist()
+    return [
+        Figure(metric, None, scope, middle, low, high, repeats)
+        for (metric, scope), (low, middle, high) in zip(SPEEDS, ends, strict=True)
+    ]
 
 
 def _answered(batch: Callable[[], int], clock: Callable[[], float]) -> float:
-    """Queries a second of `batch` by a clock; one that hardly runs, as that of a waiting thread, is not waited for."""
+    """Return queries a second of `batch` by a clock; one that hardly runs is not waited for."""
     answered, started = 0, clock()
     given_up = time.perf_counter() + MOST_BATCHES * BATCH_SECONDS
     while answered == 0 or (clock() - started < BATCH_SECONDS and time.perf_counter() < given_up):
         answered += batch()
     return answered / max(clock() - started, 1e-6)
-
-
-def middle(values: Sequence[float]) -> tuple[float, float, float]:
-    """The median of the repeats, and their quartiles."""
-    low, value, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
-    return value, low, high

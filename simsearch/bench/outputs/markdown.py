@@ -132,7 +132,7 @@ def _text(words_: str) -> str:
 
 
 def _harmless(mark: re.Match[str]) -> bool:
-    """Whether a mark may stay as it is, for who reads the source: "recall@1", "02:00", "a-b", "(x)"."""
+    """Return whether a mark may stay as it is, for who reads the source: "recall@1", "02:00", "a-b", "(x)"."""
     before, after = mark.string[: mark.start()], mark.string[mark.end() :]
     if mark[0] in "()":  # no link without the square brackets
         return True

@@ -51,7 +51,7 @@ def trends(story: Story, nights: list[series.Drawn]) -> str:
             if any(figures):
                 columns.append((cell.name, figures))
                 found = findings.get((cell.name, *figure))
-                chart = line_chart(f"c{place}-{number}", _line(cell, figure, figures, breaks, found, frame), frame)
+                chart = line_chart(f"c{place}-{number}", _line(cell, figure, figures, breaks, found), frame)
                 charts += f"<figure><figcaption>{_caption(cell, results, found, nights)}</figcaption>{chart}</figure>"
         charted = f'<div class="charts small">{charts}</div>' + _table(figure, columns, nights)
         body += _metric(figure, charted, [f for f in story.verdict.findings if (f.metric, f.k, f.scope) == figure])
@@ -125,23 +125,17 @@ def _table(figure: Key, columns: list[tuple[str, list[Figure | None]]], nights: 
 
 
 def _line(
-    cell: Cell,
-    figure: Key,
-    figures: list[Figure | None],
-    breaks: frozenset[int],
-    finding: Finding | None,
-    frame: Frame,
+    cell: Cell, figure: Key, figures: list[Figure | None], breaks: frozenset[int], finding: Finding | None
 ) -> Line:
-    word = "" if finding is None else "worse" if finding.worse else "better" if finding.better else ""
-    points = [None if found is None else (found.value, _interval(found)) for found in figures]
-    low, high = _range(figure[0], [found for found in figures if found is not None])
+    name, _, scope = figure
     return Line(
         f"{metric_words(*figure)}, {cell.name}",
-        _described(figure, figures, frame, word),
-        points,
+        [None if found is None else (found.value, _interval(found)) for found in figures],
         breaks,
-        [(level, _level(figure, level)) for level in (low, (low + high) / 2, high)],
-        word,
+        shown=lambda value: shown(name, value, scope),
+        level=lambda value: _level(figure, value),
+        least=None if METRICS[name].unit else LEAST_SPAN,
+        word="" if finding is None else "worse" if finding.worse else "better" if finding.better else "",
     )
 
 
@@ -150,22 +144,6 @@ def _interval(figure: Figure) -> tuple[float, float] | None:
     if figure.low is None or figure.high is None:
         return None
     return (figure.low, figure.high) if math.isfinite(figure.low + figure.high) else None
-
-
-def _range(name: str, figures: list[Figure]) -> tuple[float, float]:
-    """Return the ends of the axis: all values and intervals, not drawn larger than what matters."""
-    known = [value for figure in figures for value in (figure.value, *(_interval(figure) or ()))]
-    low, high = min(known), max(known)
-    share = not METRICS[name].unit
-    least = LEAST_SPAN if share else 0.1 * max(abs(low), abs(high)) or 1.0
-    if high - low < least:
-        middle = (low + high) / 2
-        low, high = middle - least / 2, middle + least / 2
-        if share and high > 1 >= middle:
-            low, high = 1 - least, 1.0
-        elif low < 0 <= middle:
-            low, high = 0.0, least
-    return low, high
 
 
 def _level(figure: Key, value: float) -> str:
@@ -177,19 +155,3 @@ def _level(figure: Key, value: float) -> str:
     if unit == "1/s":
         return f"{value / 1000:,.3g}k/s" if value >= 10_000 else f"{value:,.0f}/s"
     return f"{value:.3g} {unit}" if unit else f"{value:.3f}"
-
-
-def _described(figure: Key, figures: Sequence[Figure | None], frame: Frame, word: str) -> str:
-    """Return what a chart shows in words, for readers who do not see it."""
-    name, _, scope = figure
-    found = [(found.value, frame.days[place]) for place, found in enumerate(figures) if found is not None]
-    values = [value for value, _ in found]
-    now = f"{shown(name, found[-1][0], scope)} on {found[-1][1]}"
-    if len(found) == 1:
-        told = f"One value: {now}"
-    else:
-        told = f"From {shown(name, found[0][0], scope)} on {found[0][1]} to {now}"
-        told += f"; lowest {shown(name, min(values), scope)}, highest {shown(name, max(values), scope)}"
-    lacking = len(figures) - len(found)
-    told += f"; {lacking} of {len(figures)} nights lack it" if lacking else ""
-    return f"{told}; {word} than accepted." if word else f"{told}."
