@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from simsearch.bench.causes.detective import Detective
@@ -25,7 +25,7 @@ from simsearch.bench.measuring.scratch import NightHome, remove_nights
 from simsearch.bench.measuring.speed import Reference
 from simsearch.bench.outputs.words import cells
 from simsearch.bench.records import Cell, Figure, Night, Result, Story, Verdict
-from simsearch.console import safe, say
+from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError
 from simsearch.home import LOCK, Home
 from simsearch.locks import Lock
@@ -39,11 +39,12 @@ LOOKED_BACK = 10  # nights that tell how long a cell takes
 
 @dataclass(frozen=True)
 class Job:
-    """The nightly job of one home and history; its scratch areas lie below `folder`."""
+    """The nightly job of one home and history; its scratch areas lie below `folder`. It reports to `progress`."""
 
     home: Home
     history: History
     matrix: Matrix
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def folder(self) -> Path:
@@ -60,7 +61,7 @@ class Job:
         """Measure tonight's cells, or those that a killed night left, judge them, record all that, and return it."""
         self.home.prepare_environment()
         with Lock(self.folder / LOCK) as lock:
-            lock.take("bench", lambda who: say(f"Waiting for {safe(who)}: one night at a time"))
+            lock.take("bench", lambda who: self.progress.say(f"Waiting for {safe(who)}: one night at a time"))
             return self._run()
 
     def _run(self) -> Story:
@@ -90,18 +91,20 @@ class Job:
         left = self.history.unfinished()
         if left is not None:
             if _like(left) == _like(tonight):
-                say(f"Going on with night {left.number}, begun {left.started[:16]}")
+                self.progress.say(f"Going on with night {left.number}, begun {left.started[:16]}")
                 return left
-            say(f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins")
+            self.progress.say(
+                f"Night {left.number} was never finished, and code, matrix or machine are others now: a new one begins"
+            )
             self.history.end(left.number, now(), None, ["never finished"])
         night = self.history.begin(tonight)
-        say(f"Night {night.number}: {cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
+        self.progress.say(f"Night {night.number}: {cells(len(self.matrix.cells))}, home {safe(str(self.home.path))}")
         return night
 
     def _measure(self, night: Night, started: float) -> list[Result]:
         """Return every cell's result, recorded one by one; those that no time is left for as dropped."""
         history, reference = self.history, Reference()
-        scratch = NightHome(self.folder / night.folder, self.home)
+        scratch = self._scratch(night)
         scratch.store.clean_up()
         known = history.cell_names(night.number)
         affordable = self._affordable(night)
@@ -113,14 +116,14 @@ class Job:
                 left = limit - (time.monotonic() - started)
                 result = Result(cell, "dropped", error=f"no time left of {limit:,g} s")
                 if left > 0 and cell.name in affordable:
-                    say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
+                    self.progress.say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
                     try:
                         with bounded(left):
                             result = run_cell(cell, scratch, self.home, reference)
                     except OutOfTimeError:
                         pass
                 if result.status == "dropped":
-                    say(f"DROPPED       {safe(cell.name)}: {result.error}")
+                    self.progress.say(f"DROPPED       {safe(cell.name)}: {result.error}")
                 history.record(night.number, result)
         finally:
             self.home.memory.close()
@@ -145,10 +148,10 @@ class Job:
     def _judge(
         self, night: Night, results: Sequence[Result], accepted: Night | None, before: Sequence[Result]
     ) -> Verdict:
-        scratch = NightHome(self.folder / night.folder, self.home)
+        scratch = self._scratch(night)
 
         def again(cell: Cell) -> Sequence[Figure] | None:
-            say(f"Timing again: {safe(cell.name)}")
+            self.progress.say(f"Timing again: {safe(cell.name)}")
             result = next(result for result in results if result.cell == cell)
             return speed_again(result, scratch, Reference(), AGAIN_REPEATS)
 
@@ -156,7 +159,7 @@ class Job:
         verdict = judge(self.matrix, held, (night, results), again)
         if accepted is None:
             return verdict
-        detective = Detective(NightHome(self.folder / accepted.folder, self.home), scratch)
+        detective = Detective(self._scratch(accepted), scratch)
         pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
         findings = (*verdict.findings, *detective.agreement(pairs))
         verdict = replace(verdict, findings=tuple(detective.explain(findings, pairs)))
@@ -180,6 +183,9 @@ class Job:
                 yield f"{name} {before} -> {after} since the accepted night"
         if accepted.code != night.code:
             yield "simsearch's own code is another one than in the accepted night"
+
+    def _scratch(self, night: Night) -> NightHome:
+        return NightHome(self.folder / night.folder, self.home, self.progress)
 
     def _tidy(self, night: Night) -> None:
         """Remove scratch areas but those of the accepted and of the last night: causes are looked for in them."""

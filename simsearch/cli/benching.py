@@ -21,7 +21,7 @@ from simsearch.cli.options import (
     safe_lines,
     say_waste,
 )
-from simsearch.console import safe, say
+from simsearch.console import Shown, safe, say
 from simsearch.errors import ArtifactError, SimsearchError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def bench(
 
     matrix = read_matrix(words[0] if words else "nightly")
     with History(path) as opened:
-        job = Job(where, opened, matrix)
+        job = Job(where, opened, matrix, Shown())
         reports = job.reports
         try:
             story = job.run()

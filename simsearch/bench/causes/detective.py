@@ -29,7 +29,7 @@ from simsearch.bench.judging.pairing import Pair, shared_queries
 from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cause, Finding, Result
-from simsearch.console import safe, say
+from simsearch.console import safe
 from simsearch.evaluation.figures import CLAIM
 from simsearch.vectors.features import FeatureFile
 
@@ -55,7 +55,8 @@ class Detective:
         worse = [finding for finding in findings if finding.worse and finding.cause is None]
         for finding in sorted(worse, key=_plainness):
             if _kind(finding) not in causes:
-                say(f"Cause of {metric_words(finding.metric, finding.k, finding.scope)} in {safe(finding.cell)}?")
+                what = metric_words(finding.metric, finding.k, finding.scope)
+                self.tonight.progress.say(f"Cause of {what} in {safe(finding.cell)}?")
                 causes[_kind(finding)] = self._cause(finding, *by_cell[finding.cell])
         for finding in findings:
             cause = causes.get(_kind(finding)) if finding.worse else None

@@ -12,7 +12,6 @@ from simsearch.arrays import Floats, Integers, Numbers
 from simsearch.artifacts import Artifact
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Result
-from simsearch.console import Shown
 from simsearch.evaluation.systems import FeatureSource, Task, gather
 from simsearch.evaluation.through_index import evaluate_index
 from simsearch.images.loading import in_order, pieces
@@ -73,7 +72,7 @@ class Held:
 def data_of(result: Result, night: NightHome) -> Data:
     """Return the dataset artifact of a cell and the reader of its source, as they are now."""
     named = find_recipe(result.cell.argument, list(result.cell.settings))
-    return Pipeline(Plan(night, Shown()), named.recipe).read(named.name, renamed=True)[1]
+    return Pipeline(Plan(night, night.progress), named.recipe).read(named.name, renamed=True)[1]
 
 
 def search_of(evaluated: Artifact) -> Search:

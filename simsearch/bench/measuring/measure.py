@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.machine import peak_memory, reset_peak
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cell, Figure, Result
-from simsearch.console import Shown, safe, say
+from simsearch.console import safe
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import InvariantError
 from simsearch.evaluation import figures
@@ -47,14 +47,14 @@ Tables = dict[str, Any]
 
 def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:
     """Return the result of a cell, a failed one where something raised: the others of the night are still run."""
-    plan = Plan(night, Shown())
+    plan = Plan(night, night.progress)
     try:
         return _measured(cell, plan, home, reference)
     except FAILURES as error:
         if isinstance(error, ImportError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise  # Ctrl-C while a library was being loaded
         message, broken = words_of(error), isinstance(error, InvariantError)
-    say(f"FAILED        {safe(cell.name)}, stage {plan.at}: {safe(message)}")
+    night.progress.say(f"FAILED        {safe(cell.name)}, stage {plan.at}: {safe(message)}")
     return Result(cell, "failed", stage=plan.at, error=message, broken=broken)
 
 
@@ -63,7 +63,7 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     reset_peak()
     pipeline = Pipeline(plan, named.recipe)
     # The data sets are the home's; nothing else that the night writes is.
-    with home.writing("bench", Shown()):
+    with home.writing("bench", plan.progress):
         source, data = pipeline.read(named.name, renamed=True)
     record = pipeline.run(named.name, renamed=True, opened=(source, data))
     stages = plan.stages

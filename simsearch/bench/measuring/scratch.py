@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simsearch.artifacts import Store
+from simsearch.console import Progress
 from simsearch.home import Home
 
 SHARED = "dataset"
@@ -31,10 +32,11 @@ class NightStore(Store):
 
 
 class NightHome(Home):
-    """The scratch area of one night."""
+    """The scratch area of one night; what is done in it is reported to `progress`."""
 
-    def __init__(self, path: Path, home: Home) -> None:
+    def __init__(self, path: Path, home: Home, progress: Progress) -> None:
         super().__init__(path)
+        self.progress = progress
         self.datasets = home.datasets
         self.memory = home.memory
         self.store = NightStore(path / "artifacts", home.memory, home.store)
