@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from simsearch.bench.records import Cause, Cell, Figure, Finding, Loser, Night, Result, Story, Verdict
+from simsearch.bench.records import Cause, Cell, Finding, Loser, Night, NightFigure, Result, Story, Verdict
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -42,16 +42,19 @@ def figures(shift=0.0, wave=0.0, speed=1.0):
     found = []
     for k, base in ((1, 0.985), (10, 0.97)):
         value = base - shift + wave
-        found.append(Figure("recall", k, "all", value, value - 0.006, value + 0.006, 10_000))
+        found.append(NightFigure("recall", k, "all", value, value - 0.006, value + 0.006, 10_000))
     for scope, base in (("all", 0.02), ("boundary", 0.11)):
         value = base + shift - wave
-        found.append(Figure("cross_boundary_error", 10, scope, value, value - 0.004, value + 0.004, 10_000))
-    found.append(Figure("ann_recall", 10, "all", 0.995 - 2 * shift, 0.99 - 2 * shift, 0.998 - 2 * shift, 10_000))
-    found.append(Figure("map_at_r", None, "all", 0.94 + wave, 0.93 + wave, 0.95 + wave, 10_000))
-    found.append(Figure("roc_auc", None, "all", 0.999))
-    found += [Figure("latency_p50", None, "all", 0.12 / speed), Figure("latency_p99", None, "all", 0.31 / speed)]
-    found += [Figure("qps", None, "all", 61_234.5 * speed), Figure("bytes", None, "all", 1.9e6)]
-    return tuple(found + [Figure("seconds", None, stage, 1.5) for stage in ("train", "embed", "index")])
+        found.append(NightFigure("cross_boundary_error", 10, scope, value, value - 0.004, value + 0.004, 10_000))
+    found.append(NightFigure("ann_recall", 10, "all", 0.995 - 2 * shift, 0.99 - 2 * shift, 0.998 - 2 * shift, 10_000))
+    found.append(NightFigure("map_at_r", None, "all", 0.94 + wave, 0.93 + wave, 0.95 + wave, 10_000))
+    found.append(NightFigure("roc_auc", None, "all", 0.999))
+    found += [
+        NightFigure("latency_p50", None, "all", 0.12 / speed),
+        NightFigure("latency_p99", None, "all", 0.31 / speed),
+    ]
+    found += [NightFigure("qps", None, "all", 61_234.5 * speed), NightFigure("bytes", None, "all", 1.9e6)]
+    return tuple(found + [NightFigure("seconds", None, stage, 1.5) for stage in ("train", "embed", "index")])
 
 
 def measured(of, **changes):

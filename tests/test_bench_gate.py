@@ -15,7 +15,7 @@ from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.judging.pairing import pair_cells, shared_queries
 from simsearch.bench.matrix import read_matrix
 from simsearch.bench.measuring.speed import Reference, measure
-from simsearch.bench.records import Cell, Figure, Night, Result
+from simsearch.bench.records import Cell, Night, NightFigure, Result
 from simsearch.statistics.significance import holm, sign_flip_bound, sign_flip_test
 
 QUERIES = 300
@@ -124,8 +124,8 @@ def test_cells_whose_setting_was_changed_are_pairs_and_not_new():
 
 
 def speeds(p50, qps):
-    return [Figure("latency_p50", None, "ratio", p50, n=7), Figure("qps", None, "ratio", qps, n=7),
-            Figure("latency_p50", None, "all", 99.0, n=7)]  # fmt: skip
+    return [NightFigure("latency_p50", None, "ratio", p50, n=7), NightFigure("qps", None, "ratio", qps, n=7),
+            NightFigure("latency_p50", None, "all", 99.0, n=7)]  # fmt: skip
 
 
 def test_speed_is_judged_by_its_ratio_and_measured_again(matrix):
@@ -149,8 +149,8 @@ def test_speed_is_judged_by_its_ratio_and_measured_again(matrix):
 def test_the_clock_on_the_wall_counts_where_the_machine_was_idle(matrix):
     def night(wall, share):
         more = [
-            Figure("latency_p50", None, "wall ratio", wall, n=7),
-            Figure("processor_share", None, "all", share, n=7),
+            NightFigure("latency_p50", None, "wall ratio", wall, n=7),
+            NightFigure("processor_share", None, "all", share, n=7),
         ]
         return measured(cell(), {}, names=["a"], figures=[*speeds(1.0, 10.0), *more])
 

@@ -12,7 +12,7 @@ import pytest
 from simsearch.bench.history import history as module
 from simsearch.bench.history.history import History
 from simsearch.bench.night import accept
-from simsearch.bench.records import Cause, Cell, Figure, Finding, Night, Result, Verdict
+from simsearch.bench.records import Cause, Cell, Finding, Night, NightFigure, Result, Verdict
 from simsearch.bench.written import export
 from simsearch.errors import ArtifactError, RecipeError
 
@@ -25,7 +25,7 @@ RESULT = Result(
     "measured",
     digests={"train": {"digest": "d", "content": "c"}},
     seconds={"train": 3.5},
-    figures=(Figure("recall", 1, "all", 0.9, 0.8, 1.0, 3), Figure("bytes", None, "all", 10.0)),
+    figures=(NightFigure("recall", 1, "all", 0.9, 0.8, 1.0, 3), NightFigure("bytes", None, "all", 10.0)),
     queries=("a.png", "b.png", "ü.png"),
     per_query={"recall@1": np.array([1.0, 0.0, np.nan])},
 )
@@ -94,7 +94,7 @@ def test_nothing_can_be_changed(path, change):
 def test_a_cell_is_recorded_whole_or_not_at_all(path):
     filled(path)
     with History(path) as history:
-        broken = Result(CELL, "measured", figures=(Figure("recall", 1, "all", None),), queries=("a",))  # type: ignore[arg-type]
+        broken = Result(CELL, "measured", figures=(NightFigure("recall", 1, "all", None),), queries=("a",))  # type: ignore[arg-type]
         night = history.begin(NIGHT)
         with pytest.raises(ArtifactError, match="NOT NULL"):
             history.record(night.number, broken)

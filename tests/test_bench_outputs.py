@@ -16,7 +16,7 @@ from stories import CAUSE, HOSTILE, cell, finding, matrix, measured, night, png,
 from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.outputs import contents, junit_xml, nightly_markdown, series, terminal_table, trend_page, words
 from simsearch.bench.outputs.terminal import columns, wrap
-from simsearch.bench.records import Cause, Figure, Loser, Result, Story, Verdict
+from simsearch.bench.records import Cause, Loser, NightFigure, Result, Story, Verdict
 
 OUTPUTS = (terminal_table, nightly_markdown, junit_xml, trend_page)
 NAME = "digits seed 0 IVF16,Flat nprobe=4"
@@ -430,9 +430,9 @@ def test_many_nights_and_cells_are_bounded():
 def test_odd_nights(output):
     odd = Result(
         cell(), "measured", figures=(
-            Figure("recall", 1, "all", float("nan")), Figure("recall", 10, "all", 0.5, float("nan"), 0.6),
-            Figure("a metric of tomorrow", None, "all", 1.0), Figure("qps", None, "all", 12_345_678.0),
-            Figure("bytes", None, "all", 0.0), Figure("cross_boundary_error", 10, "all", 0.0, 0.0, 0.0, 3),
+            NightFigure("recall", 1, "all", float("nan")), NightFigure("recall", 10, "all", 0.5, float("nan"), 0.6),
+            NightFigure("a metric of tomorrow", None, "all", 1.0), NightFigure("qps", None, "all", 12_345_678.0),
+            NightFigure("bytes", None, "all", 0.0), NightFigure("cross_boundary_error", 10, "all", 0.0, 0.0, 0.0, 3),
         )
     )  # fmt: skip
     empty = Verdict("failed", (), (), (), (), (), ())

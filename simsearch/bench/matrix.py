@@ -55,9 +55,8 @@ class Gate(Table):
     """[gate]: how sure and how large a loss must be to fail a night."""
 
     p: float = Field(default=0.01, gt=0, lt=1)  # after Holm's correction over all paired tests of a night
-    least: dict[str, float] = Field(
-        default={}
-    )  # by metric: a loss whose interval does not lie beyond it does not matter
+    # By metric: a loss whose interval does not lie beyond it does not matter.
+    least: dict[str, float] = Field(default={})
     # Slower by this share, relative to the reference workload and on one machine; false: speed is not judged.
     speed: float | Literal[False] = 0.5
 

@@ -24,7 +24,7 @@ from simsearch.bench.measuring.measure import run_cell, speed_again
 from simsearch.bench.measuring.scratch import NightHome, remove_nights
 from simsearch.bench.measuring.speed import Reference
 from simsearch.bench.outputs.words import cells
-from simsearch.bench.records import Cell, Figure, Night, Result, Story, Verdict
+from simsearch.bench.records import Cell, Night, NightFigure, Result, Story, Verdict
 from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError
 from simsearch.home import LOCK, Home
@@ -85,8 +85,9 @@ class Job:
     def _begin(self) -> Night:
         """Return the night to go on with: the one that was killed, when it had the same code, matrix and machine."""
         words, fingerprint = machine.machine()
+        made_by = {name: None if text is None else str(text) for name, text in versions().items()}
         tonight = Night(
-            0, now(), machine.commit(), machine.code_digest(), self.matrix.digest, words, fingerprint, _versions(), ""
+            0, now(), machine.commit(), machine.code_digest(), self.matrix.digest, words, fingerprint, made_by, ""
         )
         left = self.history.unfinished()
         if left is not None:
@@ -150,7 +151,7 @@ class Job:
     ) -> Verdict:
         scratch = self._scratch(night)
 
-        def again(cell: Cell) -> Sequence[Figure] | None:
+        def again(cell: Cell) -> Sequence[NightFigure] | None:
             self.progress.say(f"Timing again: {safe(cell.name)}")
             result = next(result for result in results if result.cell == cell)
             return speed_again(result, scratch, Reference(), AGAIN_REPEATS)
@@ -224,10 +225,6 @@ def trend(history: History) -> Iterator[tuple[Night, tuple[Result, ...]]]:
 
 def _like(night: Night) -> tuple[object, ...]:
     return night.code, night.matrix, night.fingerprint, dict(night.versions)
-
-
-def _versions() -> dict[str, str | None]:
-    return {name: None if text is None else str(text) for name, text in versions().items()}
 
 
 def _own_seconds(results: Sequence[Result]) -> dict[str, float]:

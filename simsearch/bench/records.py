@@ -11,9 +11,6 @@ from simsearch.arrays import Numbers
 Values = Mapping[str, Numbers]
 Status = Literal["measured", "failed", "dropped"]
 
-STAGES = ("data", "embedder", "features", "index", "search settings")
-"""What a regression is put down to, in the order in which data flow."""
-
 
 @dataclass(frozen=True)
 class Cell:
@@ -38,7 +35,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Figure:
+class NightFigure:
     """One figure of a cell: metric, k (None where it has none), scope, value, 95 % interval and how many it is over."""
 
     metric: str
@@ -71,7 +68,7 @@ class Result:
     broken: bool = False
     digests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
-    figures: tuple[Figure, ...] = ()
+    figures: tuple[NightFigure, ...] = ()
     queries: tuple[str, ...] = ()
     per_query: Values = field(default_factory=dict)
 
@@ -110,7 +107,9 @@ class Loser:
 
 @dataclass(frozen=True)
 class Cause:
-    """Which stage moved (one of STAGES, or None when nothing that can be told apart did), and how that is known.
+    """Which stage moved (None where no one stage can be told apart), and how that is known.
+
+    The stages are data, embedder, features, index and search settings, in the order in which data flow.
 
     `classes` and `queries` are those that lost most, in the metric that `of` names. `picture`: PNG bytes of queries
     with their neighbours before and after, None where they could not be drawn.

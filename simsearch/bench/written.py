@@ -14,7 +14,7 @@ from simsearch.artifacts import write_durably
 from simsearch.bench.history.history import History
 from simsearch.bench.outputs import junit_xml, nightly_markdown, trend_page
 from simsearch.bench.outputs.contents import by_loss
-from simsearch.bench.records import Figure, Finding, Result, Story
+from simsearch.bench.records import Finding, NightFigure, Result, Story
 from simsearch.errors import RecipeError
 from simsearch.recipe.files import build_name
 
@@ -67,9 +67,7 @@ def night_json(story: Story, files: Mapping[str, str]) -> dict[str, Any]:
         "regressions": [_finding(finding) for finding in verdict.worse],
         "failed": [{"cell": r.cell.name, "stage": r.stage, "error": r.error} for r in verdict.failed],
         "dropped": [cell.name for cell in verdict.dropped],
-        "new": list(verdict.new),
-        "gone": list(verdict.gone),
-        "notes": list(verdict.notes),
+        **{name: list(getattr(verdict, name)) for name in ("new", "gone", "notes")},
         "files": dict(files),
     }
 
@@ -77,7 +75,7 @@ def night_json(story: Story, files: Mapping[str, str]) -> dict[str, Any]:
 def history_rows(history: History) -> Iterator[dict[str, Any]]:
     """Yield a row a figure of every night, with what is known of its night and its cell."""
     accepted = {number for number, _, _ in history.accepts()}
-    nothing = dict.fromkeys(asdict(Figure("", None, "", 0.0)))
+    nothing = dict.fromkeys(asdict(NightFigure("", None, "", 0.0)))
     for night in history.nights():
         about = {
             "night": night.number, "started": night.started, "finished": night.finished, "verdict": night.verdict,

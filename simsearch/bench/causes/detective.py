@@ -27,6 +27,7 @@ from simsearch.bench.causes.losers import losers
 from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
 from simsearch.bench.judging.pairing import Pair, shared_queries
 from simsearch.bench.measuring.failures import FAILURES, words_of
+from simsearch.bench.measuring.measure import data_of, search_of
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cause, Finding, Result
 from simsearch.console import safe
@@ -76,7 +77,7 @@ class Detective:
                     for result, home in ((before, self.accepted), (after, self.tonight))
                 )
                 tables = rerun.Listing.read(old["dataset"]), rerun.Listing.read(new["dataset"])
-                cosine = rerun.least_cosine(rerun.data_of(after, self.tonight), old["train"], old["embed"], *tables)
+                cosine = rerun.least_cosine(data_of(after.cell, self.tonight), old["train"], old["embed"], *tables)
             except FAILURES as error:  # as when the accepted night's artifacts are gone
                 self.notes.append(f"{after.cell.name}: agreement of features was not judged: {words_of(error)}")
                 continue
@@ -105,7 +106,7 @@ class Detective:
     def _side(self, stack: ExitStack, result: Result, home: NightHome) -> Side:
         opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in NEEDED}
         features = stack.enter_context(FeatureFile(opened["embed"].file("features.h5")))
-        return Side(opened, rerun.Listing.read(opened["dataset"]), features, rerun.search_of(opened["evaluate"]))
+        return Side(opened, rerun.Listing.read(opened["dataset"]), features, search_of(opened["evaluate"]))
 
     def _case(self, finding: Finding, before: Result, after: Result, sides: tuple[Side, Side]) -> Case:
         """Return what is run again: a figure without a k, as MAP@R, is explained by the error at the largest k."""
@@ -121,7 +122,7 @@ class Detective:
             one, other = one[near], other[near]
         good = float(np.nanmean(before.per_query[name][one]))
         bad = float(np.nanmean(after.per_query[name][other]))
-        return Case(*sides, metric, k, (one, other), good, bad, lambda: rerun.data_of(after, self.tonight))
+        return Case(*sides, metric, k, (one, other), good, bad, lambda: data_of(after.cell, self.tonight))
 
 
 def _cause_of_speed(before: Side, after: Side) -> Cause:

@@ -10,15 +10,10 @@ import numpy as np
 
 from simsearch.arrays import Floats, Integers, Numbers
 from simsearch.artifacts import Artifact
-from simsearch.bench.measuring.scratch import NightHome
-from simsearch.bench.records import Result
 from simsearch.evaluation.systems import FeatureSource, Task, gather
 from simsearch.evaluation.through_index import evaluate_index
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord, read_records
-from simsearch.pipeline.graph import Pipeline
-from simsearch.pipeline.plan import Plan
-from simsearch.recipe.files import find_recipe
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data
 from simsearch.stages.embed import Bundle
 from simsearch.vectors.exact import exact_search
@@ -52,32 +47,20 @@ class Listing:
         return Task(self.gallery, rows, self.labels, (k,))
 
 
+@dataclass(frozen=True)
 class Held:
-    """Features in memory, read as a FeatureFile is."""
+    """Features (N, D) in memory, read as a FeatureFile is."""
 
-    def __init__(self, features: Floats) -> None:
-        self._features = features
+    features: Floats
 
     @property
     def shape(self) -> tuple[int, int]:
         """Return rows and dim."""
-        rows, dim = self._features.shape
-        return int(rows), int(dim)
+        return len(self.features), self.features.shape[1]
 
     def read(self, start: int, stop: int) -> Floats:
         """Return rows [start, stop)."""
-        return self._features[start:stop]
-
-
-def data_of(result: Result, night: NightHome) -> Data:
-    """Return the dataset artifact of a cell and the reader of its source, as they are now."""
-    named = find_recipe(result.cell.argument, list(result.cell.settings))
-    return Pipeline(Plan(night, night.progress), named.recipe).read(named.name, renamed=True)[1]
-
-
-def search_of(evaluated: Artifact) -> Search:
-    """Return the search settings that an evaluate artifact was measured with."""
-    return Search.from_json(evaluated.manifest["settings"])
+        return self.features[start:stop]
 
 
 def values_of(metric: str, k: int, table: Listing, source: FeatureSource, index: Index, search: Search) -> Numbers:

@@ -129,10 +129,8 @@ class History:
 
     def accepts(self) -> list[tuple[int, str, str]]:
         """Return (night, when, reason) of every acceptance, the newest last."""
-        return [
-            (int(n), str(at), str(why))
-            for n, at, why in self._rows("SELECT night, at, reason FROM accepts ORDER BY accept")
-        ]
+        rows = self._rows("SELECT night, at, reason FROM accepts ORDER BY accept")
+        return [(int(night), str(at), str(reason)) for night, at, reason in rows]
 
     def accepted(self) -> Night | None:
         """Return the night that was accepted last, if any."""

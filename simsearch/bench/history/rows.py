@@ -14,7 +14,7 @@ from typing import Any, get_args
 import numpy as np
 
 from simsearch.bench.history.schema import DAMAGED
-from simsearch.bench.records import Cell, Figure, Finding, Night, Result, Status
+from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Status
 from simsearch.errors import ArtifactError
 
 NIGHT_COLUMNS = (
@@ -69,8 +69,8 @@ def finding_row(found: Finding) -> tuple[Any, ...]:
     )
 
 
-def _figure(row: Any) -> Figure:
-    figure = Figure(*row)
+def _figure(row: Any) -> NightFigure:
+    figure = NightFigure(*row)
     if not math.isfinite(figure.value):
         raise ValueError(f"{figure.metric} is {figure.value!r}")
     return figure

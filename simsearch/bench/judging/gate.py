@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from simsearch.arrays import Doubles
 from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, kept_name, tested
 from simsearch.bench.judging.pairing import Pair, pair_cells, shared_queries
 from simsearch.bench.matrix import Matrix
-from simsearch.bench.records import Cell, Figure, Finding, Night, Result, Verdict
+from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Verdict
 from simsearch.statistics.intervals import percentile_intervals
 from simsearch.statistics.significance import holm, sign_flip_bound, sign_flip_test
 
@@ -26,7 +25,7 @@ MOST_FLIPS = 199_999
 AGAIN_REPEATS = 15
 LEAST_SHARE = 0.9  # of a core, for the reference workload: below it the clock on the wall tells of other work
 
-Again = Callable[[Cell], Sequence[Figure] | None]
+Again = Callable[[Cell], Sequence[NightFigure] | None]
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def _slower(name: str, before: float, after: float) -> float:
     return before / after if METRICS[name].higher_is_better else after / before
 
 
-def _ratios(figures: Sequence[Figure]) -> dict[tuple[str, str], Figure]:
+def _ratios(figures: Sequence[NightFigure]) -> dict[tuple[str, str], NightFigure]:
     """Return the judged figures of speed; that by the clock on the wall only where the machine was not busy."""
     known = [figure for figure in figures if figure.metric in METRICS]
     share = next((figure.value for figure in known if figure.metric == "processor_share"), 0.0)
@@ -197,7 +196,6 @@ def gated(before: Result, after: Result) -> list[Key]:
 def _p_values(columns: Sequence[Doubles], level: float) -> list[float]:
     """Return two-sided p-values of paired differences, fine enough to pass a correction for their number."""
     flips = min(MOST_FLIPS, max(9_999, math.ceil(10 * max(1, len(columns)) / level)))
-    test = partial(sign_flip_test, flips=flips)
     found = []
     for column in columns:
         bound = sign_flip_bound(column)
@@ -205,7 +203,7 @@ def _p_values(columns: Sequence[Doubles], level: float) -> list[float]:
             found.append(bound)
             continue
         rough = sign_flip_test(column, flips=999)
-        found.append(rough if rough > 0.05 else test(column))
+        found.append(rough if rough > 0.05 else sign_flip_test(column, flips=flips))
     return found
 
 

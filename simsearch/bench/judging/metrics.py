@@ -65,7 +65,7 @@ RATIOS = ("ratio", "wall ratio")
 """The scopes of speed that are judged: by one thread's own clock, and by the clock on the wall."""
 
 
-def kept_name(metric: str, k: int | None) -> str:
+def kept_name(metric: str, k: float | None) -> str:
     """Return the name under which a history keeps the values of single queries: "recall@1", "map_at_r"."""
     return metric if k is None else f"{metric}@{k}"
 

@@ -10,18 +10,16 @@ from typing import Any
 import numpy as np
 
 from simsearch.artifacts import Artifact
-from simsearch.bench.causes.rerun import data_of, search_of
 from simsearch.bench.judging.metrics import METRICS, kept_name
 from simsearch.bench.measuring import speed
 from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.machine import peak_memory, reset_peak
 from simsearch.bench.measuring.scratch import NightHome
-from simsearch.bench.records import Cell, Figure, Result
+from simsearch.bench.records import Cell, NightFigure, Result
 from simsearch.console import safe
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import InvariantError
-from simsearch.evaluation import figures
-from simsearch.evaluation.figures import FIGURES, places
+from simsearch.evaluation.figures import FIGURES, Figure, places
 from simsearch.evaluation.systems import gather
 from simsearch.home import Home
 from simsearch.images.records import RecordTable
@@ -80,12 +78,12 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     measured = [
         *quality_figures(report, values),
         *timing,
-        *(Figure("seconds", None, name, float(a.manifest["seconds"]), n=1) for name, a in stages.items()),
-        Figure("seconds", None, "timing of answers", took, n=1),
-        Figure("bytes", None, "all", float(size), n=1),
+        *(NightFigure("seconds", None, name, float(a.manifest["seconds"]), n=1) for name, a in stages.items()),
+        NightFigure("seconds", None, "timing of answers", took, n=1),
+        NightFigure("bytes", None, "all", float(size), n=1),
     ]
     if memory is not None:
-        measured.append(Figure("peak_memory", None, "all", float(memory), n=1))
+        measured.append(NightFigure("peak_memory", None, "all", float(memory), n=1))
     table = RecordTable(data.artifact.path)
     return Result(
         cell,
@@ -104,14 +102,14 @@ def per_query(arrays: Tables, ks: list[int]) -> Tables:
     for figure in QUALITY:
         for place in places(figure, ks):
             stored = [place.stored(system) for system in _systems(figure)]
-            found |= {_column(place): arrays[name] for name in reversed(stored) if name in arrays}
+            found |= {kept_name(*place[:2]): arrays[name] for name in reversed(stored) if name in arrays}
     found |= {f"ann_recall@{k}": arrays[f"{SYSTEM}/ann@{k}"] for k in ks if f"{SYSTEM}/ann@{k}" in arrays}
     if "boundary" in arrays:
         found["boundary"] = arrays["boundary"]
     return {name: values.astype(np.float64) for name, values in found.items()}
 
 
-def quality_figures(report: Tables, values: Tables) -> Iterator[Figure]:
+def quality_figures(report: Tables, values: Tables) -> Iterator[NightFigure]:
     """Yield every quality figure of a report with its interval and the number of queries (or pairs) that it is over."""
     systems = report["systems"]
     for figure in QUALITY:
@@ -122,25 +120,21 @@ def quality_figures(report: Tables, values: Tables) -> Iterator[Figure]:
                 continue
             low, high = place.of(tree.get("intervals")) or (None, None)
             n = (report.get("verification") or {}).get("pairs")
-            column = values.get(_column(place))
+            column = values.get(kept_name(*place[:2]))
             if column is not None:
                 n = int((~np.isnan(column) & (place.scope == "all" or values["boundary"] > 0)).sum())
             k = None if place.k is None else int(place.k)
-            yield Figure(place.key, k, place.scope, float(place.of(tree)), low, high, n)
+            yield NightFigure(place.key, k, place.scope, float(place.of(tree)), low, high, n)
     for k in report["k"]:
         shares = values.get(f"ann_recall@{k}")
         if shares is not None:
             low, high = percentile_intervals(shares[:, None], resamples=500)[0].tolist()
-            yield Figure("ann_recall", k, "all", float(shares.mean()), low, high, len(shares))
+            yield NightFigure("ann_recall", k, "all", float(shares.mean()), low, high, len(shares))
 
 
-def _systems(figure: figures.Figure) -> tuple[str, ...]:
+def _systems(figure: Figure) -> tuple[str, ...]:
     """Return whose figure is taken, the first that has it: an approximate index has no deep ones of its own."""
     return (SYSTEM, EXACT) if figure.deep else (SYSTEM,)
-
-
-def _column(place: figures.Place) -> str:
-    return kept_name(place.key, None if place.k is None else int(place.k))
 
 
 def time_answers(
@@ -150,7 +144,7 @@ def time_answers(
     rows: Any,
     reference: speed.Reference,
     repeats: int = speed.REPEATS,
-) -> list[Figure]:
+) -> list[NightFigure]:
     """Return the figures of speed: from pixels to neighbours, one image at a time, and a batch of embeddings."""
     _, preprocess = bundle_of(stages["train"])
     runtime = Runtime(stages["train"].file("embedder.onnx"), threads=1)
@@ -173,13 +167,24 @@ def time_answers(
     return speed.measure(reference, answer, len(pictures), batch, repeats=repeats)
 
 
-def speed_again(result: Result, night: NightHome, reference: speed.Reference, repeats: int) -> list[Figure] | None:
+def speed_again(result: Result, night: NightHome, reference: speed.Reference, repeats: int) -> list[NightFigure] | None:
     """Return the speed figures of a measured cell, timed once more; None where its artifacts are not there."""
     try:
         stages = {stage: night.store.open(stage, **result.digests[stage]) for stage in TIMED_STAGES}
         with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
             rows = stored["rows"]
         search = search_of(stages["evaluate"])
-        return time_answers(data_of(result, night), stages, search, rows, reference, repeats)
+        return time_answers(data_of(result.cell, night), stages, search, rows, reference, repeats)
     except FAILURES:
         return None
+
+
+def data_of(cell: Cell, night: NightHome) -> Data:
+    """Return the dataset artifact of a cell and the reader of its source, as they are now."""
+    named = find_recipe(cell.argument, list(cell.settings))
+    return Pipeline(Plan(night, night.progress), named.recipe).read(named.name, renamed=True)[1]
+
+
+def search_of(evaluated: Artifact) -> Search:
+    """Return the search settings that an evaluate artifact was measured with."""
+    return Search.from_json(evaluated.manifest["settings"])

@@ -11,7 +11,7 @@ from statistics import median
 
 import numpy as np
 
-from simsearch.bench.records import Figure
+from simsearch.bench.records import NightFigure
 
 REPEATS = 7
 SINGLE = 40  # queries timed one at a time, in each repeat: at most so many, and at least LEAST_SINGLE
@@ -30,8 +30,7 @@ SPEEDS = (
     # clock, as several threads, or long work, lose to a busy neighbour what a short reference query does not.
     ("latency_p50", "ratio"),
     ("qps", "ratio"),
-    # By the clock on the wall, which also sees waiting; it means something where the reference had a core nearly all
-    # of the wall's time, its share of a processor.
+    # By the clock on the wall, which also sees waiting; it means something where the share of a processor is near 1.
     ("latency_p50", "wall ratio"),
     ("processor_share", "all"),
 )
@@ -64,7 +63,7 @@ def measure(
     batch: Callable[[], int],
     *,
     repeats: int = REPEATS,
-) -> list[Figure]:
+) -> list[NightFigure]:
     """Return SPEEDS of `answer(i)` for queries i < `queries` and of `batch()`, which answers as many as it returns.
 
     Each is the median of the repeats with their quartiles. Reference and measured work take turns: a slow spell meets
@@ -97,7 +96,7 @@ def measure(
         found.append((1000 * p50, 1000 * p99, qps, *ratios, min(share, later)))
     ends = np.quantile(found, (0.25, 0.5, 0.75), axis=0).T.tolist()
     return [
-        Figure(metric, None, scope, middle, low, high, repeats)
+        NightFigure(metric, None, scope, middle, low, high, repeats)
         for (metric, scope), (low, middle, high) in zip(SPEEDS, ends, strict=True)
     ]
 

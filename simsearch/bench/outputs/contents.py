@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from simsearch.bench.judging.metrics import METRICS, shown, tested
-from simsearch.bench.records import Cause, Figure, Finding, Loser, Result, Story
+from simsearch.bench.records import Cause, Finding, Loser, NightFigure, Result, Story
 from simsearch.evaluation.figures import FIGURES
 
 HELD, WORSE, BETTER, NEW = "held", "WORSE", "better", "new"
@@ -155,7 +155,7 @@ def made(story: Story) -> dict[str, str]:
     }
 
 
-def known(figure: Figure) -> bool:
+def known(figure: NightFigure) -> bool:
     """Return whether a figure has a value that can be shown: its metric is in METRICS, and it is a number."""
     return figure.metric in METRICS and figure.value is not None and math.isfinite(figure.value)
 

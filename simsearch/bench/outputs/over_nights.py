@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, metric_words, shown
 from simsearch.bench.outputs import contents, series, words
-from simsearch.bench.records import Cell, Figure, Finding, Result, Story
+from simsearch.bench.records import Cell, Finding, NightFigure, Result, Story
 from simsearch.page.html import NONE, more, paragraph, table, text
 from simsearch.page.timeline import Frame, Lane, Line, key, line_chart
 
@@ -107,8 +107,8 @@ def _caption(cell: Cell, results: Sequence[Result | None], finding: Finding | No
     return words_
 
 
-def _table(figure: Key, columns: list[tuple[str, list[Figure | None]]], nights: list[series.Drawn]) -> str:
-    def cell(found: Figure | None) -> str:
+def _table(figure: Key, columns: list[tuple[str, list[NightFigure | None]]], nights: list[series.Drawn]) -> str:
+    def cell(found: NightFigure | None) -> str:
         if found is None:
             return NONE
         ends = _interval(found)
@@ -125,7 +125,7 @@ def _table(figure: Key, columns: list[tuple[str, list[Figure | None]]], nights: 
 
 
 def _line(
-    cell: Cell, figure: Key, figures: list[Figure | None], breaks: frozenset[int], finding: Finding | None
+    cell: Cell, figure: Key, figures: list[NightFigure | None], breaks: frozenset[int], finding: Finding | None
 ) -> Line:
     name, _, scope = figure
     return Line(
@@ -139,7 +139,7 @@ def _line(
     )
 
 
-def _interval(figure: Figure) -> tuple[float, float] | None:
+def _interval(figure: NightFigure) -> tuple[float, float] | None:
     """Return the interval of a figure, None where it lacks one or an end of it is no number."""
     if figure.low is None or figure.high is None:
         return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from simsearch.bench.judging.metrics import METRICS, Key
 from simsearch.bench.outputs import contents, words
-from simsearch.bench.records import Cell, Figure, Night, Result, Story
+from simsearch.bench.records import Cell, Night, NightFigure, Result, Story
 
 MOST_NIGHTS = 60
 
@@ -51,12 +51,6 @@ def breaks(story: Story, shown: Sequence[Drawn], metric: str) -> frozenset[int]:
     return frozenset(found)
 
 
-def accepts(story: Story) -> Mapping[int, str]:
-    """Return the accepted nights with their reasons, that which tonight is held against among them."""
-    now = {} if story.accepted is None else {story.accepted.number: ""}
-    return {**now, **story.accepts}
-
-
 def events(before: Night, after: Night) -> dict[str, str]:
     """Return what changed from one night to the next, in words, by kind: versions, machine, matrix, code."""
     found = {}
@@ -79,7 +73,8 @@ def events(before: Night, after: Night) -> dict[str, str]:
 
 def marks(story: Story, shown: Sequence[Drawn]) -> list[dict[str, str]]:
     """Return for each night that is drawn what is marked at it, by kind: accepted, versions, machine, matrix, code."""
-    accepted = accepts(story)
+    held = {} if story.accepted is None else {story.accepted.number: ""}
+    accepted = {**held, **story.accepts}
     found: list[dict[str, str]] = []
     for place, (night, _) in enumerate(shown):
         here = {"accepted": accepted[night.number] or "accepted"} if night.number in accepted else {}
@@ -120,7 +115,7 @@ def lines(shown: Sequence[Drawn], cells: Sequence[Cell]) -> Iterator[tuple[Cell,
         yield cell, found[::-1]
 
 
-def figures(results: Sequence[Result | None], key: Key) -> list[Figure | None]:
+def figures(results: Sequence[Result | None], key: Key) -> list[NightFigure | None]:
     """Return one figure of a cell over the nights, from what `lines` yields for it; None where a night lacks it."""
     return [
         None if result is None else next((f for f in result.figures if f.key == key and contents.known(f)), None)
