@@ -85,8 +85,8 @@ class Progress:
 
     @contextmanager
     def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
-        """Hand out the progress of a part of the work, which leaves a `line` when it is done."""
-        yield Progress()
+        """Hand out the progress of a part of the work, which leaves a `line` when it is done: here, this one."""
+        yield self
 
 
 class Shown(Progress):
@@ -108,7 +108,7 @@ class Shown(Progress):
             say(current.done_line())
 
 
-class StageLine(Shown):
+class StageLine(Progress):
     """The line of one stage; what it is divided into is part of it, and prints no line of its own."""
 
     def __init__(self, title: str) -> None:
@@ -119,6 +119,10 @@ class StageLine(Shown):
         self._task: Any = None
         if is_live():
             self._start_live()
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        say(line)
 
     def _start_live(self) -> None:
         from rich.console import Console
@@ -151,11 +155,6 @@ class StageLine(Shown):
         """Report what is being done where nothing can be counted."""
         if self._live is not None:
             self._live.update(self._task, rate=shorten(what, 50))
-
-    @contextmanager
-    def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
-        """Hand out this line itself."""
-        yield self
 
     def close(self) -> None:
         """Take the live line away."""

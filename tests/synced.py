@@ -32,6 +32,6 @@ def state_of(home: Path) -> dict[str, bytes]:
     """What a home holds as far as anybody reads it: build files and finished artifacts."""
     found = {}
     for path in sorted([*home.glob("builds/**/*"), *home.glob("artifacts/*/[0-9a-f]*/manifest.json")]):
-        if path.is_file():
+        if path.is_file() and ".locks" not in path.parts:
             found[str(path.relative_to(home))] = path.read_bytes()
     return found

@@ -1,0 +1,79 @@
+"""The package as a library: a call prints nothing unless asked, loads what it needs, and takes another engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from commands import run_process
+from conftest import SMALL
+
+import simsearch
+from simsearch.artifacts import Workspace
+from simsearch.console import Progress, Shown
+from simsearch.exchange.vectors_out import export
+from simsearch.home import Home
+from simsearch.images.sources import open_source
+from simsearch.stages.common import Data
+from simsearch.stages.embed import embed, local
+from simsearch.sync.sync import run_sync
+from simsearch.vectors.features import FeatureFile
+
+
+class Heard(Progress):
+    """Progress that keeps what it hears."""
+
+    def __init__(self):
+        self.lines, self.titles = [], []
+
+    def say(self, line):
+        self.lines.append(line)
+
+    def stage(self, title, *, line=True):
+        self.titles.append(title)
+        return super().stage(title, line=line)
+
+
+def test_a_call_prints_nothing_and_reports_to_what_it_is_given(photos, home, capfd):
+    heard = Heard()
+    settings = [*SMALL[1::2], "evaluation.baseline=false", "index.target_recall=0.9"]
+    build = simsearch.build(str(photos), settings=settings, home=str(home), progress=heard)
+    assert heard.titles == ["Read", "Trained", "Embedded", "Indexed", "Evaluated"]
+    assert heard.lines[0] == "photos: 30 images, 3 labels"
+    assert any("every search is exact" in line for line in heard.lines)
+    assert simsearch.build(str(photos), settings=settings, home=str(home)) == build
+    (photos / "class 0" / "00.png").unlink()
+    run_sync(Home(home))
+    export(Home(home).build(), "npy", str(home / "vectors"))
+    assert capfd.readouterr() == ("", "")
+    simsearch.build(str(photos), settings=settings, home=str(home), name="other", progress=Shown())
+    assert "Split         fit" in capfd.readouterr().err
+
+
+def test_an_unchanged_build_loads_no_heavy_library(built):
+    folder, home = built
+    heavy = ("torch", "faiss", "h5py", "onnxruntime", "onnx", "safetensors", "rich", "sklearn", "matplotlib")
+    done = run_process("build", folder, *SMALL, "--home", home, without=heavy, check=0)
+    assert "photos is up to date" in done.stderr
+
+
+def test_another_engine_embeds(built, tmp_path):
+    """As one that hands blocks to other machines would: it gets the bundle, the blocks and the records."""
+    folder, home = built
+    store, record = Home(home).store, Home(home).build("photos").record
+    dataset, trained, embedded = (store.open(kind, **record["stages"][kind]) for kind in ("dataset", "train", "embed"))
+    seen = []
+
+    def elsewhere(bundle, blocks, records, progress):
+        records = list(records)
+        seen.append((bundle.dim, blocks.rows, [one.row for one in records]))
+        local(bundle, blocks, records, progress)
+
+    space = Workspace(tmp_path / "out", tmp_path / "scratch")
+    space.out.mkdir()
+    space.scratch.mkdir()
+    spec = f"folder:{folder}"
+    source = open_source(spec, home_datasets=tmp_path, options={}, exclude=[], root=None, base=tmp_path)
+    data = Data(dataset, source.reader())
+    embed(data, trained, None, elsewhere).work(space, Progress())
+    assert seen == [(64, 30, list(range(30)))]
+    with FeatureFile(space.out / "features.h5") as made, FeatureFile(embedded.file("features.h5")) as before:
+        assert np.array_equal(made.read(0, 30), before.read(0, 30))
