@@ -4,6 +4,13 @@
 distance of the first - distance of the second + margin. Only tuples with a cost above 0 are returned.
 """
 
+import torch
+from hypothesis import strategies as st
+
+from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF
+
+LABELS = torch.tensor([0, 2, 1, 0, 0, 3, 1, 2, 1, 0, 2, 1, 0])
+
 
 def pairs(labels):
     return [(a, p) for a in range(len(labels)) for p in range(len(labels)) if a != p and labels[a] == labels[p]]
@@ -74,3 +81,38 @@ def mean_cost(distances, tuples, margin):
     """The mean cost of tuples; 0 (with a gradient of zeros) for none."""
     costs = [distances[i][j] - distances[k][m] + margin for (i, j), (k, m) in tuples]
     return sum(costs) / len(costs) if costs else 0 * distances[0][0]
+
+
+@st.composite
+def tied_batches(draw, most=10):
+    """Symmetric distances with many ties, all multiples of an eighth, so that sums are exact; labels; a margin."""
+    size = draw(st.integers(1, most))
+    labels = draw(st.lists(st.integers(0, 3), min_size=size, max_size=size))
+    cells = draw(st.lists(st.integers(0, 8), min_size=size * size, max_size=size * size))
+    distances = torch.tensor(cells, dtype=torch.float64).reshape(size, size).triu(1) / 8
+    return distances + distances.T, torch.tensor(labels), draw(st.sampled_from([0.125, 0.2, 0.5, 2.0]))
+
+
+def counts_of(tuples, size):
+    counts = torch.zeros(size, size, dtype=torch.float64)
+    for within, between in tuples:
+        counts[within] += 1
+        counts[between] -= 1
+    return counts
+
+
+def active_of(tuples, pairs):
+    return len({within for within, _ in tuples}) / max(1, len(pairs))
+
+
+def slow_probabilities(distances, labels, dim):
+    """Wu et al. 2017, section 4.1, in plain numbers."""
+    rows = []
+    for a in range(len(labels)):
+        row = []
+        for n in range(len(labels)):
+            d = float(distances[a, n]) ** 0.5
+            inverse = [1 / (x ** (dim - 2) * (1 - x * x / 4) ** ((dim - 3) / 2)) for x in (max(d, 0.01), 0.5)]
+            row.append(min(inverse) if labels[n] != labels[a] and d < NONZERO_LOSS_CUTOFF else 0.0)
+        rows.append([weight / (sum(row) or 1) for weight in row])
+    return torch.tensor(rows, dtype=torch.float64)

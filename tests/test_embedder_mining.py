@@ -5,6 +5,7 @@ import slow_tuples
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from slow_tuples import LABELS, active_of, counts_of, slow_probabilities, tied_batches
 
 from simsearch.embedder.losses import distance_weighted as drawing
 from simsearch.embedder.losses import mining
@@ -19,29 +20,6 @@ from simsearch.embedder.losses.mining import RULES, squared_distances, triplets
 from simsearch.embedder.losses.unit import unit
 
 # Classes of 5, 4, 3 and 1 images, not in order.
-LABELS = torch.tensor([0, 2, 1, 0, 0, 3, 1, 2, 1, 0, 2, 1, 0])
-
-
-@st.composite
-def tied_batches(draw, most=10):
-    """Symmetric distances with many ties, all multiples of an eighth, so that sums are exact; labels; a margin."""
-    size = draw(st.integers(1, most))
-    labels = draw(st.lists(st.integers(0, 3), min_size=size, max_size=size))
-    cells = draw(st.lists(st.integers(0, 8), min_size=size * size, max_size=size * size))
-    distances = torch.tensor(cells, dtype=torch.float64).reshape(size, size).triu(1) / 8
-    return distances + distances.T, torch.tensor(labels), draw(st.sampled_from([0.125, 0.2, 0.5, 2.0]))
-
-
-def counts_of(tuples, size):
-    counts = torch.zeros(size, size, dtype=torch.float64)
-    for within, between in tuples:
-        counts[within] += 1
-        counts[between] -= 1
-    return counts
-
-
-def active_of(tuples, pairs):
-    return len({within for within, _ in tuples}) / max(1, len(pairs))
 
 
 @settings(max_examples=60, deadline=None)
@@ -123,19 +101,6 @@ def test_only_nearer_negatives_collapse_to_the_margin():
     loss, mean = trained("semi_hard")
     assert loss < 0.15
     assert mean > 0.5
-
-
-def slow_probabilities(distances, labels, dim):
-    """Wu et al. 2017, section 4.1, in plain numbers."""
-    rows = []
-    for a in range(len(labels)):
-        row = []
-        for n in range(len(labels)):
-            d = float(distances[a, n]) ** 0.5
-            inverse = [1 / (x ** (dim - 2) * (1 - x * x / 4) ** ((dim - 3) / 2)) for x in (max(d, 0.01), 0.5)]
-            row.append(min(inverse) if labels[n] != labels[a] and d < NONZERO_LOSS_CUTOFF else 0.0)
-        rows.append([weight / (sum(row) or 1) for weight in row])
-    return torch.tensor(rows, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("dim", [4, 16])

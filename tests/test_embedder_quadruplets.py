@@ -5,7 +5,7 @@ import slow_tuples
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_embedder_mining import LABELS, active_of, counts_of, slow_probabilities, tied_batches
+from slow_tuples import LABELS, active_of, counts_of, slow_probabilities, tied_batches
 
 from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Distribution, draw_negatives
 from simsearch.embedder.losses.mining import RULES, squared_distances

@@ -10,6 +10,8 @@ import pytest
 from commands import run_process
 from conftest import picture
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[1] / "simsearch"
 TOY = """
 from collections import OrderedDict
@@ -43,7 +45,6 @@ def spec(name):
 """
 
 
-@pytest.mark.slow
 def test_a_family_is_one_file_and_a_line(tmp_path, photos):
     shutil.copytree(SOURCE, tmp_path / "source" / "simsearch")
     families = tmp_path / "source" / "simsearch" / "embedder" / "networks" / "families"

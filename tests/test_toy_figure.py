@@ -14,6 +14,8 @@ from commands import run_process
 from conftest import SMALL
 from nights import MATRIX
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[1] / "simsearch"
 ROW = """    Figure("toy_rank", "toy", "share", retrieval.toy_rank, file="toy", heads=(headline_k,), least=0.002),
 )  # fmt: skip
@@ -48,7 +50,6 @@ print(json.dumps([figures, [finding.metric for finding in found if finding.worse
 """
 
 
-@pytest.mark.slow
 def test_a_row_and_a_function_are_a_figure(photos, tmp_path):
     shutil.copytree(SOURCE, tmp_path / "copy" / "simsearch")
     (tmp_path / "copy" / "pipelines").symlink_to(SOURCE.parent / "pipelines")

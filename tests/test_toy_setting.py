@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 # FAISS looks at no more than so many codes of the lists that it probes.
 ADDED = {
@@ -39,7 +41,6 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.slow
 def test_a_setting_is_a_line_of_search_and_a_key_of_the_recipe(tmp_path):
     shutil.copytree(ROOT / "simsearch", tmp_path / "simsearch")
     (tmp_path / "pipelines").symlink_to(ROOT / "pipelines")
