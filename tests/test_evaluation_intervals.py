@@ -63,18 +63,18 @@ def test_the_tree_is_that_of_the_figures():
         [(slice(0, 50), rows)], labels, gallery, relevant=relevant, boundary=boundary, ks=(1, 10), deep=True
     )
     found = trees({"a": result, "b": SystemResult()}, (1, 10))
-    assert found["b"]["recall"] == {1: None, 10: None}
+    assert found["b"]["recall"] == {"1": None, "10": None}
     assert found["b"]["map_at_r"] is None
     tree = found["a"]
     for k in (1, 10):
         error, shares = result.values(CLAIM, k), result.values("relevant_recall", k)
         columns = np.stack((shares, 1 - error, error, np.where(boundary, error, np.nan)), 1)
         expected = percentile_intervals(columns).tolist()
-        both = tree["cross_boundary_error"][k]
-        got = [tree["relevant_recall"][k], tree["precision"][k], both["all"], both["boundary"]]
+        both = tree["cross_boundary_error"][str(k)]
+        got = [tree["relevant_recall"][str(k)], tree["precision"][str(k)], both["all"], both["boundary"]]
         np.testing.assert_allclose(got, expected, atol=1e-12)
         hits = result.values("recall", k)[~np.isnan(result.values("recall", k))]
-        assert tree["recall"][k] == wilson_interval(float(hits.sum()), len(hits))
+        assert tree["recall"][str(k)] == wilson_interval(float(hits.sum()), len(hits))
         assert both["boundary"][0] <= result.mean(CLAIM, k, "boundary") <= both["boundary"][1]
     assert tree["map_at_r"][0] < result.mean("map_at_r") < tree["map_at_r"][1]
     assert tree["r_precision"][0] < result.mean("r_precision") < tree["r_precision"][1]
@@ -83,7 +83,7 @@ def test_the_tree_is_that_of_the_figures():
         [(slice(0, 50), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1,), deep=False
     )
     tree = trees({"a": result}, (1,))["a"]
-    assert tree["cross_boundary_error"][1]["boundary"] is tree["map_at_r"] is None
+    assert tree["cross_boundary_error"]["1"]["boundary"] is tree["map_at_r"] is None
 
 
 def test_a_95_percent_interval_holds_the_truth_in_95_percent():
@@ -130,5 +130,5 @@ def test_all_hits_are_no_certainty_and_one_query_has_no_interval():
             deep=False,
         )
         tree = trees({"a": result}, (1,))["a"]
-        assert tree["recall"][1] == expected
-        assert (tree["precision"][1] is None) == (expected is None)
+        assert tree["recall"]["1"] == expected
+        assert (tree["precision"]["1"] is None) == (expected is None)

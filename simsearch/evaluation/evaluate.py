@@ -19,7 +19,7 @@ from simsearch.evaluation.details.collect import Evidence, collect, reasons
 from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
-from simsearch.evaluation.figures import CLAIM, FIGURES, headline_k, places
+from simsearch.evaluation.figures import CLAIM, all_places, headline_k
 from simsearch.evaluation.measured import SystemResult, with_intervals
 from simsearch.evaluation.paired import BASELINES, HEADLINE, compare_systems
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, exact_systems, gather
@@ -238,8 +238,8 @@ def _per_query(results: Results, task: Task, boundary: Flags | None, through: In
     for k, shares in through.ann_shares.items():
         arrays[f"{HEADLINE}/ann@{k}"] = shares
     for system, result in results.items():
-        for place in (place for figure in FIGURES if figure.file for place in places(figure, task.ks)):
-            if place.scope == "all" and place in result.figures:
+        for place in all_places(task.ks):
+            if place.figure.file and place.scope == "all" and place in result.figures:
                 arrays[place.stored(system)] = result.values(*place)
     return arrays
 

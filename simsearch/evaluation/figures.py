@@ -127,6 +127,11 @@ def places(figure: Figure, ks: Sequence[int]) -> Iterator[Place]:
         yield from (Place(figure.key, step, scope) for scope in figure.scopes)
 
 
+def all_places(ks: Sequence[int]) -> list[Place]:
+    """Return the places of every figure, in the order of the table."""
+    return [place for figure in FIGURES for place in places(figure, ks)]
+
+
 def columns(ks: Sequence[int], most: int | None = None) -> list[Place]:
     """Return what the terminal shows of a system, figures at k first; of each figure `most` of its heads."""
     return [

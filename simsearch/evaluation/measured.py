@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 
 from simsearch.arrays import Flags, Integers, Labels, Numbers
-from simsearch.evaluation.figures import FIGURES, Figure, Place, places
-from simsearch.evaluation.retrieval import blocks
+from simsearch.evaluation.figures import FIGURES, Place, all_places
+from simsearch.evaluation.retrieval import Block
 from simsearch.evaluation.verification import Verification
 from simsearch.statistics.intervals import percentile_intervals, wilson_interval
 
@@ -61,24 +62,16 @@ class SystemResult:
         return SystemResult({**self.figures, **added}, found)
 
     def tree(self, ks: Sequence[int], leaf: Callable[[Measured], Any]) -> dict[str, Any]:
-        """Return `leaf` of every figure, None for one that is missing, as report.json has them.
-
-        {key: leaf}, or {key: {k: leaf}}, or {key: {k: {scope: leaf}}}.
-        """
-
-        def at(figure: Figure, k: float | None) -> Any:
-            found = {scope: self.figures.get(Place(figure.key, k, scope)) for scope in figure.scopes}
-            leaves = {scope: None if one is None else leaf(one) for scope, one in found.items()}
-            return leaves if len(leaves) > 1 else leaves["all"]
-
-        tree: dict[str, Any] = {}
-        for figure in FIGURES:
-            if figure.by is None:
-                tree[figure.key] = at(figure, None)
+        """Return `leaf` of every figure, None for one that is missing, as report.json has them: by `Place.steps`."""
+        found: dict[str, Any] = {}
+        for place in all_places(ks):
+            if place.figure.by == "rate" and place not in self.figures:
+                found[place.key] = None
                 continue
-            steps = dict.fromkeys(place.k for place in places(figure, ks) if figure.by == "k" or place in self.figures)
-            tree[figure.key] = {step: at(figure, step) for step in steps} or None
-        return tree
+            *steps, last = place.steps
+            node = reduce(lambda node, step: node.setdefault(step, {}), steps, found)
+            node[last] = leaf(self.figures[place]) if place in self.figures else None
+        return found
 
 
 def evaluate_system(
@@ -96,17 +89,14 @@ def evaluate_system(
     Each is a mean over the answerable queries (`relevant` R > 0), over boundary queries over those among them. The deep
     ones need n >= max R, and are measured where `deep` is said. Intervals are left to `with_intervals`.
     """
-    wanted = {
-        place: figure.values
-        for figure in FIGURES
-        if figure.values is not None and (deep or not figure.deep)
-        for place in places(figure, ks)
-        if place.scope == "all"
-    }
+    wanted = [place for place in all_places(ks) if place.scope == "all" and (deep or not place.figure.deep)]
     columns: dict[Place, Numbers] = {}
-    for span, block in blocks(neighbours, query_labels, gallery_labels, relevant):
-        for place, values in wanted.items():
-            part = values(block, int(place.k or 0))
+    for span, rows in neighbours:
+        block = Block(gallery_labels[rows] == query_labels[span][:, None], relevant[span])
+        for place in wanted:
+            if place.figure.values is None:
+                continue
+            part = place.figure.values(block, int(place.k or 0))
             if place not in columns:
                 columns[place] = np.full(len(query_labels), np.nan, dtype=part.dtype)
             columns[place][span] = part
@@ -133,7 +123,7 @@ def with_intervals(results: Mapping[str, SystemResult], ks: Sequence[int]) -> di
     found: dict[tuple[str, Place], tuple[float, float]] = {}
     drawn: dict[tuple[str, Place], Numbers] = {}
     for name, result in results.items():
-        for place in (place for figure in FIGURES for place in places(figure, ks)):
+        for place in all_places(ks):
             values = result.figures[place].values if place in result.figures else None
             count = 0 if values is None else int((~np.isnan(values)).sum())
             if values is None or count < _LEAST_QUERIES:

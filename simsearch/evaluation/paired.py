@@ -26,11 +26,6 @@ class Paired:
     interval: tuple[float, float]
     p_value: float
 
-    @property
-    def seen(self) -> bool:
-        """Whether it is a difference."""
-        return difference_seen(self.p_value, self.interval)
-
 
 @dataclass(frozen=True)
 class Comparison:

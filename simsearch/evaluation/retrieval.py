@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import cache, cached_property
 
 import numpy as np
@@ -83,11 +82,3 @@ def average_precision(block: Block, k: int) -> Floats:
 def precision_at_r(block: Block, k: int) -> Floats:
     """Return R-precision: precision@R."""
     return np.asarray(block.counted.sum(axis=1) / block.divisor, dtype=np.float32)
-
-
-def blocks(
-    neighbours: Iterable[tuple[slice, Integers]], query_labels: Labels, gallery_labels: Labels, relevant: Integers
-) -> Iterator[tuple[slice, Block]]:
-    """Yield (slice of the queries, what was found for them) from (slice, rows (B, n) best first)."""
-    for span, rows in neighbours:
-        yield span, Block(gallery_labels[rows] == query_labels[span][:, None], relevant[span])

@@ -19,16 +19,20 @@ def summarize(report: dict[str, Any]) -> str:
     if report["unanswerable"] is None:
         k, share = list(report["index"]["ann_recall"].items())[-1]
         return f"No labels, so quality is not measured; the index returns {share:.4f} of the exact first {k}."
-    place = headline(report["k"])[0]
-    recall, interval = shown(report, HEADLINE, place)
-    if recall is None:
+    if not recall_words(report):
         return "No query has another image of its label in the gallery, so quality is not measured."
-    answered = report["queries"] - report["unanswerable"]
-    first = f"{place.title} {' '.join([f'{recall:.3f}', ends(interval, '.3f')]).strip()} on {answered:,} queries"
+    first = f"{recall_words(report)} on {report['queries'] - report['unanswerable']:,} queries"
     found = verdict(report)
     if found is None:
         return f"{first}; there is no baseline or no boundary to compare it over."
     return f"{_normalization(found)}{first}; {_difference(found, report)}."
+
+
+def recall_words(report: dict[str, Any]) -> str:
+    """Return the headline's recall through the index, "recall@1 0.983 [0.978, 0.987]"; "" where none is measured."""
+    place = headline(report["k"])[0]
+    recall, interval = shown(report, HEADLINE, place)
+    return "" if recall is None else f"{place.title} {recall:.3f} {ends(interval, '.3f')}".rstrip()
 
 
 def render_table(report: dict[str, Any]) -> str:

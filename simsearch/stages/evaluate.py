@@ -64,7 +64,7 @@ def make_report(
     from simsearch.evaluation.evaluate import Features
     from simsearch.evaluation.evaluate import evaluate as measure
     from simsearch.images.perceptual import lookalikes, reductions, twins
-    from simsearch.report.summary import summarize
+    from simsearch.report.summary import recall_words, summarize
     from simsearch.vectors.features import FeatureFile
 
     labels: list[str] = []
@@ -121,12 +121,7 @@ def make_report(
     for name, value in (("details", found.details), ("far", found.false_accepts), ("map", shown)):
         (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
     found.save_per_query(space.out / "queries.npz")
-    system = found.report["systems"]["recipe/index"]
-    k, recall = next(iter(system["recall"].items()))
-    measured = "quality not measured"
-    if recall is not None:
-        ends = system["intervals"]["recall"][k]
-        measured = f"recall@{k} {recall:.3f}" + ("" if ends is None else f" [{ends[0]:.3f}, {ends[1]:.3f}]")
+    measured = recall_words(found.report) or "quality not measured"
     return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"
 
 
