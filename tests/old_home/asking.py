@@ -195,6 +195,14 @@ def nights(place: Path) -> Any:
     return {"first": rows[0], "rows": [[row[key] for key in keys] for row in rows]}
 
 
+def _of_quality(figure: dict[str, Any]) -> bool:
+    return figure["metric"] in QUALITY
+
+
+def _place(figure: dict[str, Any]) -> tuple[str, int, str]:
+    return figure["metric"], figure["k"] or 0, figure["scope"]
+
+
 def night(place: Path) -> Any:
     """One more night, held against the accepted one of the old history: its verdict, quality, and words of its pages.
 
@@ -214,7 +222,7 @@ def night(place: Path) -> Any:
             {
                 "cell": cell["cell"],
                 "status": cell["status"],
-                "figures": [one for one in cell["figures"] if one["metric"] in QUALITY],
+                "figures": sorted(filter(_of_quality, cell["figures"]), key=_place),
                 "metrics": sorted({f"{one['metric']} {one['scope']}" for one in cell["figures"]}),
             }
             for cell in found["cells"]
