@@ -168,7 +168,7 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
                     changed = [f"index.{key}={value}" for key, value in pairs]
                     if table.factories:
                         changed.insert(0, f"index.factory={factory}")
-                    # A mistake is told before anything runs.
+                    # A mistake is reported before anything runs.
                     whole.append(find_recipe(argument, [*settings, *changed]).recipe.model_dump())
                     chosen = (*settings, *changed)
                     cells.append(Cell(named.name, seed, factory, pairs, argument, chosen, (at, place)))

@@ -69,7 +69,7 @@ class Job:
         night = self._begin()
         started = time.monotonic()
         accepted = history.accepted()
-        # Read before hours are spent: a damaged history is told at once.
+        # Read before hours are spent: a damaged history is reported at once.
         before = history.results(accepted.number) if accepted is not None else []
         measured = self._measure(night, started)
         verdict = self._judge(night, measured, accepted, before)

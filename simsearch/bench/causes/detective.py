@@ -1,4 +1,4 @@
-"""Why a cell got worse: which stage moved, told by digests and by running the suspect again with its old counterpart.
+"""Why a cell got worse: which stage moved, known by digests and by running the suspect again with its old counterpart.
 
 The suspects are gone through from the cheapest to prove: search settings, index, features (the code that turns images
 into features, preprocessing included), data, embedder. The first whose old counterpart takes at least half of the loss

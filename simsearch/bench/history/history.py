@@ -26,8 +26,6 @@ from simsearch.errors import ArtifactError
 
 BUSY_SECONDS = 10.0
 
-ACCEPT = "INSERT INTO accepts (night, at, reason) VALUES (?, ?, ?)"
-
 
 class History:
     """An open history. Every write is one transaction, and changes nothing that was written before."""
@@ -69,15 +67,11 @@ class History:
             return known
 
     def begin(self, night: Night) -> Night:
-        """Record that a night began; returns it with its number. `number` and `folder` of the argument are not used."""
+        """Record that a night began; return it with its number. `number` and `folder` of the argument are not used."""
         with self._writing() as database:
             known = (night.started, night.commit, night.code, night.matrix, night.machine, night.fingerprint)
-            number = database.execute(
-                "INSERT INTO nights (started, commit_id, code, matrix, machine, fingerprint, versions, folder) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, '')",
-                (*known, json.dumps(dict(night.versions))),
-            ).lastrowid
-        found = self.night(int(number or 0))
+            number = _insert(database, "nights", None, *known, json.dumps(dict(night.versions)), "")
+        found = self.night(number)
         assert found is not None
         return found
 
@@ -87,21 +81,16 @@ class History:
         names = json.dumps(result.queries).encode()
         with self._writing() as database:
             digest = _keep(database, names) if result.queries else None
-            database.execute(
-                f"INSERT INTO cells VALUES ({', '.join('?' * 16)})",
-                (
-                    *(night, cell.name, cell.recipe, cell.seed, cell.factory, json.dumps(cell.search), cell.argument),
-                    *(json.dumps(cell.settings), json.dumps(cell.slot), result.status, result.stage, result.error),
-                    *(int(result.broken), json.dumps(result.digests), json.dumps(result.seconds), digest),
-                ),
-            )
-            database.executemany(
-                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [(night, cell.name, *asdict(figure).values()) for figure in result.figures],
-            )
+            _insert(
+                database, "cells", night, cell.name, cell.recipe, cell.seed, cell.factory, json.dumps(cell.search),
+                cell.argument, json.dumps(cell.settings), json.dumps(cell.slot), result.status, result.stage,
+                result.error, int(result.broken), json.dumps(result.digests), json.dumps(result.seconds), digest,
+            )  # fmt: skip
+            for figure in result.figures:
+                _insert(database, "figures", night, cell.name, *asdict(figure).values())
             for name, values in result.per_query.items():
                 kept = _keep(database, np.asarray(values, dtype="<f8").tobytes())
-                database.execute("INSERT INTO per_query VALUES (?, ?, ?, ?)", (night, cell.name, name, kept))
+                _insert(database, "per_query", night, cell.name, name, kept)
 
     def end(
         self, night: int, when: str, verdict: Verdict | None, notes: Sequence[str] = (), *, accepted: str | None = None
@@ -112,20 +101,18 @@ class History:
         """
         with self._writing() as database:
             if verdict is not None:
-                database.executemany(
-                    f"INSERT INTO findings VALUES ({', '.join('?' * 17)})",
-                    [(night, *finding_row(finding)) for finding in verdict.findings],
-                )
+                for finding in verdict.findings:
+                    _insert(database, "findings", night, *finding_row(finding))
                 notes = [*verdict.notes, *notes]
             outcome = "abandoned" if verdict is None else verdict.outcome
-            database.execute("INSERT INTO ends VALUES (?, ?, ?, ?)", (night, when, outcome, json.dumps(list(notes))))
+            _insert(database, "ends", night, when, outcome, json.dumps(list(notes)))
             if accepted is not None:
-                database.execute(ACCEPT, (night, when, accepted))
+                _insert(database, "accepts", None, night, when, accepted)
 
     def accept(self, night: int, when: str, reason: str) -> None:
         """Make a night the one that later nights are held against."""
         with self._writing() as database:
-            database.execute(ACCEPT, (night, when, reason))
+            _insert(database, "accepts", None, night, when, reason)
 
     def accepts(self) -> list[tuple[int, str, str]]:
         """Return (night, when, reason) of every acceptance, the newest last."""
@@ -225,6 +212,12 @@ class History:
         verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"damaged: {' '.join(str(verdict).split())}")
+
+
+def _insert(database: sqlite3.Connection, table: str, *values: Any) -> int:
+    """Return the number of the row that is added; None stands for a number that the table counts up."""
+    row = database.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values).lastrowid
+    return int(row or 0)
 
 
 def _keep(database: sqlite3.Connection, data: bytes) -> str:

@@ -149,7 +149,7 @@ def speed(matrix: Matrix, pairs: Sequence[Pair], again: Again) -> list[Finding]:
 
 
 def _slower(name: str, before: float, after: float) -> float:
-    """Return how many times slower it is: above 1 is worse, whatever the direction of the metric."""
+    """Return how many times slower it is: above 1 is worse, in either direction of the metric."""
     if before <= 0 or after <= 0:
         return 1.0
     return before / after if METRICS[name].higher_is_better else after / before

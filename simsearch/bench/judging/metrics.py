@@ -48,7 +48,7 @@ METRICS: Mapping[str, Metric] = {
     },
     "ann_recall": Metric("ann_recall", True, "paired", 0.002),
     # The least cosine of the accepted night's features and those that tonight's code makes by the same embedder: builds
-    # that stand answer otherwise when it falls, whatever a retrained embedder makes of it. Bound: design, section 4.
+    # that stand answer otherwise when it falls, also where a retrained embedder makes up for it.
     "feature_agreement": Metric("agreement of features", True, "agreement", 0.0001),
     "latency_p50": Metric("latency p50", False, "speed", unit="ms"),
     "latency_p99": Metric("latency p99", False, unit="ms"),

@@ -17,7 +17,7 @@ class OutOfTimeError(BaseException):
 
 @contextmanager
 def bounded(seconds: float) -> Iterator[None]:
-    """Raise OutOfTimeError in the block after so many seconds; in other threads than the main one there is no bound."""
+    """Raise OutOfTimeError in the block when its time is over; in other threads than the main one there is no bound."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return

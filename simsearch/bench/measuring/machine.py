@@ -52,7 +52,7 @@ def code_digest() -> str:
 
 
 def reset_peak() -> None:
-    """Let the peak memory of this process begin anew, where the system can."""
+    """Let the peak memory of this process be counted from now on, where the system can."""
     with suppress(OSError):
         CLEAR.write_text("5")
 
