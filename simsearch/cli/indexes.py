@@ -9,7 +9,6 @@ import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
 from simsearch.console import Shown, safe, say
-from simsearch.report.reading import report_of
 
 
 @click.group(epilog="Example:  simsearch index import vectors.npy --name mine")
@@ -69,6 +68,7 @@ def import_vectors(
     Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
     """
     from simsearch.exchange.vectors_in import missed_target, run_import
+    from simsearch.report.reading import report_of
 
     given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
     wanted = {key: value for key, value in given.items() if value is not None}

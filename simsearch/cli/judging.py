@@ -8,7 +8,6 @@ from dataclasses import asdict
 import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, safe_lines
-from simsearch.report.reading import report_of
 
 
 @click.command(epilog="Example:  simsearch evaluate digits --json")
@@ -17,6 +16,8 @@ from simsearch.report.reading import report_of
 @JSON_OPTION
 def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
     """Print how good the answers of BUILD [the newest] are, as measured when it was built."""
+    from simsearch.report.reading import report_of
+
     report = report_of(find_home(home).build(build_name))
     if as_json:
         print(json.dumps(report))
