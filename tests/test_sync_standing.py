@@ -11,7 +11,8 @@ from synced import record, sync
 from simsearch.changes.compare import Changes, Found
 from simsearch.errors import SourceError
 from simsearch.home import Home
-from simsearch.pipeline.standing import left_standing, seconds_of
+from simsearch.pipeline.estimate import seconds_of_sync
+from simsearch.pipeline.standing import left_standing
 
 
 def standing(home, recipe, **options):
@@ -40,6 +41,6 @@ def test_only_a_synced_build_stands_and_only_for_its_own_recipe(ours):
 
 def test_the_time_of_a_sync_grows_with_what_is_to_be_embedded(ours):
     build, home = Home(ours[1]).build("photos"), Home(ours[1])
-    few = seconds_of(build, home, Changes(deleted=["a"]))
-    many = seconds_of(build, home, Changes(added=[Found(str(i), "", "") for i in range(3000)]))
+    few = seconds_of_sync(build, home, Changes(deleted=["a"]))
+    many = seconds_of_sync(build, home, Changes(added=[Found(str(i), "", "") for i in range(3000)]))
     assert 1 <= few < many

@@ -63,7 +63,7 @@ def build(
     named = find_recipe(recipe, list(settings))
     if dry_run:
         from simsearch.home import Home
-        from simsearch.pipeline.forecast import forecast, render_forecast
+        from simsearch.pipeline.estimate import forecast, render_forecast
 
         expected = forecast(named, Home.locate(home), name=name)
         print(json.dumps(expected) if as_json else render_forecast(expected))

@@ -5,18 +5,23 @@ Nothing here imports torch, so that an unchanged build is checked within a secon
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
 from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.errors import RecipeError, SourceError
+from simsearch.hashing import HashMemory
+from simsearch.home import Home
 from simsearch.images.source import Source
+from simsearch.images.sources import open_source
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.seeds import refuse_idle_seeds
-from simsearch.pipeline.source import open_dataset
 from simsearch.pipeline.systems import Systems, weights_digest
 from simsearch.recipe import Recipe
+from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import Data
 from simsearch.stages.dataset import check_bad, check_usable, dataset
 from simsearch.stages.evaluate import evaluate
@@ -128,3 +133,21 @@ def record_of(plan: Plan, recipe: dict[str, Any], source: str, root: str | None,
         "search": search.to_json(),
         "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
     }
+
+
+def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemory | None = None) -> Source:
+    """Return the table of images; `memory` of their digests is the home's own unless another is given.
+
+    Raises SourceError for what cannot be read, and, with `offline`, for what would have to be downloaded.
+    """
+    with home.fetching() if table.kind not in ("folder", "table") and not offline else nullcontext():
+        return open_source(
+            table.source,
+            home_datasets=home.datasets,
+            options=table.options,
+            exclude=table.exclude,
+            root=table.root,
+            base=Path.cwd(),
+            offline=offline,
+            memory=home.memory if memory is None else memory,
+        )

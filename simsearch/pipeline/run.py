@@ -10,7 +10,7 @@ from simsearch.console import Progress
 from simsearch.errors import RecipeError
 from simsearch.home import Build, Home, checked_name
 from simsearch.locks import working_seconds
-from simsearch.pipeline.advice import fine_tuning
+from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan, now
 from simsearch.pipeline.seeds import Run, runs

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from typing import Any
 
-from simsearch.artifacts import MANIFEST
-from simsearch.changes.compare import Changes
 from simsearch.changes.look import changes_of, open_now
 from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home
+from simsearch.pipeline.estimate import seconds_of_sync
 from simsearch.report.reading import report_of
-
-LEAST_SECONDS, SECONDS_A_ROW = 0.5, 1e-5
 
 
 def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> tuple[Build, str] | None:
@@ -45,7 +41,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             images = "1 image" if changes.count == 1 else f"{changes.count:,} images"
             why = (
                 f"{images} changed since {name} was synced: simsearch sync --build {name} "
-                f"(about {seconds_of(build, home, changes)} s), or {again} to train on everything"
+                f"(about {seconds_of_sync(build, home, changes)} s), or {again} to train on everything"
             )
         else:
             why = (
@@ -57,19 +53,6 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
     return build, why
-
-
-def seconds_of(build: Build, home: Home, changes: Changes) -> int:
-    """About how long a sync will take, from what reading and embedding took when the build was made."""
-    stages = build.measured
-    if "frozen/embed" in stages:  # a head was applied to features of the backbone, which says nothing of an image
-        stages = {**stages, "embed": stages["frozen/embed"]}
-    an_image = 0.0
-    for stage, count in (("dataset", "images"), ("embed", "rows")):
-        manifest = json.loads((home.store.path(stage, stages[stage]["digest"]) / MANIFEST).read_bytes())
-        an_image += float(manifest["seconds"]) / int(manifest["facts"][count])
-    rows = int(build.record["images"])
-    return math.ceil(LEAST_SECONDS + SECONDS_A_ROW * rows + an_image * len(changes.fresh))
 
 
 def _same(recipe: dict[str, Any], record: dict[str, Any]) -> bool:

@@ -1,23 +1,26 @@
-"""What a build would take, before anything starts: images, rows, memory, disk and time. Nothing is written.
+"""What a build, a fine-tuning or a sync would take, before it starts: rows, memory, disk, time. Nothing is written.
 
-Times are reckoned from what stages took on two cores (README), so they are good for minutes against hours, not more.
+Times are rough: they tell minutes from hours. Those of a build come from what stages took on two cores (README), those
+of what follows one from the seconds that its own stages took.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any
 
+from simsearch.artifacts import MANIFEST, Artifact
+from simsearch.changes.compare import Changes
 from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.home import Home, checked_name
+from simsearch.home import Build, Home, checked_name
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
-from simsearch.pipeline.advice import STEP_OVER_EMBEDDING, spoken
-from simsearch.pipeline.source import open_dataset
+from simsearch.pipeline.graph import open_dataset
 from simsearch.recipe import Recipe
-from simsearch.recipe.files import NamedRecipe
+from simsearch.recipe.files import NamedRecipe, build_name, find_recipe
 from simsearch.stages.index import refuse_factory
-from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES
 
 DIGITS, DIGITS_GALLERY = 1_797, 1_438
 LIBRARIES = 700_000_000  # bytes of a process that has loaded torch
@@ -32,6 +35,12 @@ GRAPH = 5e-5  # seconds a row of HNSW32 at 64-d
 LISTS = 1e-5  # seconds a row of every other kind
 EXACT = 2e-12  # seconds a query, row and number of exact search
 SEARCHES = 7  # in one evaluation: systems, and depth of MAP@R
+SYNC, SYNC_ROW = 0.5, 1e-5  # seconds a sync, and a row that it looks at
+# A training step on an image against embedding it: its gradients are twice the work again, and torch's kernels are
+# slower than the bundle's runtime. Measured with MobileNetV2 at 160 and 224 px on 2 cores: 7 and 8.
+STEP_OVER_EMBEDDING = 8.0
+NAME_LEFT = 54  # of the 64 characters of a build's name
+MINUTE = 60.0
 
 
 def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict[str, Any]:
@@ -40,7 +49,9 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     Raises SimsearchError for what the build itself would refuse at its start, and for a torchvision set that is not
     here yet, whose size is not known.
     """
-    build_name = checked_name(name or named.name)
+    from simsearch.vectors.tuning.candidates import SAMPLE_BYTES
+
+    called = checked_name(name or named.name)
     recipe = named.recipe.resolve()
     images, labels, gallery = _count(recipe, home)
     backbone = find_backbone(str(recipe.embedder.backbone))
@@ -65,8 +76,8 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
         "evaluate": images * QUERY_SHARE * rows * dim * EXACT * SEARCHES * (2 if systems > 1 else 1) + 1.0,
     }
     return {
-        "build": build_name,
-        "exists": home.has_build(build_name),
+        "build": called,
+        "exists": home.has_build(called),
         "images": images,
         "labels": labels,
         "rows": rows,
@@ -113,6 +124,8 @@ def _training_seconds(recipe: Recipe, images: int, forward: float) -> float:
 
 
 def _index_seconds(recipe: Recipe, rows: int, dim: int) -> float:
+    from simsearch.vectors.tuning.candidates import LEAST_SECONDS
+
     wide = max(1.0, dim / 64)
     graph: float = rows * GRAPH * wide * max(1.0, rows / 1e5) ** 0.1
     if recipe.index.target_recall is not None:  # tuning takes at most so long, and then there is the index itself
@@ -121,7 +134,7 @@ def _index_seconds(recipe: Recipe, rows: int, dim: int) -> float:
 
 
 def render_forecast(found: dict[str, Any]) -> str:
-    """The forecast as lines of text."""
+    """Return the forecast as lines of text."""
     total = sum(found["seconds"].values())
     stages = ", ".join(f"{stage} {spoken(seconds)}" for stage, seconds in found["seconds"].items())
     lines = [
@@ -138,3 +151,47 @@ def render_forecast(found: dict[str, Any]) -> str:
 
 def _size(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
+def fine_tuning(named: NamedRecipe, recipe: Recipe, name: str, stages: dict[str, Artifact]) -> str | None:
+    """Return time and command, two lines, for a build of a head on frozen features; None for every other build.
+
+    What was set for the head's training is left out.
+    """
+    embedded = stages.get("frozen/embed")
+    if embedded is None or recipe.embedder.train != "head" or recipe.embedder.weights == "none":
+        return None
+    kept = [s for s in named.settings if not s.startswith("training.") or s.startswith("training.seed")]
+    fine = find_recipe(named.argument, [*kept, "embedder.train=all"])
+    epochs = fine.recipe.resolve().training.epochs or 0
+    an_image = _each(embedded.manifest, "rows")
+    systems = 2 if recipe.evaluation.baseline else 1
+    seconds = systems * epochs * int(stages["dataset"].facts["fit"]) * an_image * STEP_OVER_EMBEDDING
+    return (
+        f"Training the backbone too would take about {spoken(max(seconds, 1.0))} here:\n"
+        f"  {fine.command()} --name {build_name(name[:NAME_LEFT])}-finetuned"
+    )
+
+
+def spoken(seconds: float) -> str:
+    """Return a time as people say it: in seconds up to a minute and a half, then minutes, then hours."""
+    if seconds < 1.5 * MINUTE:
+        return f"{seconds:.0f} s"
+    return f"{seconds / MINUTE:.0f} min" if seconds < 90 * MINUTE else f"{seconds / 60 / MINUTE:.1f} h"
+
+
+def seconds_of_sync(build: Build, home: Home, changes: Changes) -> int:
+    """Return about how long a sync will take, from what reading and embedding took when the build was made."""
+    stages = build.measured
+    if "frozen/embed" in stages:  # a head was applied to features of the backbone, which says nothing of an image
+        stages = {**stages, "embed": stages["frozen/embed"]}
+    an_image = 0.0
+    for stage, count in (("dataset", "images"), ("embed", "rows")):
+        manifest = json.loads((home.store.path(stage, stages[stage]["digest"]) / MANIFEST).read_bytes())
+        an_image += _each(manifest, count)
+    return math.ceil(SYNC + SYNC_ROW * int(build.record["images"]) + an_image * len(changes.fresh))
+
+
+def _each(manifest: dict[str, Any], count: str) -> float:
+    """The seconds that a stage took for each of what it counted."""
+    return float(manifest["seconds"]) / int(manifest["facts"][count])
