@@ -2,7 +2,9 @@
 
     >>> import simsearch
     >>> build = simsearch.build("digits")                  # doctest: +SKIP
-    >>> hits = simsearch.open("digits").search(["x.png"], k=5)   # doctest: +SKIP
+    >>> searcher = simsearch.open("digits")                # doctest: +SKIP
+    >>> hits = searcher.search(["x.png"], k=5)[0]          # doctest: +SKIP
+    >>> answer = searcher.ask("x.png")                     # doctest: +SKIP
 
 Importing this package is cheap; everything heavy is imported by the function that needs it.
 """

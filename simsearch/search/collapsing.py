@@ -41,7 +41,7 @@ class Alike:
     def __init__(self, records: RecordTable, pictures: Path | None, index: Index) -> None:
         self._records, self._index = records, index
         self._pictures = None if pictures is None else ThumbnailReader(pictures)
-        self._look = lru_cache(_LOOKS)(self._read_look)
+        self._look = lru_cache(_LOOKS)(self._reduced)
 
     def groups(self, rows: Sequence[int]) -> list[list[int]]:
         """Positions in `rows` in groups, in the order of their first: each is alike to that first one."""
@@ -111,6 +111,6 @@ class Alike:
         if self._pictures is not None:
             self._pictures.close()
 
-    def _read_look(self, row: int) -> Pixels:
+    def _reduced(self, row: int) -> Pixels:
         assert self._pictures is not None
         return reduction(self._pictures[row])

@@ -34,7 +34,7 @@ from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.hit import Hit
 from simsearch.search.question import MAX_FAR, Answer, Judgement, Question
 from simsearch.search.rates import Rates
-from simsearch.vectors.index import Deleted, FaissIndex, set_threads
+from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 from simsearch.versions import usable_cores
@@ -76,7 +76,7 @@ class Searcher:
         self._embedder = None if train is None else _open_embedder(build.name, train, again)
         if train is not None:
             check_embedder(index, "the index", train, build.name)
-        self._index = FaissIndex.load(index.file("index.faiss"), mapped=True)
+        self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self._records = RecordTable(dataset.path)
@@ -247,19 +247,12 @@ class Searcher:
         best = scores[0] - ROUNDING if scores else 0.0
         if digest:
             found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
-        return [
-            Hit(
-                rank,
-                score,
-                record.label,
-                record.image,
-                None if digest is None else self._path(record),
-                row,
-                record.sha256 == digest,
-                self.rates.of(score),
-            )
-            for rank, (score, row, record) in enumerate(found, 1)
-        ]
+        hits = []
+        for rank, (score, row, record) in enumerate(found, 1):
+            path = None if digest is None else self._path(record)
+            same, rate = record.sha256 == digest, self.rates.of(score)
+            hits.append(Hit(rank, score, record.label, record.image, path, row, same, rate))
+        return hits
 
     def _path(self, record: ImageRecord) -> str | None:
         root = self.build.record["root"]

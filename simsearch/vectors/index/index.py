@@ -19,7 +19,6 @@ from simsearch.vectors.index.native import (
     kind_of,
     search_parameters,
     sentence,
-    set_threads,
     widest,
 )
 from simsearch.vectors.index.protocol import Name, Neighbours
@@ -77,17 +76,13 @@ class FaissIndex:
         return len(faiss.serialize_index(self._native))
 
     @classmethod
-    def load(
-        cls, path: Path, *, factory: str | None = None, threads: int | None = None, mapped: bool = False
-    ) -> FaissIndex:
+    def load(cls, path: Path, *, factory: str | None = None, mapped: bool = False) -> FaissIndex:
         """Return the index in `path`; `factory` is its string where the caller knows it, else FAISS's type name.
 
         `mapped`: a file above 64 MB is mapped, not read: only the pages that searches touch are, and processes share
         them. Such an index takes no rows. PQ fast-scan codes are read in any case.
         Raises VectorsError for a missing, truncated or foreign file, or another metric than inner product.
         """
-        if threads is not None:
-            set_threads(threads)
         bytes_before = faiss.get_deserialization_vector_byte_limit()
         try:
             faiss.set_deserialization_vector_byte_limit(max(2 * path.stat().st_size, _READ_FLOOR))

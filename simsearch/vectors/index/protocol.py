@@ -25,29 +25,28 @@ class Neighbours(NamedTuple):
 
 
 class Index(Protocol):
-    """An index under inner product whose ids are rows; may be searched by several threads at once."""
+    """An index under inner product whose ids are rows; may be searched by several threads at once.
+
+    `is_flat`: every answer is exact. `stores_vectors`: embeddings are stored as they are, not coded.
+    `scores_are_exact`: a returned score is the inner product itself.
+    """
 
     factory: str  # its kind in words
 
     @property
-    def ntotal(self) -> int:
-        """Number of rows."""
+    def ntotal(self) -> int: ...
 
     @property
-    def dim(self) -> int:
-        """Width of an embedding."""
+    def dim(self) -> int: ...
 
     @property
-    def is_flat(self) -> bool:
-        """Whether every answer is exact."""
+    def is_flat(self) -> bool: ...
 
     @property
-    def stores_vectors(self) -> bool:
-        """Whether embeddings are stored as they are, not coded."""
+    def stores_vectors(self) -> bool: ...
 
     @property
-    def scores_are_exact(self) -> bool:
-        """Whether a returned score is the inner product itself: vectors are stored, or candidates re-ranked by them."""
+    def scores_are_exact(self) -> bool: ...
 
     def search(
         self,
