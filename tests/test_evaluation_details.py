@@ -168,7 +168,7 @@ def test_odd_data_give_a_report(options):
 
 
 def test_many_labels_stay_out_of_the_report(monkeypatch):
-    monkeypatch.setattr("simsearch.evaluation.details.MOST_CLASSES", 2)
+    monkeypatch.setattr("simsearch.evaluation.details.collect.MOST_CLASSES", 2)
     found = run()
     assert len(found.report["per_class"]) == 2
     assert len(found.details["per_class"]) == C

@@ -61,7 +61,7 @@ def test_no_rows_is_an_error(tmp_path):
 
 def test_matplotlib_is_loaded_by_drawing_alone_and_without_pyplot(tmp_path):
     code = (
-        "import sys, pathlib; from simsearch.evaluation.plots import training_curves; "
+        "import sys, pathlib; from simsearch.page.plots import training_curves; "
         "assert 'matplotlib' not in sys.modules; "
         "training_curves([{'epoch': 1, 'loss': 1.0}], pathlib.Path(sys.argv[1])); "
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules"

@@ -76,7 +76,7 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
     measured = [
-        *quality_figures(report, values),
+        *sorted(quality_figures(report, values), key=lambda figure: (figure.k is None, figure.k or 0)),
         *timing,
         *(NightFigure("seconds", None, name, float(a.manifest["seconds"]), n=1) for name, a in stages.items()),
         NightFigure("seconds", None, "timing of answers", took, n=1),
