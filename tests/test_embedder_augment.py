@@ -8,20 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from simsearch.embedder.training.augment import augmented, stored_size
-
-NOTHING = {"crop": 1.0, "flip": False, "colour": 0.0, "rotate": 0.0, "scale": 0.0, "shift": 0}
+from simsearch.embedder.training.augment import Changes, augmented, stored_size
 
 
 def change(images, **settings):
-    return augmented(lambda x: x, {**NOTHING, **settings}, images.shape[1])(images)
+    return augmented(lambda x: x, Changes(**settings), images.shape[1])(images)
 
 
 def test_nothing_asked_nothing_done():
     def prepare(images):
         return images
 
-    assert augmented(prepare, NOTHING, 28) is prepare
+    assert augmented(prepare, Changes(), 28) is prepare
 
 
 def test_shifted_images_are_the_slow_loops():
@@ -97,11 +95,11 @@ def test_photos_are_cropped_flipped_and_coloured_each_for_itself():
 
 
 def test_crops_are_taken_from_images_large_enough_to_stay_sharp():
-    assert stored_size(NOTHING, 160) == 160
-    assert stored_size({**NOTHING, "crop": 0.5}, 160) == 227
-    assert stored_size({**NOTHING, "crop": 0.01}, 160) == 320
-    assert stored_size({**NOTHING, "crop": 0.5}, 2048) == 2048
-    crops = augmented(lambda x: x, {**NOTHING, "crop": 0.5}, 12)(torch.zeros(3, 17, 17, 3, dtype=torch.uint8))
+    assert stored_size(1.0, 160) == 160
+    assert stored_size(0.5, 160) == 227
+    assert stored_size(0.01, 160) == 320
+    assert stored_size(0.5, 2048) == 2048
+    crops = augmented(lambda x: x, Changes(crop=0.5), 12)(torch.zeros(3, 17, 17, 3, dtype=torch.uint8))
     assert crops.shape == (3, 12, 12, 3)
 
 

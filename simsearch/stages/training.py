@@ -18,7 +18,7 @@ from simsearch.embedder.losses.losses import L2Softmax, make_loss
 from simsearch.embedder.networks.backbones import Embedder, build_embedder
 from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.embedder.networks.saving import save_loss, start_from_head
-from simsearch.embedder.training.augment import augmented, stored_size
+from simsearch.embedder.training.augment import Changes, augmented, stored_size
 from simsearch.embedder.training.extract import Fetch, extract, fetch_from
 from simsearch.embedder.training.loop import train as run_training
 from simsearch.embedder.training.precision import choose_device, choose_precision
@@ -95,9 +95,9 @@ def train_embedder(
         raw=table.raw,
     )
 
-    augmentation = recipe.augmentation.model_dump()
+    changes = Changes(**recipe.augmentation.model_dump())
     fetch_fit: Fetch = lambda indices: fetch(fit[indices])  # noqa: E731 - one of two
-    larger = stored_size(augmentation, preprocess.size) if prepare else preprocess.size
+    larger = stored_size(changes.crop, preprocess.size) if prepare else preprocess.size
     if larger > preprocess.size:
         fetch_fit = _fetch_pixels(data, [records[i] for i in fit], replace(preprocess, size=larger), device)
 
@@ -111,7 +111,7 @@ def train_embedder(
         batches=_batches(table, training, learnt, progress),
         epochs=filled(training.epochs),
         partial=space.scratch,
-        prepare=augmented(prepare, augmentation, preprocess.size) if prepare else None,
+        prepare=augmented(prepare, changes, preprocess.size) if prepare else None,
         rates=Rates(
             filled(training.learning_rate),
             filled(training.head_learning_rate),

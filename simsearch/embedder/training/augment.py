@@ -6,7 +6,8 @@ Everything is drawn from torch's global random state, which checkpoints keep.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,28 +22,39 @@ LARGEST = 2048  # pixels, as of any image
 SHAPES = (3 / 4, 4 / 3)  # width to height of a random crop, as in torchvision's recipes
 
 
-def stored_size(settings: Mapping[str, Any], size: int) -> int:
-    """Return the side in pixels at which images are kept for crops that become `size` px: the smallest stays sharp.
+@dataclass(frozen=True)
+class Changes:
+    """How images are changed at random, as the recipe's [augmentation] says; by itself: not at all."""
+
+    crop: float = 1.0  # the least share of the area
+    flip: bool = False
+    colour: float = 0.0  # strength
+    rotate: float = 0.0  # degrees
+    scale: float = 0.0  # a share
+    shift: int = 0  # pixels
+
+
+def stored_size(crop: float, size: int) -> int:
+    """Return the side in pixels at which images are to be kept for crops that become `size` px, the smallest sharp.
 
     Enlarged crops would be blurred, which no query is: on groceries at 160 px, 3 epochs at 3e-4, val recall@1 was .69
     with crops of the 160 px and .74 with sharp ones.
     """
-    return max(size, min(LARGEST, math.ceil(size / math.sqrt(max(settings["crop"], LEAST_SHARP)))))
+    return max(size, min(LARGEST, math.ceil(size / math.sqrt(max(crop, LEAST_SHARP)))))
 
 
-def augmented(prepare: Prepare, settings: Mapping[str, Any], size: int) -> Prepare:
-    """Return `prepare` on images changed as the recipe's [augmentation] says; `prepare` itself when it says nothing.
+def augmented(prepare: Prepare, asked: Changes, size: int) -> Prepare:
+    """Return `prepare` on images changed as `asked`; `prepare` itself when nothing is.
 
-    Images are (B, S, S, C), and of `size` px when prepared. `settings`: crop (least share of the area, 1: whole), flip,
-    colour (strength), rotate (degrees), scale (share), shift (pixels).
+    Images are (B, S, S, C), and of `size` px when prepared.
     """
     changes: list[Callable[[Tensor], Tensor]] = []
-    if settings["shift"]:
-        changes.append(_Shift(settings["shift"]))
-    if settings["rotate"] or settings["scale"]:
-        changes.append(_Warp(settings["rotate"], settings["scale"]))
-    if settings["crop"] < 1 or settings["flip"] or settings["colour"]:
-        changes.append(_Photo(size, settings["crop"], settings["flip"], settings["colour"]))
+    if asked.shift:
+        changes.append(_Shift(asked.shift))
+    if asked.rotate or asked.scale:
+        changes.append(_Warp(asked.rotate, asked.scale))
+    if asked.crop < 1 or asked.flip or asked.colour:
+        changes.append(_Photo(size, asked.crop, asked.flip, asked.colour))
     if not changes:
         return prepare
 
