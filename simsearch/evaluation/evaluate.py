@@ -172,13 +172,13 @@ def _boundary(source: FeatureSource | None, task: Task, progress: Tell) -> Flags
 
 
 def _as_exact(system: SystemResult, cosine: SystemResult, index: Index) -> SystemResult:
-    """An index scores pairs as exact cosine search does; a Flat one answers so too: to rank R, as others do not."""
+    """Return the index's figures with those of pairs, as cosine search has them, and a Flat one's to rank R too."""
     deep = {place: one for place, one in cosine.figures.items() if place.figure.deep and index.is_flat}
     return SystemResult({**system.figures, **deep}).verified(cosine.verification)
 
 
 def _same(one: FeatureSource, other: FeatureSource) -> bool:
-    """Whether the baseline is the recipe's own file, as with epochs = 0: nothing is computed twice."""
+    """Return whether the baseline is the recipe's own file, as with epochs = 0: nothing is computed twice."""
     path = getattr(one, "path", None)
     return one is other or (path is not None and path == getattr(other, "path", None))
 
@@ -189,7 +189,7 @@ def _figures(result: SystemResult, ks: Sequence[int]) -> Report:
 
 
 def _pairs(found: Verification | None) -> Report | None:
-    """How many pairs of queries the verification figures are over: the same pairs for every system."""
+    """Return how many pairs of queries the verification figures are over: the same pairs for every system."""
     if found is None:
         return None
     return {"pairs": found.pairs, "same": found.same, "different": found.different, "sampled": found.sampled}
@@ -219,7 +219,7 @@ def _index_figures(index: Index, through: IndexResult, size: int) -> Report:
 
 
 def _placebo(features: Features, results: Results, task: Task, progress: Tell) -> Report | None:
-    """The scored baseline over the reference's tenth, and over the tenth that it would choose itself."""
+    """Return the scored baseline's error over the reference's tenth, and over the tenth that it would choose itself."""
     baseline, k = results.get(GATE, SystemResult()), headline_k(task.ks)
     reference = baseline.mean(CLAIM, k, "boundary")
     if reference is None:

@@ -112,11 +112,11 @@ class Pictures:
     left_out: int = 0
 
     def label(self, row: int) -> str:
-        """The label of a row, as it is; "" without one."""
+        """Return the label of a row, as it is; "" without one."""
         return self.labels[row] if 0 <= row < len(self.labels) else ""
 
     def alt(self, row: int) -> str:
-        """What the picture shows, in words, for HTML: label, file name."""
+        """Return what the picture shows, in words, for HTML: label, file name."""
         return text(", ".join(part for part in (self.label(row), self.name(row)) if part))
 
     def show(self, row: int) -> str:

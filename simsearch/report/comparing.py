@@ -38,7 +38,7 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
 
 
 def stored_values(home: Home, build: Build) -> BuildValues:
-    """What a build stored about its queries; each is known by name and content of its image."""
+    """Return what a build stored about its queries; each is known by name and content of its image."""
     stages = build.measured
     with home.reading() as store:
         dataset, evaluated = (store.open(name, **stages[name]) for name in ("dataset", "evaluate"))

@@ -80,7 +80,7 @@ def _figures(reports: Sequence[Report], system: str) -> Report:
 
 
 def _figure_lines(report: Report) -> list[str]:
-    """The headline figures of every system, mean and interval over seeds."""
+    """Return the headline figures of every system, mean and interval over seeds."""
     seeds, (recall, error) = report["seeds"], headline(report["k"])
     known = seeds["systems"][HEADLINE]
     if not known:

@@ -30,7 +30,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
 def page_of(
     name: str, record: dict[str, Any], report: dict[str, Any], stages: dict[str, Artifact], command: str
 ) -> str:
-    """The page (HTML) of the build `name` with the given `record`, `report` and artifacts.
+    """Return the page (HTML) of the build `name` with the given `record`, `report` and artifacts.
 
     Raises ArtifactError for a damaged artifact.
     """

@@ -114,7 +114,7 @@ def _few_shot(report: dict[str, Any]) -> list[str]:
 
 
 def _difference(found: Verdict, report: dict[str, Any]) -> str:
-    """Say how recipe/index differs from the first baseline, over as many seeds as were compared."""
+    """Return how recipe/index differs from the first baseline, over as many seeds as were compared."""
     entry, after, before = found.comparison, found.after, found.before
     p_value = "p unknown: no spread" if entry.p_value is None else f"p = {entry.p_value:.4f}"
     figures = f"{number(after)} against {number(before)}, {p_value}"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simsearch.evaluation.figures import CLAIM, Place
+from simsearch.evaluation.figures import BY_KEY, CLAIM, Place
 from simsearch.evaluation.paired import BASELINES, HEADLINE, Comparison
 from simsearch.page.html import get
 
@@ -67,8 +67,9 @@ def most_seeds(report: Report, baseline: str, *systems: str) -> Comparison | Non
 
 
 def comparisons(report: Report) -> list[Comparison]:
-    """Return the comparisons of a report that have a difference."""
-    return [Comparison(**entry) for entry in report.get("comparisons") or [] if entry["difference"] is not None]
+    """Return the comparisons of a report that have a difference, in the figures that this version knows."""
+    entries = (entry for entry in report.get("comparisons") or [] if entry["metric"] in BY_KEY)
+    return [Comparison(**entry) for entry in entries if entry["difference"] is not None]
 
 
 def shown(report: Report, system: str, place: Place) -> tuple[float | None, Any]:

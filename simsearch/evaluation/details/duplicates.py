@@ -55,7 +55,7 @@ def _copies(which: Labels, kinds: int) -> list[list[int]]:
 
 
 def _near(source: FeatureSource, distinct: Flags) -> tuple[list[list[int]], int]:
-    """Groups of distinct rows that score above 0.999 with the first of the group; how many rows were looked at."""
+    """Return groups of rows that score above 0.999 with the first of the group, and how many were looked at."""
     rows = np.flatnonzero(distinct)
     asked = rows
     if float(len(rows)) * len(rows) > MOST_PAIRS:
