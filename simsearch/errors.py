@@ -14,7 +14,9 @@ The command line prints one `error:` line and one `hint:` line and exits with 2.
 
 from __future__ import annotations
 
+import difflib
 import errno
+from collections.abc import Iterable
 
 # What the system says of a full disk: no space, no quota, or a bound on the size of files.
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -74,3 +76,9 @@ class ArtifactError(SimsearchError):
 def first_line(error: Exception) -> str:
     """Return the first line of what a foreign library says, at most 300 characters; the error's class without one."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def did_you_mean(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return "; did you mean 'x'?" for the nearest of the known names, "" where none is near."""
+    near = difflib.get_close_matches(seen, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from typing import Any
 
 from simsearch.artifacts import LOCKS, Store, write_durably
 from simsearch.console import Progress, safe
-from simsearch.errors import ArtifactError, RecipeError
+from simsearch.errors import ArtifactError, RecipeError, did_you_mean
 from simsearch.hashing import HashMemory
 from simsearch.locks import Lock
 from simsearch.vectors.search import Search
@@ -237,10 +236,9 @@ class Home:
         if name is not None:
             if not self.has_build(name):
                 names = self.build_names()
-                near = difflib.get_close_matches(name, names, n=1)
-                guess = f"; did you mean {near[0]!r}?" if near else ""
                 raise ArtifactError(
-                    f"no build {name!r} in {self.path}{guess}", hint=f"builds here: {', '.join(names) or 'none'}"
+                    f"no build {name!r} in {self.path}{did_you_mean(name, names)}",
+                    hint=f"builds here: {', '.join(names) or 'none'}",
                 )
             return self._read(name)
         listed = [b for b in map(self._read, self.build_names()) if b.listed]

@@ -15,7 +15,7 @@ from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.records import Cell
 from simsearch.errors import RecipeError
 from simsearch.recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_recipes
-from simsearch.recipe.mistakes import one_line
+from simsearch.recipe.recipe import one_line
 from simsearch.recipe.table import Table
 from simsearch.recipe.tables import Index
 from simsearch.vectors.search import KINDS, WHOLE

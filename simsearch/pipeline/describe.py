@@ -10,8 +10,7 @@ from simsearch.errors import SimsearchError
 from simsearch.home import NAME_PATTERN, Build, Home
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
-from simsearch.recipe.files import find_recipe, shipped_recipes
-from simsearch.recipe.text import recipe_lines
+from simsearch.recipe.files import find_recipe, recipe_lines, shipped_recipes
 from simsearch.versions import versions
 
 

@@ -1,8 +1,8 @@
-"""Where recipes come from: shipped ones, TOML files, folders of images, and `--set` on top of them."""
+"""Recipes from and as text: shipped ones, TOML files, folders of images, `--set` on top; a resolved one as TOML."""
 
 from __future__ import annotations
 
-import difflib
+import json
 import os
 import re
 import shlex
@@ -11,13 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simsearch.errors import RecipeError
+from simsearch.errors import RecipeError, did_you_mean
 from simsearch.recipe.recipe import Recipe, make_recipe
+from simsearch.vectors.search import KINDS
 
 PACKAGE = Path(__file__).parent.parent
 # In a wheel the recipes travel inside the package; in a checkout they lie at the root.
 NIGHTLY = "nightly"  # lies beside the recipes, and is the matrix of the nightly job
 SHIPPED_FOLDERS = (PACKAGE / "pipelines", PACKAGE.parent / "pipelines")
+WHEN_LEFT_OUT = {
+    "mean": "measured on the fit images",
+    "std": "measured on the fit images",
+    "root": "the folder of the source",
+    "classes_per_batch": "10, or as many as there are",
+    "margin2": 'not used by form = "text"',
+    **dict.fromkeys(KINDS, "FAISS's default"),
+    "factory": "chosen by measuring",
+}
 
 
 @dataclass(frozen=True)
@@ -70,10 +80,8 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
         tables = _read_tables(path, path.resolve().parent)
         name, where = build_name(path.stem), argument
     else:
-        near = difflib.get_close_matches(argument, shipped, n=1)
-        guess = f"; did you mean {near[0]!r}?" if near else ""
         raise RecipeError(
-            f"no recipe, recipe file or folder {argument!r}{guess}",
+            f"no recipe, recipe file or folder {argument!r}{did_you_mean(argument, shipped)}",
             hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
         )
     return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where), argument, tuple(settings))
@@ -143,3 +151,21 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
     if isinstance(weights, str) and weights not in {"none", "default"}:
         result["embedder"]["weights"] = absolute(weights)
     return result
+
+
+def recipe_lines(recipe: dict[str, Any]) -> list[str]:
+    """Return a resolved recipe as lines of TOML; what is decided later stands in comments."""
+    lines = []
+    for table, keys in recipe.items():
+        lines.append(f"[{table}]")
+        lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
+        lines += [f"# {key}: {WHEN_LEFT_OUT.get(key, 'none')}" for key, value in keys.items() if value is None]
+    return lines
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
 from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
-from simsearch.errors import RecipeError
-from simsearch.recipe.loss import L2SoftmaxLoss, LossTable
-from simsearch.recipe.mistakes import one_line
-from simsearch.recipe.table import Table
+from simsearch.errors import RecipeError, did_you_mean
+from simsearch.recipe.loss import LOSSES, L2SoftmaxLoss, LossTable, unknown_loss
+from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
@@ -24,13 +23,7 @@ FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 PHOTO_AUGMENTATION: dict[str, Any] = {"crop": 0.5, "flip": True, "colour": 0.2}
 NO_AUGMENTATION: dict[str, Any] = {"crop": 1.0, "flip": False, "colour": 0.0, "rotate": 0.0, "scale": 0.0, "shift": 0}
 HEAD: dict[str, Any] = {"epochs": 40, "batch_size": 256, "learning_rate": 2e-3, "schedule": "late_decay", "patience": 0}
-SCRATCH: dict[str, Any] = {
-    "epochs": 6,
-    "batch_size": 256,
-    "learning_rate": 1e-3,
-    "schedule": "late_decay",
-    "patience": 0,
-}
+SCRATCH: dict[str, Any] = {**HEAD, "epochs": 6, "learning_rate": 1e-3}
 FINE_TUNING: dict[str, Any] = {
     "epochs": 4,
     "batch_size": 16,
@@ -47,18 +40,11 @@ class Recipe(Table):
     dataset: Dataset
     images: Images = Images()
     embedder: Embedder = Embedder()
-    loss: LossTable = L2SoftmaxLoss(name="l2_softmax")
+    loss: LossTable = L2SoftmaxLoss()
     augmentation: Augmentation = Augmentation()
     training: Training = Training()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _default_loss(cls, tables: Any) -> Any:
-        if isinstance(tables, dict) and isinstance(tables.get("loss"), dict):
-            return {**tables, "loss": {"name": "l2_softmax", **tables["loss"]}}
-        return tables
 
     @property
     def fine_tunes(self) -> bool:
@@ -134,7 +120,7 @@ class Recipe(Table):
                 hint="its linear layer grows with the square; --set embedder.backbone=torchvision:mobilenet_v3_small",
             )
         resize = self.images.resize or ("crop" if photos else "squash")
-        return Images(size=size, resize=resize, mean=_floats(mean), std=_floats(std))
+        return Images(size=size, resize=resize, mean=mean, std=std)
 
     def _refuse_idle_keys(self, resolved: Recipe) -> None:
         """A key that would do nothing is a misunderstanding: better to say so than to train something else."""
@@ -169,19 +155,48 @@ def make_recipe(tables: dict[str, Any], where: str) -> Recipe:
         raise one_line(error, where, Recipe) from None
 
 
+def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeError:
+    """Return the first mistake in a `recipe`: where, what was seen, the nearest legal key or the expected type."""
+    first = error.errors()[0]
+    location = [str(part) for part in first["loc"]]
+    if location[:1] == ["loss"] and len(location) > 1 and location[1] in LOSSES:
+        location.pop(1)  # pydantic names the member of the union, the recipe does not
+    table, key = location[0] if location else "", ".".join(location[1:])
+    place = f"{where}: [{table}]" + (f" {key}" if key else "")
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        legal = _keys_of(first, table, recipe) if key else list(recipe.model_fields)
+        seen = key or table
+        kind = f"unknown key {seen!r} in [{table}]" if key else f"unknown table [{seen}]"
+        guess = did_you_mean(seen, legal, cutoff=0.4)
+        return RecipeError(f"{where}: {kind}{guess}{more}", hint=f"legal here: {', '.join(sorted(legal))}")
+    if first["type"] == "missing":
+        return RecipeError(f"{place} is missing{more}", hint='the least recipe is [dataset] with source = "digits"')
+    if first["type"] == "union_tag_not_found":
+        given = first["input"]
+        name = given.get("name") if isinstance(given, dict) else given
+        return RecipeError(f"{place} name: {unknown_loss(name)}{more}", hint="as --set loss.name=triplet")
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    seen = "" if "seen" in message else f", seen {brief(first.get('input'))}"
+    return RecipeError(f"{place}: {message}{seen}{more}")
+
+
+def _keys_of(first: Any, table: str, recipe: type[Table]) -> list[str]:
+    if table == "loss":
+        member = next((str(part) for part in first["loc"] if part in LOSSES), "l2_softmax")
+        return list(LOSSES[member].model_fields)
+    annotation = recipe.model_fields[table].annotation
+    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Table) else []
+
+
 def _training(asked: Training, resolved: Recipe) -> Training:
     defaults: dict[str, Any] = HEAD if resolved.embedder.train == "head" else SCRATCH
     if resolved.fine_tunes:
         defaults = FINE_TUNING
     filled = {**defaults, "freeze_batch_norm": resolved.embedder.weights != "none", **_given(asked)}
-    if "head_learning_rate" not in filled:
-        filled["head_learning_rate"] = filled["learning_rate"]
-    return Training(**filled)
+    return Training(**{"head_learning_rate": filled["learning_rate"], **filled})
 
 
 def _given(table: Table) -> dict[str, Any]:
     return table.model_dump(exclude_none=True)
-
-
-def _floats(values: Any) -> list[float] | None:
-    return None if values is None else [float(v) for v in values]

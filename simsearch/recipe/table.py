@@ -1,10 +1,11 @@
-"""The base of every table of a recipe, and the pydantic settings that all of them share."""
+"""The base of every table of a recipe, the pydantic settings that all of them share, and types of values."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import math
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Table(BaseModel):
@@ -20,3 +21,20 @@ def filled(value: Value | None) -> Value:
     """Return the value of a key that `Recipe.resolve` has filled in."""
     assert value is not None, "the recipe is not resolved"
     return value
+
+
+def brief(value: Any) -> str:
+    """Return at most 60 characters of a value's repr."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    for key, value in options.items():
+        if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+            raise ValueError(f"expected text, a finite number, true or false for {key}, seen {brief(value)}")
+    return options
+
+
+Options = Annotated[dict[str, Any], AfterValidator(_plain)]
+"""Keyword arguments of somebody else's class."""

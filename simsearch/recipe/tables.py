@@ -5,14 +5,12 @@ Values left out stay None here where good defaults depend on the source; `Recipe
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from simsearch.recipe.mistakes import brief
-from simsearch.recipe.table import Table
+from simsearch.recipe.table import Options, Table
 from simsearch.vectors.search import KINDS
 
 
@@ -20,7 +18,7 @@ class Dataset(Table):
     """[dataset]: where the images come from and how they are split."""
 
     source: str
-    options: dict[str, Any] = Field(default={})
+    options: Options = Field(default={})
     root: str | None = None
     split: Literal["closed", "disjoint"] = "closed"
     test_classes: int | float = 0.5
@@ -40,14 +38,6 @@ class Dataset(Table):
         if (kind == "digits" and not colon) or (kind in {"torchvision", "folder", "table"} and rest):
             return source
         raise ValueError(f"expected digits, torchvision:NAME, folder:PATH or table:FILE, seen {source!r}")
-
-    @field_validator("options")
-    @classmethod
-    def _plain(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for key, value in options.items():
-            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
-                raise ValueError(f"expected text, a finite number, true or false for {key}, seen {brief(value)}")
-        return options
 
 
 class Images(Table):
@@ -102,9 +92,8 @@ class Training(Table):
     head_learning_rate: float | None = Field(default=None, gt=0)  # head and loss; fine-tuning 2e-3, else learning_rate
     weight_decay: float = Field(default=1e-4, ge=0)
     schedule: Literal["late_decay", "one_cycle"] | None = None
-    patience: int | None = Field(
-        default=None, ge=0
-    )  # epochs without a better val recall@1; 0: all epochs, keep the last
+    # Epochs without a better val recall@1; 0: all epochs, keep the last.
+    patience: int | None = Field(default=None, ge=0)
     freeze_batch_norm: bool | None = None  # its statistics; None: when weights are given
     head_first: bool = False  # fine-tuning starts from a head that was trained on frozen features
     rotate_classes: bool = False  # an image turned by 90, 180 and 270 degrees belongs to three more classes

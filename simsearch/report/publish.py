@@ -14,7 +14,7 @@ from simsearch.home import Build
 from simsearch.images.records import RecordTable, read_records
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
-from simsearch.recipe.text import recipe_lines
+from simsearch.recipe.files import recipe_lines
 from simsearch.report.sections import render_page
 from simsearch.versions import usable_cores
 
