@@ -46,7 +46,7 @@ def test_damage_anywhere_is_no_checkpoint(tmp_path, pattern):
 WRITER = """
 import sys, torch
 from pathlib import Path
-from simsearch.embedder import checkpoint
+from simsearch.embedder.training import checkpoint
 print("ready", flush=True)
 step = 0
 while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +11,7 @@ import h5py
 import numpy as np
 
 from simsearch.arrays import Floats
+from simsearch.artifacts import replaced
 from simsearch.errors import VectorsError
 
 DATASET = "features"
@@ -38,7 +38,7 @@ class FeatureBlocks:
         return [(start, stop) for start, stop in spans if not self._keep(start, stop)]
 
     def write(self, start: int, features: Floats) -> None:
-        """Keep the block that begins at row `start`: to a temporary name, flushed to the disk, renamed.
+        """Keep the block that begins at row `start`: durably.
 
         NaN passes here; normalization names the image later. Raises VectorsError for another shape or dtype.
         """
@@ -51,13 +51,8 @@ class FeatureBlocks:
                 f"block of features at row {start}: expected float32 {expected} at row {span[0]}, "
                 f"seen {features.dtype} {features.shape}"
             )
-        path = self._path(start)
-        temporary = path.with_suffix(".tmp")
-        with temporary.open("wb") as file:
+        with replaced(self._path(start)) as temporary, temporary.open("wb") as file:
             np.save(file, np.ascontiguousarray(features), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
 
     def join(self, out: Path) -> None:
         """Write all blocks to the HDF5 file `out` (one plain chunked data set), flush it, then remove the blocks.
@@ -108,24 +103,20 @@ def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[Floats]) 
 
     Raises VectorsError when the blocks hold other than `shape`, or the file cannot be written.
     """
-    temporary = out.with_name(out.name + ".tmp")
     chunk = (max(1, min(shape[0], _CHUNK_BYTES // (4 * shape[1]))), shape[1])
     start = 0
     try:
-        with h5py.File(temporary, "w", rdcc_nbytes=_CHUNK_BYTES) as file:
+        with replaced(out) as temporary, h5py.File(temporary, "w", rdcc_nbytes=_CHUNK_BYTES) as file:
             data = file.create_dataset(DATASET, shape, np.float32, chunks=chunk, track_times=False)
             for block in blocks:
                 if block.shape[1:] != shape[1:] or start + len(block) > shape[0]:
                     raise VectorsError(f"features {out}: expected {shape}, seen {block.shape} at row {start}")
                 data[start : start + len(block)] = block
                 start += len(block)
+            if start != shape[0]:
+                raise VectorsError(f"features {out}: expected {shape[0]} rows, seen {start}")
     except OSError as error:
         raise VectorsError(f"cannot write features {out}: {error}") from error
-    if start != shape[0]:
-        raise VectorsError(f"features {out}: expected {shape[0]} rows, seen {start}")
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(out)
 
 
 class FeatureFile:

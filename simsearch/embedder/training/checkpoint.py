@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor
+
+from simsearch.artifacts import write_durably
 
 NAME = "checkpoint.json"
 
@@ -25,15 +26,14 @@ def save(folder: Path, *, tensors: dict[str, Tensor], state: dict[str, Any]) -> 
 
     Raises OSError when the disk refuses.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     data = format_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
     digest = hashlib.sha256(data).hexdigest()
     file = f"checkpoint-{int(state['step']):09d}-{digest[:16]}.safetensors"
-    _write(folder / file, data)
+    write_durably(folder / file, data)
     body = {"file": file, "sha256": digest, "state": state}
     text = json.dumps({**body, "body_sha256": _digest(body)}, indent=1, sort_keys=True)
-    _write(folder / NAME, text.encode())
-    for old in folder.glob("checkpoint-*"):
+    write_durably(folder / NAME, text.encode())
+    for old in folder.glob("*checkpoint-*"):  # and what a kill left of one, which begins with a dot
         if old.name != file:
             old.unlink(missing_ok=True)
 
@@ -54,17 +54,3 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
 
 def _digest(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(path.name + ".tmp")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

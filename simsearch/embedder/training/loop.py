@@ -254,6 +254,4 @@ def _row(at: Position, recall: float | None, rate: float, head_rate: float, batc
 
 def _write_metrics(partial: Path, rows: list[dict[str, Any]]) -> None:
     partial.mkdir(parents=True, exist_ok=True)
-    temporary = partial / (METRICS + ".tmp")
-    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    temporary.replace(partial / METRICS)
+    (partial / METRICS).write_text("".join(json.dumps(row) + "\n" for row in rows))
