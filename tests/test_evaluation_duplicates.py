@@ -10,7 +10,7 @@ import pytest
 from simsearch.evaluation.details import duplicates as module
 from simsearch.evaluation.details.duplicates import duplicates
 from simsearch.page.html import Pictures
-from simsearch.report.sections.groups import groups
+from simsearch.report.sections.document import section
 
 
 class Source:
@@ -99,15 +99,18 @@ def test_large_corpora_are_sampled_and_lists_are_bounded(monkeypatch):
 
 
 def test_the_page_shows_them(planted):
-    report = {"duplicates": duplicates(planted[0], [[1, 2]], Source(planted[1]))}
-    html = groups(report, Pictures(lambda row: b"picture", lambda row: f"<{row}>", []))
+    def groups(found):
+        pictures = Pictures(lambda row: b"picture", lambda row: f"<{row}>", [])
+        return section("duplicates", report={"duplicates": found}, pictures=pictures)
+
+    html = groups(duplicates(planted[0], [[1, 2]], Source(planted[1])))
     assert "2 groups, 5 images in all, of the very same bytes" in html
     assert "1 group, 2 images in all, that look the same" in html
     assert "above 0.999" in html
     assert html.count("<use href") == 5 + 2 + 5
     assert "&lt;17&gt;" in html
-    assert groups({}, Pictures(lambda row: None, str, [])) == ""
+    assert groups(None) == ""
     none = duplicates(digests(range(3)), None, Source(np.eye(3, dtype=np.float32)))
-    html = groups({"duplicates": none}, Pictures(lambda row: None, str, []))
+    html = groups(none)
     assert "No images of the very same bytes" in html
     assert "look the same" not in html

@@ -47,6 +47,8 @@ OWNERS = {
     "scipy": ("statistics/",),
     "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/details/projection.py"),
     "matplotlib": ("page/plots.py",),
+    "jinja2": ("page/templates.py",),
+    "markupsafe": ("page/", "report/sections/", "bench/outputs/"),
     "onnxruntime": ("embedder/bundle/runtime.py",),
     "onnx": ("embedder/bundle/export.py",),
     "safetensors": ("embedder/", "stages/embed.py"),

@@ -8,7 +8,7 @@ from conftest import SMALL, artifact_file, run_cli
 
 from simsearch.page.plots import draw_tuning
 from simsearch.recipe.files import find_recipe
-from simsearch.report.sections.tuning import tuning
+from simsearch.report.sections.document import section
 from simsearch.stages.index import index, search_settings
 
 DIGITS = ["digits", "--set", "training.epochs=1", "--set", "evaluation.baseline=false", "--set", "evaluation.map=false"]
@@ -151,15 +151,18 @@ def lines():
 
 
 def test_the_section_shows_why_the_chart_and_every_point():
-    html = tuning({"table": lines(), "target_recall": 0.97, "why": "because <it> is"})
+    def shown(choice):
+        return section("index", report={"index": {"factory": "Flat"}}, facts={"choice": choice})
+
+    html = shown({"table": lines(), "target_recall": 0.97, "why": "because <it> is"})
     assert "because &lt;it&gt; is" in html
     assert "<b>IVF4" not in html
-    assert html.count("<tr>") == 5
+    assert html.count("<tr>") == 5 + 4  # and those of the index that was chosen
     assert "(chosen)" in html
     assert "nprobe 3" in html
     assert '<svg class="chart' in html
-    assert tuning(None) == ""
-    assert tuning({"table": [], "target_recall": 1.0, "why": ""}) == ""
+    for nothing in (None, {"table": [], "target_recall": 1.0, "why": ""}):
+        assert "All that was measured" not in shown(nothing)
 
 
 def test_the_picture_is_the_same_for_the_same_table(tmp_path):

@@ -5,9 +5,14 @@ from __future__ import annotations
 import base64
 import json
 
+import pytest
+from jinja2 import UndefinedError
+from markupsafe import Markup
 from pages import HOSTILE, Reader
 
-from simsearch.page.html import short
+from simsearch.page.html import Pictures
+from simsearch.page.templates import page as frame
+from simsearch.report.sections.document import section
 
 
 def test_hostile_names_are_shown_and_do_nothing(page, arguments):
@@ -32,7 +37,23 @@ def test_hostile_names_are_shown_and_do_nothing(page, arguments):
 
 
 def test_long_labels_are_cut_in_their_middle():
-    assert short("a" * 40) == "a" * 40
-    cut = short("a" * 30 + "<" + "b" * 30)
+    def shown(label):
+        leaks = [{"label": label, "other": "b", "count": 1}]
+        report = {"leaks": leaks, "unanswerable": 0}
+        return section("errors", report=report, pictures=Pictures(lambda row: None, str, [])).split("<b>")[1]
+
+    assert shown("a" * 40).startswith("a" * 40 + "</b>")
+    cut = shown("a" * 30 + "<" + "b" * 30)
     assert cut.startswith(f'<span title="{"a" * 30}&lt;{"b" * 30}">')
     assert len(cut.partition(">")[2].partition("<")[0]) <= 40
+
+
+def test_what_a_template_lets_through_is_made_safe_by_the_page():
+    words = {"title": "t", "heading": "h", "description": "d", "about": "a"}
+    page = frame(sections=[("verdict", "Verdict", Markup("<p>\u202egnp\x1b[31m</p>"))], **words)
+    assert "<p>\\u202egnp\\x1b[31m</p>" in page
+
+
+def test_a_value_that_is_not_there_is_an_error():
+    with pytest.raises(UndefinedError, match="facts"):
+        section("index", report={"index": {"factory": "Flat"}})

@@ -12,10 +12,10 @@ from pages import Reader
 from simsearch.console import one_in
 from simsearch.page.html import p_value, text
 from simsearch.report.sections import render_page
-from simsearch.report.sections.answer import verdict
-from simsearch.report.sections.errors import chosen_labels, maps
-from simsearch.report.sections.scores import _sentence as norms_sentence
-from simsearch.report.sections.table import best_systems, systems
+from simsearch.report.sections.document import section
+from simsearch.report.sections.errors import chosen_labels
+from simsearch.report.sections.scores import norms_sentence
+from simsearch.report.sections.table import best_systems
 
 
 def test_strips_name_what_is_wrong(page, arguments):
@@ -35,13 +35,17 @@ def changed(report, entry=None, **errors):
     return report
 
 
+def verdict(report):
+    return section("verdict", report=report, facts={})
+
+
 def test_verdicts(arguments):
     report = arguments["report"]
     better = {"difference": -0.11, "interval": [-0.14, -0.08], "p_value": 0.0001, "n": 100}
     held = verdict(changed(report, better, recipe_index=0.31, recipe_cosine=0.31, baseline_cosine=0.4))
     assert '<strong class="badge held">held</strong>' in held
     assert "31.0\u00a0% of the nearest 10 have another label" in held
-    assert "difference -11.0 points [-14.0, -8.0], p < .001, n = 100, one seed." in held
+    assert "difference -11.0 points [-14.0, -8.0], p &lt; .001, n = 100, one seed." in held
     for entry in (
         {"difference": -0.01, "interval": [-0.03, 0.01], "p_value": 0.3},
         {"difference": -0.01, "interval": [-0.03, 0.01], "p_value": 0.04},
@@ -140,8 +144,12 @@ def test_a_missing_map_has_a_reason(arguments, queries, why):
 def test_labels_with_one_point_are_no_share(arguments):
     report, points = arguments["report"], np.array([[0.0, 0], [1, 0], [5, 0], [9, 0]])
     projection = {"rows": np.arange(4), "before": None, "after": points}
-    assert "The point nearest to a point" not in maps(report, projection, list("abcd"))
-    assert "has its label for 100\u00a0% after." in maps(report, projection, list("aabc"))
+
+    def shown(labels):
+        return section("map", report=report, projection=projection, labels=list(labels))
+
+    assert "The point nearest to a point" not in shown("abcd")
+    assert "has its label for 100\u00a0% after." in shown("aabc")
 
 
 def test_best_is_marked_only_when_separable():
@@ -168,7 +176,7 @@ def test_few_boundary_queries_have_no_best(boundary):
         }
 
     both = {"a": system(0.1, [0.05, 0.15]), "b": system(0.5, [0.4, 0.6])}
-    body = systems({"k": [10], "systems": both, "boundary_queries": boundary})
+    body = section("systems", report={"k": [10], "systems": both, "boundary_queries": boundary})
     assert (' <b class="best">best</b>' in body) == (boundary == 30)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from simsearch.arrays import Doubles, Integers, Labels, Numbers
 from simsearch.console import safe
@@ -58,7 +59,7 @@ class Series:
     intervals: Sequence[Sequence[float] | None] = ()
 
 
-def roc_chart(identity: str, title: str, series: Sequence[Series]) -> str:
+def roc_chart(identity: str, title: str, series: Sequence[Series]) -> Markup:
     """Return the chart of TAR over FAR, FAR on a log axis down to the least that is known, 1e-4 at the lowest.
 
     `series`: at most 4, points (FAR, TAR) ascending. Marks stand at FAR 0.1, 0.01, 0.001 and 0.0001. The names stand
@@ -102,7 +103,7 @@ def roc_chart(identity: str, title: str, series: Sequence[Series]) -> str:
     return svg(identity, title, f"Lines, from the top at the left: {_order(names, starts)}.", body, _WIDTH, _HEIGHT)
 
 
-def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[Series]) -> str:
+def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[Series]) -> Markup:
     """Return the chart of at most 4 lines over k: points (k, share) with their intervals as bars."""
     series = series[:MOST_SERIES]
     right, bottom = _WIDTH - _LABELS, _HEIGHT - _BOTTOM
@@ -139,7 +140,7 @@ def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[
     return svg(identity, title, f"At the largest k, from the top: {_order(names, last)}.", body, _WIDTH, _HEIGHT)
 
 
-def map_chart(identity: str, title: str, points: Numbers, groups: Labels, names: Sequence[str]) -> str:
+def map_chart(identity: str, title: str, points: Numbers, groups: Labels, names: Sequence[str]) -> Markup:
     """Return the chart of `points` (n, 2) coloured by `groups` (n,): 0 to 7 are `names`, the others are gray.
 
     Each group has a shape of its own and its name at the middle of its points, or beside a point where it has but two.
@@ -173,18 +174,17 @@ def map_chart(identity: str, title: str, points: Numbers, groups: Labels, names:
     return svg(identity, title, description, body, _MAP, _MAP, "map")
 
 
-def key(group: int | None) -> str:
+def key(group: int | None) -> Markup:
     """Return the sign of a map's group for a legend; None: the others."""
     shape = "h0" if group is None else _GLYPHS[group]
     name = "other" if group is None else str(group)
-    return (
-        f'<svg class="key" viewBox="0 0 24 24" aria-hidden="true"><path class="dots d{name}" d="M12 12{shape}"/></svg>'
-    )
+    sign = f'<path class="dots d{name}" d="M12 12{shape}"/>'
+    return Markup(f'<svg class="key" viewBox="0 0 24 24" aria-hidden="true">{sign}</svg>')
 
 
-def svg(identity: str, title: str, description: str, body: str, width: int, height: int, kind: str = "") -> str:
+def svg(identity: str, title: str, description: str, body: str, width: int, height: int, kind: str = "") -> Markup:
     """Return a chart with its title and what it shows in words."""
-    return (
+    return Markup(
         f'<svg class="{f"chart {kind}".rstrip()}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-labelledby="{identity}-title {identity}-desc"><title id="{identity}-title">{text(title)}</title>'
         f'<desc id="{identity}-desc">{text(description)}</desc>{body}</svg>'

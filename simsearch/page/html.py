@@ -1,31 +1,24 @@
-"""Small pieces of the report page: escaped text, numbers in words, tables, pictures that are embedded once."""
+"""Small pieces of pages: escaped text, numbers in words, pictures that are embedded once."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from simsearch.console import safe, shorten
+from markupsafe import Markup
+
+from simsearch.console import safe
 
 NONE = "–"
-_LONGEST = 40  # characters of a label under a picture
 _MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64: the page stays below 4 MB whatever the pictures are
 
 
-def text(value: object) -> str:
-    """Return `value` for HTML: escaped, with control and bidirectional characters as visible escapes."""
-    return escape(safe(str(value)), quote=True)
-
-
-def short(label: str) -> str:
-    """Return a label as HTML for under a picture: beyond 40 characters cut in its middle, and whole in its title."""
-    shown = safe(label)
-    if len(shown) <= _LONGEST:
-        return text(label)
-    return f'<span title="{text(label)}">{text(shorten(shown, _LONGEST))}</span>'
+def text(value: object) -> Markup:
+    """Return `value` for HTML: markup as it is, else escaped, control and bidirectional characters made visible."""
+    return value if isinstance(value, Markup) else Markup(escape(safe(str(value))))
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -41,6 +34,11 @@ def percent(share: float | None, digits: int = 1) -> str:
 def interval(ends: Sequence[float] | None, show: Callable[[float], str] = number) -> str:
     """Return [0.95, 0.98] as "[0.950, 0.980]"; nothing for no interval."""
     return "" if ends is None else f"[{show(ends[0])}, {show(ends[1])}]"
+
+
+def points(share: float) -> str:
+    """Return 0.012 as "+1.2": percentage points of a difference."""
+    return f"{'' if share <= 0 else '+'}{100 * share:.1f}"
 
 
 def p_value(value: float | None) -> str:
@@ -67,39 +65,6 @@ def get(tree: Any, *keys: object) -> Any:
     return tree
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]], *, words: Sequence[int] = (0,)) -> str:
-    """Return a table in a box that scrolls by itself; cells are HTML, the first of a row names it.
-
-    `words` are the columns that hold words, set at the left; the others hold numbers. A row of one cell heads a group.
-    """
-    columns = "".join(f'<th scope="col"{_words(i, words)}>{cell}</th>' for i, cell in enumerate(head))
-    lines = []
-    for row in rows:
-        if len(row) == 1:
-            lines.append(f'<tr class="group"><th scope="colgroup" colspan="{len(head)}">{row[0]}</th></tr>')
-            continue
-        cells = "".join(f"<td{_words(i, words)}>{cell}</td>" for i, cell in enumerate(row) if i)
-        lines.append(f'<tr><th scope="row"{_words(0, words)}>{row[0]}</th>{cells}</tr>')
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="Table: {text(caption)}"><table>'
-        f"<caption>{text(caption)}</caption><thead><tr>{columns}</tr></thead><tbody>{''.join(lines)}</tbody></table></div>"
-    )
-
-
-def _words(column: int, words: Sequence[int]) -> str:
-    return ' class="words"' if column in words else ""
-
-
-def more(summary: str, body: str) -> str:
-    """Return what is shown when asked for."""
-    return f"<details><summary>{text(summary)}</summary>{body}</details>"
-
-
-def paragraph(words: str, kind: str = "") -> str:
-    """Return a paragraph of HTML."""
-    return f'<p class="{kind}">{words}</p>' if kind else f"<p>{words}</p>"
-
-
 @dataclass
 class Pictures:
     """Thumbnails of rows, each embedded once however often it is shown: a symbol that the places refer to."""
@@ -107,7 +72,7 @@ class Pictures:
     picture: Callable[[int], bytes | None]
     name: Callable[[int], str]
     labels: Sequence[str]
-    _symbols: dict[int, str | None] = field(default_factory=dict)
+    _sources: dict[int, str | None] = field(default_factory=dict)
     _bytes: int = 0
     left_out: int = 0
 
@@ -116,32 +81,23 @@ class Pictures:
         return self.labels[row] if 0 <= row < len(self.labels) else ""
 
     def alt(self, row: int) -> str:
-        """Return what the picture shows, in words, for HTML: label, file name."""
-        return text(", ".join(part for part in (self.label(row), self.name(row)) if part))
+        """Return what the picture shows, in words: label, file name."""
+        return ", ".join(part for part in (self.label(row), self.name(row)) if part)
 
-    def show(self, row: int) -> str:
-        """Return the picture of a row as HTML; its words where there is no picture."""
-        if row not in self._symbols:
-            self._symbols[row] = self._embed(row)
-        if self._symbols[row] is None:
-            return f'<span class="pic none">{self.alt(row)}</span>'
-        return f'<svg class="pic" role="img" aria-label="{self.alt(row)}"><use href="#p{row}"/></svg>'
+    def has(self, row: int) -> bool:
+        """Return whether there is a picture of the row; it will then stand in the page."""
+        if row not in self._sources:
+            self._sources[row] = self._embed(row)
+        return self._sources[row] is not None
 
     def _embed(self, row: int) -> str | None:
         data = self.picture(row)
-        if data is None:
-            return None
-        if self._bytes + len(data) > _MOST_PICTURE_BYTES:
+        if data is not None and self._bytes + len(data) > _MOST_PICTURE_BYTES:
             self.left_out += 1
             return None
-        self._bytes += len(data)
-        source = base64.b64encode(data).decode()
-        return (
-            f'<symbol id="p{row}" viewBox="0 0 96 96"><image width="96" height="96" '
-            f'href="data:image/webp;base64,{source}"/></symbol>'
-        )
+        self._bytes += len(data or b"")
+        return None if data is None else base64.b64encode(data).decode()
 
-    def symbols(self) -> str:
-        """Return the pictures themselves, to stand once in the page."""
-        found = "".join(symbol for symbol in self._symbols.values() if symbol is not None)
-        return f'<svg class="symbols" width="0" height="0" aria-hidden="true" focusable="false">{found}</svg>'
+    def embedded(self) -> dict[int, str]:
+        """Return the pictures that are shown: row -> base64 of a WebP."""
+        return {row: source for row, source in self._sources.items() if source is not None}

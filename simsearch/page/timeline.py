@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from markupsafe import Markup
+
 from simsearch.page.charts import svg
 from simsearch.page.html import text
 
@@ -56,7 +58,7 @@ class Line:
     word: str
 
 
-def line_chart(identity: str, line: Line, frame: Frame) -> str:
+def line_chart(identity: str, line: Line, frame: Frame) -> Markup:
     """Return the chart as SVG: a night without a value leaves a gap, a value between two gaps is a dot."""
     nights = len(line.values)
     low, high = _range([value for value in line.values if value is not None], line.least)
@@ -97,9 +99,10 @@ def line_chart(identity: str, line: Line, frame: Frame) -> str:
     return svg(identity, line.title, _described(line, frame), body, WIDTH, height)
 
 
-def key(lane: Lane) -> str:
+def key(lane: Lane) -> Markup:
     """Return the sign of a kind of mark for a legend."""
-    return f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true"><path class="event" d="M0 0{lane.shape}"/></svg>'
+    sign = f'<path class="event" d="M0 0{lane.shape}"/>'
+    return Markup(f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true">{sign}</svg>')
 
 
 def _range(values: Sequence[Value], least_share: float | None) -> tuple[float, float]:

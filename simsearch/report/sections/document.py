@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from typing import Any
 
-from simsearch.evaluation.details.projection import LEAST
-from simsearch.page.frame import frame
-from simsearch.page.html import Pictures, count, paragraph, text
-from simsearch.report.sections.answer import figures, strips, verdict
-from simsearch.report.sections.errors import leaks, maps
-from simsearch.report.sections.facts import data, index, made
-from simsearch.report.sections.scores import recall_lines, scores
-from simsearch.report.sections.table import systems
+from markupsafe import Markup
 
-_UNLABELLED = "The images have no labels, so there is no right or wrong to count."
+from simsearch.evaluation import figures
+from simsearch.evaluation.details.projection import LEAST
+from simsearch.page.html import Pictures, count
+from simsearch.page.templates import draw, page
+from simsearch.report import verdict
+from simsearch.report.sections import errors, scores, table, tuning
+
+_SECTIONS = {
+    "verdict": "Verdict",
+    "see": "See it",
+    "errors": "Where it errs",
+    "scores": "What a score means",
+    "map": "Map before and after",
+    "systems": "All systems",
+    "index": "Index",
+    "data": "Data",
+    "made": "How it was made",
+}
 
 Report = dict[str, Any]
 
@@ -42,47 +53,37 @@ def render_page(
     "choice" (how the index was chosen, as index.json has it).
     """
     pictures = Pictures(picture, name, labels)
-    labelled = report.get("unanswerable") is not None
-    shown = strips(details.get("neighbours") or [], pictures)
-    errors = leaks(report, pictures)
-    meaning = scores(report, details, facts.get("far"), pictures)
-    sections = [
-        ("verdict", "Verdict", verdict(report) + figures(report, facts.get("milliseconds"))),
-        ("see", "See it", shown),
-        ("errors", "Where it errs", errors or ("" if labelled else paragraph(_UNLABELLED))),
-        ("scores", "What a score means", meaning),
-        ("map", "Map before and after", _map(report, projection, labels)),
-        ("systems", "All systems", recall_lines(report) + systems(report)),
-        ("index", "Index", index(report, facts.get("choice"))),
-        ("data", "Data", data(report, facts, pictures)),
-        ("made", "How it was made", made(report, facts)),
-    ]
-    sections = [(anchor, title, body) for anchor, title, body in sections if body]
-    if pictures.left_out:
-        left = f"{count(pictures.left_out, 'picture', 'pictures')} left out to keep this file small."
-        sections[-1] = (*sections[-1][:2], sections[-1][2] + paragraph(left))
-    return frame(
+    values = {
+        "report": report,
+        "details": details,
+        "projection": projection,
+        "pictures": pictures,
+        "labels": labels,
+        "facts": facts,
+        "saved": base64.b64encode(json.dumps(report, allow_nan=False).encode()).decode(),
+    }
+    sections = [(anchor, title, section(anchor, **values)) for anchor, title in _SECTIONS.items()]
+    return page(
         title=f"{report['build']}: search quality",
         heading=report["build"],
         description=report.get("summary") or "",
         about=_about(report, facts),
-        sections=sections,
-        symbols=pictures.symbols(),
-        end=f'<script type="application/json" id="report">{json_in_html(report)}</script>',
+        sections=[found for found in sections if found[2]],
+        pictures=pictures,
+        json=json_in_html(report),
     )
 
 
-def _map(report: Report, projection: Report | None, labels: list[str]) -> str:
-    if projection is not None:
-        return maps(report, projection, labels)
-    few = report["queries"] < LEAST
-    return paragraph(f"No map: {f'fewer than {LEAST} images' if few else 'the recipe says map = false'}.")
+def section(anchor: str, **values: Any) -> Markup:
+    """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
+    rooms = {room.__name__.rpartition(".")[2]: room for room in (verdict, figures, errors, scores, table, tuning)}
+    return draw(f"report/sections/{anchor}.html", LEAST=LEAST, **rooms, **values)
 
 
-def json_in_html(value: Any) -> str:
+def json_in_html(value: Any) -> Markup:
     """Return JSON that no HTML parser can leave: <, > and & are written as escapes, and so is all beyond ASCII."""
     found = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return found.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Markup(found.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _about(report: Report, facts: Report) -> str:
@@ -92,5 +93,5 @@ def _about(report: Report, facts: Report) -> str:
         parts.append(count(report["classes"], "label", "labels"))
     parts += [count(report["queries"], "query", "queries"), f"{count(report['gallery'])} searched"]
     if facts.get("when"):
-        parts.append(f"made {text(str(facts['when'])[:10])}")
+        parts.append(f"made {str(facts['when'])[:10]}")
     return " · ".join(parts)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from simsearch.page.charts import Series, marked_lines, svg
-from simsearch.page.html import count, more, number, paragraph, table, text
 from simsearch.vectors.search import KINDS
 
 _WIDTH, _HEIGHT = 360, 300
@@ -15,41 +16,17 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 14, 20, 40
 _TICKS = (0.5, 0.9, 0.99, 0.999)
 _PERFECT = 1e-4  # drawn where a share of 0.9999 would be
 _KINDS = 2  # built in full, that the chart shows besides the chosen one's check
-_STAGES = {"sample": "a sample", "full": "all rows, tuned", "check": "all rows, checked"}
 
 Line = dict[str, Any]
 
 
-def tuning(choice: dict[str, Any] | None) -> str:
-    """Return why the index was chosen, with the chart and the table of what was measured; nothing without a choice."""
-    if choice is None or not choice["table"]:
-        return ""
-    lines = choice["table"]
-    rows = [
-        (
-            text(line["factory"]) + (" (chosen)" if line["chosen"] else ""),
-            text(_settings(line)),
-            _STAGES[line["stage"]],
-            f"{number(line['ann_recall'], 4)} [{number(line['low'], 4)}, {number(line['high'], 4)}]",
-            f"{line['qps']:,.0f}",
-            count(line["bytes"]),
-            number(line["build_seconds"], 1),
-            "yes" if line["pareto"] else "",
-        )
-        for line in lines
-    ]
-    head = ("factory", "settings", "measured on", "ann_recall@10", "queries/s", "bytes", "build, s", "unbeaten there")
-    told = more("All that was measured", table("Indexes that were tried", head, rows, words=(0, 1, 2)))
-    words = "Recall against queries a second: further to the right and higher is better"
-    figure = f"<figure><figcaption>{words}</figcaption>{_chart(words, lines, choice['target_recall'])}{told}</figure>"
-    return paragraph(text(choice["why"])) + figure
-
-
-def _settings(line: Line) -> str:
+def settings(line: Line) -> str:
+    """Return the search settings of a line of the table: "nprobe 3"."""
     return ", ".join(f"{key} {line[key]:g}" for key in KINDS if key in line)
 
 
-def _chart(title: str, lines: Sequence[Line], target: float) -> str:
+def chart(title: str, lines: Sequence[Line], target: float) -> Markup:
+    """Return the chart of recall against queries a second: the best on a sample, what was built in full, the chosen."""
     across, down, body = _axes(lines)
     x = across(target)
     body += f'<path class="thin c3" d="M{x:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>'

@@ -1,0 +1,55 @@
+"""Pages are drawn from Jinja2 templates that lie beside the code which fills them. Owner of jinja2.
+
+Whatever a template shows is escaped here, so no template can forget it: markup and quotes as HTML entities, control
+and bidirectional characters as visible escapes. A value that a template misspells is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from simsearch.console import safe, shorten
+from simsearch.page import html
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_WORDS = (html.count, html.get, html.interval, html.number, html.p_value, html.percent, html.points, shorten)
+
+
+def draw(template: str, **values: Any) -> Markup:
+    """Return the template, a file's path below simsearch/, filled with `values`.
+
+    A line break of the template between two tags is nothing in the page, any other is a space.
+    """
+    drawn = _environment().get_template(template).render(values)
+    return Markup(re.sub(r"[ \n]*\n[ \n]*", " ", re.sub(r">\s*\n\s*<", "><", drawn)).strip())
+
+
+def page(**values: Any) -> str:
+    """Return a page as HTML, to be written as UTF-8: page/frame.html says what `values` there are.
+
+    What a template let through as markup is made safe to show once more.
+    """
+    return safe(draw("page/frame.html", **{"style": None, "pictures": None, "json": None, **values})) + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("simsearch", ""),
+        autoescape=True,
+        finalize=html.text,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {word.__name__: word for word in _WORDS} | {"NONE": html.NONE, "visible": safe}
+    environment.globals["page"] = environment.get_template("page/macros.html").module
+    return environment
