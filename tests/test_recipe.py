@@ -9,6 +9,7 @@ import pytest
 from simsearch.errors import RecipeError, SimsearchError
 from simsearch.recipe import make_recipe
 from simsearch.recipe.files import build_name, find_recipe, parse_setting, shipped_recipes
+from simsearch.recipe.loss import LOSSES, BalancedLoss
 
 DIGITS = {"dataset": {"source": "digits"}}
 
@@ -208,3 +209,14 @@ def test_every_shipped_recipe_is_valid_short_and_headed():
         assert lines[0].startswith("# "), name
         assert any("simsearch build" in line for line in lines if line.startswith("#")), name
         make_recipe(tomllib.loads(path.read_text()), name).resolve()
+
+
+def test_what_a_loss_says_of_itself():
+    """Training asks the table, and guesses nothing from its keys."""
+    assert {name for name, table in LOSSES.items() if table.raw} == {"softmax"}
+    balanced = {name for name, table in LOSSES.items() if issubclass(table, BalancedLoss)}
+    assert balanced == {name for name, table in LOSSES.items() if "classes_per_batch" in table.model_fields}
+    for name in LOSSES:
+        given = "pml:ContrastiveLoss" if name == "pml" else name
+        loss = make_recipe({"dataset": {"source": "digits"}, "loss": {"name": given}}, "here").loss
+        assert type(loss) is LOSSES[name]

@@ -1,5 +1,5 @@
-"""The five stages of a build: each writes only into its workspace and returns facts about its result.
+"""The stages of a build: a module a stage returns its Step, whose work writes into its workspace alone.
 
-They join the rooms to one another and know nothing of digests, skipping or builds; that is `pipeline`'s. Heavy
-libraries are imported inside the functions, because an unchanged build runs none of them.
+They join the rooms to one another; which steps there are, and which of them have to run, is `pipeline`'s. Heavy libraries
+are imported inside the functions, because an unchanged build runs none of them.
 """
