@@ -71,7 +71,6 @@ def night(number, **changes):
         machine="2 cores of an example",
         fingerprint="f1",
         versions={"torch": "2.15.0", "faiss": "1.15.1", "onnxruntime": "1.31.0"},
-        folder=f"night-{number}",
         finished=f"2026-{10 + number // 28:02d}-{1 + number % 28:02d}T02:03:00",
         verdict="pass",
     )

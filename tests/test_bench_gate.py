@@ -19,7 +19,7 @@ from simsearch.bench.records import Cell, Night, NightFigure, Result
 from simsearch.statistics.significance import holm, sign_flip_bound, sign_flip_test
 
 QUERIES = 300
-NIGHT = Night(1, "2026-11-25T02:00:00+00:00", None, "c", "m", "machine", "f", {}, "night-000001")
+NIGHT = Night(1, "2026-11-25T02:00:00+00:00", None, "c", "m", "machine", "f", {})
 
 
 @pytest.fixture

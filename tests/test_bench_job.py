@@ -18,9 +18,8 @@ from conftest import run_cli, write_folder
 from simsearch.bench import night as module
 from simsearch.bench.history.history import History
 from simsearch.bench.matrix import read_matrix
-from simsearch.bench.measuring.clock import OutOfTimeError, bounded
 from simsearch.bench.measuring.scratch import remove_nights
-from simsearch.bench.night import Job
+from simsearch.bench.night import Job, OutOfTimeError, bounded
 from simsearch.home import Home
 
 pytestmark = pytest.mark.slow
@@ -187,7 +186,7 @@ def test_a_night_of_other_code_is_not_continued_and_a_clock_that_went_back_is_to
     assert any("the clock went back" in note for note in story.verdict.notes)
     assert any("own code" in note for note in story.verdict.notes)
     with History(home / "bench" / "history.sqlite") as history:
-        assert history.night(left.number).verdict == "abandoned"
+        assert history.nights()[left.number - 1].verdict == "abandoned"
         assert story.night.number == left.number + 1
 
 

@@ -15,7 +15,7 @@ from stories import CAUSE, HOSTILE, cell, finding, matrix, measured, night, png,
 
 from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.outputs import contents, junit_xml, nightly_markdown, series, terminal_table, trend_page, words
-from simsearch.bench.outputs.terminal import columns, wrap
+from simsearch.bench.outputs.terminal import cell_len, wrap
 from simsearch.bench.records import Cause, Loser, NightFigure, Result, Story, Verdict
 
 OUTPUTS = (terminal_table, nightly_markdown, junit_xml, trend_page)
@@ -160,7 +160,7 @@ def test_a_word_for_each_cell(told):
 
 def test_table_is_at_most_80_columns(told):
     for each in (told, hostile(), story(1), story(worse=False)):
-        assert max(columns(line) for line in terminal_table(each).splitlines()) <= 80
+        assert max(cell_len(line) for line in terminal_table(each).splitlines()) <= 80
     lines = terminal_table(told).splitlines()
     row = next(line for line in lines if line.startswith(NAME))
     assert row.split()[-6:] == ["0.955", "0.050", "0.935", "73,481", "0.100", "WORSE"]

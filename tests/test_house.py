@@ -37,7 +37,7 @@ OWNERS = {
     "h5py": ("vectors/features.py", "vectors/formats/hdf5.py"),
     "pyarrow": ("images/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
-    "rich": ("console.py",),
+    "rich": ("console.py", "bench/outputs/terminal.py"),
     "sqlite3": ("hashing.py", "bench/history/"),
     "fcntl": ("locks.py",),
     "pydantic": ("recipe/", "bench/matrix.py"),

@@ -8,8 +8,11 @@ artifacts of the cell at hand in the scratch area, where the next run finds them
 from __future__ import annotations
 
 import datetime as dt
+import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -19,7 +22,6 @@ from simsearch.bench.judging.gate import AGAIN_REPEATS, judge
 from simsearch.bench.judging.pairing import pair_cells
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.measuring import machine
-from simsearch.bench.measuring.clock import OutOfTimeError, bounded
 from simsearch.bench.measuring.measure import run_cell, speed_again
 from simsearch.bench.measuring.scratch import NightHome, remove_nights
 from simsearch.bench.measuring.speed import Reference
@@ -35,6 +37,7 @@ from simsearch.versions import versions
 FIRST_REASON = "the first night"
 TREND_NIGHTS = 90
 LOOKED_BACK = 10  # nights that tell how long a cell takes
+MOST_SECONDS = 10 * 365 * 86_400.0  # that a timer of the system takes
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ class Job:
         first = accepted is None and verdict.outcome == "pass"
         verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
         history.end(night.number, now(), verdict, accepted=FIRST_REASON if first else None)
-        finished = history.night(night.number)
-        assert finished is not None
-        self._tidy(finished)
+        finished = next(one for one in history.nights() if one.number == night.number)
+        # Causes are looked for in the scratch areas of the accepted and of the last night.
+        held = history.accepted()
+        remove_nights(self.folder, {finished.folder} | (set() if held is None else {held.folder}))
         accepts = {number: reason for number, _, reason in history.accepts()}
         return Story(finished, accepted, tuple(measured), verdict, tuple(trend(history)), accepts)
 
@@ -86,9 +90,8 @@ class Job:
         """Return the night to go on with: the one that was killed, when it had the same code, matrix and machine."""
         words, fingerprint = machine.machine()
         made_by = {name: None if text is None else str(text) for name, text in versions().items()}
-        tonight = Night(
-            0, now(), machine.commit(), machine.code_digest(), self.matrix.digest, words, fingerprint, made_by, ""
-        )
+        code = machine.code_digest()
+        tonight = Night(0, now(), machine.commit(), code, self.matrix.digest, words, fingerprint, made_by)
         left = self.history.unfinished()
         if left is not None:
             if _like(left) == _like(tonight):
@@ -118,11 +121,8 @@ class Job:
                 result = Result(cell, "dropped", error=f"no time left of {limit:,g} s")
                 if left > 0 and cell.name in affordable:
                     self.progress.say(f"Cell {number} of {len(self.matrix.cells)}: {safe(cell.name)}")
-                    try:
-                        with bounded(left):
-                            result = run_cell(cell, scratch, self.home, reference)
-                    except OutOfTimeError:
-                        pass
+                    with suppress(OutOfTimeError), bounded(left):
+                        result = run_cell(cell, scratch, self.home, reference)
                 if result.status == "dropped":
                     self.progress.say(f"DROPPED       {safe(cell.name)}: {result.error}")
                 history.record(night.number, result)
@@ -188,23 +188,42 @@ class Job:
     def _scratch(self, night: Night) -> NightHome:
         return NightHome(self.folder / night.folder, self.home, self.progress)
 
-    def _tidy(self, night: Night) -> None:
-        """Remove scratch areas but those of the accepted and of the last night: causes are looked for in them."""
-        accepted = self.history.accepted()
-        keep = {night.folder} | (set() if accepted is None else {accepted.folder})
-        remove_nights(self.folder, keep)
+
+class OutOfTimeError(BaseException):
+    """Raised in the main thread when the time is over. No `except Exception` on the way may keep it."""
 
 
-def accept(history: History, reason: str, number: int | None = None) -> Night:
-    """Make a finished night (None: the last one) what later nights are held against; returns it.
+@contextmanager
+def bounded(seconds: float) -> Iterator[None]:
+    """Raise OutOfTimeError in the block when its time is over; in other threads than the main one there is no bound.
+
+    It acts as Ctrl-C does: what the block finished stays, what it was in is given up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise OutOfTimeError
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, MOST_SECONDS))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+
+
+def accept(history: History, reason: str) -> Night:
+    """Make the last finished night what later nights are held against; return it.
 
     Raises ArtifactError when there is no such night, or nothing was measured in it.
     """
     finished = [night for night in history.nights() if night.verdict not in (None, "abandoned")]
-    night = next((n for n in reversed(finished) if number in (None, n.number)), None)
-    if night is None:
-        which = "finished night" if number is None else f"finished night {number}"
-        raise ArtifactError(f"no {which} in {history.path}", hint="simsearch bench measures one")
+    if not finished:
+        raise ArtifactError(f"no finished night in {history.path}", hint="simsearch bench measures one")
+    night = finished[-1]
     if not any(result.status == "measured" for result in history.results(night.number, per_query=False)):
         raise ArtifactError(
             f"night {night.number} measured nothing that others could be held against",

@@ -78,7 +78,7 @@ class Night:
     """One run of the job. `number` counts up for ever; `verdict` is None while it runs.
 
     `machine` is in words and `fingerprint` its digest; `commit` is that of the working folder, `code` a digest of
-    simsearch's own files, `matrix` the digest of the matrix file. `folder` names its scratch area.
+    simsearch's own files, `matrix` the digest of the matrix file.
     """
 
     number: int
@@ -89,10 +89,14 @@ class Night:
     machine: str
     fingerprint: str
     versions: Mapping[str, str | None]
-    folder: str
     finished: str | None = None
     verdict: Literal["pass", "regression", "failed", "abandoned"] | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def folder(self) -> str:
+        """Return the name of its scratch area."""
+        return f"night-{self.number:06d}"
 
 
 @dataclass(frozen=True)

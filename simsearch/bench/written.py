@@ -56,11 +56,7 @@ def night_json(story: Story, files: Mapping[str, str]) -> dict[str, Any]:
         "verdict": verdict.outcome,
         "exit": verdict.code,
         "accepted": None if story.accepted is None else story.accepted.number,
-        "started": night.started,
-        "finished": night.finished,
-        "commit": night.commit,
-        "machine": night.machine,
-        "fingerprint": night.fingerprint,
+        **{name: getattr(night, name) for name in ("started", "finished", "commit", "machine", "fingerprint")},
         "versions": dict(night.versions),
         "cells": [_measured(result) for result in story.results],
         "findings": [_finding(finding) for finding in verdict.findings],
@@ -116,9 +112,8 @@ def _cell(result: Result) -> dict[str, Any]:
 
 
 def _measured(result: Result) -> dict[str, Any]:
-    digests = {stage: dict(reference) for stage, reference in result.digests.items()}
     figures = [asdict(figure) for figure in result.figures]
-    return {**_cell(result), "digests": digests, "seconds": dict(result.seconds), "figures": figures}
+    return {**_cell(result), "digests": result.digests, "seconds": result.seconds, "figures": figures}
 
 
 def _finding(found: Finding) -> dict[str, Any]:

@@ -26,8 +26,7 @@ from simsearch.bench.causes.checks import (
 from simsearch.bench.causes.losers import losers
 from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
 from simsearch.bench.judging.pairing import Pair, shared_queries
-from simsearch.bench.measuring.failures import FAILURES, words_of
-from simsearch.bench.measuring.measure import data_of, search_of
+from simsearch.bench.measuring.measure import FAILURES, data_of, search_of, words_of
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cause, Finding, Result
 from simsearch.console import safe

@@ -12,14 +12,13 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from simsearch.bench.history.rows import NIGHT_COLUMNS, finding_row, night_of, readable, result_of
+from simsearch.bench.history.rows import finding_row, night_of, readable, result_of
 from simsearch.bench.history.schema import APPLICATION, IDENTITY, SCHEMA, advice, create
 from simsearch.bench.records import Night, Result, Verdict
 from simsearch.errors import ArtifactError
@@ -52,9 +51,7 @@ class History:
     def __enter__(self) -> History:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._database.close()
 
     @property
@@ -67,13 +64,11 @@ class History:
             return known
 
     def begin(self, night: Night) -> Night:
-        """Record that a night began; return it with its number. `number` and `folder` of the argument are not used."""
+        """Record that a night began; return it with the number that it gets."""
         with self._writing() as database:
             known = (night.started, night.commit, night.code, night.matrix, night.machine, night.fingerprint)
             number = _insert(database, "nights", None, *known, json.dumps(dict(night.versions)), "")
-        found = self.night(number)
-        assert found is not None
-        return found
+        return replace(night, number=number)
 
     def record(self, night: int, result: Result) -> None:
         """Keep the result of a cell."""
@@ -122,19 +117,20 @@ class History:
     def accepted(self) -> Night | None:
         """Return the night that was accepted last, if any."""
         known = self.accepts()
-        return self.night(known[-1][0]) if known else None
-
-    def night(self, number: int) -> Night | None:
-        """Return a night by its number."""
-        return next(iter(self._nights("WHERE nights.night = ?", number)), None)
+        return next((night for night in self.nights() if known and night.number == known[-1][0]), None)
 
     def nights(self) -> list[Night]:
         """Return all nights, in the order in which they were begun, also where the clock went back."""
-        return self._nights("")
+        sql = (
+            "SELECT nights.night AS number, started, commit_id AS 'commit', code, matrix, machine, fingerprint, "
+            "versions, finished, verdict, notes FROM nights LEFT JOIN ends USING (night) ORDER BY number"
+        )
+        with readable(self.path, "the table of nights"):
+            return [night_of(row) for row in self._rows(sql)]
 
     def unfinished(self) -> Night | None:
         """Return the night that was begun last and has no end: it was killed."""
-        return next(iter(self._nights("WHERE verdict IS NULL ORDER BY nights.night DESC")), None)
+        return next((night for night in reversed(self.nights()) if night.verdict is None), None)
 
     def cell_names(self, night: int) -> set[str]:
         """Return which cells of a night have a result."""
@@ -158,12 +154,6 @@ class History:
                     )
                 found.append(result_of(row, figures, packed, values))
         return found
-
-    def _nights(self, which: str, *arguments: Any) -> list[Night]:
-        order = "" if "ORDER BY" in which else "ORDER BY nights.night"
-        sql = f"SELECT {NIGHT_COLUMNS} FROM nights LEFT JOIN ends USING (night) {which} {order}"
-        with readable(self.path, "the table of nights"):
-            return [night_of(row) for row in self._rows(sql, *arguments)]
 
     def _rows(self, sql: str, *arguments: Any) -> list[Any]:
         with self._told():

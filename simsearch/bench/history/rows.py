@@ -17,10 +17,6 @@ from simsearch.bench.history.schema import DAMAGED
 from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Status
 from simsearch.errors import ArtifactError
 
-NIGHT_COLUMNS = (
-    "nights.night, started, commit_id, code, matrix, machine, fingerprint, versions, finished, verdict, notes"
-)
-
 
 @contextmanager
 def readable(path: Path, what: str) -> Iterator[None]:
@@ -32,13 +28,10 @@ def readable(path: Path, what: str) -> Iterator[None]:
 
 
 def night_of(row: Any) -> Night:
-    """Return a night, of NIGHT_COLUMNS."""
-    dt.datetime.fromisoformat(row[1])
-    return Night(
-        number=row[0], started=row[1], commit=row[2], code=row[3], matrix=row[4], machine=row[5],
-        fingerprint=row[6], versions=dict(json.loads(row[7])), folder=f"night-{row[0]:06d}", finished=row[8],
-        verdict=row[9], notes=tuple(json.loads(row[10] or "[]")),
-    )  # fmt: skip
+    """Return a night, of its row under the names of a Night's fields."""
+    dt.datetime.fromisoformat(row["started"])
+    notes = tuple(json.loads(row["notes"] or "[]"))
+    return Night(**{**row, "versions": dict(json.loads(row["versions"])), "notes": notes})
 
 
 def result_of(row: Any, figures: Sequence[Any], packed: bytes | None, values: Sequence[tuple[str, bytes]]) -> Result:

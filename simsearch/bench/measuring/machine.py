@@ -19,12 +19,7 @@ CLEAR = Path("/proc/self/clear_refs")
 
 def machine() -> tuple[str, str]:
     """Return the machine in words, and a fingerprint of what decides its speed: processor, cores, memory, system."""
-    model = platform.processor() or platform.machine()
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.partition(":")[2].strip()
-                break
+    model = _told(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
     memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
     words = f"{model}, {usable_cores()} cores, {memory} GiB, {platform.system()} {platform.machine()}"
     return words, digest_of(words)[:16]
@@ -59,8 +54,14 @@ def reset_peak() -> None:
 
 def peak_memory() -> int | None:
     """Return the peak memory of this process in bytes since `reset_peak`, None where the system does not tell."""
-    with suppress(OSError, ValueError):
-        for line in STATUS.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return None
+    told = _told(STATUS, "VmHWM")
+    return int(told.split()[0]) * 1024 if told else None
+
+
+def _told(path: Path, key: str) -> str:
+    """Return what a file of /proc says of `key`, "" where it says nothing."""
+    with suppress(OSError):
+        for line in path.read_text().splitlines():
+            if line.startswith(key):
+                return line.partition(":")[2].strip()
+    return ""

@@ -12,13 +12,12 @@ import numpy as np
 from simsearch.artifacts import Artifact
 from simsearch.bench.judging.metrics import METRICS, kept_name
 from simsearch.bench.measuring import speed
-from simsearch.bench.measuring.failures import FAILURES, words_of
 from simsearch.bench.measuring.machine import peak_memory, reset_peak
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cell, NightFigure, Result
 from simsearch.console import safe
 from simsearch.embedder.bundle.runtime import Runtime
-from simsearch.errors import InvariantError
+from simsearch.errors import InvariantError, SimsearchError
 from simsearch.evaluation.figures import FIGURES, Figure, places
 from simsearch.evaluation.systems import gather
 from simsearch.home import Home
@@ -39,8 +38,18 @@ QUALITY = [figure for figure in FIGURES if figure.key in METRICS]
 TIMED_K = 10
 TIMED_IMAGES = 64
 TIMED_STAGES = ("train", "embed", "index", "evaluate")
+# What may go wrong in a part of a night without ending the others.
+FAILURES = (
+    SimsearchError, OSError, MemoryError, ArithmeticError, ValueError, LookupError, RuntimeError, TypeError,
+    AttributeError, ImportError,
+)  # fmt: skip
 
 Tables = dict[str, Any]
+
+
+def words_of(error: BaseException) -> str:
+    """Return words for an error."""
+    return error.message if isinstance(error, SimsearchError) else f"{type(error).__name__}: {error}"
 
 
 def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:

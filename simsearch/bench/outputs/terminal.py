@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len, chop_cells
 
 from simsearch.bench.outputs import contents, words
 from simsearch.bench.records import Story
@@ -42,10 +43,10 @@ def _cells(story: Story) -> Iterator[str]:
     yield f"{'cell':<{NAME}}{_figures(HEADINGS)}"
     for result, word, figures in contents.cells(story):
         name = safe(result.cell.name)
-        if columns(name) > NAME:  # on a line of its own: cut in its middle it would read as another cell's
+        if cell_len(name) > NAME:  # on a line of its own: cut in its middle it would read as another cell's
             yield from wrap(name)
             name = ""
-        yield f"{name}{' ' * (NAME - columns(name))}{_figures(figures)}  {word}"
+        yield f"{name}{' ' * (NAME - cell_len(name))}{_figures(figures)}  {word}"
 
 
 def _figures(figures: Sequence[str]) -> str:
@@ -68,29 +69,17 @@ def _worse(story: Story) -> Iterator[str]:
 def wrap(text: str, first: int = 0, rest: int = 0) -> list[str]:
     """Return `text`, made safe, as lines of at most 80 columns: the first one `first` columns in, the others `rest`."""
     margin = " " * rest
-    lines, line = [], " " * first
-    empty = True
+    lines, empty = [" " * first], True
     for word in safe(text).split(" "):
-        while True:
-            joined = f"{line}{word}" if empty else f"{line} {word}"
-            if columns(joined) <= WIDTH:
-                line, empty = joined, False
-                break
+        joined = f"{lines[-1]}{'' if empty else ' '}{word}"
+        if cell_len(joined) > WIDTH:
             if not empty:
-                lines.append(line)
-                line, empty = margin, True
-                continue
-            fits = next(n for n in range(len(word) + 1) if columns(line + word[: n + 1]) > WIDTH)
-            lines.append(line + word[:fits])
-            line, word = margin, word[fits:]
-    return [*lines, line]
-
-
-def columns(text: str) -> int:
-    """Return how many columns a terminal gives to `text`: two for a wide character, none for a combining one."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
-    )
+                lines.append(margin)
+            while cell_len(lines[-1] + word) > WIDTH:
+                fits = chop_cells(word, WIDTH - len(lines[-1]))[0]
+                lines[-1] += fits
+                lines.append(margin)
+                word = word[len(fits) :]
+            joined = lines[-1] + word
+        lines[-1], empty = joined, False
+    return lines
