@@ -24,10 +24,10 @@ _WORDS = (html.count, html.get, html.interval, html.number, html.p_value, html.p
 def draw(template: str, **values: Any) -> Markup:
     """Return the template, a file's path below simsearch/, filled with `values`.
 
-    A line break of the template between two tags is nothing in the page, any other is a space.
+    Line breaks and indentation of the template are nothing in the page between two tags, else a space.
     """
-    drawn = _environment().get_template(template).render(values)
-    return Markup(re.sub(r"[ \n]*\n[ \n]*", " ", re.sub(r">\s*\n\s*<", "><", drawn)).strip())
+    drawn = re.sub(r">(\n|  )[ \n]*<", "><", _environment().get_template(template).render(values))
+    return Markup(re.sub(r" *\n[ \n]*", " ", drawn).strip())
 
 
 def page(**values: Any) -> str:
