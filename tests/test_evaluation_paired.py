@@ -5,7 +5,8 @@ import pytest
 
 from simsearch.evaluation.paired import paired_differences
 from simsearch.statistics.intervals import percentile_intervals
-from simsearch.statistics.significance import difference_seen, sign_flip_test
+from simsearch.statistics.seen import difference_seen
+from simsearch.statistics.significance import sign_flip_test
 
 
 def is_seen(found):

@@ -17,15 +17,15 @@ from nights import MATRIX
 pytestmark = pytest.mark.slow
 
 SOURCE = Path(__file__).parents[1] / "simsearch"
-ROW = """    Figure("toy_rank", "toy", "share", retrieval.toy_rank, file="toy", heads=(headline_k,), least=0.002),
+ROW = """    Figure("toy_rank", "toy", "share", lambda found, k: found.toy_rank(k), file="toy",
+           heads=(headline_k,), least=0.002),
 )  # fmt: skip
 """
 FUNCTION = '''
-
-def toy_rank(block: Block, k: int) -> Doubles:
-    """Return 1 / the rank of the first of k rows with the query's label, 0 without one."""
-    right = block.right[:, :k]
-    return np.where(right.any(axis=1), 1 / (1 + right.argmax(axis=1)), 0.0)
+    def toy_rank(self, k: int) -> Doubles:
+        """Return 1 / the rank of the first of k rows with the query's label, 0 without one."""
+        right = self.right[:, :k]
+        return np.where(right.any(axis=1), 1 / (1 + right.argmax(axis=1)), 0.0)
 '''
 GATE = """
 import json, sys

@@ -15,13 +15,14 @@ from simsearch.arrays import Flags, Floats, Integers, Labels
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
+from simsearch.evaluation.comparison import BASELINES, HEADLINE
 from simsearch.evaluation.details.collect import Evidence, collect, reasons
 from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.figures import CLAIM, all_places, headline_k
 from simsearch.evaluation.measured import SystemResult, with_intervals
-from simsearch.evaluation.paired import BASELINES, HEADLINE, compare_systems
+from simsearch.evaluation.paired import compare_systems
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, evaluate_index
 from simsearch.evaluation.verification import Verification

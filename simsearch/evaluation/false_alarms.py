@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Any
 
+FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001, 0.0001)  # that figures are given at
 ROUNDING = 1e-6  # of a score: float32 sums of one pair differ by nearly that much between two matrix products
 
 

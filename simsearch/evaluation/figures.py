@@ -1,19 +1,21 @@
 """Every figure of a system, in one table: its names, its direction, how it is computed, and where it is shown.
 
-A new figure is a row here and a function: mean, interval, queries.npz, seeds, `compare`, the gate, the page and the
-terminal table are loops over FIGURES.
+A new figure is a row here and a function of `Block`: mean, interval, queries.npz, seeds, `compare`, the gate, the page
+and the terminal table are loops over FIGURES.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from simsearch.arrays import Numbers
-from simsearch.evaluation import retrieval
-from simsearch.evaluation.retrieval import Block
-from simsearch.evaluation.verification import FALSE_ACCEPT_RATES, Verification
+from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
+
+if TYPE_CHECKING:  # the reader of a report needs no numpy
+    from simsearch.arrays import Numbers
+    from simsearch.evaluation.retrieval import Block
+    from simsearch.evaluation.verification import Verification
 
 Rates = Mapping[float, float | None]  # a value at each false accept rate
 
@@ -58,14 +60,15 @@ class Figure:
 
 
 FIGURES = (
-    Figure("recall", "recall", "recall", retrieval.hit, interval="wilson", file="hit", heads=(first_k, headline_k),
-           least=0.002),
-    Figure("relevant_recall", "relevant_recall", "share", retrieval.share),
-    Figure("precision", "precision", "precision", retrieval.precision),
-    Figure("map_at_r", "MAP@R", "share", retrieval.average_precision, by=None, file="average_precision", deep=True,
-           heads=(first_k,), least=0.002),
-    Figure("r_precision", "R-precision", "share", retrieval.precision_at_r, by=None, file="r_precision", deep=True),
-    Figure("cross_boundary_error", "error", "error", retrieval.error, scopes=("all", "boundary"),
+    Figure("recall", "recall", "recall", lambda found, k: found.hit(k), interval="wilson", file="hit",
+           heads=(first_k, headline_k), least=0.002),
+    Figure("relevant_recall", "relevant_recall", "share", lambda found, k: found.share(k)),
+    Figure("precision", "precision", "precision", lambda found, k: found.precision(k)),
+    Figure("map_at_r", "MAP@R", "share", lambda found, k: found.average_precision(), by=None, file="average_precision",
+           deep=True, heads=(first_k,), least=0.002),
+    Figure("r_precision", "R-precision", "share", lambda found, k: found.precision_at_r(), by=None, file="r_precision",
+           deep=True),
+    Figure("cross_boundary_error", "error", "error", lambda found, k: found.error(k), scopes=("all", "boundary"),
            higher_is_better=False, file="error", heads=(headline_k,), least=0.002, words="cross-boundary error"),
     Figure("roc_auc", "ROC AUC", "pairs", pairs=lambda found: found.roc_auc, by=None, watched=True),
     Figure("eer", "EER", "pairs", pairs=lambda found: found.eer, by=None, higher_is_better=False),

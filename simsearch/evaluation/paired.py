@@ -8,13 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from simsearch.arrays import Numbers
-from simsearch.evaluation.figures import CLAIM, Place, heads
+from simsearch.evaluation.comparison import BASELINES, HEADLINE, Comparison
+from simsearch.evaluation.figures import CLAIM, heads
 from simsearch.evaluation.measured import SystemResult
 from simsearch.statistics.intervals import RESAMPLES, percentile_intervals
-from simsearch.statistics.significance import FLIPS, difference_seen, sign_flip_test
-
-HEADLINE = "recipe/index"
-BASELINES = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine")
+from simsearch.statistics.significance import FLIPS, sign_flip_test
 
 
 @dataclass(frozen=True)
@@ -25,49 +23,6 @@ class Paired:
     difference: float
     interval: tuple[float, float]
     p_value: float
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """An entry of "comparisons" in report.json: a figure of a system less that of a baseline, over `n` units.
-
-    The units are queries of one seed, or `seeds`. Interval and p-value are None where differences without any spread
-    say nothing of further ones.
-    """
-
-    metric: str
-    k: float | None
-    scope: str
-    system: str
-    baseline: str
-    n: int
-    difference: float
-    interval: Sequence[float] | None
-    p_value: float | None
-    test: str
-    seeds: int
-
-    @property
-    def place(self) -> Place:
-        """The figure that is compared."""
-        return Place(self.metric, self.k, self.scope)
-
-    @property
-    def seen(self) -> bool:
-        """Whether it is a difference."""
-        return difference_seen(self.p_value, self.interval)
-
-    @property
-    def word(self) -> str:
-        """What it says of the system."""
-        return judged(self.place, self.difference, self.seen)
-
-
-def judged(place: Place, difference: float, seen: bool) -> str:
-    """Return what a difference says of whoever has it: "better", "worse", "no difference seen"."""
-    if not seen:
-        return "no difference seen"
-    return "better" if (difference > 0) == place.figure.higher_is_better else "worse"
 
 
 def paired_differences(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
+from functools import cached_property
 
 import numpy as np
 
@@ -30,11 +30,13 @@ class Block:
     def __init__(self, right: Flags, relevant: Integers) -> None:
         self.right, self.relevant = right, relevant
         self.divisor = np.maximum(relevant, 1)
-        self.found = cache(self._found)
+        self._found: dict[int, Integers] = {}
 
-    def _found(self, k: int) -> Integers:
+    def found(self, k: int) -> Integers:
         """Return how many of the first k are right, (B,)."""
-        return np.asarray(self.right[:, :k].sum(axis=1))
+        if k not in self._found:
+            self._found[k] = np.asarray(self.right[:, :k].sum(axis=1))
+        return self._found[k]
 
     @cached_property
     def counted(self) -> Flags:
@@ -42,43 +44,37 @@ class Block:
         depth = min(self.right.shape[1], int(self.relevant.max(initial=0)))
         return np.asarray(self.right[:, :depth] & (np.arange(1, depth + 1) <= self.relevant[:, None]))
 
+    def hit(self, k: int) -> Floats:
+        """Return recall@k: whether a same-label row is in the first k."""
+        return (self.found(k) > 0).astype(np.float32)
 
-def hit(block: Block, k: int) -> Floats:
-    """Return recall@k: whether a same-label row is in the first k."""
-    return (block.found(k) > 0).astype(np.float32)
+    def share(self, k: int) -> Doubles:
+        """Return relevant_recall@k: the share of the R same-label rows that are in the first k."""
+        return np.asarray(self.found(k) / self.divisor)
 
+    def error(self, k: int) -> Doubles:
+        """Return cross-boundary error@k: the share of the first k without the query's label.
 
-def share(block: Block, k: int) -> Doubles:
-    """Return relevant_recall@k: the share of the R same-label rows that are in the first k."""
-    return np.asarray(block.found(k) / block.divisor)
+        Divided by the rows returned when these are fewer than k. In float64: rounded to float32, differences that are
+        equal become unequal, and a permutation test counts no ties.
+        """
+        width = self.right[:, :k].shape[1]
+        return np.asarray((width - self.found(k)) / width)
 
+    def precision(self, k: int) -> Doubles:
+        """Return precision@k: the share of the first k with the query's label."""
+        return 1.0 - self.error(k)
 
-def error(block: Block, k: int) -> Doubles:
-    """Return cross-boundary error@k: the share of the first k without the query's label.
+    def average_precision(self) -> Floats:
+        """Return 1/R times the sum over ranks i <= R of precision@i where rank i is right, whose mean is MAP@R.
 
-    Divided by the rows returned when these are fewer than k. In float64: rounded to float32, differences that are equal
-    become unequal, and a permutation test counts no ties.
-    """
-    width = block.right[:, :k].shape[1]
-    return np.asarray((width - block.found(k)) / width)
+        Musgrave et al. 2020, arXiv 2003.08505, section 3.2.
+        """
+        counted = self.counted
+        hits = np.cumsum(counted, axis=1, dtype=np.int32)  # equals the hits of all ranks wherever it is used
+        ranks = np.arange(1, counted.shape[1] + 1)
+        return np.asarray(((hits / ranks) * counted).sum(axis=1) / self.divisor, dtype=np.float32)
 
-
-def precision(block: Block, k: int) -> Doubles:
-    """Return precision@k: the share of the first k with the query's label."""
-    return 1.0 - error(block, k)
-
-
-def average_precision(block: Block, k: int) -> Floats:
-    """Return 1/R times the sum over ranks i <= R of precision@i where rank i is right, whose mean is MAP@R.
-
-    Musgrave et al. 2020, arXiv 2003.08505, section 3.2.
-    """
-    counted = block.counted
-    hits = np.cumsum(counted, axis=1, dtype=np.int32)  # equals the hits of all ranks wherever it is used
-    ranks = np.arange(1, counted.shape[1] + 1)
-    return np.asarray(((hits / ranks) * counted).sum(axis=1) / block.divisor, dtype=np.float32)
-
-
-def precision_at_r(block: Block, k: int) -> Floats:
-    """Return R-precision: precision@R."""
-    return np.asarray(block.counted.sum(axis=1) / block.divisor, dtype=np.float32)
+    def precision_at_r(self) -> Floats:
+        """Return R-precision: precision@R."""
+        return np.asarray(self.counted.sum(axis=1) / self.divisor, dtype=np.float32)

@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 
 from simsearch.arrays import Doubles, Flags, Floats, Integers, Labels
+from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
 from simsearch.vectors.normalize import norms
-
-FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001, 0.0001)
 
 _MOST_PAIRS = 50_000_000
 _LEAST_ACCEPTED = 10  # different-label pairs that a false accept rate must let through, or nothing is said about it

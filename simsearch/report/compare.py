@@ -11,10 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Doubles, Flags, Integers
+from simsearch.evaluation.comparison import HEADLINE, judged
 from simsearch.evaluation.figures import FIGURES, Place, places
-from simsearch.evaluation.paired import HEADLINE, judged, paired_differences
+from simsearch.evaluation.paired import paired_differences
 from simsearch.report.columns import ends, row, wrapped
-from simsearch.statistics.significance import difference_seen, holm
+from simsearch.statistics.seen import difference_seen
+from simsearch.statistics.significance import holm
 
 ONE_TRAINING = "one training each: another seed of the same recipe may differ as much"
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import Place, headline, heads
-from simsearch.evaluation.paired import HEADLINE, Comparison
 from simsearch.report.columns import ends, row
 from simsearch.report.summary import render_table
 from simsearch.report.verdict import comparisons

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import columns, headline, headline_k
-from simsearch.evaluation.paired import HEADLINE, Comparison
 from simsearch.report.columns import ends, number, row, wrapped
 from simsearch.report.verdict import Verdict, comparisons, shown, verdict
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from simsearch.evaluation.comparison import BASELINES, HEADLINE, Comparison
 from simsearch.evaluation.figures import BY_KEY, CLAIM, Place
-from simsearch.evaluation.paired import BASELINES, HEADLINE, Comparison
 from simsearch.page.html import get
 
 Report = Mapping[str, Any]

@@ -10,7 +10,6 @@ import numpy as np
 from simsearch.arrays import Numbers
 
 FLIPS = 9999
-LEVEL = 0.05
 
 _BLOCK_NUMBERS = 4_000_000  # signs held at a time: 32 MB of float64
 _TOLERANCE = 1e-11  # sums of the same numbers in another order differ by this much
@@ -60,14 +59,6 @@ def sign_flip_bound(differences: Numbers) -> float:
     if squares == 0:
         return 1.0
     return min(1.0, 2 * math.exp(-(float(values.sum()) ** 2) / (2 * squares)))
-
-
-def difference_seen(p_value: float | None, interval: Sequence[float] | None) -> bool:
-    """Return whether a difference is one: p is below 0.05, and the 95 % interval, where known, leaves out 0.
-
-    No p-value, as of differences that are all the same, shows nothing.
-    """
-    return p_value is not None and p_value < LEVEL and (interval is None or interval[0] > 0 or interval[1] < 0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

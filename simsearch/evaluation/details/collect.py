@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from simsearch.arrays import Flags
+from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.details.classes import LabelName, leaks, per_class
 from simsearch.evaluation.details.norm_buckets import norm_buckets
 from simsearch.evaluation.details.suspects import LEAST_NEIGHBOURS, Pairs, label_suspects, near_duplicates
 from simsearch.evaluation.figures import headline_k
 from simsearch.evaluation.measured import SystemResult
-from simsearch.evaluation.paired import HEADLINE
 from simsearch.evaluation.systems import FeatureSource, Nearest, Task, gather
 from simsearch.evaluation.through_index import IndexResult
 

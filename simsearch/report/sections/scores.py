@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from simsearch.console import one_in
 from simsearch.evaluation.details.norm_buckets import BUCKETS
-from simsearch.evaluation.verification import FALSE_ACCEPT_RATES
+from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
 from simsearch.page.charts import Series, recall_chart, roc_chart
 from simsearch.page.html import get, number, percent
 
