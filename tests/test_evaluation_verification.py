@@ -6,8 +6,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from simsearch.evaluation import verification as module
 from simsearch.evaluation.evaluate import Features, evaluate
-from simsearch.evaluation.systems import SYSTEMS
 from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
+from simsearch.evaluation.systems import SYSTEMS
 from simsearch.evaluation.verification import verify
 from simsearch.vectors.index import build
 from simsearch.vectors.normalize import normalize
