@@ -9,19 +9,14 @@ from typing import Any
 import click
 
 from simsearch.cli.benching import bench
-from simsearch.cli.building import build, show
-from simsearch.cli.cleaning import clean
-from simsearch.cli.exporting import export
-from simsearch.cli.indexes import index
-from simsearch.cli.judging import compare, evaluate
+from simsearch.cli.building import build, compare, evaluate, show
+from simsearch.cli.indexes import export, index
+from simsearch.cli.keeping import clean, sync
 from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
 from simsearch.cli.querying import query
-from simsearch.cli.syncing import sync
 from simsearch.console import safe, say
 from simsearch.errors import FULL_DISK, SimsearchError
 from simsearch.versions import __version__
-
-NO_MEMORY = "not enough memory", "take a smaller images.size or batch, or close other programs"
 
 
 class Commands(click.Group):
@@ -58,27 +53,21 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(OK)
     except SimsearchError as error:
         _fail(error.message, error.hint)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         _interrupted()
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "simsearch"
         _fail(" ".join(error.format_message().split()), f"{command} --help shows what it takes, with an example")
-    except KeyboardInterrupt:
-        _interrupted()
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        hint = (
-            "free some space; what was finished is kept"
-            if error.errno in FULL_DISK
-            else "check that it exists and may be written"
-        )
+        full = error.errno in FULL_DISK
+        hint = "free some space; what was finished is kept" if full else "check that it exists and may be written"
         _fail(f"{error.strerror or error}{where}", hint)
-    except MemoryError:
-        _fail(*NO_MEMORY)
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+    except (MemoryError, RuntimeError) as error:
+        told = isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
+        if not told:
             raise
-        _fail(*NO_MEMORY)
+        _fail("not enough memory", "take a smaller images.size or batch, or close other programs")
     except ImportError as error:
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from simsearch.arrays import Flags, Floats, Integers
+from simsearch.arrays import Flags, Floats
 from simsearch.artifacts import Artifact
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.console import Progress, safe
@@ -50,11 +51,8 @@ def export(build: Build, form: str, out: str, *, raw: bool = False, progress: Pr
         corpus = np.ones(int(index.facts["ntotal"]), dtype=np.bool_)
         corpus[rows_of(index, MASKED)] = False
         source = _Source(build, dataset, features, corpus, line)
-        with whole(path) as partial:
-            if form == NPY:
-                line.detail = _npy(partial, source, raw)
-            else:
-                line.detail = (_hdf5 if form == HDF5 else _vecs)(partial, source)
+        with whole(path) as hidden:
+            line.detail = _npy(hidden, source, raw) if form == NPY else _benchmark(hidden, source, form)
     return path
 
 
@@ -76,20 +74,20 @@ def _check(path: Path, form: str, raw: bool) -> None:
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """Hand out a hidden name beside `path`, renamed to it at the end; removed when that is not reached."""
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    hidden = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        yield partial
-        for file in (p for p in (partial, *partial.rglob("*")) if p.is_file()):
+        yield hidden
+        for file in (p for p in (hidden, *hidden.rglob("*")) if p.is_file()):
             with file.open("rb") as written:
                 os.fsync(written.fileno())
         if os.path.lexists(path):
             raise RecipeError(f"{path} exists by now, and nothing is overwritten", hint="give another --out")
-        os.rename(partial, path)
+        os.rename(hidden, path)
     except BaseException:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
+        if hidden.is_dir():
+            shutil.rmtree(hidden, ignore_errors=True)
         else:
-            partial.unlink(missing_ok=True)
+            hidden.unlink(missing_ok=True)
         raise
 
 
@@ -116,34 +114,6 @@ class _Source:
         return islice(read_records(self.dataset.path), stop)
 
 
-@dataclass(frozen=True)
-class _Benchmark:
-    """Gallery, queries and the exact neighbours of these in it."""
-
-    shape: tuple[int, int]
-    train: Callable[[], Blocks]
-    test: Floats
-    scores: Floats
-    neighbours: Integers
-
-
-def _benchmark(source: _Source) -> _Benchmark:
-    gallery, (rows, dim) = int(source.dataset.facts["gallery"]), source.features.shape
-    asked = np.fromiter((record.query for record in source.records(rows)), np.bool_, rows)
-    kept = ~asked[:gallery]
-    if not kept.any() or not asked.any():
-        raise RecipeError(
-            f"build {source.build.name} has no gallery apart from its queries", hint="--format npy has all its vectors"
-        )
-
-    def train() -> Blocks:
-        return source.blocks(0, gallery, kept)
-
-    test = np.concatenate(list(source.blocks(0, rows, asked)))
-    scores, neighbours = exact_neighbours(test, train(), NEIGHBOURS)
-    return _Benchmark((int(kept.sum()), dim), train, test, scores, neighbours)
-
-
 def _npy(out: Path, source: _Source, raw: bool) -> str:
     rows, total, dim = int(source.corpus.sum()), len(source.corpus), source.features.shape[1]
     for name in ("img_emb", "metadata"):
@@ -156,24 +126,27 @@ def _npy(out: Path, source: _Source, raw: bool) -> str:
     return f"{rows:,} x {dim} float32, {'features' if raw else 'unit embeddings'}, {safe(table.name)}"
 
 
-def _hdf5(out: Path, source: _Source) -> str:
-    from simsearch.vectors.formats.hdf5 import write_hdf5
+def _benchmark(out: Path, source: _Source, form: str) -> str:
+    """Write the gallery, the queries and the exact neighbours of these in it."""
+    gallery, (rows, dim) = int(source.dataset.facts["gallery"]), source.features.shape
+    asked = np.fromiter((record.query for record in source.records(rows)), np.bool_, rows)
+    kept = ~asked[:gallery]
+    if not kept.any() or not asked.any():
+        raise RecipeError(
+            f"build {source.build.name} has no gallery apart from its queries", hint="--format npy has all its vectors"
+        )
+    train = partial(source.blocks, 0, gallery, kept)
+    test = np.concatenate(list(source.blocks(0, rows, asked)))
+    scores, neighbours = exact_neighbours(test, train(), NEIGHBOURS)
+    searched = int(kept.sum())
+    if form == HDF5:
+        from simsearch.vectors.formats.hdf5 import write_hdf5
 
-    found = _benchmark(source)
-    distances = np.maximum(1 - found.scores, 0)  # rounding leads a little below 0
-    write_hdf5(out, found.shape, found.train(), found.test, found.neighbours, distances)
-    return _told(found)
-
-
-def _vecs(out: Path, source: _Source) -> str:
-    found = _benchmark(source)
-    out.mkdir()
-    write_vecs(out / "base.fvecs", found.train(), "<f4")
-    write_vecs(out / "query.fvecs", [found.test], "<f4")
-    write_vecs(out / "groundtruth.ivecs", [found.neighbours], "<i4")
-    return _told(found)
-
-
-def _told(found: _Benchmark) -> str:
-    rows, dim = found.shape
-    return f"{rows:,} x {dim}, {len(found.test):,} queries, {found.neighbours.shape[1]} exact neighbours each"
+        distances = np.maximum(1 - scores, 0)  # rounding leads a little below 0
+        write_hdf5(out, (searched, dim), train(), test, neighbours, distances)
+    else:
+        out.mkdir()
+        write_vecs(out / "base.fvecs", train(), "<f4")
+        write_vecs(out / "query.fvecs", [test], "<f4")
+        write_vecs(out / "groundtruth.ivecs", [neighbours], "<i4")
+    return f"{searched:,} x {dim}, {len(test):,} queries, {neighbours.shape[1]} exact neighbours each"

@@ -1,7 +1,6 @@
 """A query: an image or vectors -> hits, as values. What cli, web and bench use; nothing here prints."""
 
-from simsearch.search.hit import Hit
-from simsearch.search.question import Answer, Judgement, Question
+from simsearch.search.question import Answer, Hit, Judgement, Question
 from simsearch.search.searcher import Searcher
 
 __all__ = ["Answer", "Hit", "Judgement", "Question", "Searcher"]

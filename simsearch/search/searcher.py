@@ -31,8 +31,7 @@ from simsearch.images.decode import decode, read_bytes
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess
 from simsearch.images.records import ImageRecord, RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
-from simsearch.search.hit import Hit
-from simsearch.search.question import MAX_FAR, Answer, Judgement, Question
+from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question
 from simsearch.search.rates import Rates
 from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
 from simsearch.vectors.normalize import normalize
