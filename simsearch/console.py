@@ -24,7 +24,7 @@ UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 def safe(text: str) -> str:
     """Return `text` with control, bidirectional and unpaired characters written as escapes (`\\x1b`, `\\u202e`)."""
-    if text.isprintable() and not any(unicodedata.category(c) in UNSAFE_CATEGORIES for c in text):
+    if text.isprintable():  # none of the unsafe categories is
         return text
     return "".join(_escape(c) if unicodedata.category(c) in UNSAFE_CATEGORIES else c for c in text)
 

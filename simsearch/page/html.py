@@ -76,13 +76,10 @@ class Pictures:
     _bytes: int = 0
     left_out: int = 0
 
-    def label(self, row: int) -> str:
-        """Return the label of a row, as it is; "" without one."""
-        return self.labels[row] if 0 <= row < len(self.labels) else ""
-
     def alt(self, row: int) -> str:
         """Return what the picture shows, in words: label, file name."""
-        return ", ".join(part for part in (self.label(row), self.name(row)) if part)
+        label = self.labels[row] if 0 <= row < len(self.labels) else ""
+        return ", ".join(part for part in (label, self.name(row)) if part)
 
     def has(self, row: int) -> bool:
         """Return whether there is a picture of the row; it will then stand in the page."""

@@ -99,12 +99,6 @@ def line_chart(identity: str, line: Line, frame: Frame) -> Markup:
     return svg(identity, line.title, _described(line, frame), body, WIDTH, height)
 
 
-def key(lane: Lane) -> Markup:
-    """Return the sign of a kind of mark for a legend."""
-    sign = f'<path class="event" d="M0 0{lane.shape}"/>'
-    return Markup(f'<svg class="key" viewBox="-8 -8 16 16" aria-hidden="true">{sign}</svg>')
-
-
 def _range(values: Sequence[Value], least_share: float | None) -> tuple[float, float]:
     """Return the ends of the axis: all values and intervals, not drawn larger than what matters."""
     known = [end for value, ends in values for end in (value, *(ends or ()))]

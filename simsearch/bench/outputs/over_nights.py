@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -16,6 +15,7 @@ from simsearch.page.timeline import Frame, Lane, Line, line_chart
 
 MOST_CELLS = 24
 LEAST_SPAN = 0.01  # of shares: a line that hardly moves is drawn as one that hardly moves
+Followed = tuple[Cell, list[Result | None]]
 LANES = (
     Lane("accepted", "m0-4l4 4l-4 4l-4-4z", "a night was accepted"),
     Lane("versions", "m0-4l4 7h-8z", "a library's version changed"),
@@ -25,21 +25,6 @@ LANES = (
     Lane("code", "m0-3.5v7", "simsearch's code or the commit changed", through=False),
 )
 """What is marked below the charts, each kind in a lane and with a shape of its own."""
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What is shown of a metric: charts (cell, how it is worse, its earlier name and until when, chart), and a table.
-
-    A row of the table is a night and for each of `cells` its value with its interval in words.
-    """
-
-    name: str
-    about: str
-    stands_open: bool
-    charts: Sequence[tuple[str, str, tuple[int, str] | None, Markup]]
-    cells: list[str]
-    rows: list[Sequence[str | tuple[str, str]]]
 
 
 def chosen(story: Story) -> list[Cell]:
@@ -65,64 +50,66 @@ def frame(story: Story, nights: list[series.Drawn]) -> Frame:
     )
 
 
-def metrics(story: Story, nights: list[series.Drawn], cells: list[Cell], frame: Frame) -> Iterator[Metric]:
-    """Yield the charts of every metric over `nights`: those of the tables of cells and of what changed stand open."""
-    followed = list(series.lines(nights, cells))
-    findings = {(f.cell, f.metric, f.k, f.scope): f for f in story.verdict.findings}
-    names = {result.cell.name for _, results in followed for result in results if result is not None}
-    for place, key in enumerate(series.keys(nights, sorted(names))):
-        charts, columns = [], {}
-        breaks = series.breaks(story, nights, key[0])
-        for number, (cell, results) in enumerate(followed):
-            figures = series.figures(results, key)
-            if any(figures):
-                found = findings.get((cell.name, *key))
-                columns[cell.name] = figures
-                change = words.change(found) if found is not None and found.worse else ""
-                chart = line_chart(f"c{place}-{number}", _line(cell, key, figures, breaks, found), frame)
-                charts.append((cell.name, change, _earlier(cell, results, nights), chart))
-        metric = METRICS[key[0]]
-        better = "higher" if metric.higher_is_better else "lower"
-        column = key[2] == "all" and key[:2] in [(name, k) for _, name, k in contents.COLUMNS]
-        yield Metric(
-            metric_words(*key),
-            f"{better} is better{'' if metric.judged else ', not judged'}",
-            column or any((f.worse or f.better) and (f.metric, f.k, f.scope) == key for f in story.verdict.findings),
-            charts,
-            list(columns),
-            [
-                (f"{frame.numbers[place]}, {frame.days[place]}", *(_value(key, one[place]) for one in columns.values()))
-                for place in reversed(range(len(nights)))
-            ],
-        )
+def followed(nights: list[series.Drawn], cells: list[Cell]) -> tuple[list[Followed], list[Key]]:
+    """Return each cell with its results over the nights, and the figures that they have."""
+    found = list(series.lines(nights, cells))
+    names = {result.cell.name for _, results in found for result in results if result is not None}
+    return found, series.keys(nights, sorted(names))
 
 
-def _earlier(cell: Cell, results: Sequence[Result | None], nights: list[series.Drawn]) -> tuple[int, str] | None:
-    """Return until which night a line had which other name: a setting was changed."""
+def columns(cells: list[Followed], key: Key) -> list[tuple[Cell, list[Result | None], list[NightFigure | None]]]:
+    """Return the cells that have a figure, each with its results and the figure over the nights."""
+    found = ((cell, results, series.figures(results, key)) for cell, results in cells)
+    return [column for column in found if any(column[-1])]
+
+
+def stands_open(key: Key, findings: Sequence[Finding]) -> bool:
+    """Return whether a figure is shown unasked: those of the tables of cells, and what changed."""
+    column = key[2] == "all" and key[:2] in [(name, k) for _, name, k in contents.COLUMNS]
+    return column or any((f.worse or f.better) and (f.metric, f.k, f.scope) == key for f in findings)
+
+
+def finding(story: Story, cell: Cell, key: Key) -> Finding | None:
+    """Return what the gate found about a figure of a cell."""
+    alike = (f for f in story.verdict.findings if (f.cell, f.metric, f.k, f.scope) == (cell.name, *key))
+    return next(alike, None)
+
+
+def earlier(cell: Cell, results: Sequence[Result | None]) -> tuple[int, str] | None:
+    """Return the last place with another name of the cell, and that name: a setting was changed after it."""
     older = [(place, r.cell.name) for place, r in enumerate(results) if r is not None and r.cell.name != cell.name]
-    return (nights[older[-1][0]][0].number, older[-1][1]) if older else None
+    return older[-1] if older else None
 
 
-def _value(key: Key, found: NightFigure | None) -> tuple[str, str]:
+def value(key: Key, found: NightFigure | None) -> tuple[str, str]:
+    """Return a figure and its interval in words."""
     if found is None:
         return NONE, ""
     name, _, scope = key
     return shown(name, found.value, scope), ", ".join(shown(name, end, scope) for end in _interval(found) or ())
 
 
-def _line(
-    cell: Cell, figure: Key, figures: list[NightFigure | None], breaks: frozenset[int], finding: Finding | None
-) -> Line:
-    name, _, scope = figure
-    return Line(
-        f"{metric_words(*figure)}, {cell.name}",
+def chart(
+    identity: str,
+    cell: Cell,
+    key: Key,
+    figures: list[NightFigure | None],
+    breaks: frozenset[int],
+    finding: Finding | None,
+    frame: Frame,
+) -> Markup:
+    """Return the chart of a figure of a cell; the finding about it says whether it is worse."""
+    name, _, scope = key
+    line = Line(
+        f"{metric_words(*key)}, {cell.name}",
         [None if found is None else (found.value, _interval(found)) for found in figures],
         breaks,
         shown=lambda value: shown(name, value, scope),
-        level=lambda value: _level(figure, value),
+        level=lambda value: _level(key, value),
         least=None if METRICS[name].unit else LEAST_SPAN,
         word="" if finding is None else "worse" if finding.worse else "better" if finding.better else "",
     )
+    return line_chart(identity, line, frame)
 
 
 def _interval(figure: NightFigure) -> tuple[float, float] | None:

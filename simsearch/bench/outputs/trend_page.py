@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from simsearch.bench.outputs import contents, over_nights, series, words
 from simsearch.bench.records import Cause, Finding, Story
 from simsearch.page.templates import draw, page
-from simsearch.page.timeline import key
 
 MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64
 _SECTIONS = {
@@ -28,7 +27,7 @@ def trend_page(story: Story) -> str:
     said.
     """
     rooms = {"contents": contents, "over_nights": over_nights, "series": series, "words": words}
-    values = {"story": story, "nights": series.drawn(story), "pictured": pictured, "key": key, **rooms}
+    values = {"story": story, "nights": series.drawn(story), "pictured": pictured, **rooms}
     sections = [(name, title, draw(f"bench/outputs/trend/{name}.html", **values)) for name, title in _SECTIONS.items()]
     night = story.night
     return page(

@@ -70,7 +70,7 @@ def render_page(
         about=_about(report, facts),
         sections=[found for found in sections if found[2]],
         pictures=pictures,
-        json=json_in_html(report),
+        json=report,
     )
 
 
@@ -78,12 +78,6 @@ def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
     rooms = {room.__name__.rpartition(".")[2]: room for room in (verdict, figures, errors, scores, table, tuning)}
     return draw(f"report/sections/{anchor}.html", LEAST=LEAST, **rooms, **values)
-
-
-def json_in_html(value: Any) -> Markup:
-    """Return JSON that no HTML parser can leave: <, > and & are written as escapes, and so is all beyond ASCII."""
-    found = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(found.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _about(report: Report, facts: Report) -> str:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
 from simsearch.arrays import Flags
 from simsearch.evaluation.details.projection import agreement
@@ -53,19 +51,11 @@ def chosen_labels(labels: list[str], confused: list[dict[str, Any]]) -> list[str
     return sorted(list(order)[:MOST_GROUPS])
 
 
-@dataclass(frozen=True)
-class Maps:
-    """What the section of the maps shows: `charts` (title, kind, chart), `legend` (sign, name, images), and a table."""
+def mapped(report: Report, projection: Report, labels: Sequence[str]) -> Report:
+    """Return the maps: "charts" (title, kind, chart), "legend" (sign, name, images), "shares", "head" and "rows".
 
-    charts: list[tuple[str, str, Markup]]
-    legend: list[tuple[Markup, str, int]]
-    shares: list[str]
-    head: Sequence[str]
-    rows: list[Sequence[str]]
-
-
-def mapped(report: Report, projection: Report, labels: Sequence[str]) -> Maps:
-    """Return the two maps, or one without a baseline, under one legend."""
+    There are two, or one without a baseline, under one legend; "shares" and the table say whose nearest point is alike.
+    """
     names = [labels[row] if row < len(labels) else "" for row in np.asarray(projection["rows"]).tolist()]
     known = sorted({name for name in names if name})
     chosen = chosen_labels([name for name in names if name], report.get("leaks") or [])
@@ -91,13 +81,14 @@ def mapped(report: Report, projection: Report, labels: Sequence[str]) -> Maps:
     def share(side: str, points: Flags) -> str:
         return percent(float(nearest[side][points].mean()), 0)
 
-    return Maps(
-        charts,
-        legend,
-        [f"{share(side, judged)} {side}" for side in nearest],
-        ("label", "images", *(f"nearest point has the label, {side}" for side in nearest)),
-        [
-            (name, count(each[name]), *(share(side, every == name) if each[name] > 1 else NONE for side in nearest))
-            for name in known
-        ],
-    )
+    rows = [
+        (name, count(each[name]), *(share(side, every == name) if each[name] > 1 else NONE for side in nearest))
+        for name in known
+    ]
+    return {
+        "charts": charts,
+        "legend": legend,
+        "shares": [f"{share(side, judged)} {side}" for side in nearest],
+        "head": ("label", "images", *(f"nearest point has the label, {side}" for side in nearest)),
+        "rows": rows,
+    }

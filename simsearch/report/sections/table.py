@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from simsearch.evaluation.figures import FIGURES, Place, places
 from simsearch.page.html import NONE, count, get, interval, number
@@ -20,22 +20,17 @@ _GROUPS = {
 }
 
 
-class Cell(NamedTuple):
-    """A figure of a system with its interval, and whether it is the best."""
-
-    value: float | None
-    ends: Sequence[float] | None
-    best: bool
-
-
 def figure_rows(report: Report) -> list[tuple[str, list[Sequence[Any]]]]:
-    """Return the groups of the full table: (title, rows), a row (figure, a Cell for each system)."""
+    """Return the groups (title, rows) of the full table: a row has the figure, and for each system a cell.
+
+    A cell is value, interval, and whether the system is the best.
+    """
     groups = []
     for group, title in _GROUPS.items():
         found = [place for figure in FIGURES if figure.group == group for place in places(figure, report["k"])]
         found.sort(key=lambda place: place.scope == "all")  # the boundary first
         rows = [_figure_row(report, place) for place in found]
-        rows = [row for row in rows if any(cell.value is not None for cell in row[1:])]
+        rows = [row for row in rows if any(value is not None for value, _, _ in row[1:])]
         groups += [(title, rows)] if rows else []
     return groups
 
@@ -46,7 +41,7 @@ def _figure_row(report: Report, place: Place) -> Sequence[Any]:
     few = place.scope == "boundary" and (report.get("boundary_queries") or 0) < LEAST
     best = set() if few else best_systems(values, ends, place.figure.higher_is_better)
     title = place.title if len(place.figure.scopes) == 1 else f"{place.title}, {place.scope}"
-    return [title, *(Cell(*figures[name], name in best) for name in figures)]
+    return [title, *((*figures[name], name in best) for name in figures)]
 
 
 def best_systems(values: Report, ends: Report, higher: bool) -> set[str]:
