@@ -103,7 +103,7 @@ def test_fvecs_with_their_ground_truth(source, tmp_path):
 def test_what_is_exported_can_be_imported(source, tmp_path, form):
     home, _, _, records = source
     out = exported(home, tmp_path, form, "x.hdf5")
-    build, _ = run_import(str(out), Home(tmp_path / "home"), "again", {})
+    build = run_import(str(out), Home(tmp_path / "home"), "again", {}).build
     report = report_of(build)
     gallery = sum(record["gallery"] == "1" for record in records)
     assert report["gallery"] == (len(records) if form == "npy" else gallery)

@@ -268,7 +268,7 @@ def test_an_index_chosen_by_measuring(tmp_path):
 def test_a_target_for_a_handful_of_vectors_takes_the_flat_index_and_draws_it(tmp_path, rows):
     np.save(tmp_path / "x.npy", ROWS[:rows])
     home = Home(tmp_path / "home")
-    build, _ = run_import(str(tmp_path / "x.npy"), home, "mine", {"target_recall": 0.99})
+    build = run_import(str(tmp_path / "x.npy"), home, "mine", {"target_recall": 0.99}).build
     index = home.store.open("index", **build.record["stages"]["index"])
     assert index.facts["factory"] == "Flat"
     assert index.facts["choice"]["qps"] > 0
@@ -287,7 +287,7 @@ def test_factories_on_which_faiss_ends_the_process_or_never_ends_are_refused(tmp
 def test_rows_that_needed_a_wider_search_are_marked(tmp_path, capsys):
     np.save(tmp_path / "x.npy", ROWS)
     home = Home(tmp_path / "home")
-    build, _ = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat"})
+    build = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat"}).build
     searcher = simsearch.open(build)
     capsys.readouterr()
     show_vectors(searcher, str(tmp_path / "x.npy"), Question(50), as_json=True)

@@ -34,7 +34,7 @@ file, home = sys.argv[1], Home.locate(sys.argv[2])
 recipe = find_recipe("digits", ["index.factory=IVF16,Flat", "index.max_codes=300"]).recipe
 found = {"recipe": recipe.index.max_codes}
 for name, more in (("plain", {}), ("toy", {"max_codes": 300})):
-    build, _ = run_import(file, home, name, {"factory": "IVF16,Flat", "nprobe": 16, **more})
+    build = run_import(file, home, name, {"factory": "IVF16,Flat", "nprobe": 16, **more}).build
     recall = report_of(build)["index"]["ann_recall"]["10"]
     found[name] = {"stages": build.record["stages"], "search": build.record["search"], "recall": recall}
 print(json.dumps(found))

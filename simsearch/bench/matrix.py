@@ -14,10 +14,9 @@ from simsearch.artifacts import digest_of
 from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.records import Cell
 from simsearch.errors import RecipeError
-from simsearch.recipe.files import NIGHTLY, find_recipe, shipped_file, shipped_recipes
+from simsearch.recipe.files import NIGHTLY, find_recipe, shipped_folder, shipped_recipes
 from simsearch.recipe.recipe import one_line
 from simsearch.recipe.table import Table
-from simsearch.recipe.tables import Index
 from simsearch.vectors.search import KINDS, WHOLE
 
 MOST_CELLS = 10_000
@@ -109,9 +108,7 @@ def read_matrix(argument: str) -> Matrix:
 
     Every recipe is read and checked as well. Relative paths of recipes start at the file's folder.
     """
-    path = Path(os.path.expanduser(argument))
-    if argument == NIGHTLY:
-        path = shipped_file(NIGHTLY)
+    path = shipped_folder() / f"{NIGHTLY}.toml" if argument == NIGHTLY else Path(os.path.expanduser(argument))
     try:
         with path.open("rb") as file:
             tables = tomllib.load(file)
@@ -146,7 +143,9 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
     cells: list[Cell] = []
     whole: list[Any] = []
     names: dict[str, str] = {}
-    recipes = [(_argument(recipe, path.parent), recipe) for recipe in table.recipes]
+    folder, shipped = path.parent.resolve(), shipped_recipes()
+    paths = (recipe if recipe in shipped else folder / os.path.expanduser(recipe) for recipe in table.recipes)
+    recipes = [(os.path.normpath(place), recipe) for place, recipe in zip(paths, table.recipes, strict=True)]
     for number in range(len(table.seeds or [0])):
         for argument, written in recipes:
             settings = [*table.settings]
@@ -160,7 +159,9 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
                 )
             index = named.recipe.index
             seed = named.recipe.training.seed
-            for at, factory in enumerate(table.factories or [index.factory or _target(index)]):
+            # What stands for the factory of an index that is chosen by measuring, or that the recipe leaves out.
+            chosen = "Flat" if index.target_recall is None else f"target_recall={index.target_recall}"
+            for at, factory in enumerate(table.factories or [index.factory or chosen]):
                 of_it = [t for t in table.search if all(COUNTED[key] in factory for key in t)]
                 own = {} if table.factories else {k: v for k in COUNTED if (v := getattr(index, k)) is not None}
                 for place, search in enumerate(of_it or [own]):
@@ -169,21 +170,9 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
                     if table.factories:
                         changed.insert(0, f"index.factory={factory}")
                     # A mistake is reported before anything runs.
-                    whole.append(find_recipe(argument, [*settings, *changed]).recipe.model_dump())
-                    chosen = (*settings, *changed)
-                    cells.append(Cell(named.name, seed, factory, pairs, argument, chosen, (at, place)))
+                    every = (*settings, *changed)
+                    whole.append(find_recipe(argument, list(every)).recipe.model_dump())
+                    cells.append(Cell(named.name, seed, factory, pairs, argument, every, (at, place)))
                     if len(cells) > MOST_CELLS:
                         raise RecipeError(f"{path}: more than {MOST_CELLS:,} cells", hint="list fewer of something")
     return tuple(cells), whole
-
-
-def _target(index: Index) -> str:
-    """Return what stands for the factory of a recipe whose index is chosen by measuring."""
-    return "Flat" if index.target_recall is None else f"target_recall={index.target_recall}"
-
-
-def _argument(recipe: str, folder: Path) -> str:
-    """Return what `find_recipe` takes: a shipped name as it is, a path made absolute from the matrix file's folder."""
-    if recipe in shipped_recipes():
-        return recipe
-    return os.path.normpath(folder.resolve() / os.path.expanduser(recipe))

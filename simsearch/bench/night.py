@@ -162,9 +162,8 @@ class Job:
             return verdict
         detective = Detective(self._scratch(accepted), scratch)
         pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
-        findings = (*verdict.findings, *detective.agreement(pairs))
-        verdict = replace(verdict, findings=tuple(detective.explain(findings, pairs)))
-        verdict = replace(verdict, notes=(*verdict.notes, *dict.fromkeys(detective.notes)))
+        findings = tuple(detective.explain((*verdict.findings, *detective.agreement(pairs)), pairs))
+        verdict = replace(verdict, findings=findings, notes=(*verdict.notes, *dict.fromkeys(detective.notes)))
         return replace(verdict, outcome="regression") if verdict.worse else verdict
 
     def _notes(self, night: Night, accepted: Night | None, first: bool) -> Iterator[str]:

@@ -70,21 +70,19 @@ def import_vectors(
 
     Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
     """
-    from simsearch.exchange.vectors_in import missed_target, run_import
-    from simsearch.report.reading import report_of
+    from simsearch.exchange.vectors_in import run_import
 
     given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
     wanted = {key: value for key, value in given.items() if value is not None}
-    build, ran = run_import(file, find_home(home), name, wanted, Shown())
-    missed = missed_target(build)
-    if missed:
-        say(f"warning: {safe(missed)}")
-    print(json.dumps(report_of(build)) if as_json else build.page_path)
-    if ran:
+    outcome = run_import(file, find_home(home), name, wanted, Shown())
+    if outcome.missed:
+        say(f"warning: {safe(outcome.missed)}")
+    print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
+    if outcome.ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:
-        say(f"{name} is up to date ({build.record['images']:,} vectors checked)")
-    return SAID_NO if strict and missed else OK
+        say(f"{name} is up to date ({outcome.build.record['images']:,} vectors checked)")
+    return SAID_NO if strict and outcome.missed else OK
 
 
 @click.command(epilog="Example:  simsearch export mnist --format ann-benchmarks --out mnist-64-angular.hdf5")

@@ -11,29 +11,29 @@ from simsearch.artifacts import digest_of
 from simsearch.console import Progress, safe
 from simsearch.errors import RecipeError, VectorsError
 from simsearch.home import VECTORS, Build, Home, checked_name
+from simsearch.locks import working_seconds
 from simsearch.pipeline.graph import record_of
 from simsearch.pipeline.plan import Plan, now
+from simsearch.pipeline.run import Outcome
 from simsearch.recipe import make_recipe, tables
 from simsearch.report.publish import publish_page
 from simsearch.report.reading import name_build, report_of
-from simsearch.stages import index as index_stage
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index as indexed
-from simsearch.stages.index import search_settings
+from simsearch.stages.index import missed_target, search_settings
 from simsearch.stages.vectors import copied, vectors, without_pictures
 from simsearch.vectors.formats import VectorFile, open_vectors
 
 KS = [1, 5, 10]
 
 
-def run_import(
-    path: str, home: Home, name: str, index: dict[str, Any], progress: Progress | None = None
-) -> tuple[Build, bool]:
-    """Make the build `name` of a file or folder of vectors; returns it, and whether anything had to run.
+def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress: Progress | None = None) -> Outcome:
+    """Make the build `name` of a file or folder of vectors; return what came of it.
 
     `index` holds keys of [index]: factory, or target_recall. Raises VectorsError for vectors that cannot be used, and
     RecipeError for a factory, target or name that cannot.
     """
+    started = working_seconds()
     checked_name(name)
     progress = progress or Progress()
     recipe = make_recipe({"dataset": {"source": "digits"}, "index": {**index, "corpus": "gallery"}}, "index import")
@@ -50,18 +50,17 @@ def run_import(
         with home.writing(f"index import {name}", progress):
             plan = Plan(home, progress, heading=[f"{safe(place.name)}: {_shape(file)}", *map(safe, file.notes)])
             record = make_stages(plan, name, file, f"{VECTORS}{place}", recipe.resolve().index, evaluation)
-            build = _named(home, name, record, plan, before)
+            # An unchanged build keeps the time when it was made.
+            if before is not None and not plan.ran and {**before.record, **record} == before.record:
+                build = before
+            else:
+                build = name_build(home, name, {**record, "when": now(), "pins": []})
             if plan.ran or not build.page_path.is_file():
                 publish_page(build, report_of(build), plan.stages, import_command(build) or "")
     finally:
         file.close()
-    return build, bool(plan.ran)
-
-
-def missed_target(build: Build) -> str | None:
-    """Return why the index of a build of vectors does not reach the target that it was chosen for, if it does not."""
-    with Home(build.home).reading() as store:
-        return index_stage.missed_target(store.open("index", **build.record["stages"]["index"]))
+    missed = missed_target(plan.stages["index"])
+    return Outcome(build, report_of(build), plan.ran, working_seconds() - started, missed)
 
 
 def import_command(build: Build) -> str | None:
@@ -112,10 +111,3 @@ def make_stages(
 def _stamps(file: VectorFile) -> list[tuple[int, int]]:
     found = [path.stat() for path in file.files]
     return [(status.st_size, status.st_mtime_ns) for status in found]
-
-
-def _named(home: Home, name: str, record: dict[str, Any], plan: Plan, before: Build | None) -> Build:
-    """The named build; an unchanged one keeps the time when it was made."""
-    if before is not None and not plan.ran and {**before.record, **record} == before.record:
-        return before
-    return name_build(home, name, {**record, "when": now(), "pins": []})

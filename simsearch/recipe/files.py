@@ -47,15 +47,11 @@ class NamedRecipe:
 
 def shipped_recipes() -> dict[str, Path]:
     """The recipes that ship with the package, by name."""
-    return {path.stem: path for path in sorted(_shipped().glob("*.toml")) if path.stem != NIGHTLY}
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.toml")) if path.stem != NIGHTLY}
 
 
-def shipped_file(name: str) -> Path:
-    """The path of a shipped .toml file, a recipe or the matrix of the nightly job."""
-    return _shipped() / f"{name}.toml"
-
-
-def _shipped() -> Path:
+def shipped_folder() -> Path:
+    """Return where the shipped recipes and the matrix of the nightly job lie."""
     return next((folder for folder in SHIPPED_FOLDERS if folder.is_dir()), SHIPPED_FOLDERS[-1])
 
 

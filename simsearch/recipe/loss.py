@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from simsearch.errors import did_you_mean
 from simsearch.recipe.table import Options, Table
 
 Mining = Literal["all", "hard", "batch_hard", "semi_hard", "semi_hard_all", "distance_weighted"]
@@ -113,12 +112,6 @@ def loss_tag(table: Any) -> str | None:
     if not isinstance(name, str):
         return None
     return PML if name.startswith(PML_PREFIX) else name if name in LOSSES and name != PML else None
-
-
-def unknown_loss(name: Any) -> str:
-    """One line for a name that no loss has."""
-    names = [*(known for known in LOSSES if known != PML), "pml:NAME"]
-    return f"expected {', '.join(names)}, seen {name!r}{did_you_mean(str(name), names)}"
 
 
 if TYPE_CHECKING:

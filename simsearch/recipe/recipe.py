@@ -14,7 +14,7 @@ from simsearch.embedder.networks.catalog import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean
-from simsearch.recipe.loss import LOSSES, L2SoftmaxLoss, LossTable, unknown_loss
+from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
 
@@ -175,7 +175,9 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
     if first["type"] == "union_tag_not_found":
         given = first["input"]
         name = given.get("name") if isinstance(given, dict) else given
-        return RecipeError(f"{place} name: {unknown_loss(name)}{more}", hint="as --set loss.name=triplet")
+        names = [*(known for known in LOSSES if known != PML), "pml:NAME"]
+        seen = f"expected {', '.join(names)}, seen {name!r}{did_you_mean(str(name), names)}"
+        return RecipeError(f"{place} name: {seen}{more}", hint="as --set loss.name=triplet")
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     seen = "" if "seen" in message else f", seen {brief(first.get('input'))}"

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from simsearch.bench.history.rows import finding_row, night_of, readable, result_of
-from simsearch.bench.history.schema import APPLICATION, IDENTITY, SCHEMA, advice, create
+from simsearch.bench.history import tables
+from simsearch.bench.history.tables import finding_row, night_of, readable, result_of
 from simsearch.bench.records import Night, Result, Verdict
 from simsearch.errors import ArtifactError
 
@@ -59,7 +59,7 @@ class History:
         """Return what tells this history from others, for the name of its scratch area."""
         with readable(self.path, "its identity"):
             known = str(self._rows("SELECT value FROM meta WHERE key = 'identity'")[0][0])
-            if not IDENTITY.fullmatch(known):  # it names a folder
+            if not tables.IDENTITY.fullmatch(known):  # it names a folder
                 raise ValueError(f"seen {known!r}")
             return known
 
@@ -177,7 +177,7 @@ class History:
         try:
             yield
         except sqlite3.Error as error:
-            raise ArtifactError(f"the history {self.path}: {error}", hint=advice(str(error))) from error
+            raise ArtifactError(f"the history {self.path}: {error}", hint=tables.advice(str(error))) from error
 
     def _prepare(self) -> None:
         database = self._database
@@ -186,17 +186,17 @@ class History:
         database.execute("PRAGMA synchronous = FULL")
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             with self._writing():
-                create(database)
+                tables.create(database)
         kind = database.execute("PRAGMA application_id").fetchone()[0]
         version = database.execute("PRAGMA user_version").fetchone()[0]
-        if kind != APPLICATION:
+        if kind != tables.APPLICATION:
             raise ArtifactError(
                 f"{self.path} is an SQLite file, but not a history of simsearch",
                 hint="--history takes the file that simsearch bench made, or a new name",
             )
-        if version != SCHEMA:
+        if version != tables.SCHEMA:
             raise ArtifactError(
-                f"the history {self.path} has version {version}, this simsearch writes version {SCHEMA}",
+                f"the history {self.path} has version {version}, this simsearch writes version {tables.SCHEMA}",
                 hint="use the simsearch that made it, or --history with a new file",
             )
         verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -84,10 +84,11 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     timing = time_answers(data, stages, Search.from_json(record["search"]), rows, reference)
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
+    seconds = {name: float(artifact.manifest["seconds"]) for name, artifact in stages.items()}
     measured = [
         *sorted(quality_figures(report, values), key=lambda figure: (figure.k is None, figure.k or 0)),
         *timing,
-        *(NightFigure("seconds", None, name, float(a.manifest["seconds"]), n=1) for name, a in stages.items()),
+        *(NightFigure("seconds", None, name, taken, n=1) for name, taken in seconds.items()),
         NightFigure("seconds", None, "timing of answers", took, n=1),
         NightFigure("bytes", None, "all", float(size), n=1),
     ]
@@ -98,7 +99,7 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
         cell,
         "measured",
         digests={name: artifact.reference for name, artifact in stages.items()},
-        seconds={name: float(artifact.manifest["seconds"]) for name, artifact in stages.items()},
+        seconds=seconds,
         figures=tuple(measured),
         queries=tuple(table[int(row)].image.encode("utf-8", "backslashreplace").decode() for row in rows),
         per_query=values,
