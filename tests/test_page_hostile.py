@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+from pathlib import Path
 
 import pytest
 from jinja2 import UndefinedError
@@ -13,6 +15,8 @@ from pages import HOSTILE, Reader
 from simsearch.page.html import Pictures
 from simsearch.page.templates import page as frame
 from simsearch.report.sections.document import section
+
+PACKAGE = Path(__file__).parent.parent / "simsearch"
 
 
 def test_hostile_names_are_shown_and_do_nothing(page, arguments):
@@ -52,6 +56,15 @@ def test_what_a_template_lets_through_is_made_safe_by_the_page():
     words = {"title": "t", "heading": "h", "description": "d", "about": "a"}
     page = frame(sections=[("verdict", "Verdict", Markup("<p>\u202egnp\x1b[31m</p>"))], **words)
     assert "<p>\\u202egnp\\x1b[31m</p>" in page
+
+
+def test_nothing_but_templates_and_charts_says_what_is_markup():
+    templates = {path: path.read_text() for path in PACKAGE.rglob("*.html")}
+    assert len(templates) > 15
+    for path, text in templates.items():
+        assert not re.search(r'[^"]\|safe|autoescape|Markup|striptags', text), path  # only words of the template itself
+    python = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if "Markup(" in path.read_text()}
+    assert python == {"page/charts.py", "page/html.py", "page/templates.py"}
 
 
 def test_a_value_that_is_not_there_is_an_error():

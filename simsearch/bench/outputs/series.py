@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from simsearch.bench.judging.metrics import METRICS, Key
-from simsearch.bench.outputs import contents, words
+from simsearch.bench.outputs import contents
 from simsearch.bench.records import Cell, Night, NightFigure, Result, Story
+from simsearch.page.html import count
 
 MOST_NIGHTS = 60
 
@@ -36,7 +37,7 @@ def older(story: Story, shown: int) -> int:
 
 def left_out(older: int) -> str:
     """Return where nights that are not shown are, in words."""
-    return f"{words.plural(older, 'older night is', 'older nights are')} in the history and its export."
+    return f"{count(older, 'older night is', 'older nights are')} in the history and its export."
 
 
 def breaks(story: Story, shown: Sequence[Drawn], metric: str) -> frozenset[int]:

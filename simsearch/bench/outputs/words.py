@@ -5,7 +5,7 @@ from __future__ import annotations
 from simsearch.bench.judging.metrics import METRICS, metric_words, shown
 from simsearch.bench.outputs import contents
 from simsearch.bench.records import Cause, Finding, Loser, Result, Story
-from simsearch.page.html import p_value
+from simsearch.page.html import count, p_value
 
 REFERENCE = "of the reference workload"
 
@@ -32,7 +32,7 @@ def sentence(story: Story) -> str:
         parts += [f"{first.cell} {metric(first)} {change(first)}{against}", cause(first.cause)]
         if len(worse) > 1:
             others = len({finding.cell for finding in worse})
-            more = plural(len(worse) - 1, "more figure is", "more figures are")
+            more = count(len(worse) - 1, "more figure is", "more figures are")
             parts.append(f"{more} worse" + (f", in {cells(others)} in all" if others > 1 else ""))
     else:
         parts[0] += against
@@ -54,7 +54,7 @@ def figure(finding: Finding) -> str:
 def over(finding: Finding) -> str:
     """Return what a finding is over: "359 queries", for speed "15 timings"; nothing where that is not known."""
     one, many = ("timing", "timings") if _is_speed(finding) else ("query", "queries")
-    return "" if finding.n is None else plural(finding.n, one, many)
+    return "" if finding.n is None else count(finding.n, one, many)
 
 
 def moved(finding: Finding) -> str:
@@ -121,12 +121,7 @@ def day(started: str) -> str:
 
 def cells(number: int) -> str:
     """Return "1 cell", "12 cells"."""
-    return plural(number, "cell", "cells")
-
-
-def plural(number: int, one: str, many: str) -> str:
-    """Return a number with the word for one or for many."""
-    return f"{number:,} {one if number == 1 else many}"
+    return count(number, "cell", "cells")
 
 
 def _is_speed(finding: Finding) -> bool:
