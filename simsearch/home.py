@@ -121,7 +121,7 @@ class Home:
         """
         name = who.rpartition(" ")[2].partition(SEED)[0] if " " in who else None
         self._progress = progress = progress or Progress()
-        with Lock(self.path / LOCK) as lock, Lock(self.builds / LOCKS / name) if name else nullcontext() as build:
+        with Lock(self.path / LOCK) as lock, Lock(self.path / LOCKS / name) if name else nullcontext() as build:
             if left := len(self.store.left_over()):
                 if lock.alone(who):
                     self.store.clean_up()
@@ -191,7 +191,7 @@ class Home:
     def others(self) -> str:
         """Who is writing builds just now, as far as that can be told."""
         found = []
-        for path in sorted((self.builds / LOCKS).glob("*")):
+        for path in sorted((self.path / LOCKS).glob("*")):
             with suppress(OSError), Lock(path, may_write=False) as lock:
                 if lock.busy and f"process {os.getpid()}," not in lock.holder:
                     found.append(lock.holder)

@@ -41,6 +41,7 @@ def recommit(home, build, stage, name, change):
         (space.out / file).chmod(0o644)
     change(space.out / name)
     kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds", "device")}
+    store.set_aside(stage, old.digest)
     record["stages"][stage] = store.commit(stage, old.digest, space, kept).reference
     path.write_text(json.dumps(record))
 
