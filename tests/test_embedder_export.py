@@ -155,7 +155,7 @@ def test_runtime_without_torch(bundle):
         "import sys; sys.modules['torch'] = None\n"
         "import numpy as np\n"
         "from pathlib import Path\n"
-        "from simsearch.embedder.runtime import Runtime\n"
+        "from simsearch.embedder.bundle.runtime import Runtime\n"
         "print(Runtime(Path(sys.argv[1]), threads=1).features(np.zeros((2, 1, 28, 28), np.float32)).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(bundle[1])], capture_output=True, text=True, timeout=60)

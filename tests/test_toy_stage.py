@@ -10,6 +10,8 @@ import pytest
 from commands import run_process
 from conftest import SMALL
 
+pytestmark = pytest.mark.slow
+
 SOURCE = Path(__file__).parents[1] / "simsearch"
 TOY = '''
 """The colours stage: the mean gray of every thumbnail."""
@@ -32,7 +34,6 @@ def measure(data, space, progress):
 '''
 
 
-@pytest.mark.slow
 def test_a_stage_is_a_module_and_a_line_of_the_graph(tmp_path, photos):
     shutil.copytree(SOURCE, tmp_path / "source" / "simsearch")
     package = tmp_path / "source" / "simsearch"
