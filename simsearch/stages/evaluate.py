@@ -108,7 +108,7 @@ def make_report(
         progress.tell("duplicates in the corpus")
         corpus = int(index.facts["ntotal"])
         looks = None if reduced is None else lookalikes(reduced, range(corpus))
-        alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, _Corpus(opened["recipe"], corpus))
+        alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, opened["recipe"])
         found.report["duplicates"] = alike
         if few_shot and data.facts["labelled"]:
             found.report["reasons"]["false_accepts"] = "the labels searched were not trained on"
@@ -120,17 +120,9 @@ def make_report(
     (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
     for name, value in (("details", found.details), ("far", found.false_accepts), ("map", shown)):
         (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
-    found.save_per_query(space.out / "queries.npz")
+    np.savez(space.out / "queries.npz", allow_pickle=False, **found.per_query)
     measured = recall_words(found.report) or "quality not measured"
     return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"
-
-
-class _Corpus:
-    """The first rows of a feature file: those that a query searches."""
-
-    def __init__(self, file: FeatureFile, rows: int) -> None:
-        self.shape = rows, file.shape[1]
-        self.read = file.read
 
 
 def _map(
