@@ -20,7 +20,7 @@ from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.figures import CLAIM, all_places, headline_k
-from simsearch.evaluation.measured import SystemResult, with_intervals
+from simsearch.evaluation.measured import SystemResult, mean_of, with_intervals
 from simsearch.evaluation.paired import compare_systems
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, blocks, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, evaluate_index
@@ -188,7 +188,7 @@ def _placebo(features: Features, results: Results, task: Task, progress: Tell) -
     if reference is None:
         return None
     own = _boundary(features.baseline, task, progress)
-    itself = None if own is None else float(baseline.values(CLAIM, k)[own].mean(dtype=np.float64))
+    itself = None if own is None else mean_of(baseline.values(CLAIM, k)[own])
     return {"system": GATE, "k": k, "reference": reference, "self": itself}
 
 

@@ -100,19 +100,20 @@ def evaluate_system(
             if place not in columns:
                 columns[place] = np.full(len(query_labels), np.nan, dtype=part.dtype)
             columns[place][span] = part
-    answerable = relevant > 0
     figures: dict[Place, Measured] = {}
     for place, column in columns.items():
-        column[~answerable] = np.nan
-        figures[place] = Measured(_mean(column, answerable), column)
+        column[relevant == 0] = np.nan
+        figures[place] = Measured(mean_of(column), column)
         if boundary is not None and "boundary" in place.figure.scopes:
             near = np.where(boundary, column, np.nan)
-            figures[place._replace(scope="boundary")] = Measured(_mean(column, answerable & boundary), near)
+            figures[place._replace(scope="boundary")] = Measured(mean_of(near), near)
     return SystemResult(figures)
 
 
-def _mean(values: Numbers, chosen: Flags) -> float | None:
-    return float(values[chosen].mean(dtype=np.float64)) if chosen.any() else None
+def mean_of(values: Numbers) -> float | None:
+    """Return the mean of the values that are known, None where none is."""
+    given = values[~np.isnan(values)]
+    return float(given.mean(dtype=np.float64)) if len(given) else None
 
 
 def with_intervals(results: Mapping[str, SystemResult], ks: Sequence[int]) -> dict[str, SystemResult]:

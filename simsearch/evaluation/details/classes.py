@@ -36,15 +36,14 @@ def per_class(
         sums = np.bincount(label_of[given], values[given], minlength=len(labels))
         return [round(float(s / n), 6) if n else None for s, n in zip(sums, counts, strict=True)]
 
-    recall, share, error = ({at: means(key, at) for at in ks} for key in ("recall", "relevant_recall", CLAIM))
+    by_k = {"recall": "recall", "relevant_recall": "relevant_recall", "error": CLAIM}
+    found = {word: {at: means(key, at) for at in ks} for word, key in by_k.items()}
     average = means("map_at_r", None)
     entries = [
         {
             "label": name(int(label)),
             "queries": int(queries[i]),
-            "recall": {at: recall[at][i] for at in ks},
-            "relevant_recall": {at: share[at][i] for at in ks},
-            "error": {at: error[at][i] for at in ks},
+            **{word: {at: values[i] for at, values in columns.items()} for word, columns in found.items()},
             "map_at_r": average[i],
         }
         for i, label in enumerate(labels)
@@ -81,6 +80,7 @@ def leaks(
     pair_of = pair_of.ravel()
     # Sorted by pair, then nearest first: the example of a pair stands where the pair begins.
     nearest = np.lexsort((-scores[query, rank], pair_of))[np.cumsum(counts) - counts]
+    query_of, rank_of = query[nearest], rank[nearest]
     of_queries = np.bincount(np.unique(pair_of * len(rows) + query) // max(1, len(rows)), minlength=len(unique))
     order = np.argsort(-counts, kind="stable")[:MOST_LEAKS]
     return [
@@ -89,9 +89,9 @@ def leaks(
             "other": name(int(unique[i, 1])),
             "count": int(counts[i]),
             "queries": int(of_queries[i]),
-            "row": int(query_rows[query[nearest[i]]]),
-            "other_row": int(rows[query[nearest[i]], rank[nearest[i]]]),
-            "score": round(float(scores[query[nearest[i]], rank[nearest[i]]]), 6),
+            "row": int(query_rows[query_of[i]]),
+            "other_row": int(rows[query_of[i], rank_of[i]]),
+            "score": round(float(scores[query_of[i], rank_of[i]]), 6),
         }
         for i in order
     ]

@@ -46,29 +46,25 @@ def collect(
     (all labels), "roc": {system: [[far, tar], ...] of at most 100 points} for the systems whose pairs were verified.
     """
     task, name = measured.task, measured.name
-    duplicates = near_duplicates(measured.nearest, twins, task.query_rows, measured.results, task.ks)
-    classes = leaked = suspects = buckets = None
-    result = measured.results[HEADLINE]
+    classes = leaked = suspects = total = buckets = None
     if task.relevant is not None:
         labels, rows, answerable = task.query_labels, measured.through.rows, task.relevant > 0
-        classes = per_class(result, labels, task.ks, headline_k(task.ks), name)
+        classes = per_class(measured.results[HEADLINE], labels, task.ks, headline_k(task.ks), name)
         leaked = leaks(rows, measured.through.scores, task.query_rows, labels, task.gallery_labels, answerable, name)
-        suspects = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
+        suspects, total = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
         if baseline is not None:
-            before, after = gather(baseline, task.query_rows), gather(recipe, task.query_rows)
-            buckets = norm_buckets(before, after, labels, task.query_rows)
+            spaces = gather(baseline, task.query_rows), gather(recipe, task.query_rows)
+            buckets = norm_buckets(*spaces, labels, task.query_rows)
     report: Json = {
-        "per_class": None if classes is None else classes[:MOST_CLASSES],
+        "per_class": classes and classes[:MOST_CLASSES],
         "leaks": leaked,
-        "norm_buckets": None if buckets is None else _without_curves(buckets),
-        "label_suspects": None if suspects is None else suspects[0],
-        "label_suspects_total": None if suspects is None else suspects[1],
-        "near_duplicates": duplicates,
+        "norm_buckets": buckets and _without_curves(buckets),
+        "label_suspects": suspects,
+        "label_suspects_total": total,
+        "near_duplicates": near_duplicates(measured.nearest, twins, task.query_rows, measured.results, task.ks),
     }
     roc = {
-        system: [list(point) for point in found.verification.curve]
-        for system, found in measured.results.items()
-        if found.verification is not None
+        system: found.verification.curve for system, found in measured.results.items() if found.verification is not None
     }
     details = {"neighbours": neighbours(measured), "norm_buckets": buckets, "per_class": classes, "roc": roc}
     return report, details
@@ -92,10 +88,9 @@ def neighbours(measured: Evidence) -> list[Json]:
         worst = np.where(wrong, through.scores, -np.inf).max(axis=1)
         order = np.lexsort((-worst[everyone], ~wrong[everyone].all(axis=1)))
         chosen["worst"] = everyone[order][wrong[everyone[order]].any(axis=1)][:_EACH]
-    labels = task.labels
 
     def label(row: int) -> str | None:
-        return None if labels is None else measured.name(int(labels[row]))
+        return None if task.labels is None else measured.name(int(task.labels[row]))
 
     return [
         {
@@ -113,13 +108,13 @@ def neighbours(measured: Evidence) -> list[Json]:
 
 
 def _without_curves(buckets: Json) -> Json:
-    figures = {space: thirds for space, thirds in buckets.items() if space != "examples"}
     return {
         space: {
-            third: None if entry is None else {key: value for key, value in entry.items() if key != "curve"}
+            third: entry and {key: value for key, value in entry.items() if key != "curve"}
             for third, entry in thirds.items()
         }
-        for space, thirds in figures.items()
+        for space, thirds in buckets.items()
+        if space != "examples"
     }
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from simsearch.arrays import Flags, Integers, Labels
 from simsearch.evaluation.details.classes import LabelName
-from simsearch.evaluation.figures import Place, headline
-from simsearch.evaluation.measured import SystemResult
+from simsearch.evaluation.figures import headline
+from simsearch.evaluation.measured import SystemResult, mean_of
 from simsearch.evaluation.systems import Nearest
 from simsearch.vectors.normalize import NEARLY_EQUAL
 
@@ -29,17 +29,16 @@ def label_suspects(
     gallery_labels: Labels,
     answerable: Flags,
     name: LabelName,
-) -> tuple[list[dict[str, Any]], int] | None:
+) -> tuple[list[dict[str, Any]], int] | tuple[None, None]:
     """Return the answerable queries of whose first k neighbours, `rows` (Q, k), at least 5 are labelled and none has
-    their label: at most 100, and how many there are; None for k < 5. A neighbour without a label is no other label.
+    their label: at most 100, and how many there are; twice None for k < 5. A neighbour without a label has no other.
 
     An entry: {"row", "label", "majority" (the commonest label of the neighbours, of equally common ones the nearest),
     "share" (of the labelled neighbours that have it)}, largest share first, ties by row: where all neighbours agree on
     another label, the label of the image may be the mistake.
     """
-    k = rows.shape[1]
-    if k < LEAST_NEIGHBOURS:
-        return None
+    if rows.shape[1] < LEAST_NEIGHBOURS:
+        return None, None
     found = gallery_labels[rows]
     labelled = (found >= 0).sum(axis=1)
     wrong = (found != query_labels[:, None]).all(axis=1)
@@ -92,41 +91,32 @@ def near_duplicates(
         for kind, listed in found.items()
         for query, row in listed[:MOST_LISTED]
     ]
-    everyone = np.ones(len(query_rows), dtype=np.bool_)
-    others = {kind: everyone.copy() for kind in found}
-    for kind, listed in found.items():
-        others[kind][listed[:, 0]] = False
-    rest = others.get("hash", everyone)
+    everyone = np.arange(len(query_rows))
+    kept = {kind: np.setdiff1d(everyone, listed[:, 0]) for kind, listed in found.items()}
+    rest = kept.get("hash", everyone)
     return {
         "score_above": NEARLY_EQUAL,
-        "queries": int((~rest).sum()),
+        "queries": len(everyone) - len(rest),
         "pairs": pairs,
         "with": _headline(results, everyone, ks),
         "without": _headline(results, rest, ks),
         "by_kind": {
-            kind: {"queries": int((~left).sum()), "without": _headline(results, left, ks)}
-            for kind, left in others.items()
+            kind: {"queries": len(everyone) - len(left), "without": _headline(results, left, ks)}
+            for kind, left in kept.items()
         },
     }
 
 
-def _headline(results: Mapping[str, SystemResult], chosen: Flags, ks: Sequence[int]) -> dict[str, Any]:
+def _headline(results: Mapping[str, SystemResult], chosen: Integers, ks: Sequence[int]) -> dict[str, Any]:
     """Return the headline of the systems over the chosen queries alone, as report.json has figures."""
-    figures: dict[str, Any] = {"queries": int(chosen.sum())}
+    figures: dict[str, Any] = {"queries": len(chosen)}
     recall, error = headline(ks)
     for system in HEADLINES:
-        result = results.get(system, SystemResult())
-        if result.figures:
+        if system in results and results[system].figures:
+            known = results[system].figures
+            mean = {place: mean_of(results[system].values(*place)[chosen]) for place in headline(ks) if place in known}
             figures[system] = {
-                recall.key: {recall.k: _mean(result, recall, chosen)},
-                error.key: {error.k: {error.scope: _mean(result, error, chosen)}},
+                recall.key: {recall.k: mean[recall]},
+                error.key: {error.k: {error.scope: mean.get(error)}},
             }
     return figures
-
-
-def _mean(result: SystemResult, place: Place, chosen: Flags) -> float | None:
-    if place not in result.figures:
-        return None
-    values = result.values(*place)[chosen]
-    given = values[~np.isnan(values)]
-    return float(given.mean(dtype=np.float64)) if len(given) else None
