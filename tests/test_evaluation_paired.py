@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from simsearch.evaluation.comparison import difference_seen
 from simsearch.evaluation.paired import paired_differences
 from simsearch.statistics.intervals import percentile_intervals
-from simsearch.statistics.seen import difference_seen
 from simsearch.statistics.significance import sign_flip_test
 
 

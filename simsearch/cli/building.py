@@ -137,8 +137,7 @@ def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
 @JSON_OPTION
 def compare(builds: tuple[str, ...], home: str | None, as_json: bool) -> None:
     """Say how each further BUILD differs from the first, on the queries that both have."""
-    from simsearch.report.compare import render_comparison
-    from simsearch.report.comparing import compare_with_base
+    from simsearch.report.compare import compare_with_base, render_comparison
 
     if len(builds) < 2:
         raise click.UsageError("compare takes two builds or more: the first is what the others are compared with")

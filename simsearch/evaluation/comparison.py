@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from simsearch.evaluation.figures import Place
-from simsearch.statistics.seen import difference_seen
 
 HEADLINE = "recipe/index"
 BASELINES = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine")
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,14 @@ class Comparison:
     def word(self) -> str:
         """What it says of the system."""
         return judged(self.place, self.difference, self.seen)
+
+
+def difference_seen(p_value: float | None, interval: Sequence[float] | None) -> bool:
+    """Return whether a difference is one: p is below 0.05, and the 95 % interval, where known, leaves out 0.
+
+    No p-value, as of differences that are all the same, shows nothing. Nothing else decides when a difference is one.
+    """
+    return p_value is not None and p_value < LEVEL and (interval is None or interval[0] > 0 or interval[1] < 0)
 
 
 def judged(place: Place, difference: float, seen: bool) -> str:

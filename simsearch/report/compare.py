@@ -1,23 +1,30 @@
-"""Two builds compared on the queries that both have: differences with intervals, or "no difference seen"."""
+"""Builds compared on the queries that both have: differences with intervals, or "no difference seen".
+
+Nothing is searched or measured again: the values are those that their evaluations stored.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.arrays import Doubles, Flags, Integers
-from simsearch.evaluation.comparison import HEADLINE, judged
+from simsearch.arrays import Doubles
+from simsearch.console import safe
+from simsearch.errors import ArtifactError
+from simsearch.evaluation.comparison import HEADLINE, difference_seen, judged
 from simsearch.evaluation.figures import FIGURES, Place, places
 from simsearch.evaluation.paired import paired_differences
+from simsearch.home import Build, Home
+from simsearch.images.records import RecordTable
 from simsearch.report.columns import ends, row, wrapped
-from simsearch.statistics.seen import difference_seen
+from simsearch.report.reading import report_of
 from simsearch.statistics.significance import holm
 
+DIFFERENT_DATA = "the builds are of other data or splits: compared on the queries that both have"
 ONE_TRAINING = "one training each: another seed of the same recipe may differ as much"
 
 _SYSTEMS = (HEADLINE, "recipe/cosine")  # an approximate index has no deep figures
@@ -76,6 +83,39 @@ class BuildComparison:
     notes: list[str]
 
 
+def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildComparison]:
+    """Yield how each further build differs from the first, which is the `other` of every comparison.
+
+    Raises ArtifactError for a build that is missing or damaged, and for two builds without a query in common.
+    """
+    builds = [home.build(name) for name in names]
+    base = stored_values(home, builds[0])
+    for build in builds[1:]:
+        found = compare_builds(stored_values(home, build), base)
+        if not found.shared:
+            raise ArtifactError(
+                f"{build.name} and {base.name} have no query in common: they were made from "
+                f"{safe(build.record['source'])} and {safe(builds[0].record['source'])}",
+                hint="compare builds of the same images; a query is the same when name and content of its image are",
+            )
+        if build.measured["dataset"]["content"] != builds[0].measured["dataset"]["content"]:
+            found = replace(found, notes=[DIFFERENT_DATA, *found.notes])
+        yield found
+
+
+def stored_values(home: Home, build: Build) -> BuildValues:
+    """Return what a build stored about its queries; each is known by name and content of its image."""
+    stages = build.measured
+    with home.reading() as store:
+        dataset, evaluated = (store.open(name, **stages[name]) for name in ("dataset", "evaluate"))
+    with np.load(evaluated.file("queries.npz"), allow_pickle=False) as file:
+        values = {key: file[key] for key in file.files}
+    records = RecordTable(dataset.path)
+    # Other data may use the same names, as 7/0001.png.
+    images = [f"{record.image}\0{record.sha256}" for record in map(records.__getitem__, values["rows"].tolist())]
+    return BuildValues(build.name, report_of(build), values, images)
+
+
 def compare_builds(one: BuildValues, other: BuildValues) -> BuildComparison:
     """Return how `one` differs from `other` in every judged figure.
 
@@ -88,7 +128,10 @@ def compare_builds(one: BuildValues, other: BuildValues) -> BuildComparison:
     shared = [image for image in one.images if image in place_other]
     rows_one = np.array([place_one[image] for image in shared], dtype=np.int64)
     rows_other = np.array([place_other[image] for image in shared], dtype=np.int64)
-    near = _boundary(one, rows_one) | _boundary(other, rows_other)
+    near = np.zeros(len(shared), dtype=np.bool_)
+    for build, rows in ((one, rows_one), (other, rows_other)):
+        if "boundary" in build.values:
+            near |= build.values["boundary"][rows]
     kept: list[tuple[Place, str]] = []
     pairs: list[Doubles] = []
     for place, system in _judged(one, other):
@@ -134,22 +177,16 @@ def _places(build: BuildValues) -> dict[str, int]:
     return places
 
 
-def _boundary(build: BuildValues, rows: Integers) -> Flags:
-    if "boundary" not in build.values:
-        return np.zeros(len(rows), dtype=np.bool_)
-    return np.asarray(build.values["boundary"][rows], dtype=np.bool_)
-
-
 def _judged(one: BuildValues, other: BuildValues) -> list[tuple[Place, str]]:
     """Return the judged figures that both builds have, each with the first system that has it in both."""
     ks = sorted(set(one.report["k"]) & set(other.report["k"]))
-    found = []
-    for figure in sorted(FIGURES, key=lambda figure: figure.by is None):
-        for scope in figure.scopes if figure.least is not None else ():
-            for place in (place for place in places(figure, ks) if place.scope == scope):
-                both = (s for s in _SYSTEMS if place.stored(s) in one.values and place.stored(s) in other.values)
-                found += [(place, system) for system in islice(both, 1)]
-    return found
+    found: dict[Place, str] = {}
+    for figure in sorted((one for one in FIGURES if one.least is not None), key=lambda figure: figure.by is None):
+        for place in sorted(places(figure, ks), key=lambda place: figure.scopes.index(place.scope)):
+            for system in _SYSTEMS:
+                if place.stored(system) in one.values.keys() & other.values.keys():
+                    found.setdefault(place, system)
+    return list(found.items())
 
 
 def _differences(kept: Sequence[tuple[Place, str]], pairs: Sequence[Doubles]) -> list[BuildDifference]:
@@ -159,13 +196,10 @@ def _differences(kept: Sequence[tuple[Place, str]], pairs: Sequence[Doubles]) ->
     corrected = holm([one.p_value for one in known])
     entries = []
     for (place, system), pair, one, p_holm in zip(kept, pairs, known, corrected, strict=True):
-        means = np.nanmean(pair, axis=0).tolist()
+        mean, other = np.nanmean(pair, axis=0).tolist()
         word = judged(place, one.difference, difference_seen(p_holm, one.interval))
-        entries.append(
-            BuildDifference(
-                *place, system, one.n, means[0], means[1], one.difference, list(one.interval), one.p_value, p_holm, word
-            )
-        )
+        head = (*place, system, one.n, mean, other)
+        entries.append(BuildDifference(*head, one.difference, list(one.interval), one.p_value, p_holm, word))
     return entries
 
 

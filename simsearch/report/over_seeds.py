@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from simsearch.evaluation.comparison import HEADLINE, Comparison
-from simsearch.evaluation.figures import Place, headline, heads
+from simsearch.evaluation.comparison import HEADLINE
+from simsearch.evaluation.figures import headline, heads
 from simsearch.report.columns import ends, row
 from simsearch.report.summary import render_table
 from simsearch.report.verdict import comparisons
@@ -41,16 +41,17 @@ def over_seeds(reports: Sequence[Report], seeds: Sequence[int]) -> Report:
 def render_with_seeds(report: Report) -> str:
     """Return a report as plain text of at most 80 columns; one over several seeds ends with what these show."""
     alone = {**report, "comparisons": [entry for entry in report["comparisons"] if entry["seeds"] == 1]}
-    seeds = report.get("seeds")
-    if seeds is None:
+    if report.get("seeds") is None:
         return render_table(alone)
-    several = [entry for entry in comparisons(report) if entry.seeds > 1]
-    return "\n".join([render_table(alone), "", *_figure_lines(report), *_comparison_lines(several, seeds["count"])])
+    return "\n".join([render_table(alone), "", *_figure_lines(report), *_comparison_lines(report)])
 
 
 def _comparisons(reports: Sequence[Report]) -> list[Report]:
     found = []
-    tables = [{_pair(e): e for e in comparisons(report) if e.seeds == 1} for report in reports]
+    tables = [
+        {(entry.place, entry.system, entry.baseline): entry for entry in comparisons(report) if entry.seeds == 1}
+        for report in reports
+    ]
     for pair, first in tables[0].items():
         values = [table[pair].difference for table in tables if pair in table]
         if len(values) < len(tables):
@@ -62,10 +63,6 @@ def _comparisons(reports: Sequence[Report]) -> list[Report]:
         )
         found.append(asdict(several))
     return found
-
-
-def _pair(entry: Comparison) -> tuple[Place, str, str]:
-    return entry.place, entry.system, entry.baseline
 
 
 def _figures(reports: Sequence[Report], system: str) -> Report:
@@ -93,9 +90,11 @@ def _figure_lines(report: Report) -> list[str]:
     return lines
 
 
-def _comparison_lines(entries: Sequence[Comparison], count: int) -> list[str]:
+def _comparison_lines(report: Report) -> list[str]:
+    entries = [entry for entry in comparisons(report) if entry.seeds > 1]
     if not entries:
         return []
+    count = report["seeds"]["count"]
     lines = ["", f"{entries[0].system} less the baseline over {count} seeds ({TEST}, n = {count}):"]
     for entry in entries:
         shown = _with_interval(entry.difference, entry.interval, form="+.4f")

@@ -25,7 +25,14 @@ def summarize(report: dict[str, Any]) -> str:
     found = verdict(report)
     if found is None:
         return f"{first}; there is no baseline or no boundary to compare it over."
-    return f"{_normalization(found)}{first}; {_difference(found, report)}."
+    lead = ""
+    if found.alone:
+        recipe, baseline = map(number, found.cosine)
+        lead = (
+            f"Normalization alone {found.alone} the recipe: cross-boundary {found.comparison.place.title} over "
+            f"boundary queries is {baseline} for baseline/cosine and {recipe} for recipe/cosine. "
+        )
+    return f"{lead}{first}; {_difference(found, report)}."
 
 
 def recall_words(report: dict[str, Any]) -> str:
@@ -126,14 +133,3 @@ def _difference(found: Verdict, report: dict[str, Any]) -> str:
         return f"no difference seen from {entry.baseline} in {scope} ({figures})"
     share = f"{abs(after / before - 1):.0%}".replace("%", " %") if before else f"{100 * abs(after - before):.1f} points"
     return f"{share} {'less' if after < before else 'MORE'} {scope} than {entry.baseline} ({figures})"
-
-
-def _normalization(found: Verdict) -> str:
-    """Return the words that go first when recipe/cosine does not beat baseline/cosine, else nothing."""
-    if not found.alone:
-        return ""
-    recipe, baseline = map(number, found.cosine)
-    return (
-        f"Normalization alone {found.alone} the recipe: cross-boundary {found.comparison.place.title} over boundary "
-        f"queries is {baseline} for baseline/cosine and {recipe} for recipe/cosine. "
-    )
