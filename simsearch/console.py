@@ -29,6 +29,11 @@ def safe(text: str) -> str:
     return "".join(_escape(c) if unicodedata.category(c) in UNSAFE_CATEGORIES else c for c in text)
 
 
+def safe_lines(text: str) -> str:
+    """Return `text` made safe, its line ends kept."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
 def _escape(character: str) -> str:
     code = ord(character)
     if code < 0x100:

@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from nights import MATRIX
 
-from simsearch.bench.judging.gate import judge, quality, speed
+from simsearch.bench.judging.gate import judge, pair_cells, quality, shared_queries, speed
 from simsearch.bench.judging.metrics import METRICS
-from simsearch.bench.judging.pairing import pair_cells, shared_queries
 from simsearch.bench.matrix import read_matrix
 from simsearch.bench.measuring.speed import Reference, measure
 from simsearch.bench.records import Cell, Night, NightFigure, Result

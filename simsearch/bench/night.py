@@ -18,8 +18,7 @@ from pathlib import Path
 
 from simsearch.bench.causes.detective import Detective
 from simsearch.bench.history.history import History
-from simsearch.bench.judging.gate import AGAIN_REPEATS, judge
-from simsearch.bench.judging.pairing import pair_cells
+from simsearch.bench.judging.gate import AGAIN_REPEATS, judge, pair_cells
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.measuring import machine
 from simsearch.bench.measuring.measure import run_cell, speed_again

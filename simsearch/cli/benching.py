@@ -10,18 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import (
-    BAD_INPUT,
-    HOME_OPTION,
-    JSON_OPTION,
-    OK,
-    drop_stdout,
-    find_home,
-    home_words,
-    safe_lines,
-    say_waste,
-)
-from simsearch.console import Shown, safe, say
+from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, drop_stdout, find_home, home_words, say_waste
+from simsearch.console import Shown, safe, safe_lines, say
 from simsearch.errors import ArtifactError, SimsearchError
 
 if TYPE_CHECKING:

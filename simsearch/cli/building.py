@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import (
-    HOME_OPTION,
-    JSON_OPTION,
-    OK,
-    SAID_NO,
-    SET_OPTION,
-    find_home,
-    home_words,
-    safe_lines,
-    say_waste,
-)
-from simsearch.console import Shown, safe, say
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, say_waste
+from simsearch.console import Shown, safe, safe_lines, say
 
 if TYPE_CHECKING:
     from simsearch.pipeline.run import Outcome

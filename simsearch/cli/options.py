@@ -56,11 +56,6 @@ def say_waste(home: Home) -> None:
         say(f"{words}: simsearch clean --home {safe(shlex.quote(str(home.path)))}")
 
 
-def safe_lines(text: str) -> str:
-    """`text` made safe to show, its line ends kept."""
-    return "\n".join(map(safe, text.split("\n")))
-
-
 def drop_stdout() -> None:
     """Send what is still to be written nowhere: its reader went away, and Python's own flush must stay quiet."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

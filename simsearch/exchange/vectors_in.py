@@ -24,8 +24,6 @@ from simsearch.stages.index import missed_target, search_settings
 from simsearch.stages.vectors import copied, vectors, without_pictures
 from simsearch.vectors.formats import VectorFile, open_vectors
 
-KS = [1, 5, 10]
-
 
 def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress: Progress | None = None) -> Outcome:
     """Make the build `name` of a file or folder of vectors; return what came of it.
@@ -38,7 +36,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
     progress = progress or Progress()
     recipe = make_recipe({"dataset": {"source": "digits"}, "index": {**index, "corpus": "gallery"}}, "index import")
     place = Path(os.path.realpath(os.path.expanduser(path)) if path else "")
-    evaluation = tables.Evaluation(k=KS, baseline=False, map=False)
+    evaluation = tables.Evaluation(baseline=False, map=False)
     before = home.build(name) if home.has_build(name) else None
     if before is not None and not before.of_vectors:
         raise RecipeError(

@@ -7,32 +7,34 @@ away, or whose code no longer gives what it gave, is named.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simsearch.bench.causes import rerun
-from simsearch.bench.causes.checks import (
-    AGREEMENT,
-    SAME_FEATURES,
-    Case,
-    Side,
-    find_stage,
-    other_features,
-    setting_differences,
-)
-from simsearch.bench.causes.losers import losers
+from simsearch.arrays import Pixels
+from simsearch.bench.causes import checks, rerun
+from simsearch.bench.judging.gate import Pair, shared_queries
 from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
-from simsearch.bench.judging.pairing import Pair, shared_queries
 from simsearch.bench.measuring.measure import FAILURES, data_of, search_of, words_of
 from simsearch.bench.measuring.scratch import NightHome
-from simsearch.bench.records import Cause, Finding, Result
+from simsearch.bench.records import Cause, Finding, Loser, Result
 from simsearch.console import safe
 from simsearch.evaluation.figures import CLAIM
+from simsearch.evaluation.systems import gather
+from simsearch.images.decode import decode
+from simsearch.images.montage import MontageRow, montage_png
+from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.vectors.features import FeatureFile
+from simsearch.vectors.normalize import normalize
 
+CLASSES, QUERIES = 5, 5
+PICTURED = 3
+NEIGHBOURS = 6
+Sides = tuple[checks.Side, checks.Side]
+Losers = tuple[tuple[Loser, ...], tuple[Loser, ...], bytes | None]
 NEEDED = ("dataset", "train", "embed", "index", "evaluate")
 
 
@@ -71,19 +73,17 @@ class Detective:
                 continue
             seen.add(trained)
             try:
-                old, new = (
-                    {stage: home.store.open(stage, **result.digests[stage]) for stage in ("dataset", "train", "embed")}
-                    for result, home in ((before, self.accepted), (after, self.tonight))
-                )
-                tables = rerun.Listing.read(old["dataset"]), rerun.Listing.read(new["dataset"])
+                old = {stage: self.accepted.store.open(stage, **before.digests[stage]) for stage in NEEDED[:3]}
+                new = self.tonight.store.open("dataset", **after.digests["dataset"])
+                tables = rerun.Listing.read(old["dataset"]), rerun.Listing.read(new)
                 cosine = rerun.least_cosine(data_of(after.cell, self.tonight), old["train"], old["embed"], *tables)
             except FAILURES as error:  # as when the accepted night's artifacts are gone
                 self.notes.append(f"{after.cell.name}: agreement of features was not judged: {words_of(error)}")
                 continue
             if cosine is not None:
-                worse = cosine < SAME_FEATURES
-                cause = Cause("features", other_features(cosine)) if worse else None
-                found = Finding(after.cell.name, AGREEMENT, None, "all", 1.0, cosine, cosine - 1)
+                worse = cosine < checks.SAME_FEATURES
+                cause = Cause("features", checks.other_features(cosine)) if worse else None
+                found = Finding(after.cell.name, checks.AGREEMENT, None, "all", 1.0, cosine, cosine - 1)
                 yield replace(found, worse=worse, cause=cause)
 
     def _cause(self, finding: Finding, before: Result, after: Result) -> Cause:
@@ -93,8 +93,8 @@ class Detective:
                 if METRICS[finding.metric].judged == "speed":
                     return _cause_of_speed(*sides)
                 case = self._case(finding, before, after, sides)
-                stage, why = find_stage(case)
-                classes, queries, picture = losers(finding, before, after, sides)
+                stage, why = checks.find_stage(case)
+                classes, queries, picture = _losers(finding, before, after, sides)
                 return Cause(
                     stage, why, classes, queries, picture, metric_words(finding.metric, finding.k, finding.scope)
                 )
@@ -102,12 +102,12 @@ class Detective:
             stage, moved = moved_by_digest(before, after)
             return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {words_of(error)})")
 
-    def _side(self, stack: ExitStack, result: Result, home: NightHome) -> Side:
+    def _side(self, stack: ExitStack, result: Result, home: NightHome) -> checks.Side:
         opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in NEEDED}
         features = stack.enter_context(FeatureFile(opened["embed"].file("features.h5")))
-        return Side(opened, rerun.Listing.read(opened["dataset"]), features, search_of(opened["evaluate"]))
+        return checks.Side(opened, rerun.Listing.read(opened["dataset"]), features, search_of(opened["evaluate"]))
 
-    def _case(self, finding: Finding, before: Result, after: Result, sides: tuple[Side, Side]) -> Case:
+    def _case(self, finding: Finding, before: Result, after: Result, sides: Sides) -> checks.Case:
         """Return what is run again: a figure without a k, as MAP@R, is explained by the error at the largest k."""
         metric, k = finding.metric, finding.k
         one, other = shared_queries(before, after)
@@ -121,20 +121,20 @@ class Detective:
             one, other = one[near], other[near]
         good = float(np.nanmean(before.per_query[name][one]))
         bad = float(np.nanmean(after.per_query[name][other]))
-        return Case(*sides, metric, k, (one, other), good, bad, lambda: data_of(after.cell, self.tonight))
+        return checks.Case(*sides, metric, k, (one, other), good, bad, lambda: data_of(after.cell, self.tonight))
 
 
-def _cause_of_speed(before: Side, after: Side) -> Cause:
+def _cause_of_speed(before: checks.Side, after: checks.Side) -> Cause:
     """Return what decides speed: index and search settings, then the embedder, else nothing that is kept."""
     if before.factory != after.factory:
         return Cause("index", f"factory {before.factory} -> {after.factory}")
     if before.search != after.search:
-        return Cause("search settings", setting_differences(before.search.to_json(), after.search.to_json()))
-    settings = setting_differences(before.settings("train"), after.settings("train"))
+        return Cause("search settings", checks.setting_differences(before.search.to_json(), after.search.to_json()))
+    settings = checks.setting_differences(before.settings("train"), after.settings("train"))
     if settings:
         return Cause("embedder", settings)
     old, new = (dict(side.artifacts["evaluate"].manifest["versions"]) for side in (before, after))
-    versions = setting_differences(old, new)
+    versions = checks.setting_differences(old, new)
     return Cause(None, f"no setting moved; {f'versions: {versions}' if versions else 'code or machine'}")
 
 
@@ -144,8 +144,59 @@ def moved_by_digest(before: Result, after: Result) -> tuple[str | None, str]:
         if before.digests.get(name) != after.digests.get(name):
             return stage, f"the {name} artifact is another one"
     if before.cell.search != after.cell.search:
-        return "search settings", setting_differences(dict(before.cell.search), dict(after.cell.search))
+        return "search settings", checks.setting_differences(dict(before.cell.search), dict(after.cell.search))
     return None, "no artifact moved"
+
+
+def _losers(finding: Finding, before: Result, after: Result, sides: Sides) -> Losers:
+    """Return the classes and the queries of a finding that lost most, and a PNG of the first few queries."""
+    one, other = shared_queries(before, after)
+    name = kept_name(finding.metric, finding.k)
+    old, new = before.per_query[name][one], after.per_query[name][other]
+    loss = old - new if METRICS[finding.metric].higher_is_better else new - old
+    records = [r for r in sides[1].table.records if r.query]
+    labels = [records[i].label for i in other]
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for i, label in enumerate(labels):
+        if not np.isnan(loss[i]):
+            groups[label].append(i)
+    classes = [Loser(label, len(at), float(old[at].mean()), float(new[at].mean())) for label, at in groups.items()]
+    sign = METRICS[finding.metric].loss
+    classes = sorted((c for c in classes if sign(c.before, c.after) > 0), key=lambda c: -sign(c.before, c.after) * c.n)
+    worst = [int(i) for i in np.argsort(-np.nan_to_num(loss), kind="stable")[:QUERIES] if loss[i] > 0]
+    queries = tuple(Loser(after.queries[other[i]], 1, float(old[i]), float(new[i])) for i in worst)
+    shown = worst[:PICTURED]
+    picture = _picture([(int(one[i]), int(other[i])) for i in shown], sides) if shown else None
+    return tuple(classes[:CLASSES]), queries, picture
+
+
+def _picture(places: list[tuple[int, int]], sides: Sides) -> bytes:
+    """Return two rows a query as PNG: its neighbours in the accepted night, and tonight."""
+    before, after = (
+        _neighbours(side, [place[i] for place in places], word)
+        for i, (side, word) in enumerate(zip(sides, ("before", "after"), strict=True))
+    )
+    return montage_png([row for pair in zip(before, after, strict=True) for row in pair])
+
+
+def _neighbours(side: checks.Side, places: list[int], word: str) -> list[MontageRow]:
+    records = side.table.records
+    queries = [record for record in records if record.query]
+    chosen = [queries[place] for place in places]
+    features = gather(side.features, np.array([query.row for query in chosen], dtype=np.int64))
+    index = side.index
+    wanted = min(NEIGHBOURS + 1, index.ntotal)
+    scores, rows, _ = index.search(normalize(features), wanted, side.search, rows_below=side.table.gallery)
+    shown = []
+    with ThumbnailReader(side.artifacts["dataset"].path) as thumbnails:
+        for query, near, near_scores in zip(chosen, rows.tolist(), scores.tolist(), strict=True):
+            hits: list[tuple[Pixels | None, list[str]]] = []
+            for row, score in zip(near, near_scores, strict=True):
+                if row != query.row:
+                    wrong = "" if records[row].label == query.label else "  wrong"
+                    hits.append((decode(thumbnails[row]), [records[row].label, f"{score:.3f}{wrong}"]))
+            shown.append(MontageRow(decode(thumbnails[query.row]), f"{word}: {query.label}", hits[:NEIGHBOURS]))
+    return shown
 
 
 def _kind(finding: Finding) -> tuple[str, str]:

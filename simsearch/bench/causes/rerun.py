@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -77,12 +77,8 @@ def values_of(metric: str, k: int, table: Listing, source: FeatureSource, index:
 
 def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
     """Return an index of the first `rows` features, built now by the code at hand."""
-
-    def blocks() -> Iterator[Floats]:
-        for start in range(0, rows, BLOCK_ROWS):
-            yield source.read(start, min(start + BLOCK_ROWS, rows))
-
-    return build(blocks, source.shape[1], factory, rows=rows)
+    spans = [(start, min(start + BLOCK_ROWS, rows)) for start in range(0, rows, BLOCK_ROWS)]
+    return build(lambda: (source.read(*span) for span in spans), source.shape[1], factory, rows=rows)
 
 
 def embed_again(data: Data, trained: Artifact, records: Sequence[ImageRecord]) -> Floats:

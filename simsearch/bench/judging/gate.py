@@ -8,14 +8,14 @@ beyond the least loss that matters. Speed is judged on one machine only, and mea
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from simsearch.arrays import Doubles
+from simsearch.arrays import Doubles, Integers
 from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, kept_name, tested
-from simsearch.bench.judging.pairing import Pair, pair_cells, shared_queries
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Verdict
 from simsearch.statistics.intervals import percentile_intervals
@@ -25,6 +25,7 @@ MOST_FLIPS = 199_999
 AGAIN_REPEATS = 15
 LEAST_SHARE = 0.9  # of a core, for the reference workload: below it the clock on the wall tells of other work
 
+Pair = tuple[Result, Result]  # of the accepted night, of tonight
 Again = Callable[[Cell], Sequence[NightFigure] | None]
 
 
@@ -91,6 +92,46 @@ def judge(
     worse = any(finding.worse for finding in findings) or broken
     outcome = "regression" if worse else "failed" if failed or apart or not measured else "pass"
     return Verdict(outcome, tuple(findings), failed, dropped, new, gone, tuple(dict.fromkeys(notes)))  # type: ignore[arg-type]
+
+
+def pair_cells(before: Sequence[Result], after: Sequence[Result]) -> tuple[list[Pair], list[Result], list[Result]]:
+    """Return (pairs of (before, after), left over of before, left over of after), the pairs in the order of `after`.
+
+    Cells of the same name are pairs. What is left is paired within recipe and seed: with the same factory (another
+    search setting), then at the same place of the matrix (another factory), in order. So a setting that was changed in
+    the matrix is a change, and not one cell that vanished and another that is new.
+    """
+    left_before, left_after = list(before), list(after)
+    pairs: list[Pair] = []
+    keys: tuple[Callable[[Cell], object], ...] = (
+        lambda cell: cell.name,
+        lambda cell: (cell.recipe, cell.seed, cell.factory, cell.slot[1]),
+        lambda cell: (cell.recipe, cell.seed, cell.factory),
+        lambda cell: (cell.recipe, cell.seed, cell.slot),
+    )
+    for key in keys:
+        waiting: defaultdict[object, list[Result]] = defaultdict(list)
+        for result in left_before:
+            waiting[key(result.cell)].append(result)
+        rest = []
+        for result in left_after:
+            if waiting[key(result.cell)]:
+                pairs.append((waiting[key(result.cell)].pop(0), result))
+            else:
+                rest.append(result)
+        left_after = rest
+        left_before = [result for results in waiting.values() for result in results]
+    place = {id(result): i for i, result in enumerate(after)}
+    pairs.sort(key=lambda pair: place[id(pair[1])])
+    return pairs, left_before, left_after
+
+
+def shared_queries(before: Result, after: Result) -> tuple[Integers, Integers]:
+    """Return where the queries that both have stand in each, (n,) and (n,), in the order of `after`."""
+    place = {name: i for i, name in enumerate(before.queries)}
+    found = [(place[name], i) for i, name in enumerate(after.queries) if name in place]
+    columns = np.array(found, dtype=np.int64).reshape(-1, 2)
+    return columns[:, 0], columns[:, 1]
 
 
 def quality(matrix: Matrix, pairs: Sequence[Pair]) -> list[Finding]:

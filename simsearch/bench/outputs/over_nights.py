@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, metric_words, shown
-from simsearch.bench.outputs import contents, series, words
+from simsearch.bench.outputs import contents, series
 from simsearch.bench.records import Cell, Finding, NightFigure, Result, Story
 from simsearch.page.html import NONE
 from simsearch.page.timeline import Frame, Lane, Line, line_chart
@@ -43,7 +43,7 @@ def frame(story: Story, nights: list[series.Drawn]) -> Frame:
     numbers = [night.number for night, _ in nights]
     held = story.accepted.number if story.accepted is not None else None
     return Frame(
-        [words.day(night.started) for night, _ in nights],
+        [night.started[:10] for night, _ in nights],
         numbers,
         {lane: found for lane, found in places.items() if found},
         numbers.index(held) if held in numbers else None,

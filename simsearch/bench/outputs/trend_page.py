@@ -31,7 +31,7 @@ def trend_page(story: Story) -> str:
     sections = [(name, title, draw(f"bench/outputs/trend/{name}.html", **values)) for name, title in _SECTIONS.items()]
     night = story.night
     return page(
-        title=f"Nightly: {contents.outcome(story)}, {words.day(night.started)}",
+        title=f"Nightly: {contents.outcome(story)}, {night.started[:10]}",
         heading="Nightly",
         description=words.sentence(story),
         about=f"night {night.number} · {night.started} · {night.machine}",

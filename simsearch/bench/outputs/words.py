@@ -25,7 +25,7 @@ def sentence(story: Story) -> str:
         share = f"all {cells(total)}" if held == total > 1 else f"{held} of {cells(total)}"
         parts = [f"{start} {share} held"]
     night = story.accepted
-    against = "" if night is None else f" against night {night.number} of {day(night.started)}"
+    against = "" if night is None else f" against night {night.number} of {night.started[:10]}"
     worse = contents.by_loss(story.verdict.worse)
     if worse:
         first = worse[0]
@@ -112,11 +112,6 @@ def failure(result: Result) -> str:
     """Return where and why a cell failed: "train: loss is NaN"."""
     error = " ".join((result.error or "no error was told").split())
     return f"{result.stage or 'before its first stage'}: {error}"
-
-
-def day(started: str) -> str:
-    """Return the date of a time."""
-    return started[:10]
 
 
 def cells(number: int) -> str:
