@@ -24,7 +24,7 @@ def main() -> None:
         from simsearch.embedder.training.loop import train
         from simsearch.embedder.training.sampling import shuffled_batches
         from simsearch.embedder.training.schedule import Rates
-        from simsearch.stages.validation import recall_at_1
+        from simsearch.stages.training import recall_at_1
 
         features, labels, fit, val = head_data.read(*sys.argv[1:3])
         classes = int(labels.max()) + 1

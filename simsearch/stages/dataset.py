@@ -16,7 +16,7 @@ from simsearch.images.splits import assign
 from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import THREADS
-from simsearch.stages.step import Step
+from simsearch.stages.step import Result, Step
 
 VERSION = 1
 
@@ -32,9 +32,7 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
     return Step("dataset", "Read", VERSION, settings, inputs, partial(make_dataset, source, listing, table))
 
 
-def make_dataset(
-    source: Source, listing: Fingerprint, table: Dataset, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Workspace, progress: Progress) -> Result:
     """Write images.csv, quarantine.csv and the thumbnails; returns counts, notes and views.
 
     Raises SourceError when too many images cannot be used, when they cannot be split, or when a file is not what it

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord
 from simsearch.images.source import Reader, changed
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen, bundle_of
-from simsearch.stages.step import References, Step
+from simsearch.stages.step import References, Result, Step
 
 if TYPE_CHECKING:
     from simsearch.vectors.features import FeatureBlocks
@@ -74,7 +74,7 @@ def embed(data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine =
 
 def write_features(
     data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write features.h5, resuming from the blocks that an earlier run left.
 
     With `frozen`, the trained head is applied to that backbone's cached features instead of running the bundle on

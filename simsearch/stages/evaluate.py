@@ -16,7 +16,7 @@ from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.recipe import tables
 from simsearch.stages.common import THREADS, Data
 from simsearch.stages.index import gallery_index, search_settings
-from simsearch.stages.step import Step
+from simsearch.stages.step import Result, Step
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
@@ -58,7 +58,7 @@ def make_report(
     few_shot: bool,
     space: Workspace,
     progress: Progress,
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
     from simsearch.evaluation.details.duplicates import duplicates
     from simsearch.evaluation.evaluate import Features

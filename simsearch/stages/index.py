@@ -14,7 +14,7 @@ from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress, safe
 from simsearch.recipe import tables
 from simsearch.stages.common import BLOCK_ROWS, Data
-from simsearch.stages.step import Step
+from simsearch.stages.step import Result, Step
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
 
@@ -56,9 +56,7 @@ def refuse_factory(factory: str | None, dim: int, rows: int) -> None:
         check_factory(str(factory), dim, rows)
 
 
-def make_index(
-    data: Data, embedded: Artifact, table: tables.Index, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Workspace, progress: Progress) -> Result:
     """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
 
     Where the index is chosen by measuring, index.json has all that was measured, and index.png draws it.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.home import SEEDS_FILE
-from simsearch.stages.step import Step
+from simsearch.stages.step import Result, Step
 
 VERSION = 1
 
@@ -24,7 +23,7 @@ def seeds(trained: Sequence[int], evaluated: Sequence[Artifact]) -> Step:
 
 def compare_seeds(
     trained: Sequence[int], evaluated: Sequence[Artifact], space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write seeds.json; returns the number of seeds."""
     from simsearch.report.over_seeds import over_seeds
 

@@ -10,7 +10,8 @@ from simsearch.artifacts import Workspace, digest_of
 from simsearch.console import Progress
 
 References = dict[str, dict[str, str]]
-Work = Callable[[Workspace, Progress], tuple[dict[str, Any], str]]
+Result = tuple[dict[str, Any], str]  # facts of the artifact, and the rest of the line
+Work = Callable[[Workspace, Progress], Result]
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Step:
     """One stage of a build, ready to be made: `kind` is the folder of its artifacts, `title` begins its line.
 
     `inputs` are (digest, content) references: the digests enter the address, the contents are compared with what an
-    artifact was made from. `work` writes into the workspace and returns facts and the rest of the line.
+    artifact was made from. `work` writes into the workspace.
     """
 
     kind: str

@@ -29,7 +29,7 @@ from simsearch.stages.common import BLOCK_ROWS, THREADS
 from simsearch.stages.dataset import check_bad
 from simsearch.stages.embed import Bundle, Engine, local
 from simsearch.stages.index import CORPUS
-from simsearch.stages.step import Step
+from simsearch.stages.step import Result, Step
 from simsearch.vectors.agreement import verify
 from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_features
 from simsearch.vectors.index import FaissIndex, Index, build
@@ -98,7 +98,7 @@ def mended_index(facts: dict[str, Any], table: Artifact, embedded: Artifact) -> 
 
 def sync_dataset(
     base: Artifact, change: Transition, max_bad_fraction: float, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write table, thumbnails, quarantine and deleted rows; new images are decoded, never searched with (flags 0).
 
     Raises SourceError when too many images cannot be used, or one changes while it is read.
@@ -185,7 +185,7 @@ def sync_embed(
     engine: Engine,
     space: Workspace,
     progress: Progress,
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write features.h5: what stays, copied, then the added rows, embedded by the build's own bundle."""
     kept, rows = change.kept, int(dataset.facts["images"])
     bundle = Bundle(trained, change.source.reader())
@@ -212,7 +212,7 @@ def sync_embed(
 
 def sync_index(
     base: Artifact, dataset: Artifact, embedded: Artifact, change: Transition, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write index.faiss, index.json and the masked rows: added to what is there, or built anew as a compaction.
 
     Rows that the build left out of its corpus (query-only ones) are masked from now on, as FAISS ids are rows.
@@ -245,7 +245,7 @@ def sync_index(
 
 def remake_index(
     base: dict[str, Any], dataset: Artifact, embedded: Artifact, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write the index of a synced build anew from its features, with the factory that `base` tells; row ids stay.
 
     Which rows no search may find is told by the table: deleted ones, and query-only ones that the corpus leaves out.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.recipe import Recipe
 from simsearch.stages.common import Data, Frozen
-from simsearch.stages.step import References, Step
+from simsearch.stages.step import References, Result, Step
 
 VERSION = 2
 
@@ -50,13 +49,13 @@ def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
 
 def _train(
     data: Data, recipe: Recipe, frozen: Frozen | None, start: Artifact | None, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     from simsearch.stages.training import train_embedder
 
     return train_embedder(data, recipe, frozen, start, space, progress)
 
 
-def _freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+def _freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> Result:
     from simsearch.stages.training import freeze
 
     return freeze(data, recipe, seed, space, progress)

@@ -13,11 +13,12 @@ import numpy as np
 from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
+from simsearch.embedder.bundle.export import export_onnx
 from simsearch.embedder.losses.alpha import alpha_warning
 from simsearch.embedder.losses.losses import L2Softmax, make_loss
 from simsearch.embedder.networks.backbones import Embedder, build_embedder
 from simsearch.embedder.networks.catalog import find_backbone
-from simsearch.embedder.networks.saving import save_loss, start_from_head
+from simsearch.embedder.networks.saving import save_loss, save_weights, start_from_head
 from simsearch.embedder.training.augment import Changes, augmented, stored_size
 from simsearch.embedder.training.extract import Fetch, extract, fetch_from
 from simsearch.embedder.training.loop import train as run_training
@@ -26,24 +27,27 @@ from simsearch.embedder.training.prepare import Prepare, make_prepare
 from simsearch.embedder.training.rotation import rotated, rotated_labels
 from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.embedder.training.schedule import Rates
-from simsearch.images.loading import PixelStore
-from simsearch.images.preprocess import Preprocess
+from simsearch.errors import VectorsError
+from simsearch.images.loading import PixelStore, pixel_batches
+from simsearch.images.preprocess import Preprocess, Resize, data_mean_std
 from simsearch.images.records import ImageRecord
 from simsearch.page.plots import training_curves
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss
-from simsearch.recipe.tables import Training
-from simsearch.stages.bundle import preprocess_of, write_bundle
+from simsearch.recipe.tables import Images, Training
 from simsearch.stages.common import THREADS, Data, Frozen
-from simsearch.stages.validation import recall_at_1
+from simsearch.stages.step import Result
+from simsearch.vectors.exact import exact_search
+from simsearch.vectors.normalize import normalize
 
+VAL_IMAGES = 1000  # a progress figure: a seeded part of the rows is enough
 VAL_GALLERY = 4000
 VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
 CLASSES_PER_BATCH = 10
 MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
 
 
-def freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> tuple[dict[str, Any], str]:
+def freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> Result:
     """Write the backbone as it is, without a head: features are its own."""
     preprocess = preprocess_of(recipe.images, filled(recipe.embedder.backbone), data)
     model = _build(recipe, None, seed, preprocess, progress)
@@ -53,7 +57,7 @@ def freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Pr
 
 def train_embedder(
     data: Data, recipe: Recipe, frozen: Frozen | None, start: Artifact | None, space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Train one embedder; with `frozen`, only a linear head on that backbone's cached features.
 
     `start`: a trained head to begin from.
@@ -177,3 +181,60 @@ def _batches(
 def _memory_limit() -> int:
     """Bytes of images that may be held in memory: a share of the machine's."""
     return int(MEMORY_SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def recall_at_1(
+    features: Callable[[Integers], Any], labels: Integers, val: Integers, fit: Integers, *, gallery: int, raw: bool
+) -> Callable[[], float]:
+    """A function that gives recall@1 of val rows among fit rows, both a seeded part, of at most 1,000 and `gallery`.
+
+    `raw` compares raw features by L2 (plain softmax), else embeddings by inner product.
+    """
+    random = np.random.default_rng(0)
+    queries, base_rows = random.permutation(val)[:VAL_IMAGES], random.permutation(fit)[:gallery]
+
+    def measure() -> float:
+        searched, base = features(queries), features(base_rows)
+        try:
+            if not raw:
+                searched, base = normalize(searched), normalize(base)
+            nearest = np.concatenate(
+                [rows[:, 0] for _, _, rows in exact_search(searched, base, 1, "l2" if raw else "ip")]
+            )
+        except VectorsError:  # collapsed or exploded features; the loss says so in its own time
+            return 0.0
+        return float((labels[base_rows[nearest]] == labels[queries]).mean())
+
+    return measure
+
+
+def preprocess_of(images: Images, backbone: str, data: Data) -> Preprocess:
+    """Return the preprocessing of a resolved [images]; a mean and std that are not given are measured on fit images."""
+    channels, size = find_backbone(backbone).channels, filled(images.size)
+    resize: Resize = filled(images.resize)
+    unit = (1.0,) * channels
+    mean, std = (None if given is None else tuple(given) for given in (images.mean, images.std))
+    if mean is None or std is None:
+        plain = Preprocess(size, channels, resize, unit, unit)
+        looked_at = (r for r in data.records() if r.fit or not data.facts["fit"])
+        batches = pixel_batches(data.reader, looked_at, plain, batch=256, threads=THREADS)
+        measured_mean, measured_std = data_mean_std(pixels for _, pixels in batches)
+        mean, std = mean or measured_mean, std or measured_std
+    return Preprocess(size, channels, resize, mean, std)
+
+
+def write_bundle(
+    space: Workspace, model: Embedder, preprocess: Preprocess, classes: list[str], alpha: float | None
+) -> None:
+    """Write weights.safetensors, embedder.onnx and embedder.json."""
+    save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
+    export_onnx(model, space.out / "embedder.onnx", size=preprocess.size, channels=preprocess.channels)
+    bundle = {
+        "schema": 1,
+        "backbone": model.name,
+        "dim": model.dim,
+        "alpha": alpha,
+        "preprocessing": preprocess.to_json(),
+        "classes": classes,
+    }
+    (space.out / "embedder.json").write_text(json.dumps(bundle, indent=1))

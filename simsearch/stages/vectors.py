@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from simsearch.images.quarantine import write_quarantine
 from simsearch.images.records import ImageRecord, write_records
 from simsearch.images.source import Reader
 from simsearch.stages.common import BLOCK_ROWS, Data
-from simsearch.stages.step import Step
+from simsearch.stages.step import Result, Step
 from simsearch.vectors.features import FeatureBlocks
 from simsearch.vectors.formats import VectorFile
 from simsearch.vectors.formats.parts import Vectors
@@ -71,7 +70,7 @@ def copied(file: VectorFile, data: Data, check: Callable[[], None]) -> Step:
 
 def read_vectors(
     file: VectorFile, fingerprint: str, check: Callable[[], None], space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+) -> Result:
     """Write images.csv (row = row of the file, sha256 = that of the vector as float32); returns counts, as of images.
 
     Queries are the vectors that the file has for it, else a seeded tenth of its rows, at most 1,000, which are then
@@ -127,9 +126,7 @@ def _lengths(low: float, high: float) -> str:
     return f" of lengths {low:.3g} to {high:.3g}: searched by their angle"
 
 
-def copy_vectors(
-    file: VectorFile, check: Callable[[], None], space: Workspace, progress: Progress
-) -> tuple[dict[str, Any], str]:
+def copy_vectors(file: VectorFile, check: Callable[[], None], space: Workspace, progress: Progress) -> Result:
     """Write features.h5, the vectors as they are, resuming from the blocks that an earlier run left."""
     (_, total), dim, whole = counts(file), file.vectors.shape[1], all_vectors(file)
     blocks = FeatureBlocks(space.scratch, total, dim, BLOCK_ROWS)
