@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
-from simsearch.arrays import Doubles, Integers, Labels, Numbers
+from simsearch.arrays import Integers, Labels, Numbers
 from simsearch.console import safe
 from simsearch.page.html import text
 
@@ -88,19 +88,20 @@ def roc_chart(identity: str, title: str, series: Sequence[Series]) -> Markup:
     starts = []
     for line in series:
         far, tar = (np.array(values, dtype=np.float64) for values in zip(*line.points, strict=True))
-        body += _line(line.look, _thinned([(across(x), down(y)) for x, y in _from(far, tar, 10.0**lowest)]))
-        starts.append(down(float(np.interp(10.0**lowest, far, tar))))
+        inside = far > 10.0**lowest
+        start = (10.0**lowest, float(np.interp(10.0**lowest, far, tar)))
+        points = [start, *zip(far[inside].tolist(), tar[inside].tolist(), strict=True)]
+        body += _line(line.look, _thinned([(across(x), down(y)) for x, y in points]))
+        starts.append(down(start[1]))
         ticks = [10.0**power for power in range(lowest, 0)]
         known = [x for x in ticks if x >= far[far > 0].min()]
         body += _marks(line.look, [(across(x), down(float(np.interp(x, far, tar)))) for x in known])
-    names = [line.name for line in series]
-    first = bottom - 8 - _GAP * (len(names) - 1)
-    order = sorted(range(len(names)), key=lambda i: starts[i])
-    places = {i: float(first + _GAP * place) for place, i in enumerate(order)}
-    for i, y in places.items():
-        body += _line(series[i].look, [(right - 150, y - 4), (right - 118, y - 4)])
-    body += _names(series, right - 134, [places[i] for i in range(len(series))], 22)
-    return svg(identity, title, f"Lines, from the top at the left: {_order(names, starts)}.", body, _WIDTH, _HEIGHT)
+    ranks = np.argsort(np.argsort(starts, kind="stable"))
+    places = [float(bottom - 8 - _GAP * (len(series) - 1 - rank)) for rank in ranks]
+    for line, y in sorted(zip(series, places, strict=True), key=lambda pair: pair[1]):
+        body += _line(line.look, [(right - 150, y - 4), (right - 118, y - 4)])
+    body += _names(series, right - 134, places, 22)
+    return svg(identity, title, f"Lines, from the top at the left: {_order(series, starts)}.", body, _WIDTH, _HEIGHT)
 
 
 def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[Series]) -> Markup:
@@ -133,11 +134,11 @@ def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[
                 body += f'<path class="line c{line.look}" d="M{x:.1f} {down(pair[0]):.1f}V{down(pair[1]):.1f}"/>'
         body += _line(line.look, places) + _marks(line.look, places)
         last.append(places[-1][1])
-    names = [line.name for line in series]
-    for line, y, found in zip(series, last, _spread(last, _TOP, bottom), strict=True):
+    spread = _spread(last, _TOP, bottom)
+    for line, y, found in zip(series, last, spread, strict=True):
         body += f'<path class="thin c{line.look}" d="M{right - 12} {y:.1f}L{right + 2} {found:.1f}"/>'
-    body += _names(series, right + 6, [y + 4 for y in _spread(last, _TOP, bottom)])
-    return svg(identity, title, f"At the largest k, from the top: {_order(names, last)}.", body, _WIDTH, _HEIGHT)
+    body += _names(series, right + 6, [y + 4 for y in spread])
+    return svg(identity, title, f"At the largest k, from the top: {_order(series, last)}.", body, _WIDTH, _HEIGHT)
 
 
 def map_chart(identity: str, title: str, points: Numbers, groups: Labels, names: Sequence[str]) -> Markup:
@@ -176,8 +177,7 @@ def map_chart(identity: str, title: str, points: Numbers, groups: Labels, names:
 
 def key(group: int | None) -> Markup:
     """Return the sign of a map's group for a legend; None: the others."""
-    shape = "h0" if group is None else _GLYPHS[group]
-    name = "other" if group is None else str(group)
+    name, shape = ("other", "h0") if group is None else (str(group), _GLYPHS[group])
     sign = f'<path class="dots d{name}" d="M12 12{shape}"/>'
     return Markup(f'<svg class="key" viewBox="0 0 24 24" aria-hidden="true">{sign}</svg>')
 
@@ -198,8 +198,7 @@ def marked_lines(series: Sequence[Series], x: float, bottom: float) -> str:
     return body + _names(series, x, [bottom - _GAP * (len(series) - 1 - i) for i in range(len(series))])
 
 
-def _levels(levels: Sequence[float], down: object, right: float) -> str:
-    assert callable(down)
+def _levels(levels: Sequence[float], down: Callable[[float], float], right: float) -> str:
     body = ""
     for level in levels:
         y = down(level)
@@ -235,37 +234,30 @@ def _dots(name: str, glyph: str, places: Integers) -> str:
     return f'<path class="dots d{name}" d="{path}"/>'
 
 
-def _from(far: Doubles, tar: Doubles, lowest: float) -> list[Point]:
-    inside = far > lowest
-    return [(lowest, float(np.interp(lowest, far, tar))), *zip(far[inside].tolist(), tar[inside].tolist(), strict=True)]
-
-
 def _thinned(places: Sequence[Point]) -> list[Point]:
     """Return the places that are at least a unit from the last kept one, and the last."""
-    kept = [places[0]]
+    kept = list(places[:1])
     for place in places[1:-1]:
         if abs(place[0] - kept[-1][0]) + abs(place[1] - kept[-1][1]) >= 1.5:
             kept.append(place)
-    return [*kept, *places[-1:]] if len(places) > 1 else kept
+    return kept + list(places[1:][-1:])
 
 
 def _spread(ys: Sequence[float], top: float, bottom: float, gap: float = _GAP) -> list[float]:
     """Return places for names near `ys`, in the same order, at least `gap` apart, and inside where there is room."""
     order = sorted(range(len(ys)), key=lambda i: ys[i])
     found = list(ys)
-    least = top
     for i in order:
-        found[i] = max(ys[i], least)
-        least = found[i] + gap
-    most = bottom
+        found[i] = max(ys[i], top)
+        top = found[i] + gap
     for i in reversed(order):
-        found[i] = min(found[i], most)
-        most = found[i] - gap
+        found[i] = min(found[i], bottom)
+        bottom = found[i] - gap
     return found
 
 
-def _order(names: Sequence[str], ys: Sequence[float]) -> str:
-    return ", ".join(names[i] for i in sorted(range(len(names)), key=lambda i: ys[i]))
+def _order(series: Sequence[Series], ys: Sequence[float]) -> str:
+    return ", ".join(series[i].name for i in np.argsort(ys, kind="stable"))
 
 
 def _cut(name: str) -> str:

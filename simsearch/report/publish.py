@@ -22,15 +22,7 @@ MOST_QUARANTINED = 200
 
 
 def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifact], command: str) -> None:
-    """Write report.html beside the build's report.json, durably."""
-    page = page_of(build.name, build.record, report, stages, command)
-    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
-
-
-def page_of(
-    name: str, record: dict[str, Any], report: dict[str, Any], stages: dict[str, Artifact], command: str
-) -> str:
-    """Return the page (HTML) of the build `name` with the given `record`, `report` and artifacts.
+    """Write report.html beside the build's report.json, durably, from its artifacts. `command` makes the build again.
 
     Raises ArtifactError for a damaged artifact.
     """
@@ -38,8 +30,8 @@ def page_of(
     records = RecordTable(dataset.path)
     pictures = THUMBNAILS in dataset.manifest["files"]  # a build of vectors has none
     with ThumbnailReader(dataset.path) if pictures else nullcontext() as thumbnails:
-        return render_page(
-            report={**report, "build": name},
+        page = render_page(
+            report={**report, "build": build.name},
             details=_json(evaluated, "details"),
             projection=_json(evaluated, "map"),
             picture=thumbnails.__getitem__ if thumbnails else lambda row: None,
@@ -47,12 +39,12 @@ def page_of(
             labels=[entry.label for entry in read_records(dataset.path)],
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
-                "when": record["when"],
+                "when": build.record["when"],
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
                 "bad": dataset.facts["bad"],
                 "quarantine": _quarantine(dataset.file("quarantine.csv")),
-                "recipe_toml": "\n".join(recipe_lines(record["recipe"])),
+                "recipe_toml": "\n".join(recipe_lines(build.record["recipe"])),
                 "stages": [
                     {"name": stage, "digest": artifact.digest, "seconds": artifact.manifest["seconds"]}
                     for stage, artifact in stages.items()
@@ -62,6 +54,7 @@ def page_of(
                 "command": command,
             },
         )
+    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
 
 
 def _json(artifact: Artifact, name: str) -> Any:

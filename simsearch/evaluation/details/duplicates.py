@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simsearch.arrays import Flags, Floats, Labels
+from simsearch.arrays import Flags, Floats
 from simsearch.evaluation.systems import FeatureSource, gather
 from simsearch.vectors.ground_truth import exact_neighbours
 from simsearch.vectors.normalize import NEARLY_EQUAL, normalize
@@ -34,8 +34,9 @@ def duplicates(digests: Digests, looks: Groups | None, source: FeatureSource) ->
     listed, the highest score first, ties by row. "score" has "above" (0.999) and "rows": how many were looked at, with
     10 neighbours each, a seeded sample where all would take too long. A copy counts once in the other two.
     """
-    _, first, which = np.unique(digests, return_index=True, return_inverse=True)
-    copies = _copies(which.reshape(-1), len(first))
+    _, first, which, counts = np.unique(digests, return_index=True, return_inverse=True, return_counts=True)
+    order = np.argsort(which, kind="stable")
+    copies = [order[end - n : end].tolist() for n, end in zip(counts, np.cumsum(counts), strict=True) if n > 1]
     distinct = np.zeros(len(digests), dtype=np.bool_)
     distinct[first] = True
     near, looked_at = _near(source, distinct)
@@ -45,13 +46,6 @@ def duplicates(digests: Digests, looks: Groups | None, source: FeatureSource) ->
         "looks": None if apart is None else _listed([group for group in apart if len(group) > 1], source),
         "score": {"above": NEARLY_EQUAL, "rows": looked_at, **_listed(near, source)},
     }
-
-
-def _copies(which: Labels, kinds: int) -> list[list[int]]:
-    counts = np.bincount(which, minlength=kinds)
-    order = np.argsort(which, kind="stable")
-    ends = np.cumsum(counts)
-    return [order[end - n : end].tolist() for n, end in zip(counts, ends, strict=True) if n > 1]
 
 
 def _near(source: FeatureSource, distinct: Flags) -> tuple[list[list[int]], int]:

@@ -18,6 +18,7 @@ BUCKETS = ("short", "middle", "long")
 
 _MOST_ROWS = 10_000  # of a bucket: 49,995,000 pairs
 _EXAMPLES = 8
+_KEPT = ("roc_auc", "eer", "tar_at_far", "curve")
 
 
 def norm_buckets(
@@ -59,17 +60,6 @@ def norm_buckets(
         start = {"short": 0, "middle": last // 2, "long": last}[bucket]
         found["examples"][bucket] = rows[members[start : start + _EXAMPLES]].tolist()
         for space, features in spaces.items():
-            found[space][bucket] = _verification(features[taken], labels[taken])
+            figures = verify(features[taken], labels[taken], "l2")
+            found[space][bucket] = figures and {key: getattr(figures, key) for key in _KEPT}
     return found
-
-
-def _verification(features: Floats, labels: Labels) -> dict[str, Any] | None:
-    figures = verify(features, labels, "l2")
-    if figures is None:
-        return None
-    return {
-        "roc_auc": figures.roc_auc,
-        "eer": figures.eer,
-        "tar_at_far": figures.tar_at_far,
-        "curve": [list(point) for point in figures.curve],
-    }

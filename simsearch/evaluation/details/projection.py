@@ -80,7 +80,11 @@ def _flatten(features: Numbers, seed: int) -> tuple[Floats, str]:
     if width == 2:
         return values, "plane"
     if width == 3:
-        return values @ _view(), "sphere"
+        # Seen from a little above and from one side, so that no axis points at the eye.
+        turn, tilt = np.radians(35.0), np.radians(25.0)
+        right = (np.cos(turn), -np.sin(turn), 0.0)
+        up = (-np.sin(tilt) * np.sin(turn), -np.sin(tilt) * np.cos(turn), np.cos(tilt))
+        return values @ np.array((right, up), dtype=np.float32).T, "sphere"
     if not np.ptp(values, axis=0).any():  # all in one place: t-SNE would divide by their spread
         return np.zeros((count, 2), dtype=np.float32), "t-SNE"
     from sklearn.manifold import TSNE
@@ -96,11 +100,3 @@ def _flatten(features: Numbers, seed: int) -> tuple[Floats, str]:
             n_jobs=_THREADS,
         ).fit_transform(values)
     return np.asarray(found, dtype=np.float32), "t-SNE"
-
-
-def _view() -> Floats:
-    """Return (3, 2): the sphere seen from a little above and from one side, so that no axis points at the eye."""
-    turn, tilt = np.radians(35.0), np.radians(25.0)
-    right = (np.cos(turn), -np.sin(turn), 0.0)
-    up = (-np.sin(tilt) * np.sin(turn), -np.sin(tilt) * np.cos(turn), np.cos(tilt))
-    return np.array((right, up), dtype=np.float32).T
