@@ -21,7 +21,6 @@ from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
 from simsearch.report.reading import report_of
 from simsearch.search import Question
-from simsearch.search.vector_file import ask_rows
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(size=(5, 8))
@@ -293,7 +292,7 @@ def test_rows_that_needed_a_wider_search_are_marked(tmp_path, capsys):
     show_vectors(searcher, str(tmp_path / "x.npy"), Question(50), as_json=True)
     out, err = capsys.readouterr()
     answers = [json.loads(line) for line in out.splitlines()]
-    widened = sum(answer.widened for _, answer in ask_rows(searcher, str(tmp_path / "x.npy"), Question(50)))
+    widened = sum(answer.widened for _, answer in searcher.ask_file(str(tmp_path / "x.npy"), Question(50)))
     assert sum(answer.get("widened", False) for answer in answers) == widened > 0
     assert all(len({hit["row"] for hit in answer["hits"]}) == 50 for answer in answers)
     assert f"{widened} queries needed a wider search" in err

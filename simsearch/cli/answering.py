@@ -66,13 +66,11 @@ def show_hits(
 
 
 def show_vectors(searcher: Searcher, path: str, question: Question, *, as_json: bool = False) -> None:
-    """Print the answer to each row of a file of vectors; raises what `ask_rows` raises."""
-    from simsearch.search.vector_file import ask_rows
-
+    """Print the answer to each row of a file of vectors; raises what `Searcher.ask_file` raises."""
     say_if_too_few(searcher, question.max_far)
     keys = (*KEYS, "alike") if question.collapse else KEYS
     widened = 0
-    for row, answer in ask_rows(searcher, path, question):
+    for row, answer in searcher.ask_file(path, question):
         widened += answer.widened
         if as_json:
             hits = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]

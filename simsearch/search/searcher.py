@@ -10,8 +10,8 @@ import json
 import os
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 ANY = Question()
 BATCH = 32
+FILE_BATCH = 1024  # rows of a file of vectors that are asked together
 FIRST = 3  # times as many hits are looked at first where they are collapsed
 
 Picture = str | os.PathLike[str] | bytes | Pixels
@@ -123,6 +124,25 @@ class Searcher:
         """
         started = time.perf_counter()
         return self._answers(normalize(vectors), [None] * len(vectors), question, started)
+
+    def ask_file(self, path: str, question: Question = ANY) -> Iterator[tuple[int, Answer]]:
+        """Yield each row of a file of vectors (of its queries, where the format has them) with its answer.
+
+        Every row is checked before the first is answered. Raises VectorsError for a file that cannot be used too.
+        """
+        from simsearch.vectors.formats import open_vectors
+
+        with closing(open_vectors(path)) as file:
+            vectors = file.queries or file.vectors
+            if vectors.shape[1] != self.dim:
+                raise VectorsError(
+                    f"{path}: {vectors.shape[1]}-d vectors, build {self.build.name} has {self.dim}-d",
+                    hint="search with vectors of the embedder that the build was made with",
+                )
+            for _ in vectors.blocks():
+                pass
+            for start, block in vectors.blocks(FILE_BATCH):
+                yield from enumerate(self.ask_vectors(block, question), start)
 
     def search(self, images: Sequence[Picture], k: int = 10) -> list[list[Hit]]:
         """Return the k nearest images of the corpus for each image; ImageError for the first that cannot be decoded."""
