@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.errors import EmbedderError
 
 SMALL = ["resnet18", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny"]

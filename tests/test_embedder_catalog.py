@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from simsearch.embedder.networks.catalog import find_backbone
-from simsearch.embedder.networks.families import FAMILIES
+from simsearch.embedder.networks.families import FAMILIES, find_backbone
 from simsearch.errors import EmbedderError
 
 KINDS = ["resnet18", "resnet152", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b7", "efficientnet_v2_m"]

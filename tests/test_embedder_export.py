@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from simsearch.embedder.bundle.export import check_bundle, export_onnx
 from simsearch.embedder.bundle.runtime import Runtime
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.errors import EmbedderError
 
 SLOW = ["mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"]

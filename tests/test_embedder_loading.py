@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torchvision import models
 
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.networks.weights import read_metadata, weights_preprocessing
 from simsearch.errors import EmbedderError
 

@@ -6,9 +6,8 @@ import pytest
 import slow_tuples
 import torch
 
-from simsearch.embedder.losses.alpha import alpha_lower_bound, alpha_warning
 from simsearch.embedder.losses.distance_weighted import Distribution, draw_negatives
-from simsearch.embedder.losses.losses import make_loss
+from simsearch.embedder.losses.losses import alpha_lower_bound, alpha_warning, make_loss
 from simsearch.embedder.losses.mining import RULES
 from simsearch.errors import EmbedderError
 

@@ -16,8 +16,7 @@ from simsearch.embedder.losses.distance_weighted import (
     drawn_triplets,
 )
 from simsearch.embedder.losses.losses import Triplet
-from simsearch.embedder.losses.mining import RULES, squared_distances, triplets
-from simsearch.embedder.losses.unit import unit
+from simsearch.embedder.losses.mining import RULES, squared_distances, triplets, unit
 
 # Classes of 5, 4, 3 and 1 images, not in order.
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from simsearch.embedder.losses.losses import Triplet, make_loss
+from simsearch.embedder.losses.mining import unit
 from simsearch.embedder.losses.pml import make_pml_loss
-from simsearch.embedder.losses.unit import unit
 from simsearch.errors import EmbedderError
 
 needs_real = pytest.mark.skipif(

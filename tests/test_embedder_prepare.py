@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from simsearch.embedder.training.prepare import make_prepare
+from simsearch.embedder.training.extract import make_prepare
 from simsearch.images.preprocess import Preprocess
 
 

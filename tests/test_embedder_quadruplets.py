@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 from slow_tuples import LABELS, active_of, counts_of, slow_probabilities, tied_batches
 
 from simsearch.embedder.losses.distance_weighted import NONZERO_LOSS_CUTOFF, Distribution, draw_negatives
-from simsearch.embedder.losses.mining import RULES, squared_distances
+from simsearch.embedder.losses.mining import RULES, squared_distances, unit
 from simsearch.embedder.losses.quadruplets import (
     _ClassPlaces,
     drawn_quadruplets,
     pair_quadruplets,
     third_class_triplets,
 )
-from simsearch.embedder.losses.unit import unit
 
 SECOND = {
     "paper": (pair_quadruplets, slow_tuples.pair_quadruplets),

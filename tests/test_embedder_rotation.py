@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from simsearch.embedder.training.rotation import rotated, rotated_labels
+from simsearch.embedder.training.extract import rotated, rotated_labels
 
 
 def test_images_and_labels_turn_together():

@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 
 from simsearch.embedder.losses.losses import make_loss
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.networks.saving import save_loss, save_weights, start_from_head
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.embedder.training.extract import extract

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simsearch.embedder.losses.losses import make_loss
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.training.schedule import Rates, late_decay, make_optimizer, one_cycle
 
 

@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from simsearch.embedder.losses.losses import make_loss
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.training import checkpoint
+from simsearch.embedder.training.extract import make_prepare
 from simsearch.embedder.training.loop import train
 from simsearch.embedder.training.precision import choose_device, choose_precision
-from simsearch.embedder.training.prepare import make_prepare
 from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import EmbedderError

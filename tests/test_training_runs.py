@@ -8,7 +8,7 @@ import pytest
 from conftest import SMALL, write_folder
 
 from simsearch.console import Shown
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.networks.saving import save_weights
 from simsearch.errors import EmbedderError
 from simsearch.home import Home

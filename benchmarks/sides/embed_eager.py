@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 
 BATCH = 256
 

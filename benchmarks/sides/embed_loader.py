@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
-from simsearch.embedder.networks.backbones import build_embedder
+from simsearch.embedder.networks.embedder import build_embedder
 
 BATCH, WORKERS = 32, 2
 

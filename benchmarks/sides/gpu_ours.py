@@ -20,10 +20,9 @@ def main() -> None:
         import torch
 
         from simsearch.embedder.losses.losses import make_loss
-        from simsearch.embedder.networks.backbones import build_embedder
-        from simsearch.embedder.training.extract import fetch_from
+        from simsearch.embedder.networks.embedder import build_embedder
+        from simsearch.embedder.training.extract import fetch_from, make_prepare
         from simsearch.embedder.training.loop import train
-        from simsearch.embedder.training.prepare import make_prepare
         from simsearch.embedder.training.sampling import shuffled_batches
 
         images, labels = gpu_data.make(channels, size, count)

@@ -19,9 +19,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Home(Path(folder)).prepare_environment()  # before torch is imported, as the command line does
         from simsearch.embedder.losses.losses import make_loss
-        from simsearch.embedder.networks.backbones import build_embedder
+        from simsearch.embedder.networks.embedder import build_embedder
+        from simsearch.embedder.training.extract import make_prepare
         from simsearch.embedder.training.loop import train
-        from simsearch.embedder.training.prepare import make_prepare
         from simsearch.embedder.training.sampling import shuffled_batches
 
         pixels = np.frombuffer((raw / "train-images-idx3-ubyte").read_bytes(), np.uint8, offset=16)

@@ -1,4 +1,4 @@
 """Image -> feature: losses and networks, the training that fits them, the ONNX bundle that answers queries.
 
-Nothing is imported here: `networks.catalog`, `networks.weights` and `bundle.runtime` serve processes without torch.
+Nothing is imported here: `networks.families`, `networks.weights` and `bundle.runtime` serve processes without torch.
 """

@@ -12,7 +12,7 @@ from typing import Any
 
 from simsearch.artifacts import MANIFEST, Artifact
 from simsearch.changes.compare import Changes
-from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Build, Home, checked_name

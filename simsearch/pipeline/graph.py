@@ -11,7 +11,7 @@ from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
-from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean

@@ -14,17 +14,22 @@ from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.export import export_onnx
-from simsearch.embedder.losses.alpha import alpha_warning
-from simsearch.embedder.losses.losses import L2Softmax, make_loss
-from simsearch.embedder.networks.backbones import Embedder, build_embedder
-from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.losses.losses import L2Softmax, alpha_warning, make_loss
+from simsearch.embedder.networks.embedder import Embedder, build_embedder
+from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.saving import save_loss, save_weights, start_from_head
 from simsearch.embedder.training.augment import Changes, augmented, stored_size
-from simsearch.embedder.training.extract import Fetch, extract, fetch_from
+from simsearch.embedder.training.extract import (
+    Fetch,
+    Prepare,
+    extract,
+    fetch_from,
+    make_prepare,
+    rotated,
+    rotated_labels,
+)
 from simsearch.embedder.training.loop import train as run_training
 from simsearch.embedder.training.precision import choose_device, choose_precision
-from simsearch.embedder.training.prepare import Prepare, make_prepare
-from simsearch.embedder.training.rotation import rotated, rotated_labels
 from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import VectorsError

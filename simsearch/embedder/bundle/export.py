@@ -13,7 +13,7 @@ import onnx
 import torch
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto
 
-from simsearch.embedder.networks.backbones import Embedder
+from simsearch.embedder.networks.embedder import Embedder
 from simsearch.errors import EmbedderError
 
 OPSET = 18

@@ -6,6 +6,7 @@ the share of anchor-positive pairs that have a tuple with a loss above 0 (a scal
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from simsearch.embedder.losses.distance_weighted import drawn_triplets
-from simsearch.embedder.losses.mining import RULES, Selection, squared_distances, triplets
+from simsearch.embedder.losses.mining import RULES, Selection, squared_distances, triplets, unit
 from simsearch.embedder.losses.pml import PREFIX, make_pml_loss
 from simsearch.embedder.losses.quadruplets import drawn_quadruplets, pair_quadruplets, third_class_triplets
-from simsearch.embedder.losses.unit import unit
 from simsearch.errors import EmbedderError
 
 
@@ -49,6 +49,31 @@ class L2Softmax(nn.Module):
         """Return (loss, None) of features (B, dim) and labels (B,) in 0 .. classes - 1."""
         logits = self.classifier(unit(features) * self.alpha)
         return functional.cross_entropy(logits, labels), None
+
+
+def alpha_lower_bound(classes: int, p: float = 0.9) -> float:
+    """Return the least alpha at which `classes` classes can each reach mean target probability `p`.
+
+    log(p (C - 2) / (1 - p)) for C > 2 (Ranjan, Castillo, Chellappa 2017, arXiv 1703.09507, equation 8), and
+    log(p / (1 - p)) / 2 for C = 2, where that formula has no value. It assumes unit class vectors.
+    Raises ValueError for fewer than two classes or a `p` outside of (0, 1).
+    """
+    if classes < 2 or not 0 < p < 1:
+        raise ValueError(f"expected at least 2 classes and 0 < p < 1, got {classes} and {p}")
+    if classes == 2:
+        return math.log(p / (1 - p)) / 2
+    return math.log(p * (classes - 2) / (1 - p))
+
+
+def alpha_warning(alpha: float, classes: int) -> str | None:
+    """Return a sentence that names the bound when `alpha` lies under it, else None."""
+    bound = alpha_lower_bound(classes)
+    if alpha >= bound:
+        return None
+    return (
+        f"alpha = {alpha:g} lies under {bound:.2f}, the lower bound for {classes} classes at probability 0.9 "
+        "(Ranjan et al. 2017): training may not fit; raise loss.alpha"
+    )
 
 
 def mean_cost(embeddings: Tensor, selection: Selection, margin: float) -> Tensor:

@@ -10,7 +10,7 @@ anchor to a positive and to a negative, always d_n < d_p + margin (other triplet
     semi_hard           per anchor-positive pair the nearest negative with d_n > d_p (FaceNet: Schroff, Kalenichenko,
                         Philbin 2015, arXiv 1503.03832, section 3.2 and equation 4)
     semi_hard_all       every triplet with d_n > d_p; "semihard" of pytorch-metric-learning
-    distance_weighted   per anchor-positive pair one drawn negative; in drawing.py
+    distance_weighted   per anchor-positive pair one drawn negative; in distance_weighted.py
 
 Why semi-hard: one of the texts that this project implements words FaceNet's rule the other way round, "do not use
 triplets with d_n > d_p". That keeps the hardest negatives only (`hard`), whose gradient drives all embeddings to one
@@ -33,6 +33,8 @@ from torch import Tensor
 
 # Rows of a batch are worked on in blocks of at most so many distances (some 30 bytes each while they are).
 BLOCK_CELLS = 2**22
+# Features shorter than this are not stretched to length 1: a zero feature then has a finite gradient.
+SHORTEST = 1e-6
 
 
 class Selection(NamedTuple):
@@ -65,6 +67,12 @@ RULES = {
     "semi_hard": Rule(farther=True, nearest=True),
     "semi_hard_all": Rule(farther=True),
 }
+
+
+def unit(features: Tensor) -> Tensor:
+    """Return embeddings (B, dim) of features (B, dim): each divided by its L2 norm, or by 1e-6 where that is longer."""
+    norms: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / norms.clamp_min(SHORTEST)
 
 
 def squared_distances(embeddings: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from simsearch.embedder.losses.unit import unit
+from simsearch.embedder.losses.mining import unit
 from simsearch.errors import EmbedderError
 
 PREFIX = "pml:"

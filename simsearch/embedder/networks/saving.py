@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save
 from torch import nn
 
-from simsearch.embedder.networks.backbones import Embedder
+from simsearch.embedder.networks.embedder import Embedder
 from simsearch.errors import EmbedderError
 
 ALIGNMENT = 8

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import EmbedderError
 
 FILE_HINT = "--set embedder.weights=FILE (.safetensors, .pth or .pt)"

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 from torchvision.transforms import v2
 
-from simsearch.embedder.training.prepare import Prepare
+from simsearch.embedder.training.extract import Prepare
 
 LEAST_SHARP = 0.25  # smaller crops are enlarged after all: keeping more than four times the pixels is too dear
 LARGEST = 2048  # pixels, as of any image

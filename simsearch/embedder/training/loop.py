@@ -28,10 +28,9 @@ import torch
 from torch import Tensor, nn
 
 from simsearch.arrays import Integers
-from simsearch.embedder.training.extract import Fetch, raw_features
+from simsearch.embedder.training.extract import Fetch, Prepare, raw_features
 from simsearch.embedder.training.interrupts import whole_step
 from simsearch.embedder.training.precision import choose_device, choose_precision, torch_threads
-from simsearch.embedder.training.prepare import Prepare
 from simsearch.embedder.training.resume import Position, Run, shapes
 from simsearch.embedder.training.schedule import Rates, make_optimizer
 from simsearch.errors import EmbedderError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from simsearch.embedder.networks.backbones import Embedder
+from simsearch.embedder.networks.embedder import Embedder
 
 WARM_UP = 0.05
 DECAY = 0.5

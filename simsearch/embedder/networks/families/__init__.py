@@ -1,6 +1,25 @@
 """The families of backbones (see `Family`): each a module, its heavy parts in files that it imports when asked."""
 
+import difflib
+
 from simsearch.embedder.networks.families import small, torchvision
-from simsearch.embedder.networks.family import Family
+from simsearch.embedder.networks.family import Family, Spec
+from simsearch.errors import EmbedderError
 
 FAMILIES: tuple[Family, ...] = (small, torchvision)
+
+
+def find_backbone(name: str) -> Spec:
+    """Return the backbone called `name`; EmbedderError names the nearest names when there is none."""
+    prefix = name.partition(":")[0] + ":" if ":" in name else ""
+    for family in FAMILIES:
+        if prefix == family.PREFIX and (found := family.spec(name)):
+            return found
+    # Somebody who leaves the prefix out, or misspells it, means the part after it.
+    bare = {known.removeprefix(family.PREFIX): known for family in FAMILIES for known in family.names()}
+    near = difflib.get_close_matches(name.lower().rpartition(":")[2], bare, n=3, cutoff=0.5)
+    nearest = ", ".join(bare[key] for key in near)
+    raise EmbedderError(
+        f"unknown backbone {name!r}" + (f"; the nearest: {nearest}" if nearest else ""),
+        hint=f"set embedder.backbone to one of: {', '.join(bare.values())}",
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from simsearch.embedder.networks.catalog import find_backbone
+from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.loading import load_weights
 
