@@ -152,7 +152,7 @@ def _load(
     reasons = []
     for download in (False,) if offline else (False, True):
         try:
-            with _download_manners() if download else contextlib.nullcontext():
+            with patient_network() if download else contextlib.nullcontext():
                 home.mkdir(parents=True, exist_ok=True)
                 sets = _construct(cls, known, home, options, download)
             return [_part(split, data) for split, data in sets]
@@ -186,8 +186,8 @@ def _construct(
 
 
 @contextlib.contextmanager
-def _download_manners() -> Iterator[None]:
-    """Keep torchvision's progress off stdout, and a dead network from holding up the build."""
+def patient_network() -> Iterator[None]:
+    """Give up connections that are silent for 30 s, which torch.hub would wait for; keep its progress off stdout."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_SECONDS)
     try:

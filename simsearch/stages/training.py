@@ -233,7 +233,7 @@ def write_bundle(
 ) -> None:
     """Write weights.safetensors, embedder.onnx and embedder.json."""
     save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
-    export_onnx(model, space.out / "embedder.onnx", size=preprocess.size, channels=preprocess.channels)
+    export_onnx(model, space.out / "embedder.onnx")
     bundle = {
         "schema": 1,
         "backbone": model.name,

@@ -6,12 +6,13 @@ import contextlib
 import copy
 import io
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
 from simsearch.embedder.networks.embedder import Embedder
 from simsearch.errors import EmbedderError
@@ -23,17 +24,15 @@ PLAIN_DOMAINS = ("", "ai.onnx")
 HINT = "use a bundle that simsearch wrote, or export again with opset 18, one file and plain operators"
 
 
-def export_onnx(model: Embedder, path: Path, *, size: int | None = None, channels: int | None = None) -> None:
+def export_onnx(model: Embedder, path: Path) -> None:
     """Write `model` in eval mode to `path`: "image" (batch, C, S, S) float32 to "feature" (batch, dim) float32.
 
-    `size` and `channels` default to the model's. The model itself is left as it is. Raises EmbedderError when the
-    result is not what `check_bundle` accepts.
+    The model itself is left as it is. Raises EmbedderError when the result is not what `check_bundle` accepts.
     """
     # A copy: the trained one keeps its device, its memory layout and its mode.
     plain = copy.deepcopy(model).to("cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-    side, depth = size or model.size, channels or model.channels
     # Two images: a batch of one would be taken for a constant.
-    example = torch.zeros(2, depth, side, side)
+    example = torch.zeros(2, model.channels, model.size, model.size)
     silent = io.StringIO()
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
@@ -53,7 +52,7 @@ def export_onnx(model: Embedder, path: Path, *, size: int | None = None, channel
     finally:
         logging.disable(before)
     assert program is not None
-    proto: ModelProto = program.model_proto
+    proto = program.model_proto
     strip(proto)
     path.write_bytes(proto.SerializeToString())
     check_bundle(path)
@@ -61,13 +60,12 @@ def export_onnx(model: Embedder, path: Path, *, size: int | None = None, channel
 
 def strip(proto: ModelProto) -> None:
     """Remove documentation and metadata from `proto` in place: the exporter puts local paths (stack traces) there."""
-    for owner in (proto, *proto.functions):
-        _clear(owner)
-    _strip_graph(proto.graph)
-    for function in proto.functions:
-        _strip_nodes(function.node)
-        for info in function.value_info:
-            _clear(info)
+    for message in _messages(proto):
+        for name in ("doc_string", "metadata_props"):
+            if hasattr(message, name):
+                message.ClearField(name)
+        if isinstance(message, AttributeProto):
+            message.doc_string = ""  # not left out, so that the same weights give the same bytes as ever
 
 
 def check_bundle(path: Path) -> None:
@@ -80,13 +78,9 @@ def check_bundle(path: Path) -> None:
     except Exception as error:
         # protobuf's DecodeError lives in a package that we do not depend on.
         raise EmbedderError(f"cannot read the ONNX bundle {path}: {str(error)[:200]}", hint=HINT) from error
-    graphs = list(_graphs(proto.graph))
-    nodes = [node for graph in graphs for node in graph.node]
-    nodes += [node for function in proto.functions for node in function.node]
-    tensors = [tensor for graph in graphs for tensor in graph.initializer]
-    tensors += [attribute.t for node in nodes for attribute in node.attribute if attribute.HasField("t")]
-    sparse = [tensor for graph in graphs for tensor in graph.sparse_initializer]
-    tensors += [part for tensor in sparse for part in (tensor.values, tensor.indices)]
+    messages = list(_messages(proto))
+    nodes = [message for message in messages if isinstance(message, NodeProto)]
+    tensors = [message for message in messages if isinstance(message, TensorProto)]
     outside = [t.name for t in tensors if t.data_location == TensorProto.EXTERNAL or t.external_data]
     if outside:
         raise EmbedderError(f"ONNX bundle {path}: {len(outside)} tensors in other files, as {outside[0]}", hint=HINT)
@@ -99,29 +93,10 @@ def check_bundle(path: Path) -> None:
         raise EmbedderError(f"ONNX bundle {path}: expected opset {OPSET}, seen {opsets or 'none'}", hint=HINT)
 
 
-def _graphs(graph: GraphProto) -> Iterable[GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
-
-
-def _strip_graph(graph: GraphProto) -> None:
-    for inner in _graphs(graph):
-        for owner in (inner, *inner.input, *inner.output, *inner.value_info, *inner.initializer):
-            _clear(owner)
-        _strip_nodes(inner.node)
-
-
-def _strip_nodes(nodes: Iterable[NodeProto]) -> None:
-    for node in nodes:
-        _clear(node)
-        for attribute in node.attribute:
-            attribute.doc_string = ""
-
-
-def _clear(owner: object) -> None:
-    for name in ("doc_string", "metadata_props"):
-        if hasattr(owner, name):
-            owner.ClearField(name)  # type: ignore[attr-defined]
+def _messages(message: Any) -> Iterator[Any]:
+    """Yield a message and all that it holds; what is cleared in one while it is looked at is not gone into."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inner in [value] if hasattr(value, "ListFields") else value:
+                yield from _messages(inner)

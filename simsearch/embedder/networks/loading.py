@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,10 @@ from torch import Tensor, nn
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import FILE_HINT, weights_preprocessing
 from simsearch.errors import EmbedderError, first_line
+from simsearch.images.torchvision_sets import patient_network
 
 HINT = f"{FILE_HINT}, or --set embedder.weights=none"
 SHOWN = 3
-DOWNLOAD_TIMEOUT = 30.0
 
 
 def load_weights(embedder: nn.Module, spec: Spec, weights: str | Path) -> None:
@@ -113,20 +111,9 @@ def _download(spec: Spec) -> dict[str, Tensor]:
         raise EmbedderError(f"{spec.name} has no default weights", hint="--set embedder.weights=none")
     weights = spec.pretrained.weights()
     try:
-        with _timeout(DOWNLOAD_TIMEOUT):
+        with patient_network():
             return dict(weights.load())
     except Exception as error:  # no network, a wrong hash, a damaged file: each has a class of its own
         raise EmbedderError(
             f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}", hint=HINT
         ) from error
-
-
-@contextmanager
-def _timeout(seconds: float) -> Iterator[None]:
-    """Give up silent connections: torch.hub opens its own without a timeout and would hold the build for ever."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -47,11 +47,10 @@ def start_from_head(model: Embedder, loss: nn.Module, weights: Path, learnt: Pat
 
     Raises EmbedderError when they belong to another width, number of classes or loss.
     """
-    head = {key: tensor for key, tensor in load_file(weights).items() if key.startswith("head.")}
-    given = {**head, **{f"loss.{key}": tensor for key, tensor in load_file(learnt).items()}}
-    wanted = {f"head.{key}": tensor for key, tensor in model.head.state_dict().items()}
-    wanted |= {f"loss.{key}": tensor for key, tensor in loss.state_dict().items()}
-    if {key: tensor.shape for key, tensor in given.items()} != {key: tensor.shape for key, tensor in wanted.items()}:
+    both = nn.ModuleDict({"head": model.head, "loss": loss})
+    given = {key: tensor for key, tensor in load_file(weights).items() if key.startswith("head.")}
+    given |= {f"loss.{key}": tensor for key, tensor in load_file(learnt).items()}
+    wanted = {key: tensor.shape for key, tensor in both.state_dict().items()}
+    if {key: tensor.shape for key, tensor in given.items()} != wanted:
         raise EmbedderError(f"the head of {weights} does not fit: another width, loss or number of classes")
-    model.head.load_state_dict({key.removeprefix("head."): tensor for key, tensor in head.items()})
-    loss.load_state_dict({key.removeprefix("loss."): t for key, t in given.items() if key.startswith("loss.")})
+    both.load_state_dict(given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from simsearch.embedder.training import checkpoint
+
+WEIGHTS = "model.", "loss."
 
 
 @dataclass
@@ -43,22 +46,25 @@ class Run:
     device: torch.device
     plan: dict[str, Any]
     partial: Path
-    kept: dict[str, Tensor] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
     kept_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        self._both = nn.ModuleDict({"model": self.model, "loss": self.loss})
 
     def keep(self, epoch: int) -> None:
         """Remember the weights of model and loss as they are now, after `epoch` epochs."""
         self.kept_epoch = epoch
-        self.kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._weights().items()}
+        self.kept = {name: tensor.detach().to("cpu", copy=True) for name, tensor in self._both.state_dict().items()}
 
     def back_to_kept(self) -> None:
         """Set model and loss to the weights last kept, if any were."""
         if self.kept:
-            self._set_weights(self.kept)
+            self._both.load_state_dict(self.kept)
 
     def save(self, position: Position) -> None:
         """Write the run as it is now into `partial` (see `checkpoint`)."""
-        tensors = self._weights()
+        tensors: dict[str, Tensor] = self._both.state_dict()
         tensors |= {f"kept.{name}": tensor for name, tensor in self.kept.items()}
         for number, parameter in enumerate(self._parameters()):
             for name, value in self.optimizer.state[parameter].items():
@@ -80,7 +86,7 @@ class Run:
         # Through JSON, as the saved one went: tuples become lists.
         if state.get("plan") != json.loads(json.dumps(self.plan)):
             return Position()
-        self._set_weights(tensors)
+        self._both.load_state_dict({name: tensor for name, tensor in tensors.items() if name.startswith(WEIGHTS)})
         self.kept, self.kept_epoch = _below(tensors, "kept."), int(state.get("kept_epoch", 0))
         for number, parameter in enumerate(self._parameters()):
             for name, value in _below(tensors, f"optimizer.{number}.").items():
@@ -91,14 +97,6 @@ class Run:
         if self.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         return Position(**state["position"])
-
-    def _weights(self) -> dict[str, Tensor]:
-        weights = {f"model.{name}": tensor for name, tensor in self.model.state_dict().items()}
-        return weights | {f"loss.{name}": tensor for name, tensor in self.loss.state_dict().items()}
-
-    def _set_weights(self, weights: dict[str, Tensor]) -> None:
-        self.model.load_state_dict(_below(weights, "model."))
-        self.loss.load_state_dict(_below(weights, "loss."))
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
