@@ -47,8 +47,7 @@ def test_survey_keeps_order_and_reports_what_is_bad(photos, threads):
     (photos / "c1/100.png").write_bytes(b"%PDF")
     source = opened(photos)
     (photos / "c2/005.jpg").unlink()
-    done = []
-    found = list(survey(source, source.reader(), threads=threads, progress=done.append))
+    found = list(survey(source, source.reader(), threads=threads))
     assert [one.image for one in found] == [image.image for image in source.images]
     bad = {one.image: (one.reason, one.sha256 == "") for one in found if one.thumbnail is None}
     assert bad.pop("c0/003.jpg") == ("truncated: the JPEG ends inside the picture", False)
@@ -58,8 +57,6 @@ def test_survey_keeps_order_and_reports_what_is_bad(photos, threads):
     good = next(one for one in found if one.thumbnail is not None)
     assert good.sha256 == hashlib.sha256(read_bytes(photos / good.image)).hexdigest()
     assert max(decode(good.thumbnail).shape) == 96
-    assert done[-1] == len(source.images)
-    assert done == sorted(done)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -86,22 +83,13 @@ def test_pixel_store_equals_a_slow_loop(photos, limit, threads):
     source = opened(photos)
     records = records_of(source)
     store = PixelStore(source.reader(), records, PREPROCESS, threads=threads, memory_limit=limit)
-    assert store.in_memory == (limit > 0)
-    assert len(store) == 75
+    assert (store.pixels is not None) == (limit > 0)
     for indices in ([5], [74, 0, 5, 5, 33], list(range(75))):
         slow = [PREPROCESS.fit(decode(read_bytes(photos / records[n].image), 10)) for n in indices]
         assert np.array_equal(store.fetch(np.array(indices, dtype=np.int64)), slow)
     with pytest.raises(IndexError):
         store.fetch(np.array([75]))
     assert store.fetch(np.array([], dtype=np.int64)).shape == (0, 10, 10, 3)
-    store.close()
-
-
-def test_progress_of_the_store(photos):
-    source = opened(photos)
-    done = []
-    PixelStore(source.reader(), records_of(source), PREPROCESS, progress=done.append)
-    assert done == [75]
 
 
 @pytest.mark.parametrize("change", ["other", "gone"])
@@ -117,7 +105,6 @@ def test_an_image_that_changed_stops_the_build(photos, change):
     store = PixelStore(source.reader(), records, PREPROCESS, memory_limit=0)
     with pytest.raises(SourceError, match="changed while it was being read"):
         store.fetch(np.arange(75))
-    store.close()
 
 
 def test_work_ahead_is_bounded_and_ends_with_its_taker():

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from simsearch.images.perceptual import difference_hash, lookalikes, near_hashes, reduction, reductions, twins
-from simsearch.images.thumbnails import ThumbnailWriter
+from simsearch.images.thumbnails import encode_thumbnail, write_thumbnails
 
 
 def smooth(seed, size=96):
@@ -63,9 +63,9 @@ def test_copies_saved_again_look_the_same_and_others_do_not(tmp_path, ground):
         pictures.append(picture)
     again = [np.asarray(Image.open(io.BytesIO(encoded(one, "JPEG", quality=70)))) for one in pictures]
     small = [np.asarray(Image.fromarray(one).resize((128, 128), Image.Resampling.LANCZOS)) for one in pictures]
-    with ThumbnailWriter(tmp_path) as writer:
+    with write_thumbnails(tmp_path) as writer:
         for picture in pictures + again + small:
-            writer.append(picture)
+            writer(encode_thumbnail(picture))
     groups = lookalikes(reductions(tmp_path), range(90))
     assert all(len({row % 30 for row in group}) == 1 for group in groups), "others are not taken for copies"
     assert sum(map(len, groups)) >= 84, groups
@@ -76,9 +76,9 @@ def test_copies_saved_again_look_the_same_and_others_do_not(tmp_path, ground):
 
 def test_twins_look_the_same_in_gray_as_well(tmp_path):
     ramp = np.tile(np.linspace(0, 250, 96).astype(np.uint8), (96, 1))
-    with ThumbnailWriter(tmp_path) as writer:
+    with write_thumbnails(tmp_path) as writer:
         for picture in (ramp, ramp // 2, ramp + 1):
-            writer.append(picture)
+            writer(encode_thumbnail(picture))
     assert hash_of(encoded(ramp)) == hash_of(encoded(ramp // 2))
     assert twins(reductions(tmp_path), [0, 1, 2], gallery=3).tolist() == [[0, 2], [2, 0]]
 
@@ -86,9 +86,9 @@ def test_twins_look_the_same_in_gray_as_well(tmp_path):
 def test_twins_are_the_first_gallery_row_that_is_not_the_query(tmp_path):
     blank = np.full((96, 96), 7, np.uint8)
     pictures = [smooth(0), smooth(1), smooth(0), blank, blank, smooth(2), smooth(1), smooth(9)]
-    with ThumbnailWriter(tmp_path) as writer:
+    with write_thumbnails(tmp_path) as writer:
         for picture in pictures:
-            writer.append(picture)
+            writer(encode_thumbnail(picture))
     found = twins(reductions(tmp_path), [0, 2, 3, 5, 6, 7], gallery=6)
     assert found.tolist() == [[0, 2], [1, 0], [4, 1]]
     assert twins(reductions(tmp_path), [7], gallery=6).shape == (0, 2)
@@ -97,9 +97,9 @@ def test_twins_are_the_first_gallery_row_that_is_not_the_query(tmp_path):
 def test_groups_of_pictures_that_look_the_same(tmp_path):
     blank = np.full((96, 96), 7, np.uint8)
     pictures = [smooth(0), smooth(1), blank, smooth(0), smooth(2), blank, smooth(0), smooth(1), smooth(3)]
-    with ThumbnailWriter(tmp_path) as writer:
+    with write_thumbnails(tmp_path) as writer:
         for picture in pictures:
-            writer.append(picture)
+            writer(encode_thumbnail(picture))
     reduced = reductions(tmp_path)
     assert lookalikes(reduced, range(9)) == [[0, 3, 6], [1, 7]]
     assert lookalikes(reduced, [1, 2, 3, 5, 6]) == [[3, 6]]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from simsearch.errors import ArtifactError
 from simsearch.images.decode import decode
-from simsearch.images.thumbnails import DATA, OFFSETS, ThumbnailReader, ThumbnailWriter, encode_thumbnail
+from simsearch.images.thumbnails import DATA, OFFSETS, ThumbnailReader, encode_thumbnail, write_thumbnails
 
 
 def noise(*shape):
@@ -42,11 +42,11 @@ def test_small_gray_is_lossless_and_photos_are_near():
 
 def test_round_trip(tmp_path):
     images = [noise(n + 1, 28) for n in range(10)]
-    with ThumbnailWriter(tmp_path) as writer:
+    with write_thumbnails(tmp_path) as writer:
         for image in images[:5]:
-            writer.append(image)
+            writer(encode_thumbnail(image))
         for image in images[5:]:
-            writer.append_encoded(encode_thumbnail(image))
+            writer(encode_thumbnail(image))
     with ThumbnailReader(tmp_path) as reader:
         assert len(reader) == 10
         assert [reader[row] for row in range(10)] == [encode_thumbnail(image) for image in images]
@@ -67,24 +67,24 @@ def test_round_trip(tmp_path):
 
 
 def test_no_thumbnails(tmp_path):
-    with ThumbnailWriter(tmp_path):
+    with write_thumbnails(tmp_path):
         pass
     with ThumbnailReader(tmp_path) as reader:
         assert len(reader) == 0
 
 
 def test_a_failed_run_leaves_nothing_to_read(tmp_path):
-    with pytest.raises(TypeError, match="Cannot handle"), ThumbnailWriter(tmp_path) as writer:
-        writer.append(np.zeros((4, 4, 5), np.uint8))
+    with pytest.raises(TypeError, match="Cannot handle"), write_thumbnails(tmp_path) as writer:
+        writer(encode_thumbnail(np.zeros((4, 4, 5), np.uint8)))
     with pytest.raises(ArtifactError, match="cannot be read"):
         ThumbnailReader(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["short", "text", "objects", "float", "backwards"])
 def test_damage_is_found(tmp_path, damage):
-    with ThumbnailWriter(tmp_path) as writer:
+    with write_thumbnails(tmp_path) as writer:
         for _ in range(3):
-            writer.append(noise(4, 4))
+            writer(encode_thumbnail(noise(4, 4)))
     offsets = np.load(tmp_path / OFFSETS, allow_pickle=False)
     if damage == "short":
         (tmp_path / DATA).write_bytes((tmp_path / DATA).read_bytes()[:-1])

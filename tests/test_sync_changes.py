@@ -14,10 +14,19 @@ from hypothesis import strategies as st
 from simsearch.changes.compare import Changes, compare
 from simsearch.changes.state import State
 from simsearch.errors import ArtifactError
-from simsearch.images.quarantine import SetAside, read_quarantine, write_quarantine
-from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_names, read_records, write_records
+from simsearch.images.records import (
+    ImageRecord,
+    RecordTable,
+    SetAside,
+    extend_records,
+    read_names,
+    read_quarantine,
+    read_records,
+    write_quarantine,
+    write_records,
+)
 from simsearch.images.source import SourceImage
-from simsearch.images.thumbnails import MORE, ThumbnailReader, ThumbnailWriter, encode_thumbnail, extend_thumbnails
+from simsearch.images.thumbnails import MORE, ThumbnailReader, encode_thumbnail, extend_thumbnails, write_thumbnails
 
 NAMES = ["a/1", "a/2", "b/1", "b/2", "b/3"]
 CONTENTS = st.dictionaries(st.sampled_from(NAMES), st.sampled_from("xyz"))
@@ -132,9 +141,9 @@ def test_extended_thumbnails_share_their_bulk(tmp_path):
     pictures = [encode_thumbnail(np.asarray(picture(label, 0))) for label in range(7)]
     for folder in ("first", "second", "third"):
         (tmp_path / folder).mkdir()
-    with ThumbnailWriter(tmp_path / "first") as writer:
+    with write_thumbnails(tmp_path / "first") as writer:
         for one in pictures[:3]:
-            writer.append_encoded(one)
+            writer(one)
     extend_thumbnails(tmp_path / "first", tmp_path / "second", pictures[3:5])
     extend_thumbnails(tmp_path / "second", tmp_path / "third", pictures[5:])
     for folder, count in (("first", 3), ("second", 5), ("third", 7)):

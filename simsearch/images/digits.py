@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from simsearch.errors import SourceError
@@ -55,9 +57,7 @@ def _write(folder: Path) -> None:
 
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".digits-", dir=folder.parent))
-    try:
+    with fresh_folder(folder, ".digits-") as fresh:
         for number, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
             path = fresh / str(label) / f"{number:04d}.png"
             path.parent.mkdir(exist_ok=True)
@@ -66,19 +66,23 @@ def _write(folder: Path) -> None:
         with HashMemory(None) as nothing:
             marker = json.dumps(_content(fresh, nothing))
         (fresh / MARKER).write_text(marker, encoding="utf-8")
+
+
+@contextmanager
+def fresh_folder(target: Path, prefix: str) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of `target` after the block; raises OSError when that cannot be."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    try:
+        yield fresh
         fresh.chmod(0o755)
-        replace_folder(fresh, folder)
+        try:
+            fresh.rename(target)
+        except OSError:
+            # Something is there: move it aside first, so that no moment shows a mixture.
+            aside = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
+            target.rename(aside / target.name)
+            fresh.rename(target)
+            shutil.rmtree(aside, ignore_errors=True)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def replace_folder(fresh: Path, target: Path) -> None:
-    """Put a finished folder in the place of another; raises OSError when that cannot be done."""
-    try:
-        fresh.rename(target)
-    except OSError:
-        # Something is there: move it aside first, so that no moment shows a mixture.
-        aside = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
-        target.rename(aside / target.name)
-        fresh.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)

@@ -35,7 +35,7 @@ def open_folder(path: str, *, spec: str, exclude: list[str], title: str | None =
     if not os.path.isdir(root):
         seen = "it is a file" if os.path.exists(root) else "no such folder"
         raise SourceError(f"cannot use the folder {path!r}: {seen}", hint="give a folder that holds class/x.jpg")
-    scan = _walk(root, _matcher(exclude))
+    scan = _walk(root, exclude)
     if not scan.images:
         raise SourceError(
             f"no images in {path!r}: {_seen(scan)}",
@@ -71,7 +71,7 @@ def query_files(paths: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
         if path == "-":
             yield from (line for line in lines if line)
         elif os.path.isdir(path):
-            scan = _walk(path, _matcher([]))
+            scan = _walk(path, [])
             if not scan.images:
                 raise SourceError(f"no images in {path!r}: {_seen(scan)}", hint="give an image, or a folder of images")
             yield from (os.path.join(path, image) for image in sorted(scan.images))
@@ -79,26 +79,11 @@ def query_files(paths: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
             yield path
 
 
-def _matcher(patterns: list[str]) -> Callable[[str], bool]:
-    """Return a test of relative paths against glob patterns in which * also matches "/"."""
-    if not patterns:
-        return _nothing
-    match = re.compile("|".join(fnmatch.translate(pattern) for pattern in patterns)).match
-    return lambda path: match(path) is not None
-
-
-def _nothing(path: str) -> bool:
-    return False
-
-
-def _plain_file(entry: os.DirEntry[str]) -> bool:
-    return not entry.name.startswith(".") and entry.is_file(follow_symlinks=False)
-
-
-def _walk(root: str, excluded: Callable[[str], bool]) -> _Scan:
+def _walk(root: str, exclude: list[str]) -> _Scan:
+    """Return what lies below `root` but for what one of the glob patterns names, in which * also matches "/"."""
+    excluded = re.compile("|".join(map(fnmatch.translate, exclude)) or "(?!)").match
     scan = _Scan()
     stack = [""]
-    plain = excluded is _nothing
     while stack:
         prefix = stack.pop()
         try:
@@ -110,7 +95,8 @@ def _walk(root: str, excluded: Callable[[str], bool]) -> _Scan:
             for entry in entries:
                 name = entry.name
                 # Most entries are plain image files: seen to be so at half the price of the whole account below.
-                if plain and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES and _plain_file(entry):
+                plain = not exclude and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES and name[0] != "."
+                if plain and entry.is_file(follow_symlinks=False):
                     scan.images.append(prefix + name)
                 else:
                     _visit(entry, prefix, scan, stack, excluded)
@@ -118,7 +104,7 @@ def _walk(root: str, excluded: Callable[[str], bool]) -> _Scan:
 
 
 def _visit(
-    entry: os.DirEntry[str], prefix: str, scan: _Scan, stack: list[str], excluded: Callable[[str], bool]
+    entry: os.DirEntry[str], prefix: str, scan: _Scan, stack: list[str], excluded: Callable[[str], object]
 ) -> None:
     name = entry.name
     path = prefix + name
@@ -137,28 +123,14 @@ def _visit(
         scan.excluded += 1
         return
     suffix = os.path.splitext(name)[1].lower()
-    if entry.is_symlink() and _is_folder(entry):
+    if entry.is_symlink() and os.path.isdir(entry):
         scan.linked += 1
     elif suffix not in IMAGE_SUFFIXES:
         scan.others[suffix[1:] or "no suffix"] += 1
-    elif _is_file(entry):
+    elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry):
         scan.images.append(path)
     else:
         scan.rejected.append((path, "not a regular file" if os.path.exists(entry) else "leads nowhere (broken link)"))
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a ring of links
-        return False
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:
-        return False
 
 
 def _label(scan: _Scan) -> tuple[list[SourceImage], list[tuple[str, str | None]]]:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 import numpy as np
@@ -22,7 +22,6 @@ from simsearch.images.thumbnails import THUMBNAIL_PIXELS, encode_thumbnail
 PIECE = 32
 PIECES_AHEAD = 3
 
-Counted = Callable[[int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -37,18 +36,14 @@ class Surveyed:
     reason: str | None
 
 
-def survey(source: Source, reader: Reader, *, threads: int = 2, progress: Counted | None = None) -> Iterator[Surveyed]:
-    """Yield the outcome of every image of a source in order; `progress` gets the number that is done."""
+def survey(source: Source, reader: Reader, *, threads: int = 2) -> Iterator[Surveyed]:
+    """Yield the outcome of every image of a source in order."""
 
     def look(names: list[str]) -> list[Surveyed]:
         return [_survey_one(reader, name) for name in names]
 
-    done = 0
     for outcomes in in_order(look, pieces((image.image for image in source.images), PIECE), threads):
         yield from outcomes
-        done += len(outcomes)
-        if progress is not None:
-            progress(done)
 
 
 def _survey_one(reader: Reader, image: str) -> Surveyed:
@@ -70,36 +65,21 @@ def pixel_batches(
     Raises SourceError when the bytes of an image are not those of its record.
     """
 
-    def load(part: list[ImageRecord]) -> Pixels:
-        return _load(reader, part, preprocess)
+    def load(part: list[ImageRecord]) -> tuple[list[int], Pixels]:
+        return [record.row for record in part], _load(reader, part, preprocess)
 
-    for group in _batches(records, load, batch, threads):
-        members = [record for part, _ in group for record in part]
-        rows = np.array([record.row for record in members], dtype=np.int64)
-        yield rows, group[0][1] if len(group) == 1 else np.concatenate([pixels for _, pixels in group])
-
-
-def _batches(
-    records: Iterable[ImageRecord], load: Callable[[list[ImageRecord]], Pixels], batch: int, threads: int
-) -> Iterator[list[tuple[list[ImageRecord], Pixels]]]:
-    """Yield the loaded pieces of each batch; pieces are small, so that one batch already feeds every thread."""
-
-    def cut() -> Iterator[tuple[list[ImageRecord], bool]]:
-        for whole in pieces(records, batch):
-            size = len(whole) if threads == 1 else PIECE
-            parts = list(pieces(whole, size))
-            for number, part in enumerate(parts):
-                yield part, number == len(parts) - 1
-
-    def work(item: tuple[list[ImageRecord], bool]) -> tuple[list[ImageRecord], Pixels, bool]:
-        return item[0], load(item[0]), item[1]
-
-    group: list[tuple[list[ImageRecord], Pixels]] = []
-    for part, pixels, last in in_order(work, cut(), threads):
-        group.append((part, pixels))
-        if last:
-            yield group
-            group = []
+    # Pieces are small, so that one batch already feeds every thread; none belongs to two batches.
+    size = batch if threads == 1 else PIECE
+    parts = (part for whole in pieces(records, batch) for part in pieces(whole, size))
+    rows: list[int] = []
+    loaded: list[Pixels] = []
+    for some, pixels in chain(in_order(load, parts, threads), [([], None)]):
+        rows += some
+        if pixels is not None:
+            loaded.append(pixels)
+        if rows and (len(rows) == batch or pixels is None):
+            yield np.array(rows, dtype=np.int64), loaded[0] if len(loaded) == 1 else np.concatenate(loaded)
+            rows, loaded = [], []
 
 
 def _load(reader: Reader, records: Sequence[ImageRecord], preprocess: Preprocess) -> Pixels:
@@ -115,7 +95,10 @@ def _load(reader: Reader, records: Sequence[ImageRecord], preprocess: Preprocess
 
 
 class PixelStore:
-    """Preprocessed pixels by position: one array in memory when they fit below `memory_limit` bytes, else on demand."""
+    """Preprocessed pixels by position, on demand where they do not fit below `memory_limit` bytes.
+
+    `pixels`: all of them, (N, size, size, channels) uint8, where they do.
+    """
 
     def __init__(
         self,
@@ -125,51 +108,33 @@ class PixelStore:
         *,
         threads: int = 2,
         memory_limit: int = 2 << 30,
-        progress: Counted | None = None,
     ) -> None:
         self._reader, self._records, self._preprocess, self._threads = reader, records, preprocess, threads
         shape = (len(records), preprocess.size, preprocess.size, preprocess.channels)
-        self.in_memory = int(np.prod(shape, dtype=np.int64)) <= memory_limit
-        self._pixels: Pixels | None = None
+        self.pixels: Pixels | None = None
         self._pool: ThreadPoolExecutor | None = None
-        if self.in_memory:
-            self._pixels = np.empty(shape, dtype=np.uint8)
+        if int(np.prod(shape, dtype=np.int64)) <= memory_limit:
+            self.pixels = np.empty(shape, dtype=np.uint8)
             start = 0
             for _, pixels in pixel_batches(reader, records, preprocess, batch=1024, threads=threads):
-                self._pixels[start : start + len(pixels)] = pixels
+                self.pixels[start : start + len(pixels)] = pixels
                 start += len(pixels)
-                if progress is not None:
-                    progress(start)
         elif threads > 1:
             self._pool = ThreadPoolExecutor(threads)
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    @property
-    def pixels(self) -> Pixels | None:
-        """All pixels (N, size, size, channels) uint8 when they are in memory."""
-        return self._pixels
 
     def fetch(self, indices: Integers) -> Pixels:
         """Return (B, size, size, channels) uint8 for the positions (B,) in the records.
 
         Raises IndexError outside of the records, SourceError when an image has changed.
         """
-        if self._pixels is not None:
-            return self._pixels[indices]
+        if self.pixels is not None:
+            return self.pixels[indices]
         records = [self._records[index] for index in indices.tolist()]
         if self._pool is None or len(records) < 2:
             return _load(self._reader, records, self._preprocess)
         parts = list(pieces(records, -(-len(records) // (4 * self._threads))))
         loaded = self._pool.map(lambda part: _load(self._reader, part, self._preprocess), parts)
         return np.concatenate(list(loaded))
-
-    def close(self) -> None:
-        """Stop the threads, if there are any."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
 
 
 def pieces(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

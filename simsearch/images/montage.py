@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +10,9 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from simsearch.arrays import Pixels
+from simsearch.artifacts import write_durably
 from simsearch.errors import SimsearchError
+from simsearch.images.pixels import scaled
 
 TILE, PAD, MARGIN = 144, 12, 20
 FONT_SIZE, LINE = 13, 17
@@ -37,14 +37,29 @@ def montage(rows: Sequence[MontageRow], out: Path) -> None:
 
     Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file cannot be written.
     """
-    format_name = _format(out)
-    _save(_drawn(rows), out, format_name)
+    name = Image.registered_extensions().get(out.suffix.lower(), "")
+    if name not in Image.SAVE:
+        raise SimsearchError(
+            f"cannot write a picture to {str(out)!r}: unknown suffix {out.suffix!r}",
+            hint="end the name in .png or .jpg",
+        )
+    drawn = _drawn(rows)
+    try:
+        out.parent.stat()  # a folder that is not there is a slip, and is not made
+        write_durably(out, _encoded(drawn, name))
+    except (OSError, ValueError, KeyError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None
 
 
 def montage_png(rows: Sequence[MontageRow]) -> bytes:
     """Return the same picture as the bytes of a PNG file."""
+    return _encoded(_drawn(rows), "PNG")
+
+
+def _encoded(canvas: Image.Image, format_name: str) -> bytes:
     file = io.BytesIO()
-    _drawn(rows).save(file, "PNG")
+    canvas.save(file, format_name)
     return file.getvalue()
 
 
@@ -93,9 +108,7 @@ def _fit(picture: Pixels) -> Image.Image:
     if longer * 3 <= TILE:
         step = TILE // longer
         return image.resize((image.width * step, image.height * step), Image.Resampling.NEAREST)
-    scale = TILE / longer
-    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
-    return image.resize(size, Image.Resampling.BILINEAR)
+    return image.resize(scaled(image, TILE), Image.Resampling.BILINEAR)
 
 
 def _text(
@@ -135,29 +148,3 @@ def _cut(text: str, keep: int) -> str:
     head = (keep + 1) // 2
     tail = keep - head
     return text[:head] + ELLIPSIS + (text[-tail:] if tail else "")
-
-
-def _format(out: Path) -> str:
-    known = Image.registered_extensions()
-    name = known.get(out.suffix.lower())
-    if name is None or name not in Image.SAVE:
-        raise SimsearchError(
-            f"cannot write a picture to {str(out)!r}: unknown suffix {out.suffix!r}",
-            hint="end the name in .png or .jpg",
-        )
-    return name
-
-
-def _save(canvas: Image.Image, out: Path, format_name: str) -> None:
-    temporary = None
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".montage-", dir=out.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            canvas.save(file, format_name)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, out)
-    except (OSError, ValueError, KeyError) as error:
-        if temporary is not None and os.path.exists(temporary):
-            os.unlink(temporary)
-        why = getattr(error, "strerror", None) or str(error)
-        raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None

@@ -16,6 +16,12 @@ BITS_PER_SAMPLE = 258
 GRAY_STEPS = {"L;2": 85, "L;4": 17, "L;2I": 85, "L;4I": 17}
 
 
+def scaled(image: Image.Image, longest: int) -> tuple[int, int]:
+    """Return width and height of a picture whose longer side becomes `longest` pixels."""
+    scale = longest / max(image.size)
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
+
+
 def flatten(image: Image.Image, raw: str = "") -> Pixels:
     """Return uint8 (H, W) for gray and (H, W, 3) for other modes, with anything transparent laid over white.
 

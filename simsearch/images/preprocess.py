@@ -12,6 +12,7 @@ from PIL import Image
 
 from simsearch.arrays import Floats, Integers, Pixels
 from simsearch.errors import RecipeError
+from simsearch.images.pixels import scaled
 
 PREPROCESS_VERSION = 1
 MAX_SIZE = 4096
@@ -68,18 +69,16 @@ class Preprocess:
 
     def _resized(self, image: Pixels) -> Pixels:
         picture = Image.fromarray(image)
-        width, height = picture.size
         square = (self.size, self.size)
         bilinear = Image.Resampling.BILINEAR
         if self.resize == "squash":
             return np.asarray(picture.resize(square, bilinear))
         if self.resize == "crop":
             # Cutting before scaling keeps a picture of 1 x 5000 from growing to 28 x 140000 on the way.
-            side = min(width, height)
-            left, top = (width - side) / 2, (height - side) / 2
+            side = min(picture.size)
+            left, top = (picture.width - side) / 2, (picture.height - side) / 2
             return np.asarray(picture.resize(square, bilinear, box=(left, top, left + side, top + side)))
-        scale = self.size / max(width, height)
-        inner = max(1, round(width * scale)), max(1, round(height * scale))
+        inner = scaled(picture, self.size)
         canvas = Image.new(picture.mode, square, "white")
         canvas.paste(picture.resize(inner, bilinear), ((self.size - inner[0]) // 2, (self.size - inner[1]) // 2))
         return np.asarray(canvas)

@@ -1,4 +1,4 @@
-"""The table of images: one record a row, kept as images.csv, read as a stream or row by row.
+"""The table of images: one record a row, kept as images.csv, read as a stream or row by row; and quarantine.csv.
 
 File names are bytes that need not be UTF-8; they are carried with `surrogateescape`, so that every name that the
 file system can hold survives the round trip. Beside the table lies the byte offset of each record, so that a query
@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from simsearch.arrays import Integers
 COLUMNS = ("row", "image", "label", "fit", "val", "gallery", "query", "sha256")
 RECORDS = "images.csv"
 OFFSETS = "images.offsets.npy"
+QUARANTINE = "quarantine.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ class ImageRecord:
     gallery: bool
     query: bool
     sha256: str
+
+
+class SetAside(NamedTuple):
+    """An image that cannot be used: its name, the reason, the SHA-256 of its bytes ("" when they cannot be read)."""
+
+    image: str
+    reason: str
+    sha256: str = ""
 
 
 def write_records(folder: Path, records: Iterable[ImageRecord]) -> None:
@@ -74,19 +84,36 @@ def extend_records(old: Path, out: Path, replaced: Mapping[int, ImageRecord], ad
 
 def read_names(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """Return image, label and SHA-256 of every row in row order: what two states of a source are compared by."""
-    with (folder / RECORDS).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        rows = csv.reader(file)
-        next(rows)
-        whole = list(rows)
+    with _opened(folder / RECORDS) as file:
+        whole = list(csv.reader(file))[1:]
     return [row[1] for row in whole], [row[2] for row in whole], [row[7] for row in whole]
 
 
 def read_records(folder: Path) -> Iterator[ImageRecord]:
     """Yield the records in row order, without holding the table in memory."""
-    with (folder / RECORDS).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with _opened(folder / RECORDS) as file:
         rows = csv.reader(file)
         next(rows)
         yield from map(_record, rows)
+
+
+def write_quarantine(folder: Path, bad: Iterable[SetAside]) -> None:
+    """Write quarantine.csv into `folder`, sorted by image."""
+    with _opened(folder / QUARANTINE, "w") as file:
+        writer = csv.writer(file)
+        writer.writerow(SetAside._fields)
+        writer.writerows(sorted(bad))
+
+
+def read_quarantine(folder: Path) -> Iterator[SetAside]:
+    """Yield what `write_quarantine` wrote; an earlier version knew no digests."""
+    with _opened(folder / QUARANTINE) as file:
+        for row in csv.DictReader(file):
+            yield SetAside(row["image"], row["reason"], row.get("sha256") or "")
+
+
+def _opened(path: Path, mode: str = "r") -> IO[str]:
+    return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
 
 
 class RecordTable:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -15,6 +15,7 @@ from PIL import Image
 from simsearch.arrays import Integers, Pixels
 from simsearch.artifacts import link_or_copy
 from simsearch.errors import ArtifactError
+from simsearch.images.pixels import scaled
 
 THUMBNAIL_PIXELS = 96
 LOSSLESS_PIXELS = 32
@@ -25,13 +26,9 @@ MORE = "thumbnails.more.bin"  # of rows that were appended later: the first file
 def encode_thumbnail(image: Pixels) -> bytes:
     """Return a picture, (H, W) or (H, W, 3) uint8, as WebP whose longer side has at most 96 pixels (never enlarged)."""
     picture = Image.fromarray(image)
-    width, height = picture.size
-    longer = max(width, height)
+    longer = max(picture.size)
     if longer > THUMBNAIL_PIXELS:
-        scale = THUMBNAIL_PIXELS / longer
-        picture = picture.resize(
-            (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.BILINEAR
-        )
+        picture = picture.resize(scaled(picture, THUMBNAIL_PIXELS), Image.Resampling.BILINEAR)
     file = io.BytesIO()
     # Measured: 65 microseconds and 207 bytes for an MNIST digit; lossy takes 110 and 240. For photos method 2 is
     # 13 % smaller than method 0 at 1.1 times its time; method 4 saves 3 % more at twice the time.
@@ -42,52 +39,31 @@ def encode_thumbnail(image: Pixels) -> bytes:
     return file.getvalue()
 
 
-class ThumbnailWriter:
-    """Appends thumbnails row by row; `close` leaves thumbnails.bin and thumbnails.npy ((N + 1,) int64 offsets)."""
+@contextmanager
+def write_thumbnails(folder: Path) -> Iterator[Callable[[bytes], None]]:
+    """Yield what appends the next row's thumbnail, as `encode_thumbnail` made it, to those in `folder`.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._file = (folder / DATA).open("wb")
-        self._offsets = [0]
+    That leaves thumbnails.bin and thumbnails.npy ((N + 1,) int64 offsets); after an error there is none to read.
+    """
+    offsets = [0]
+    with (folder / DATA).open("wb") as file:
 
-    def __enter__(self) -> ThumbnailWriter:
-        return self
+        def append(thumbnail: bytes) -> None:
+            offsets.append(offsets[-1] + file.write(thumbnail))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self._file.close()
-
-    def append(self, image: Pixels) -> None:
-        """Add the thumbnail of the next row's picture, (H, W) or (H, W, 3) uint8."""
-        self.append_encoded(encode_thumbnail(image))
-
-    def append_encoded(self, thumbnail: bytes) -> None:
-        """Add the next row's thumbnail as `encode_thumbnail` made it."""
-        self._file.write(thumbnail)
-        self._offsets.append(self._offsets[-1] + len(thumbnail))
-
-    def close(self) -> None:
-        """Write the offsets and close the file; without this there are no thumbnails to read."""
-        self._file.close()
-        np.save(self._folder / OFFSETS, np.array(self._offsets, dtype=np.int64), allow_pickle=False)
+        yield append
+    np.save(folder / OFFSETS, np.array(offsets, dtype=np.int64), allow_pickle=False)
 
 
 def extend_thumbnails(old: Path, out: Path, added: Iterable[bytes]) -> None:
     """Write into `out` the thumbnails of the folder `old` and, after them, encoded ones; the bulk is linked."""
     link_or_copy(old / DATA, out / DATA)
-    offsets = [int(np.load(old / OFFSETS, allow_pickle=False)[-1])]
+    before = np.load(old / OFFSETS, allow_pickle=False)
     with (out / MORE).open("wb") as file:
         if (old / MORE).exists():
             file.write((old / MORE).read_bytes())
-        for thumbnail in added:
-            file.write(thumbnail)
-            offsets.append(offsets[-1] + len(thumbnail))
-    before = np.load(old / OFFSETS, allow_pickle=False)
-    np.save(out / OFFSETS, np.concatenate((before, np.array(offsets[1:], dtype=np.int64))), allow_pickle=False)
+        after = before[-1] + np.cumsum([file.write(thumbnail) for thumbnail in added], dtype=np.int64)
+    np.save(out / OFFSETS, np.concatenate((before, after)), allow_pickle=False)
 
 
 class ThumbnailReader:
@@ -113,9 +89,7 @@ class ThumbnailReader:
     def __enter__(self) -> ThumbnailReader:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def __len__(self) -> int:

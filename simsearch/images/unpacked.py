@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +15,7 @@ import numpy.typing as npt
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
 from simsearch.hashing import HashMemory, sha256_file
-from simsearch.images.digits import replace_folder
+from simsearch.images.digits import fresh_folder
 from simsearch.images.source import Fingerprint, Reader, Source, SourceImage
 
 IMAGES, LABELS, META = "images.bin", "labels.npy", "meta.json"
@@ -86,9 +84,7 @@ class PixelReader(Reader):
 
 def write_unpacked(folder: Path, parts: list[Part]) -> None:
     """Write the parts to a folder that appears whole or not at all; raises OSError."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
-    try:
+    with fresh_folder(folder, ".new-") as fresh:
         with (fresh / IMAGES).open("wb") as file:
             for part in parts:
                 file.write(part.pixels.tobytes())
@@ -106,10 +102,6 @@ def write_unpacked(folder: Path, parts: list[Part]) -> None:
             "sha256": {name: sha256_file(fresh / name) for name in (IMAGES, LABELS)},
         }
         (fresh / META).write_text(json.dumps(meta), encoding="utf-8")
-        fresh.chmod(0o755)
-        replace_folder(fresh, folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def open_unpacked(

@@ -9,11 +9,10 @@ from simsearch.artifacts import Workspace, digest_of
 from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
 from simsearch.images.loading import survey
-from simsearch.images.quarantine import SetAside, write_quarantine
-from simsearch.images.records import write_records
+from simsearch.images.records import SetAside, write_quarantine, write_records
 from simsearch.images.source import Fingerprint, Source, changed
 from simsearch.images.splits import assign
-from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter
+from simsearch.images.thumbnails import ThumbnailReader, write_thumbnails
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import THREADS
 from simsearch.stages.step import Result, Step
@@ -41,7 +40,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
     expected = {name: "" if size < 0 else sha256 for name, size, sha256 in listing}
     kept, digests, bad = [], [], [SetAside(image, reason) for image, reason in source.rejected]
     listed = {image.image: image for image in source.images}
-    with ThumbnailWriter(space.scratch) as thumbnails:
+    with write_thumbnails(space.scratch) as thumbnails:
         for done, found in enumerate(survey(source, source.reader(), threads=THREADS), 1):
             if expected.get(found.image, found.sha256) != found.sha256:
                 raise changed(found.image)
@@ -50,7 +49,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
             else:
                 kept.append(listed[found.image])
                 digests.append(found.sha256)
-                thumbnails.append_encoded(found.thumbnail)
+                thumbnails(found.thumbnail)
             progress(done, len(listed))
     check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad)
     records, notes = assign(
@@ -64,9 +63,9 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
     write_records(space.out, records)
     # Thumbnails were made in the source's order; the split decides the rows.
     position = {image.image: i for i, image in enumerate(kept)}
-    with ThumbnailReader(space.scratch) as unordered, ThumbnailWriter(space.out) as thumbnails:
+    with ThumbnailReader(space.scratch) as unordered, write_thumbnails(space.out) as thumbnails:
         for record in records:
-            thumbnails.append_encoded(unordered[position[record.image]])
+            thumbnails(unordered[position[record.image]])
     write_quarantine(space.out, bad)
     gallery, fit = sum(r.gallery for r in records), sum(r.fit for r in records)
     facts = {

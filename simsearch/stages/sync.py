@@ -21,10 +21,17 @@ from simsearch.changes.state import DELETED, MASKED, State, rows_of
 from simsearch.console import Progress, safe
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.images.loading import survey
-from simsearch.images.quarantine import SetAside, write_quarantine
-from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
+from simsearch.images.records import (
+    ImageRecord,
+    RecordTable,
+    SetAside,
+    extend_records,
+    read_records,
+    write_quarantine,
+    write_records,
+)
 from simsearch.images.source import FileSource, changed
-from simsearch.images.thumbnails import ThumbnailReader, ThumbnailWriter, extend_thumbnails
+from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
 from simsearch.stages.dataset import check_bad
 from simsearch.stages.embed import Bundle, Engine, local
@@ -108,7 +115,7 @@ def sync_dataset(
     listed = [image for image in change.source.images if image.image in fresh]
     added: list[ImageRecord] = []
     bad = list(changes.set_aside)
-    with ThumbnailWriter(space.scratch) as thumbnails:
+    with write_thumbnails(space.scratch) as thumbnails:
         for seen in survey(replace(change.source, images=listed), change.source.reader(), threads=THREADS):
             found = fresh[seen.image]
             if seen.sha256 and seen.sha256 != found.sha256:
@@ -118,7 +125,7 @@ def sync_dataset(
                 continue
             row = len(kept) + len(added)
             added.append(ImageRecord(row, found.image, found.label, False, False, False, False, found.sha256))
-            thumbnails.append_encoded(seen.thumbnail)
+            thumbnails(seen.thumbnail)
             progress(len(added), len(listed))
     live = len(change.state.images) - len(change.deleted) + len(added)
     check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
@@ -132,11 +139,11 @@ def sync_dataset(
             write_records(space.out, [*records, *added])
             flags = {flag: sum(getattr(r, flag) for r in records) for flag in FLAGS}
             flags["queries"] = sum(r.query for r in records)
-            with ThumbnailReader(base.path) as old, ThumbnailWriter(space.out) as thumbnails:
+            with ThumbnailReader(base.path) as old, write_thumbnails(space.out) as thumbnails:
                 for row in kept.tolist():
-                    thumbnails.append_encoded(old[row])
+                    thumbnails(old[row])
                 for thumbnail in fresh_thumbnails:
-                    thumbnails.append_encoded(thumbnail)
+                    thumbnails(thumbnail)
         else:
             table = RecordTable(base.path)
             renamed = {row: replace(table[row], image=now.image, label=now.label) for row, now in moved.items()}
