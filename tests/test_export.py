@@ -18,9 +18,8 @@ from conftest import artifact_file, run_cli
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.report.reading import report_of
-from simsearch.vectors.exact import exact_search
+from simsearch.vectors.exact import exact_neighbours, exact_search
 from simsearch.vectors.formats.metadata import parquet_library
-from simsearch.vectors.ground_truth import exact_neighbours
 
 
 @pytest.fixture(scope="module")

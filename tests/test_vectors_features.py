@@ -41,10 +41,9 @@ def test_blocks_are_joined_and_removed(tmp_path, features):
 
 
 def test_nothing_is_missing_only_when_all_is_there(tmp_path, features):
-    blocks = FeatureBlocks(tmp_path, ROWS, None, BLOCK)
+    blocks = FeatureBlocks(tmp_path, ROWS, DIM, BLOCK)
     assert blocks.missing() == [(0, 10), (10, 20), (20, 25)]
     blocks.write(20, features[20:])
-    assert blocks.dim == DIM
     assert blocks.missing() == [(0, 10), (10, 20)]
     with pytest.raises(VectorsError, match="2 blocks of features are missing"):
         blocks.join(tmp_path / "features.h5")

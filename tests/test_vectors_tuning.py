@@ -7,11 +7,9 @@ from simsearch.errors import VectorsError
 from simsearch.vectors.index import FaissIndex, Trained, build, find_centroids
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
-from simsearch.vectors.tuning import choose
 from simsearch.vectors.tuning.candidates import Candidate, candidates, total_bytes
-from simsearch.vectors.tuning.choice import mark_pareto
-from simsearch.vectors.tuning.predictions import search_seconds
-from simsearch.vectors.tuning.sweep import Point, sweep
+from simsearch.vectors.tuning.choose import choose
+from simsearch.vectors.tuning.sweep import Point, mark_pareto, search_seconds, sweep
 from simsearch.vectors.tuning.truth import Questions, ask, interval, take, unit_blocks
 
 N, D = 6000, 16

@@ -7,7 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 import index_data
 
-from simsearch.vectors.tuning import choose
+from simsearch.vectors.tuning.choose import choose
 
 
 class Source:

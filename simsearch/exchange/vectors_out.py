@@ -20,10 +20,10 @@ from simsearch.console import Progress, safe
 from simsearch.errors import RecipeError
 from simsearch.home import Build, Home
 from simsearch.images.records import ImageRecord, read_records
+from simsearch.vectors.exact import exact_neighbours
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.formats.flat import write_npy, write_vecs
 from simsearch.vectors.formats.metadata import write_metadata
-from simsearch.vectors.ground_truth import exact_neighbours
 from simsearch.vectors.normalize import normalize
 
 NPY, HDF5, VECS = "npy", "ann-benchmarks", "fvecs"

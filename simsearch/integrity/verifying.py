@@ -21,8 +21,8 @@ from simsearch.images.records import RecordTable
 from simsearch.report.reading import report_of
 from simsearch.stages.index import CORPUS, GALLERY
 from simsearch.vectors.agreement import verify
+from simsearch.vectors.exact import exact_neighbours
 from simsearch.vectors.features import FeatureFile
-from simsearch.vectors.ground_truth import exact_neighbours
 from simsearch.vectors.index import Deleted, FaissIndex, Index
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search

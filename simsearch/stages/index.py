@@ -66,7 +66,7 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
     from simsearch.vectors.agreement import verify
     from simsearch.vectors.features import FeatureFile
     from simsearch.vectors.index import build
-    from simsearch.vectors.tuning import choose
+    from simsearch.vectors.tuning.choose import choose
 
     gallery, rows = int(data.facts["gallery"]), int(data.facts["images"])
     with FeatureFile(embedded.file("features.h5")) as file:

@@ -16,7 +16,7 @@ busy machine takes longer than the product.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -83,11 +83,7 @@ def _keys(scores: Floats, rows: Integers) -> Integers:
 
 
 def exact_search(
-    queries: Floats,
-    base: Floats,
-    k: int,
-    metric: Literal["ip", "l2"],
-    exclude_self: Labels | None = None,
+    queries: Floats, base: Floats, k: int, metric: Literal["ip", "l2"], exclude_self: Labels | None = None
 ) -> Iterator[Neighbours]:
     """Yield (slice of the queries, values (B, k) float32, rows (B, k) int64) over (Q, D) queries and (N, D) base.
 
@@ -109,17 +105,37 @@ def exact_search(
     k = min(k, len(base) - int(bool((own >= 0).any())))
     if k < 1:
         raise VectorsError(f"nothing to search: k {k} over a base of {len(base)} rows")
-    _check_range(queries, base)
+    longest = [float(norms(part).max(initial=0.0)) for part in (queries, base)]
+    # NaN fails the comparison too, which is what is wanted.
+    if not sum(longest) ** 2 < 1e38:
+        raise VectorsError(f"vectors of length {longest[0]:.3g} and {longest[1]:.3g} are beyond float32 arithmetic")
     return _search(queries, base, k, metric, own)
 
 
-def _search(
-    queries: Floats,
-    base: Floats,
-    k: int,
-    metric: Literal["ip", "l2"],
-    own: Integers,
-) -> Iterator[Neighbours]:
+def exact_neighbours(
+    queries: Floats, base: Iterable[Floats], k: int, exclude_self: Integers | None = None
+) -> tuple[Floats, Integers]:
+    """Return (inner products (Q, k) float32, rows (Q, k) int64) of the k nearest, best first, ties by row.
+
+    `queries` (Q, D), at least one; `base` blocks (n, D) in row order, so that it is never in memory as a whole; k and
+    `exclude_self` as in `exact_search`. Memory: the answer, and what `exact_search` takes for one block.
+    """
+    scores, rows = np.empty((len(queries), 0), dtype=np.float32), np.empty((len(queries), 0), dtype=np.int64)
+    own = np.full(len(queries), -1) if exclude_self is None else exclude_self
+    start = 0
+    for block in base:
+        inside = np.where((own >= start) & (own < start + len(block)), own - start, -1)
+        if len(block) > int(bool((inside >= 0).any())):
+            parts = list(exact_search(queries, block, k, "ip", inside))
+            scores = np.concatenate((scores, np.concatenate([part[1] for part in parts])), axis=1)
+            rows = np.concatenate((rows, np.concatenate([part[2] for part in parts]) + start), axis=1)
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+            scores, rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
+        start += len(block)
+    return scores, rows
+
+
+def _search(queries: Floats, base: Floats, k: int, metric: Literal["ip", "l2"], own: Integers) -> Iterator[Neighbours]:
     lengths = None
     if metric == "l2":
         # Distances do not change when everything moves together, but 2qb - bb cancels less near the origin.
@@ -181,13 +197,7 @@ def _side_by_side(
                 left.cancel()
 
 
-def _rank_all(
-    queries: Floats,
-    base: Floats,
-    lengths: Floats | None,
-    k: int,
-    own: Integers,
-) -> list[Ranking]:
+def _rank_all(queries: Floats, base: Floats, lengths: Floats | None, k: int, own: Integers) -> list[Ranking]:
     """Return the rankings of the queries in order, a few queries each, over every score."""
     rankings = []
     for start in range(0, len(queries), _QUERIES):
@@ -204,14 +214,7 @@ def _rank_all(
     return rankings
 
 
-def _sift(
-    queries: Floats,
-    base: Floats,
-    lengths: Floats | None,
-    k: int,
-    own: Integers,
-    stride: int,
-) -> Ranking | None:
+def _sift(queries: Floats, base: Floats, lengths: Floats | None, k: int, own: Integers, stride: int) -> Ranking | None:
     """Return the ranking of the queries over the scores that reach the k-th best of every `stride`-th row.
 
     None when that leaves too many, or, where a product is rounded otherwise among other rows, too few.
@@ -248,12 +251,7 @@ def _sift(
     return ranking
 
 
-def _scores(
-    queries: Floats,
-    base: Floats,
-    lengths: Floats | None,
-    out: Floats | None = None,
-) -> Floats:
+def _scores(queries: Floats, base: Floats, lengths: Floats | None, out: Floats | None = None) -> Floats:
     """Return (B, n), higher is nearer: inner products, or 2qb - bb with the squared `lengths` of the base."""
     scores = np.matmul(queries, base.T, out=out)
     if lengths is not None:
@@ -266,10 +264,3 @@ def _leave_out(scores: Floats, columns: Integers) -> None:
     """Put the column of each row out of reach, where it is one of the columns; in place."""
     inside = np.flatnonzero((columns >= 0) & (columns < scores.shape[1]))
     scores[inside, columns[inside]] = -np.inf
-
-
-def _check_range(queries: Floats, base: Floats) -> None:
-    longest = [float(norms(part).max(initial=0.0)) for part in (queries, base)]
-    # NaN fails the comparison too, which is what is wanted.
-    if not sum(longest) ** 2 < 1e38:
-        raise VectorsError(f"vectors of length {longest[0]:.3g} and {longest[1]:.3g} are beyond float32 arithmetic")

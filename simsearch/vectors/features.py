@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -19,12 +18,9 @@ _CHUNK_BYTES = 1 << 20  # of a chunk, and of the cache of chunks, which grows to
 
 
 class FeatureBlocks:
-    """The (rows, dim) float32 features of one embed run, kept as `block-000012.npy` until they are joined.
+    """The (rows, dim) float32 features of one embed run, kept as `block-000012.npy` until they are joined."""
 
-    `dim` None means: the width of the first readable block, or of the first one written.
-    """
-
-    def __init__(self, folder: Path, rows: int, dim: int | None, block_rows: int = 8192) -> None:
+    def __init__(self, folder: Path, rows: int, dim: int, block_rows: int = 8192) -> None:
         if rows < 1:
             raise VectorsError(f"features of {rows} rows cannot be written", hint="give at least one readable image")
         self.folder = folder
@@ -38,13 +34,11 @@ class FeatureBlocks:
         return [(start, stop) for start, stop in spans if not self._keep(start, stop)]
 
     def write(self, start: int, features: Floats) -> None:
-        """Keep the block that begins at row `start`: durably.
+        """Keep the block that begins at row `start`, durably.
 
         NaN passes here; normalization names the image later. Raises VectorsError for another shape or dtype.
         """
         span = self._span(start // self.block_rows)
-        if self.dim is None and features.ndim == 2:
-            self.dim = features.shape[1]
         expected = (span[1] - span[0], self.dim)
         if start != span[0] or features.shape != expected or features.dtype != np.float32:
             raise VectorsError(
@@ -60,10 +54,9 @@ class FeatureBlocks:
         Memory: one block. Raises VectorsError when a block is missing or the file cannot be written.
         """
         missing = self.missing()
-        if missing or self.dim is None:
-            first = missing[0] if missing else (0, self.rows)
+        if missing:
             raise VectorsError(
-                f"{len(missing)} blocks of features are missing, the first is rows {first} in {self.folder}"
+                f"{len(missing)} blocks of features are missing, the first is rows {missing[0]} in {self.folder}"
             )
         write_features(out, (self.rows, self.dim), self.blocks())
         for start in range(0, self.rows, self.block_rows):
@@ -90,10 +83,8 @@ class FeatureBlocks:
             whole = isinstance(block, np.memmap) and block.offset + block.nbytes == path.stat().st_size
         except (OSError, ValueError, EOFError):
             whole = False
-        if whole and block.dtype == np.float32 and block.ndim == 2 and len(block) == stop - start:
-            self.dim = block.shape[1] if self.dim is None else self.dim
-            if block.shape[1] == self.dim and block.flags.c_contiguous:
-                return True
+        if whole and block.dtype == np.float32 and block.shape == (stop - start, self.dim) and block.flags.c_contiguous:
+            return True
         path.unlink()
         return False
 
@@ -132,11 +123,11 @@ class FeatureFile:
             self._file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_BYTES)
         except (OSError, ValueError) as error:
             raise VectorsError(f"cannot read features {path}: expected an HDF5 file, seen: {error}") from error
-        try:
-            self._data = self._open()
-        except BaseException:
+        self._data, seen = plain(self._file, DATASET)
+        if seen is not None:
             self._file.close()
-            raise
+            expected = f'one plain float32 data set "{DATASET}" (N, D)'
+            raise VectorsError(f"cannot read features {path}: expected {expected}, seen {seen}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -168,24 +159,21 @@ class FeatureFile:
     def __enter__(self) -> FeatureFile:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def _open(self) -> Any:
-        try:
-            link = self._file.get(DATASET, getlink=True)
-            data = self._file[DATASET] if isinstance(link, h5py.HardLink) else None
-            seen = refusal(data)
-        except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-            seen = str(error).strip("'\"")
-        if seen is None:
-            return data
-        expected = f'one plain float32 data set "{DATASET}" (N, D)'
-        raise VectorsError(f"cannot read features {self.path}: expected {expected}, seen {seen}")
+
+def plain(file: h5py.File, name: str, kinds: str | None = None) -> tuple[Any, str | None]:
+    """Return a data set, and what keeps it from being plain and whole, (N, D) of float32 or of `kinds` of dtype."""
+    try:
+        link = file.get(name, getlink=True)
+        data = file[name] if isinstance(link, h5py.HardLink) else None
+        return data, _refusal(data, kinds)
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        return None, str(error).strip("'\"")
 
 
-def refusal(data: Any, kinds: str | None = None) -> str | None:
-    """Return what keeps a data set from being plain and whole, (N, D) of float32 or of the given kinds of dtype."""
+def _refusal(data: Any, kinds: str | None) -> str | None:
     if not isinstance(data, h5py.Dataset):
         return "no such data set, or a link"
     if data.is_virtual or data.external:

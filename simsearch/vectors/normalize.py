@@ -25,18 +25,18 @@ def norms(features: Numbers) -> Doubles:
     return np.sqrt(squares)
 
 
-def normalize(features: Numbers, *, name: Callable[[int], str] | None = None) -> Floats:
+def normalize(features: Numbers, *, name: Callable[[int], str] | None = None, start: int = 0) -> Floats:
     """Return the embeddings, (N, D) float32 rows of length 1 (Ranjan et al. 2017, arXiv 1703.09507, without alpha).
 
-    `name(i)` is the image of row i of `features`, for the error. Raises VectorsError for the first row that is zero,
-    NaN or infinite: such a row has no direction, and FAISS would rank it without a word.
+    `name(start + i)` is the image of row i of `features`, for the error. Raises VectorsError for the first row that is
+    zero, NaN or infinite: such a row has no direction, and FAISS would rank it without a word.
     """
     lengths = norms(features)
     usable = np.isfinite(lengths) & (lengths > 0)
     if not usable.all():
         row = int(np.argmin(usable))
         seen = "zero" if lengths[row] == 0 else "NaN or infinite"
-        who = f"row {row}" if name is None else f"image {name(row)}"
+        who = f"row {row}" if name is None else f"image {name(start + row)}"
         raise VectorsError(f"the feature of {who} is {seen}: it cannot be normalized", hint=_HINT)
     embeddings = np.empty(features.shape, dtype=np.float32)
     # Divided in float64 and rounded once: a float32 quotient loses rows whose length float32 cannot hold.

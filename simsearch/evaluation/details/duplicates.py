@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Flags, Floats
 from simsearch.evaluation.systems import FeatureSource, gather
-from simsearch.vectors.ground_truth import exact_neighbours
+from simsearch.vectors.exact import exact_neighbours
 from simsearch.vectors.normalize import NEARLY_EQUAL, normalize
 
 MOST_GROUPS, MOST_ROWS = 50, 20  # listed of a kind, and of a group

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
-from simsearch.vectors.features import refusal
+from simsearch.vectors.features import plain
 from simsearch.vectors.formats.parts import NUMBERS, Part
 
 TRAIN, TEST = "train", "test"
@@ -27,13 +27,7 @@ class Hdf5Part(Part):
     """
 
     def __init__(self, path: Path, file: h5py.File, name: str) -> None:
-        data: Any = None
-        try:
-            link = file.get(name, getlink=True)
-            data = file[name] if isinstance(link, h5py.HardLink) else None
-            seen = "a soft or external link" if data is None else refusal(data, NUMBERS)
-        except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
-            seen = str(error).strip("'\"")
+        data, seen = plain(file, name, NUMBERS)
         if seen is not None:
             raise VectorsError(
                 f'{path}: expected "{name}" as one plain data set of numbers (N, D), seen {seen}',

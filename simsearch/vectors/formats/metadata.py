@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ def write_metadata(stem: Path, records: Iterable[Record]) -> Path:
     path = stem.with_name(f"{stem.name}.parquet")
     schema = pyarrow.schema([("image", pyarrow.string()), ("label", pyarrow.string()), ("row", pyarrow.int64())])
     with library.ParquetWriter(path, schema) as parquet:
-        for group in _groups(records):
+        left = iter(records)
+        while group := list(islice(left, _GROUP)):
             images, labels, rows = zip(*group, strict=True)
             columns = [[_utf8(text) for text in images], [_utf8(text) for text in labels], list(rows)]
             parquet.write_table(pyarrow.table(columns, schema=schema))
@@ -94,12 +95,6 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
     except (OSError, csv.Error) as error:
         raise VectorsError(f"{path} cannot be read as CSV: {error}", hint=_MENDED) from None
     return found
-
-
-def _groups(records: Iterable[Record]) -> Iterator[list[Record]]:
-    left = iter(records)
-    while group := list(islice(left, _GROUP)):
-        yield group
 
 
 def _utf8(text: str) -> str:

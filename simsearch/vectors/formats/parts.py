@@ -7,7 +7,6 @@ import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
@@ -106,12 +105,6 @@ class Vectors:
         """Close the files."""
         for part in self.parts:
             part.close()
-
-    def __enter__(self) -> Vectors:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
 
 
 def open_regular(path: Path) -> BinaryIO:

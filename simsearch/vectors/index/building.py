@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Floats
 from simsearch.errors import VectorsError
-from simsearch.vectors.index.index import FaissIndex, shifted
+from simsearch.vectors.index.index import FaissIndex
 from simsearch.vectors.index.native import core_of, sentence
 from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.normalize import normalize
 
 Blocks = Callable[[], Iterable[Floats]]
 
-_SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each of 256 centroids
+SAMPLE_ROWS = 65_536  # what product quantizers use at most: 256 rows for each of 256 centroids
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class Trained:
         _quieten(native)
         try:
             if not native.is_trained:
-                native.train(self.sample[:_SAMPLE_ROWS])
+                native.train(self.sample)
         except Exception as error:
-            rows = len(self.sample)
-            raise VectorsError(f"index {index.factory} cannot be trained on {rows} rows: {sentence(error)}") from error
+            seen = f"{len(self.sample)} rows: {sentence(error)}"
+            raise VectorsError(f"index {index.factory} cannot be trained on {seen}") from error
 
 
 def find_centroids(sample: Floats, nlist: int, seed: int = 0) -> Floats:
@@ -111,7 +111,7 @@ def _nearest_lists(native: Any, index: FaissIndex, blocks: Blocks, name: Name | 
     parts: list[NDArray[np.int32]] = []
     start = 0
     for block in blocks():
-        embeddings = normalize(block, name=shifted(name, start))
+        embeddings = normalize(block, name=name, start=start)
         parts.append(index.nearest_lists(embeddings, 1)[:, 0].astype(np.int32))
         start += len(block)
     lists = np.concatenate(parts) if parts else None
@@ -174,18 +174,13 @@ def _count_lists(native: Any, factory: str, rows: int) -> int:
 
 
 def _train(native: Any, index: FaissIndex, blocks: Blocks, rows: int, name: Name | None, seed: int) -> None:
-    nlist = _count_lists(native, index.factory, rows)
-    _quieten(native)
-    size = min(rows, max(_SAMPLE_ROWS, 64 * nlist))
+    size = min(rows, max(SAMPLE_ROWS, 64 * _count_lists(native, index.factory, rows)))
     chosen = np.sort(np.random.default_rng(seed).choice(rows, size, replace=False))
     parts = []
     start = 0
     for block in blocks():
         inside = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + len(block))] - start
         # The whole block is normalized, so that a broken row is named here and not by k-means.
-        parts.append(normalize(block, name=shifted(name, start))[inside])
+        parts.append(normalize(block, name=name, start=start)[inside])
         start += len(block)
-    try:
-        native.train(np.concatenate(parts))
-    except Exception as error:
-        raise VectorsError(f"index {index.factory} cannot be trained on {size} rows: {sentence(error)}") from error
+    Trained(np.concatenate(parts)).fit(native, index)

@@ -54,11 +54,6 @@ def looks_at_every_row(native: Any) -> bool:
     return isinstance(native, faiss.IndexFlat | faiss.IndexScalarQuantizer)
 
 
-def asked_for(k: int, below: int) -> int:
-    """Return how many rows to ask for where deleted ones are taken out afterwards."""
-    return min(2 * k + 16, below)
-
-
 def every_row(native: Any, queries: Floats, k: int, selector: Any) -> Answers | None:
     """Return the k best selected rows by FAISS, each row looked at; None for a kind that cannot do so."""
     if isinstance(native, faiss.IndexHNSW):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.exact import Ranking
-from simsearch.vectors.index.deleting import Answers, Deleted, asked_for, every_row, looks_at_every_row
+from simsearch.vectors.index.deleting import Answers, Deleted, every_row, looks_at_every_row
 from simsearch.vectors.index.native import (
     add_to_lists,
     core_of,
@@ -32,7 +32,7 @@ _RANKED = 10  # answers that a re-ranking index is asked for at least: its setti
 
 
 class FaissIndex:
-    """An Index by FAISS."""
+    """An Index by FAISS, which says what each member is."""
 
     def __init__(self, native: Any, factory: str) -> None:
         if native.metric_type != faiss.METRIC_INNER_PRODUCT:
@@ -42,29 +42,23 @@ class FaissIndex:
 
     @property
     def ntotal(self) -> int:
-        """Number of rows."""
         return int(self._native.ntotal)
 
     @property
     def dim(self) -> int:
-        """Width of an embedding."""
         return int(self._native.d)
 
     @property
     def is_flat(self) -> bool:
-        """Whether every answer is exact."""
         return isinstance(self._native, faiss.IndexFlat)
 
     @property
     def stores_vectors(self) -> bool:
-        """Whether embeddings are stored as they are, not coded."""
         return isinstance(self._native, faiss.IndexFlat | faiss.IndexIVFFlat | faiss.IndexHNSWFlat)
 
     @property
     def scores_are_exact(self) -> bool:
-        """Whether a returned score is the inner product itself: vectors are stored, or candidates re-ranked by them."""
-        refined = isinstance(self._native, faiss.IndexRefineFlat)
-        return self.stores_vectors or refined
+        return self.stores_vectors or isinstance(self._native, faiss.IndexRefineFlat)
 
     def nearest_lists(self, embeddings: Floats, nprobe: int) -> Integers:
         """Return the numbers (Q, nprobe) of the lists that an IVF index looks into first."""
@@ -99,7 +93,6 @@ class FaissIndex:
             faiss.set_deserialization_vector_byte_limit(bytes_before)
 
     def save(self, path: Path) -> None:
-        """Write the index to `path`. Raises VectorsError when it cannot be written."""
         try:
             faiss.write_index(self._native, str(path))
         except Exception as error:
@@ -115,7 +108,7 @@ class FaissIndex:
         if lists is not None and len(lists) != len(features):
             raise VectorsError(f"index {self.factory}: expected lists of {len(features)} rows, seen {len(lists)}")
         before = self.ntotal
-        embeddings = normalize(features, name=shifted(name, before))
+        embeddings = normalize(features, name=name, start=before)
         try:
             if lists is None:
                 self._native.add(embeddings)
@@ -155,7 +148,10 @@ class FaissIndex:
         # A re-ranking index scores k_factor times k candidates again: for a small k too few to find what 10 finds.
         k = min(max(k, _RANKED), live) if isinstance(self._native, faiss.IndexRefine) else wanted
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
-        scores, rows = self._live(queries, k, search, below, deleted)
+        if deleted is None or looks_at_every_row(self._native):
+            scores, rows = self._attempt(queries, k, search, below, deleted)
+        else:  # more than k, as the deleted ones are taken out afterwards
+            scores, rows = deleted.taken_out(*self._attempt(queries, min(2 * k + 16, below), search, below), k)
         widened = short = np.flatnonzero((rows < 0).any(axis=1))
         if short.size:
             wide = widest(self._native, k, search)
@@ -173,26 +169,13 @@ class FaissIndex:
         return Neighbours(scores[:, :wanted], rows[:, :wanted], widened)
 
     def stored(self, start: int, stop: int) -> Floats:
-        """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""
         try:
             block: Floats = self._native.reconstruct_n(start, stop - start)
         except RuntimeError as error:
             raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
-    def _live(self, queries: Floats, k: int, search: Search, below: int, deleted: Deleted | None) -> Answers:
-        if deleted is None or looks_at_every_row(self._native):
-            return self._attempt(queries, k, search, below, deleted)
-        return deleted.taken_out(*self._attempt(queries, asked_for(k, below), search, below), k)
-
-    def _attempt(
-        self,
-        queries: Floats,
-        k: int,
-        search: Search,
-        below: int,
-        deleted: Deleted | None = None,
-    ) -> Answers:
+    def _attempt(self, queries: Floats, k: int, search: Search, below: int, deleted: Deleted | None = None) -> Answers:
         selector = faiss.IDSelectorRange(0, below) if below < self.ntotal else None
         if deleted is not None:
             selector = deleted.selector(below)
@@ -219,7 +202,3 @@ class FaissIndex:
                 scores[:, deleted.flags[start:stop]] = -np.inf
             ranking.update(start, scores)
         return ranking.result()
-
-
-def shifted(name: Name | None, start: int) -> Name | None:
-    return None if name is None else lambda row: name(start + row)

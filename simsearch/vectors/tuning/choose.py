@@ -3,17 +3,47 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
+from typing import Any
 
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
-from simsearch.vectors.index import build
+from simsearch.vectors.index import Index, build
+from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.normalize import normalize
-from simsearch.vectors.search import DEFAULT
+from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning.candidates import candidates
-from simsearch.vectors.tuning.choice import Choice, entry, mark_pareto
-from simsearch.vectors.tuning.sweep import Point
-from simsearch.vectors.tuning.truth import K, Naming, Source
+from simsearch.vectors.tuning.sweep import Point, entry, mark_pareto
+from simsearch.vectors.tuning.truth import K, Source
 from simsearch.vectors.tuning.tuning import Built, Tuning, beyond_bytes
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An index over all rows, its search settings, and what a check on rows that tuned nothing found.
+
+    `reached`: the lower 95 % bound of ann_recall@10 reaches the target, and the limits are kept. `table` holds every
+    point that was measured, JSON-ready: "factory", settings, "stage" (sample, full or check), "rows", "ann_recall",
+    "low", "high", "qps", "bytes", "build_seconds", "pareto", "chosen".
+    """
+
+    index: Index
+    factory: str
+    search: Search
+    target_recall: float
+    reached: bool
+    ann_recall: float
+    interval: tuple[float, float]
+    qps: float
+    bytes: int
+    build_seconds: float
+    tuning_seconds: float
+    why: str
+    table: list[dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all but the index."""
+        return {key: value for key, value in vars(self).items() if key not in ("index", "factory", "search", "bytes")}
 
 
 def choose(
@@ -25,7 +55,7 @@ def choose(
     max_build_seconds: float | None = None,
     rows_in_end: int | None = None,
     seed: int = 0,
-    name: Naming | None = None,
+    name: Name | None = None,
     progress: Tell = lambda message: None,
 ) -> Choice:
     """Return the fastest index over the first `rows` rows of `source` whose ann_recall@10 reaches the target.
@@ -90,7 +120,7 @@ def _tiny(run: Tuning) -> Choice:
     if slow:
         why = f"Flat took {seconds:,.1g} s to build, more than the {run.max_build_seconds:g} s allowed."
     return Choice(
-        index, "Flat", DEFAULT, run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, run.table, why
+        index, "Flat", DEFAULT, run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, why, run.table
     )
 
 

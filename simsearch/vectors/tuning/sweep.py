@@ -1,10 +1,13 @@
-"""Search settings of one index, from cheap to dear: what each returns, and how fast."""
+"""Search settings of one index, from cheap to dear: what each returns, how fast, and how fast over more rows."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from simsearch.vectors.index import Index
 from simsearch.vectors.search import DEFAULT, Search
@@ -16,6 +19,10 @@ _FACTORS = (1, 2, 4, 8, 16, 32, 64, 128)
 _LEAST_EF = 12  # above the ten that are asked for and the row itself: FAISS looks at no fewer
 _REPEATS, _REPEAT_SECONDS = 15, 0.1
 _MARGIN = 1.5  # times the half width of the interval: other queries must find the target reached too
+
+_LIST_SECONDS = 2e-7  # what visiting a list costs, however few rows it has
+_LEAST_SHARE = 0.1  # of a search that is scanning: over a small sample less than this cannot be told from none
+_HNSW_GROWTH = 0.25  # time of a search over rows: between the logarithm and the caches' misses
 
 Axes = dict[str, list[int]]
 
@@ -126,3 +133,67 @@ def _steps(axes: Axes, now: Search) -> list[Search]:
         dearer = [step for step in steps if step > getattr(now, key)]
         found += [replace(now, **{key: dearer[0]})] if dearer else []
     return found
+
+
+def entry(factory: str, stage: str, rows: int, size: int, build_seconds: float, point: Point) -> dict[str, Any]:
+    """Return a line of the table."""
+    return {
+        "factory": factory,
+        **point.search.given(),
+        "stage": stage,
+        "rows": rows,
+        "ann_recall": round(point.recall, 6),
+        "low": round(point.low, 6),
+        "high": round(point.high, 6),
+        "qps": round(point.qps, 1),
+        "bytes": size,
+        "build_seconds": round(build_seconds, 3),
+        "pareto": False,
+        "chosen": False,
+    }
+
+
+def mark_pareto(table: list[dict[str, Any]]) -> None:
+    """Mark, within each stage, the lines that no other line beats in both recall and speed."""
+    for stage in {line["stage"] for line in table}:
+        best = -1.0
+        lines = [line for line in table if line["stage"] == stage]
+        for line in sorted(lines, key=lambda line: (-line["qps"], -line["ann_recall"])):
+            line["pareto"] = line["ann_recall"] > best
+            best = max(best, line["ann_recall"])
+
+
+def search_seconds(
+    candidate: Candidate, points: Sequence[Point], point: Point, growth: float, coarse: float = 0.0
+) -> float:
+    """Return what a query would take at the settings of `point` over `growth` times the rows that it was measured over.
+
+    Scanning grows with the rows; finding the lists (`coarse` seconds), making tables of codes and scoring candidates
+    again do not. Which share is which, the `points` that were measured tell.
+    """
+    seconds = 1 / point.qps
+    if candidate.is_graph:
+        return float(seconds * growth**_HNSW_GROWTH)
+    scanning = _scanning_seconds(candidate, points, point, coarse)
+    return seconds - scanning + scanning * growth
+
+
+def _scanning_seconds(candidate: Candidate, points: Sequence[Point], point: Point, coarse: float) -> float:
+    """Return the least squares of seconds = fixed + a nprobe + b k_factor, each point by its relative error."""
+    seconds = 1 / point.qps
+    nprobe, k_factor = (np.array([getattr(p.search, key) or 1 for p in points]) for key in ("nprobe", "k_factor"))
+    varying = [axis for axis in (nprobe, k_factor) if len(set(axis.tolist())) > 1]
+    most = max(0.0, seconds - coarse) if candidate.nlist else seconds
+    if (candidate.nlist and len(set(nprobe.tolist())) == 1) or len(points) <= len(varying) or not varying:
+        visits = _LIST_SECONDS * (point.search.nprobe or 1) if candidate.nlist else 0.0
+        return max(0.0, most - visits)
+    qps = np.array([p.qps for p in points])
+    columns = np.stack([np.ones(len(points)), *varying], axis=1)
+    found = np.linalg.lstsq(columns * qps[:, None], np.ones(len(points)), rcond=None)[0]
+    scanning = found[1] * (point.search.nprobe or 1) if candidate.nlist else found[0]
+    return float(np.clip(scanning, min(_LEAST_SHARE * seconds, most), most))
+
+
+def graph_build_seconds(sample: int, rows: int, seconds: float) -> float:
+    """Return what building a graph over `rows` would take: insertion is a search."""
+    return float(seconds * (rows / sample) ** (1 + _HNSW_GROWTH / 2))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from simsearch.arrays import Doubles, Floats, Integers
-from simsearch.vectors.exact import exact_search
+from simsearch.vectors.exact import exact_neighbours
+from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.normalize import normalize
 
 K = 10  # ann_recall@10 is what is asked for
@@ -18,8 +19,6 @@ Z = 1.96  # of a two-sided 95 % interval
 _TOLERANCE = 1e-6  # scores of one pair differ by this much between ways of summing
 _DEPTH = 32  # exact neighbours kept: of these, those that tie with the tenth count too
 _READ = 65_536
-
-Naming = Callable[[int], str]
 
 
 class Source(Protocol):
@@ -72,19 +71,7 @@ def ask(embeddings: Floats, own: Integers, blocks: Iterable[Floats]) -> Question
 
     Memory: a block. A query leaves its own row out.
     """
-    scores = np.empty((len(embeddings), 0), dtype=np.float32)
-    rows = np.empty((len(embeddings), 0), dtype=np.int64)
-    start = 0
-    for block in blocks:
-        inside = np.where((own >= start) & (own < start + len(block)), own - start, -1)
-        if len(block) > int(bool((inside >= 0).any())):
-            parts = list(exact_search(embeddings, block, _DEPTH, "ip", inside))
-            scores = np.concatenate((scores, np.concatenate([part[1] for part in parts])), axis=1)
-            rows = np.concatenate((rows, np.concatenate([part[2] for part in parts]) + start), axis=1)
-            order = np.argsort(-scores, axis=1, kind="stable")[:, :_DEPTH]
-            scores, rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
-        start += len(block)
-    return Questions(embeddings, own, scores, rows)
+    return Questions(embeddings, own, *exact_neighbours(embeddings, blocks, _DEPTH, own))
 
 
 def interval(shares: Doubles) -> tuple[float, float]:
@@ -99,18 +86,14 @@ def interval(shares: Doubles) -> tuple[float, float]:
     return max(0.0, float(low)), min(1.0, float(high))
 
 
-def unit_blocks(source: Source, rows: int, name: Naming | None) -> Iterable[Floats]:
+def unit_blocks(source: Source, rows: int, name: Name | None) -> Iterable[Floats]:
     """Yield the first `rows` rows as unit vectors; VectorsError names the first row without direction."""
     for start in range(0, rows, _READ):
         block = source.read(start, min(start + _READ, rows))
-        yield normalize(block, name=None if name is None else _shifted(name, start))
+        yield normalize(block, name=name, start=start)
 
 
-def _shifted(name: Naming, start: int) -> Naming:
-    return lambda row: name(start + row)
-
-
-def take(source: Source, rows: int, wanted: Integers, name: Naming | None) -> Floats:
+def take(source: Source, rows: int, wanted: Integers, name: Name | None) -> Floats:
     """Return the unit vectors of the rows `wanted`, (n, D), in one pass over the first `rows`."""
     taken = np.empty((len(wanted), source.shape[1]), dtype=np.float32)
     order = np.argsort(wanted, kind="stable")

@@ -14,12 +14,12 @@ from simsearch.arrays import Floats, Integers
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import FaissIndex, Index, Trained, build, find_centroids
+from simsearch.vectors.index.building import SAMPLE_ROWS
+from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.search import WHOLE, Search
 from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES, Candidate, total_bytes
-from simsearch.vectors.tuning.choice import entry
-from simsearch.vectors.tuning.predictions import graph_build_seconds, search_seconds
-from simsearch.vectors.tuning.sweep import Point, measure, sweep
-from simsearch.vectors.tuning.truth import Naming, Questions, Source, ask, take, unit_blocks
+from simsearch.vectors.tuning.sweep import Point, entry, graph_build_seconds, measure, search_seconds, sweep
+from simsearch.vectors.tuning.truth import Questions, Source, ask, take, unit_blocks
 
 _SEARCHED = 50_000, 125_000  # rows of the sample that are searched in: an eighth of all, within these
 _ROWS_A_LIST = 48
@@ -70,7 +70,7 @@ class Tuning:
     max_bytes: int | None
     max_build_seconds: float | None
     seed: int
-    name: Naming | None
+    name: Name | None
     progress: Tell
     rows_in_end: int  # what it holds when it is limited by max_bytes: rows may be added to the index that is chosen
     started: float = field(default_factory=time.perf_counter)
@@ -104,13 +104,13 @@ class Tuning:
         """Return the sample and the centroids of a candidate, and the seconds that these took."""
         nlist = candidate.nlist
         if not nlist:
-            return Trained(self.sample), 0.0
+            return Trained(self.sample[:SAMPLE_ROWS]), 0.0
         if nlist not in self.centroids:
             started = time.perf_counter()
             found = find_centroids(self.sample, nlist, self.seed)
             self.centroids[nlist] = found, time.perf_counter() - started
         centroids, seconds = self.centroids[nlist]
-        return Trained(self.sample, centroids), seconds
+        return Trained(self.sample[:SAMPLE_ROWS], centroids), seconds
 
     def try_on_sample(self, wanted: list[Candidate]) -> list[Tried]:
         """Build each candidate over the sample and sweep its settings; the fastest over all rows comes first."""
