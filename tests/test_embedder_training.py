@@ -242,7 +242,6 @@ def test_a_head_alone_on_cached_features(tmp_path):
         fetch=cached.__getitem__,
         labels=LABELS,
         batches=sampler.batches,
-        batches_per_epoch=sampler.batches_per_epoch,
         epochs=3,
         partial=tmp_path,
         device="cpu",

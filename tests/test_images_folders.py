@@ -24,7 +24,7 @@ def put(root, *names):
 
 
 def opened(path, home=None, **changes):
-    given = {"options": {}, "exclude": [], "root": None, "base": path.parent, **changes}
+    given = {"memory": HashMemory(None), "options": {}, "exclude": [], "root": None, "base": path.parent, **changes}
     spec = given.pop("spec", f"folder:{path}")
     return open_source(spec, home_datasets=home or path / "unused", **given)
 
@@ -276,8 +276,10 @@ def test_nothing_heavy_is_imported(tmp_path):
     opened(tmp_path, tmp_path / "d", spec="digits")
     code = (
         "import sys; from pathlib import Path; from simsearch.images import sources, loading, montage, splits\n"
+        "from simsearch.hashing import HashMemory\n"
         f"p = Path({str(tmp_path)!r})\n"
-        "s = sources.open_source('digits', home_datasets=p / 'd', options={}, exclude=[], root=None, base=p)\n"
+        "rest = dict(options={}, exclude=[], root=None, base=p, memory=HashMemory(None))\n"
+        "s = sources.open_source('digits', home_datasets=p / 'd', **rest)\n"
         "list(loading.survey(s, s.reader(), threads=2))\n"
         "print(sorted({'torch', 'torchvision', 'pydantic', 'rich', 'sklearn', 'faiss', 'h5py'} & set(sys.modules)))"
     )

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from simsearch.errors import SourceError
+from simsearch.hashing import HashMemory
 from simsearch.images.decode import decode, read_bytes
 from simsearch.images.loading import PIECES_AHEAD, PixelStore, in_order, pixel_batches, survey
 from simsearch.images.preprocess import Preprocess
@@ -29,7 +30,14 @@ def photos(tmp_path):
 
 
 def opened(root):
-    given = {"home_datasets": root / "unused", "options": {}, "exclude": [], "root": None, "base": root}
+    given = {
+        "home_datasets": root / "unused",
+        "options": {},
+        "exclude": [],
+        "root": None,
+        "base": root,
+        "memory": HashMemory(None),
+    }
     return open_source(f"folder:{root}", **given)
 
 

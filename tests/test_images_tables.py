@@ -23,6 +23,7 @@ def place(tmp_path):
 def opened(place, text, *, root=None, name="table.csv"):
     (place / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     given = {"home_datasets": place / "unused", "options": {}, "exclude": [], "root": root, "base": place.parent}
+    given["memory"] = HashMemory(None)
     return open_source(f"table:{place / name}", **given)
 
 
@@ -141,6 +142,7 @@ def test_tables_that_cannot_be_read(place, text, said):
 
 def test_no_such_table(tmp_path):
     given = {"home_datasets": tmp_path, "options": {}, "exclude": [], "root": None, "base": tmp_path}
+    given["memory"] = HashMemory(None)
     with pytest.raises(SourceError, match="no such file"):
         open_source("table:none.csv", **given)
 

@@ -21,7 +21,7 @@ from simsearch.images.sources import open_source
 
 
 def opened(home, name="MNIST", offline=True, **options):
-    given = {"exclude": [], "root": None, "base": home}
+    given = {"exclude": [], "root": None, "base": home, "memory": HashMemory(None)}
     return open_source(f"torchvision:{name}", home_datasets=home, options=options, offline=offline, **given)
 
 
@@ -76,8 +76,9 @@ def test_later_runs_import_neither_torch_nor_torchvision(mnist):
     opened(home)
     code = (
         "import sys; from pathlib import Path; from simsearch.images.sources import open_source\n"
+        "from simsearch.hashing import HashMemory\n"
         f"p = Path({str(home)!r})\n"
-        "rest = dict(options={}, exclude=[], root=None, base=p, offline=True)\n"
+        "rest = dict(options={}, exclude=[], root=None, base=p, offline=True, memory=HashMemory(None))\n"
         "s = open_source('torchvision:MNIST', home_datasets=p, **rest)\n"
         "print(len(s.images), s.reader().array(s.images[0].image).shape, {'torch', 'torchvision'} & set(sys.modules))"
     )

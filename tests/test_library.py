@@ -10,6 +10,7 @@ import simsearch
 from simsearch.artifacts import Workspace
 from simsearch.console import Progress, Shown
 from simsearch.exchange.vectors_out import export
+from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.images.sources import open_source
 from simsearch.stages.common import Data
@@ -71,7 +72,8 @@ def test_another_engine_embeds(built, tmp_path):
     space.out.mkdir()
     space.scratch.mkdir()
     spec = f"folder:{folder}"
-    source = open_source(spec, home_datasets=tmp_path, options={}, exclude=[], root=None, base=tmp_path)
+    memory = HashMemory(None)
+    source = open_source(spec, home_datasets=tmp_path, options={}, exclude=[], root=None, base=tmp_path, memory=memory)
     data = Data(dataset, source.reader())
     embed(data, trained, None, elsewhere).work(space, Progress())
     assert seen == [(64, 30, list(range(30)))]

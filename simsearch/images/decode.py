@@ -81,21 +81,17 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises ImageError when it is missing, unreadable, too large, or not a regular file (a FIFO does not block).
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ImageError("not a regular file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise ImageError(f"too large: {status.st_size:,} bytes, at most {MAX_FILE_BYTES:,}")
+            data = file.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError:
+        raise ImageError("is a folder, not a file") from None
     except (OSError, ValueError) as error:
         raise ImageError(_os_reason(error)) from None
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ImageError("is a folder, not a file" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise ImageError(f"too large: {status.st_size:,} bytes, at most {MAX_FILE_BYTES:,}")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            data = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise ImageError(_os_reason(error)) from None
-    finally:
-        os.close(descriptor)
     if len(data) > MAX_FILE_BYTES:
         raise ImageError(f"too large: more than {MAX_FILE_BYTES:,} bytes")
     return data

@@ -23,13 +23,13 @@ def open_source(
     exclude: list[str],
     root: str | None,
     base: Path,
+    memory: HashMemory,
     offline: bool = False,
-    memory: HashMemory | None = None,
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
-    torchvision sets; without it one is kept under `home_datasets`.
+    torchvision sets.
     Raises SourceError when the source cannot be read, or is given what it does not know.
     """
     kind, _, rest = spec.partition(":")
@@ -48,13 +48,6 @@ def open_source(
         return open_folder(path, spec=spec, exclude=exclude)
     if kind == "table":
         return open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base))
-    own = HashMemory(home_datasets / ".hashes.sqlite") if memory is None else None
-    try:
-        used = memory or own
-        assert used is not None
-        if kind == "digits":
-            return open_digits(home_datasets, exclude=exclude, memory=used)
-        return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=used)
-    finally:
-        if own is not None:
-            own.close()
+    if kind == "digits":
+        return open_digits(home_datasets, exclude=exclude, memory=memory)
+    return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=memory)

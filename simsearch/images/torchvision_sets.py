@@ -6,7 +6,7 @@ torchvision is imported only when a set is unpacked for the first time; later ru
 from __future__ import annotations
 
 import contextlib
-import fnmatch
+import glob
 import hashlib
 import json
 import os
@@ -38,24 +38,17 @@ class _Set:
     parts: tuple[tuple[str, dict[str, bool]], ...] = (("train", {"train": True}), ("test", {"train": False}))
 
 
-def _idx(name: str) -> _Set:
+def _idx(stem: str, last: str = "t10k", options: tuple[str, ...] = ()) -> _Set:
     kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
-    return _Set(tuple(f"{name}/raw/{part}-{kind}" for part in ("train", "t10k") for kind in kinds))
+    return _Set(tuple(f"{stem}{part}-{kind}" for part in ("train", last) for kind in kinds), options)
 
 
 CIFAR = "cifar-10-batches-py"
 SETS = {
-    "MNIST": _idx("MNIST"),
-    "FashionMNIST": _idx("FashionMNIST"),
-    "KMNIST": _idx("KMNIST"),
-    "EMNIST": _Set(
-        tuple(
-            f"EMNIST/raw/emnist-{{split}}-{part}-{kind}"
-            for part in ("train", "test")
-            for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
-        ),
-        options=("split",),
-    ),
+    "MNIST": _idx("MNIST/raw/"),
+    "FashionMNIST": _idx("FashionMNIST/raw/"),
+    "KMNIST": _idx("KMNIST/raw/"),
+    "EMNIST": _idx("EMNIST/raw/emnist-{split}-", "test", ("split",)),
     "CIFAR10": _Set(
         (*(f"{CIFAR}/data_batch_{n}" for n in range(1, 6)), f"{CIFAR}/test_batch", f"{CIFAR}/batches.meta")
     ),
@@ -123,24 +116,9 @@ def _folder(home: Path, name: str, options: dict[str, Any], fingerprint: Fingerp
 
 
 def _present(home: Path, patterns: list[str]) -> list[str]:
-    """Return the files below `home` that match one of the patterns, level by level."""
-    found: list[str] = []
-    for pattern in patterns:
-        level = [""]
-        for part in pattern.split("/"):
-            level = [path for prefix in level for path in _children(home, prefix, part)]
-        found += [path for path in level if os.path.isfile(home / path)]
-    return found
-
-
-def _children(home: Path, prefix: str, pattern: str) -> Iterator[str]:
-    if "*" not in pattern:
-        yield os.path.join(prefix, pattern)
-        return
-    with contextlib.suppress(OSError), os.scandir(home / prefix) as entries:
-        for entry in entries:
-            if fnmatch.fnmatchcase(entry.name, pattern):
-                yield os.path.join(prefix, entry.name)
+    """Return the files below `home` that match one of the patterns."""
+    found = (path for pattern in patterns for path in glob.iglob(pattern, root_dir=home, include_hidden=True))
+    return [path for path in found if os.path.isfile(home / path)]
 
 
 def _load(

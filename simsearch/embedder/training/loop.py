@@ -65,7 +65,6 @@ def train(
     batches: Callable[[int], Iterator[Integers]],
     epochs: int,
     partial: Path,
-    batches_per_epoch: int | None = None,
     prepare: Prepare | None = None,
     rates: Rates | None = None,
     patience: int = 0,
@@ -92,7 +91,7 @@ def train(
     place = choose_device(device)
     how = precision or ("float32" if prepare is None else choose_precision(place))
     labels_there = torch.from_numpy(np.ascontiguousarray(labels)).to(place)
-    per_epoch = batches_per_epoch or sum(1 for _ in batches(0))
+    per_epoch = sum(1 for _ in batches(0))
     steps = per_epoch * epochs
     rates = rates or Rates()
     patience = patience if validate is not None else 0

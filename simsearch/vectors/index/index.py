@@ -16,7 +16,6 @@ from simsearch.vectors.index.deleting import Answers, Deleted, every_row, looks_
 from simsearch.vectors.index.native import (
     add_to_lists,
     core_of,
-    kind_of,
     search_parameters,
     sentence,
     widest,
@@ -82,7 +81,8 @@ class FaissIndex:
             faiss.set_deserialization_vector_byte_limit(max(2 * path.stat().st_size, _READ_FLOOR))
             mapped = mapped and path.stat().st_size > _READ_FLOOR
             native = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
-            return cls(native, factory or kind_of(native))
+            kind = "Flat" if isinstance(native, faiss.IndexFlat) else type(native).__name__
+            return cls(native, factory or kind)
         except OSError as error:
             raise VectorsError(f"cannot read index {path}: {error.strerror}") from error
         except VectorsError as error:

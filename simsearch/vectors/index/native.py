@@ -23,10 +23,6 @@ def set_threads(threads: int) -> None:
     faiss.omp_set_num_threads(threads)
 
 
-def kind_of(native: Any) -> str:
-    return "Flat" if isinstance(native, faiss.IndexFlat) else type(native).__name__
-
-
 def core_of(native: Any) -> Any:
     """Return the index under transforms and re-ranking, the one that has nprobe or efSearch."""
     if isinstance(native, faiss.IndexPreTransform):
