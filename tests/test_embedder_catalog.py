@@ -68,8 +68,8 @@ def test_catalog_weights_and_runtime_import_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from simsearch.embedder.bundle import runtime\n"
-        "from simsearch.embedder.networks import catalog, weights\n"
-        "assert catalog.find_backbone('torchvision:vit_b_16').width(224) == 768\n"
+        "from simsearch.embedder.networks import families, weights\n"
+        "assert families.find_backbone('torchvision:vit_b_16').width(224) == 768\n"
         "assert weights.weights_preprocessing('default', 'torchvision:resnet50')['size'] == 224\n"
         "assert 'onnx' not in sys.modules and 'torchvision' not in sys.modules"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,11 +51,11 @@ def augmented(prepare: Prepare, asked: Changes, size: int) -> Prepare:
     """
     changes: list[Callable[[Tensor], Tensor]] = []
     if asked.shift:
-        changes.append(_Shift(asked.shift))
+        changes.append(partial(_shifted, asked.shift))
     if asked.rotate or asked.scale:
-        changes.append(_Warp(asked.rotate, asked.scale))
+        changes.append(partial(_warped, asked.rotate, asked.scale))
     if asked.crop < 1 or asked.flip or asked.colour:
-        changes.append(_Photo(size, asked.crop, asked.flip, asked.colour))
+        changes.append(_photo(asked, size))
     if not changes:
         return prepare
 
@@ -66,56 +67,41 @@ def augmented(prepare: Prepare, asked: Changes, size: int) -> Prepare:
     return prepare_augmented
 
 
-class _Shift:
-    """Each image moved by a random whole number of pixels, at most `most`, in x and in y; what moves in is black."""
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-
-    def __call__(self, images: Tensor) -> Tensor:
-        most, (count, height, width, channels) = self.most, images.shape
-        padded = functional.pad(images, (0, 0, most, most, most, most))
-        down, right = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
-        rows = torch.arange(height, device=images.device) + down
-        columns = torch.arange(width, device=images.device) + right
-        moved = padded.gather(1, rows[:, :, None, None].expand(-1, -1, width + 2 * most, channels))
-        return moved.gather(2, columns[:, None, :, None].expand(-1, height, -1, channels))
+def _shifted(most: int, images: Tensor) -> Tensor:
+    """Return each image moved by a random number of pixels, at most `most`, in x and in y; what moves in is black."""
+    count, height, width, channels = images.shape
+    padded = functional.pad(images, (0, 0, most, most, most, most))
+    down, right = torch.randint(0, 2 * most + 1, (2, count, 1), device=images.device)
+    rows = torch.arange(height, device=images.device) + down
+    columns = torch.arange(width, device=images.device) + right
+    moved = padded.gather(1, rows[:, :, None, None].expand(-1, -1, width + 2 * most, channels))
+    return moved.gather(2, columns[:, None, :, None].expand(-1, height, -1, channels))
 
 
-class _Warp:
-    """Each image turned and scaled about its centre, all in one call: torchvision's RandomAffine takes one a call.
+def _warped(degrees: float, scale: float, images: Tensor) -> Tensor:
+    """Return each image turned and scaled about its centre, bilinear; what comes in from outside repeats the border.
 
-    Bilinear; what comes in from outside repeats the border.
+    All in one call: torchvision's RandomAffine takes one image a call.
     """
-
-    def __init__(self, degrees: float, scale: float) -> None:
-        self.most_angle = math.radians(degrees)
-        self.scale = scale
-
-    def __call__(self, images: Tensor) -> Tensor:
-        angle, size = (2 * torch.rand(2, len(images), device=images.device) - 1).unbind()
-        angle, size = angle * self.most_angle, 1 / (1 + size * self.scale)
-        cos, sin, zero = angle.cos() * size, angle.sin() * size, torch.zeros_like(angle)
-        matrix = torch.stack((torch.stack((cos, -sin, zero), 1), torch.stack((sin, cos, zero), 1)), 1)
-        planes = images.permute(0, 3, 1, 2).float()
-        grid = functional.affine_grid(matrix, list(planes.shape), align_corners=False)
-        warped = functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
-        # As uint8 again: torchvision takes float images to be on the scale 0 to 1.
-        return warped.round_().to(images.dtype).permute(0, 2, 3, 1)
+    angle, size = (2 * torch.rand(2, len(images), device=images.device) - 1).unbind()
+    angle, size = angle * math.radians(degrees), 1 / (1 + size * scale)
+    cos, sin, zero = angle.cos() * size, angle.sin() * size, torch.zeros_like(angle)
+    matrix = torch.stack((torch.stack((cos, -sin, zero), 1), torch.stack((sin, cos, zero), 1)), 1)
+    planes = images.permute(0, 3, 1, 2).float()
+    grid = functional.affine_grid(matrix, list(planes.shape), align_corners=False)
+    warped = functional.grid_sample(planes, grid, padding_mode="border", align_corners=False)
+    # As uint8 again: torchvision takes float images to be on the scale 0 to 1.
+    return warped.round_().to(images.dtype).permute(0, 2, 3, 1)
 
 
-class _Photo:
-    """Random resized crop, flip and colour, each image for itself."""
-
-    def __init__(self, size: int, crop: float, flip: bool, colour: float) -> None:
-        changes: list[Any] = []
-        if crop < 1:
-            changes.append(v2.RandomResizedCrop(size, scale=(crop, 1.0), ratio=SHAPES, antialias=True))
-        if flip:
-            changes.append(v2.RandomHorizontalFlip())
-        if colour:
-            changes.append(v2.ColorJitter(brightness=colour, contrast=colour, saturation=colour))
-        self.change = v2.Compose(changes)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return torch.stack([self.change(image) for image in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
+def _photo(asked: Changes, size: int) -> Callable[[Tensor], Tensor]:
+    """Return random resized crop, flip and colour of a batch, each image for itself."""
+    changes: list[Any] = []
+    if asked.crop < 1:
+        changes.append(v2.RandomResizedCrop(size, scale=(asked.crop, 1.0), ratio=SHAPES, antialias=True))
+    if asked.flip:
+        changes.append(v2.RandomHorizontalFlip())
+    if asked.colour:
+        changes.append(v2.ColorJitter(brightness=asked.colour, contrast=asked.colour, saturation=asked.colour))
+    change = v2.Compose(changes)
+    return lambda images: torch.stack([change(one) for one in images.permute(0, 3, 1, 2)]).permute(0, 2, 3, 1)
