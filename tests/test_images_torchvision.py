@@ -68,7 +68,7 @@ def test_mnist(mnist):
     assert [entry[0] for entry in entries] == sorted(
         f"MNIST/raw/{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
     )
-    assert sorted(os.listdir(home)) == [".hashes.sqlite", ".unpacked", "MNIST"]
+    assert sorted(os.listdir(home)) == [".unpacked", "MNIST"]
 
 
 def test_later_runs_import_neither_torch_nor_torchvision(mnist):

@@ -14,17 +14,8 @@ from hypothesis import strategies as st
 from simsearch.changes.compare import Changes, compare
 from simsearch.changes.state import State
 from simsearch.errors import ArtifactError
-from simsearch.images.records import (
-    ImageRecord,
-    RecordTable,
-    SetAside,
-    extend_records,
-    read_names,
-    read_quarantine,
-    read_records,
-    write_quarantine,
-    write_records,
-)
+from simsearch.images.quarantine import SetAside, read_quarantine, write_quarantine
+from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_names, read_records, write_records
 from simsearch.images.source import SourceImage
 from simsearch.images.thumbnails import MORE, ThumbnailReader, encode_thumbnail, extend_thumbnails, write_thumbnails
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from simsearch.artifacts import digest_of
 from simsearch.changes.state import State
-from simsearch.images.records import SetAside
+from simsearch.images.quarantine import SetAside
 from simsearch.images.source import SourceImage
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact
-from simsearch.images.records import SetAside, read_names, read_quarantine
+from simsearch.images.quarantine import SetAside, read_quarantine
+from simsearch.images.records import read_names
 
 DELETED = "deleted.npy"  # in a dataset artifact: rows whose images are gone, (n,) int64 ascending
 MASKED = "masked.npy"  # in an index artifact: rows that no search may find: those, and query-only rows where asked

@@ -1,4 +1,4 @@
-"""The table of images: one record a row, kept as images.csv, read as a stream or row by row; and quarantine.csv.
+"""The table of images: one record a row, kept as images.csv, read as a stream or row by row.
 
 File names are bytes that need not be UTF-8; they are carried with `surrogateescape`, so that every name that the
 file system can hold survives the round trip. Beside the table lies the byte offset of each record, so that a query
@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from simsearch.arrays import Integers
 COLUMNS = ("row", "image", "label", "fit", "val", "gallery", "query", "sha256")
 RECORDS = "images.csv"
 OFFSETS = "images.offsets.npy"
-QUARANTINE = "quarantine.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +36,6 @@ class ImageRecord:
     gallery: bool
     query: bool
     sha256: str
-
-
-class SetAside(NamedTuple):
-    """An image that cannot be used: its name, the reason, the SHA-256 of its bytes ("" when they cannot be read)."""
-
-    image: str
-    reason: str
-    sha256: str = ""
 
 
 def write_records(folder: Path, records: Iterable[ImageRecord]) -> None:
@@ -97,23 +88,8 @@ def read_records(folder: Path) -> Iterator[ImageRecord]:
         yield from map(_record, rows)
 
 
-def write_quarantine(folder: Path, bad: Iterable[SetAside]) -> None:
-    """Write quarantine.csv into `folder`, sorted by image."""
-    with _opened(folder / QUARANTINE, "w") as file:
-        writer = csv.writer(file)
-        writer.writerow(SetAside._fields)
-        writer.writerows(sorted(bad))
-
-
-def read_quarantine(folder: Path) -> Iterator[SetAside]:
-    """Yield what `write_quarantine` wrote; an earlier version knew no digests."""
-    with _opened(folder / QUARANTINE) as file:
-        for row in csv.DictReader(file):
-            yield SetAside(row["image"], row["reason"], row.get("sha256") or "")
-
-
-def _opened(path: Path, mode: str = "r") -> IO[str]:
-    return path.open(mode, newline="", encoding="utf-8", errors="surrogateescape")
+def _opened(path: Path) -> IO[str]:
+    return path.open(newline="", encoding="utf-8", errors="surrogateescape")
 
 
 class RecordTable:

@@ -9,7 +9,8 @@ from simsearch.artifacts import Workspace, digest_of
 from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
 from simsearch.images.loading import survey
-from simsearch.images.records import SetAside, write_quarantine, write_records
+from simsearch.images.quarantine import SetAside, write_quarantine
+from simsearch.images.records import write_records
 from simsearch.images.source import Fingerprint, Source, changed
 from simsearch.images.splits import assign
 from simsearch.images.thumbnails import ThumbnailReader, write_thumbnails

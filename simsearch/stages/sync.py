@@ -21,15 +21,8 @@ from simsearch.changes.state import DELETED, MASKED, State, rows_of
 from simsearch.console import Progress, safe
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.images.loading import survey
-from simsearch.images.records import (
-    ImageRecord,
-    RecordTable,
-    SetAside,
-    extend_records,
-    read_records,
-    write_quarantine,
-    write_records,
-)
+from simsearch.images.quarantine import SetAside, write_quarantine
+from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
 from simsearch.images.source import FileSource, changed
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS

@@ -12,7 +12,8 @@ from simsearch.arrays import Pixels
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.errors import VectorsError
-from simsearch.images.records import ImageRecord, write_quarantine, write_records
+from simsearch.images.quarantine import write_quarantine
+from simsearch.images.records import ImageRecord, write_records
 from simsearch.images.source import Reader
 from simsearch.stages.common import BLOCK_ROWS, Data
 from simsearch.stages.step import Result, Step

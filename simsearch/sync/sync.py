@@ -21,7 +21,7 @@ from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION
-from simsearch.images.records import read_quarantine
+from simsearch.images.quarantine import read_quarantine
 from simsearch.images.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
