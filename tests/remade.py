@@ -23,5 +23,6 @@ def remade(home: Path, name: str, changes: dict[str, bytes | None], *, stage: st
     for file, data in changes.items():
         (space.out / file).unlink() if data is None else (space.out / file).write_bytes(data)
     kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds", "device")}
+    store.set_aside(stage, digest)
     build["stages"][stage] = store.commit(stage, digest, space, kept).reference
     (home / "builds" / f"{name}.json").write_text(json.dumps({**build, **record}))

@@ -88,7 +88,7 @@ def test_a_build_goes_with_what_only_it_needs(two):
     assert two.build_names() == ["b"]
     assert not (two.builds / "a").exists()
     record = two.build("b").record
-    assert all(two.store.path(stage, which["digest"]).is_dir() for stage, which in record["stages"].items())
+    assert all(two.store.path(stage, which["digest"]).is_dir() for stage, which in record.stages.items())
 
 
 def test_the_builds_of_its_seeds_go_with_it_and_no_others(two):

@@ -49,7 +49,7 @@ def planted(tmp_path_factory):
 def test_the_report_lists_the_planted_groups(planted):
     build = Home(planted[1]).build("photos")
     report = report_of(build)
-    table = RecordTable(planted[1] / "artifacts" / "dataset" / build.record["stages"]["dataset"]["digest"])
+    table = RecordTable(planted[1] / "artifacts" / "dataset" / build.record.stages["dataset"]["digest"])
 
     def names(kind):
         return sorted(

@@ -17,7 +17,7 @@ from simsearch.artifacts import Artifact, digest_of
 from simsearch.changes.compare import Changes, Found
 from simsearch.changes.state import State
 from simsearch.exchange.vectors_in import make_stages as make_import
-from simsearch.home import Build, Home
+from simsearch.home import Build, Home, Record
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe.files import find_recipe
@@ -27,6 +27,7 @@ from simsearch.stages.sync import Transition
 from simsearch.sync.mending import remake_synced_index
 from simsearch.sync.sync import make_stages as make_next
 from simsearch.vectors.formats import open_vectors
+from simsearch.vectors.search import Search
 
 PINNED = json.loads(Path(__file__).with_name("digests.json").read_text())
 SMALL = ["embedder.backbone=mnist_cnn", "embedder.weights=none"]
@@ -123,7 +124,8 @@ def test_the_stages_of_a_sync(compact, plan):
 
 
 def test_a_mended_index(plan):
-    record = {"recipe": find_recipe("digits", []).recipe.resolve().model_dump()}
+    recipe = find_recipe("digits", []).recipe.resolve().model_dump()
+    record = Record(recipe, "digits", None, True, 1, Search(), {})
     remake_synced_index(plan, Build("x", plan.home.path, record), base_artifacts(), {})
     assert plan.digests() == PINNED["mended"]
 

@@ -247,10 +247,10 @@ def test_an_index_chosen_by_measuring(tmp_path):
     command = ("index", "import", tmp_path / "x.npy", "--name", "mine", "--target-recall", 0.9, "--home", home.path)
     done = run_cli(*command, "--json", check=0)
     report, build = json.loads(done.stdout), home.build("mine")
-    assert build.record["recipe"]["index"]["target_recall"] == 0.9
-    index = home.store.open("index", **build.record["stages"]["index"])
+    assert build.record.recipe["index"]["target_recall"] == 0.9
+    index = home.store.open("index", **build.record.stages["index"])
     assert report["index"]["factory"] == index.facts["factory"]
-    assert build.record["search"] == {"nprobe": None, "efSearch": None, **index.facts["search"]}
+    assert build.record.search.to_json() == {"nprobe": None, "efSearch": None, **index.facts["search"]}
     assert report["index"]["ann_recall"]["10"] > 0.85
     assert "ann_recall@10" in done.stderr
     assert "--target-recall 0.9" in build.page_path.read_text()
@@ -268,7 +268,7 @@ def test_a_target_for_a_handful_of_vectors_takes_the_flat_index_and_draws_it(tmp
     np.save(tmp_path / "x.npy", ROWS[:rows])
     home = Home(tmp_path / "home")
     build = run_import(str(tmp_path / "x.npy"), home, "mine", {"target_recall": 0.99}).build
-    index = home.store.open("index", **build.record["stages"]["index"])
+    index = home.store.open("index", **build.record.stages["index"])
     assert index.facts["factory"] == "Flat"
     assert index.facts["choice"]["qps"] > 0
     (line,) = json.loads(index.file("index.json").read_bytes())["choice"]["table"]

@@ -108,7 +108,7 @@ def test_the_same_recipe_gives_the_same_report(photos, tmp_path):
     second = build(photos, tmp_path / "b", SETTINGS)
     assert timeless(first.report) == timeless(second.report)
     contents = [
-        {n: s["content"] for n, s in b.build.record["stages"].items() if not n.endswith("evaluate")}
+        {n: s["content"] for n, s in b.build.record.stages.items() if not n.endswith("evaluate")}
         for b in (first, second)
     ]
     assert contents[0] == contents[1]
@@ -125,7 +125,7 @@ def test_changing_one_file_rebuilds_what_depends_on_it(photos, home):
     picture(1, 77).save(photos / "class 1" / "new.png")
     added = build(photos, home)
     assert added.ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated"]
-    assert added.build.record["images"] == 31
+    assert added.build.record.images == 31
 
 
 def test_renaming_a_file_rebuilds_only_the_table_and_the_report(photos, home):
@@ -150,7 +150,7 @@ def test_settings_rebuild_only_what_they_touch(photos, home):
 
 def test_an_artifact_made_anew_with_other_bits_makes_what_follows_stale(photos, home):
     made = build(photos, home)
-    features = made.build.record["stages"]["embed"]
+    features = made.build.record.stages["embed"]
     store = Home(home).store
     old = store.open("embed", **features)
     space = store.workspace("embed", features["digest"])
@@ -170,7 +170,7 @@ def test_a_removed_artifact_comes_back_with_the_same_bits(photos, home):
         shutil.rmtree(home / "artifacts" / stage)
     after = build(photos, home)
     assert after.ran == ["Trained", "Indexed"]
-    assert after.build.record["stages"] == before["stages"]
+    assert after.build.record.stages == before.stages
 
 
 def test_unreadable_images_are_set_aside_and_rows_stay_aligned(photos, home):
@@ -270,7 +270,7 @@ def test_class_disjoint_searches_unseen_classes_leave_one_out(tmp_path, home):
     folder = write_folder(tmp_path / "six", labels=6, each=6)
     done = build(folder, home, [*SETTINGS, "dataset.split=disjoint", "dataset.test_classes=3"])
     assert (done.report["queries"], done.report["gallery"], done.report["classes"]) == (18, 18, 6)
-    assert done.build.record["images"] == 36, "the corpus of a folder is all of it"
+    assert done.build.record.images == 36, "the corpus of a folder is all of it"
     with np.load(artifact_file(home, "evaluate", "queries.npz"), allow_pickle=False) as values:
         assert len(values["rows"]) == 18
     assert max(done.report["systems"]["recipe/index"]["recall"].values()) <= 1.0
@@ -288,9 +288,9 @@ def test_a_head_trains_on_cached_features_of_the_frozen_backbone(photos, home):
     wanted = ["embedder.backbone=mnist_cnn", "embedder.weights=none", "embedder.train=head",
               "training.epochs=2", "embedder.dim=16"]  # fmt: skip
     done = build(photos, home, wanted)
-    embed = Home(home).store.open("embed", **done.build.record["stages"]["embed"])
+    embed = Home(home).store.open("embed", **done.build.record.stages["embed"])
     assert embed.facts["through"] == "head on cached features"
-    assert "frozen/embed" in done.build.record["stages"]
+    assert "frozen/embed" in done.build.record.stages
     answer = run_cli("query", photos / "class 1" / "04.png", "--k", 1, "--json", "--home", home, check=0)
     hit = json.loads(answer.stdout)["hits"][0]
     assert hit["image"] == "class 1/04.png"
@@ -341,4 +341,4 @@ def test_a_csv_file_on_the_command_line_is_a_table(photos, home, tmp_path):
     (tmp_path / "my list.csv").write_text("path,label\n" + "\n".join(rows))
     done = build(tmp_path / "my list.csv", home)
     assert done.build.name == "my-list"
-    assert done.build.record["images"] == 30
+    assert done.build.record.images == 30

@@ -236,4 +236,4 @@ def test_a_recipe_that_is_not_whole_is_no_traceback(unharmed):
 def test_settings_of_every_kind_of_index_are_taken(ours):
     path = ours[1] / "builds" / "photos.json"
     path.write_text(json.dumps({**record(ours[1]), "search": {"nprobe": 4, "efSearch": None, "k_factor": 2.5}}))
-    assert Home(ours[1]).build("photos").record["search"]["k_factor"] == 2.5
+    assert Home(ours[1]).build("photos").record.search.k_factor == 2.5

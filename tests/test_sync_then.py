@@ -109,12 +109,12 @@ def test_a_damaged_synced_build_is_mended_from_its_features(ours, kind, stage, f
     place = Home(home)
     build = place.build("photos")
     measured = report_of(build)["systems"]
-    damage(place.store.path(stage, build.record[kind][stage]["digest"]) / file)
+    damage(place.store.path(stage, getattr(build.record, kind)[stage]["digest"]) / file)
     assert f"{'built/' if kind == 'built' else ''}{stage}" in verify_build(build).said_no()
     build, found = repair_build(build, place)
     assert found.sound, found.said_no()
     assert report_of(build)["systems"] == measured
-    assert "synced" in build.record
+    assert build.record.synced
     assert build.page_path.is_file()
     hits = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=100)[0]
     assert {hit.image for hit in hits} == names
@@ -130,7 +130,7 @@ def test_a_synced_index_of_the_gallery_alone_is_mended_as_one(built, tmp_path):
     changed(folder, home)
     place = Home(home)
     build = place.build("photos")
-    damage(place.store.path("index", build.record["stages"]["index"]["digest"]) / "index.faiss")
+    damage(place.store.path("index", build.record.stages["index"]["digest"]) / "index.faiss")
     build, found = repair_build(build, place)
     assert found.sound, found.said_no()
     searched = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=100)[0]
@@ -143,7 +143,7 @@ def test_a_build_that_was_only_renamed_is_mended(ours):
     sync(home)
     place = Home(home)
     build = place.build("photos")
-    damage(place.store.path("index", build.record["stages"]["index"]["digest"]) / "index.faiss")
+    damage(place.store.path("index", build.record.stages["index"]["digest"]) / "index.faiss")
     assert repair_build(build, place)[1].sound
 
 
@@ -152,7 +152,7 @@ def test_what_features_cannot_give_back_is_said_with_a_command_that_helps(ours, 
     changed(folder, home)
     place = Home(home)
     build = place.build("photos")
-    damage(place.store.path("dataset", build.record["stages"]["dataset"]["digest"]) / "images.csv")
+    damage(place.store.path("dataset", build.record.stages["dataset"]["digest"]) / "images.csv")
     assert repair_build(build, place, Shown())[1].said_no() == {"dataset"}
     assert "with --retrain" in capsys.readouterr().err
     for refused in (lambda: sync(home), lambda: simsearch.open("photos", home=str(home))):

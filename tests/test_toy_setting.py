@@ -36,7 +36,7 @@ found = {"recipe": recipe.index.max_codes}
 for name, more in (("plain", {}), ("toy", {"max_codes": 300})):
     build = run_import(file, home, name, {"factory": "IVF16,Flat", "nprobe": 16, **more}).build
     recall = report_of(build)["index"]["ann_recall"]["10"]
-    found[name] = {"stages": build.record["stages"], "search": build.record["search"], "recall": recall}
+    found[name] = {"stages": build.record.stages, "search": build.record.search.to_json(), "recall": recall}
 print(json.dumps(found))
 """
 

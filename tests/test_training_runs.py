@@ -23,7 +23,7 @@ def build(what, home, settings=QUICK, **options):
 
 
 def facts(done, stage):
-    reference = done.build.record["stages"][stage]
+    reference = done.build.record.stages[stage]
     return Home(done.build.home).store.open(stage.rpartition("/")[2], **reference)
 
 
@@ -97,6 +97,6 @@ def test_fine_tuning_starts_from_the_head_that_was_trained_before(tmp_path, home
     assert done.advice is None
     # The head's artifact is shared, and so is what it was trained on.
     for mine, theirs in (("head/train", "train"), ("frozen/embed", "frozen/embed")):
-        assert done.build.record["stages"][mine] == head.build.record["stages"][theirs]
+        assert done.build.record.stages[mine] == head.build.record.stages[theirs]
     assert done.ran == ["Trained", "Embedded", "Indexed", "Evaluated"]
     assert not build(folder, home, fine, name="photos-finetuned").ran

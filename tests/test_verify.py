@@ -92,7 +92,7 @@ def test_a_flipped_byte_is_seen_and_mended_where_features_can(copy_of_built, sta
     home = copy_of_built[1]
     place = Home(home)
     before = place.build("photos")
-    path = place.store.path(stage.rpartition("/")[2], before.record["stages"][stage]["digest"]) / name
+    path = place.store.path(stage.rpartition("/")[2], before.record.stages[stage]["digest"]) / name
     flip(path)
     found = verify_build(before)
     no = {stage} | ({"report"} if stage == "evaluate" else set())
@@ -103,9 +103,9 @@ def test_a_flipped_byte_is_seen_and_mended_where_features_can(copy_of_built, sta
     assert after.said_no() == (set() if mended else no)
     told = capsys.readouterr().err
     if mended:
-        new = build.record["stages"]
-        assert {key for key in new if new[key] != before.record["stages"][key]} <= {"evaluate"}
-        assert new[stage]["digest"] == before.record["stages"][stage]["digest"]
+        new = build.record.stages
+        assert {key for key in new if new[key] != before.record.stages[key]} <= {"evaluate"}
+        assert new[stage]["digest"] == before.record.stages[stage]["digest"]
         assert build.page_path.is_file()
         assert json.loads(build.report_path.read_bytes()) == report_of(build)
         assert report_of(build)["systems"] == json.loads((home.parent / "report.json").read_bytes())["systems"]
@@ -241,6 +241,6 @@ def test_features_and_report_lost_together(imported, capsys):
     home = Home(imported)
     build = home.build("flat")
     for stage, name in (("embed", "features.h5"), ("evaluate", "report.json")):
-        flip(home.store.open(stage, **build.record["stages"][stage]).file(name))
+        flip(home.store.open(stage, **build.record.stages[stage]).file(name))
     assert repair_build(build, home, Shown())[1].said_no() == {"embed", "evaluate", "report"}
     assert "simsearch index import" in capsys.readouterr().err

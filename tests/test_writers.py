@@ -79,7 +79,7 @@ def test_what_two_builds_share_is_made_once(tmp_path, monkeypatch):
     first.join(100)
     second.join(100)
     (one, ran), (two, ran_too) = *made, *made_too
-    assert one.record["stages"] == two.record["stages"]
+    assert one.record.stages == two.record.stages
     assert set(committed.values()) == {1}
     assert ran or ran_too
     assert said[0].startswith("Waiting for index import first (process ")

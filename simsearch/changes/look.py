@@ -29,7 +29,7 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
         place = os.path.realpath(os.path.expanduser(folder))
         builds = [home.build(known) for known in home.build_names()]
         made_from = {f"folder:{place}", f"table:{place}"}
-        made = [build for build in builds if build.listed and build.record["source"] in made_from]
+        made = [build for build in builds if build.listed and build.record.source in made_from]
         if not made:
             raise RecipeError(
                 f"no build in {home.path} was made from {folder}",
@@ -38,10 +38,10 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
         build = max(made, key=lambda one: dt.datetime.fromisoformat(one.when))
     else:
         build = home.build(name)
-    spec = str(build.record["recipe"].get("dataset", {}).get("source", ""))
+    spec = str(build.record.recipe.get("dataset", {}).get("source", ""))
     if spec.partition(":")[0] not in {"folder", "table"}:
         raise RecipeError(
-            f"build {build.name} was made from {build.record['source']}, whose images do not change",
+            f"build {build.name} was made from {build.record.source}, whose images do not change",
             hint="sync is for builds of a folder or a table: simsearch sync FOLDER",
         )
     return build
@@ -52,7 +52,7 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
 
     Raises SourceError when it is not there, holds nothing, or has labels where it had none or the reverse.
     """
-    table: dict[str, Any] = build.record["recipe"]["dataset"]
+    table: dict[str, Any] = build.record.recipe["dataset"]
     if not {"source", "options", "exclude", "root", "max_bad_fraction"} <= table.keys():
         raise ArtifactError(
             f"build {build.name} does not say how its images were read: its recipe is not whole",
@@ -77,7 +77,7 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
             hint="bring the images back, or, when they moved, simsearch sync FOLDER --build " + build.name,
         ) from None
     assert isinstance(source, FileSource)
-    if source.labelled != build.record["labelled"]:
+    if source.labelled != build.record.labelled:
         seen = ("labels", "none") if source.labelled else ("no labels", "some")
         raise SourceError(
             f"{safe(source.title)} has {seen[0]} now, and had {seen[1]} when build {build.name} was made; "

@@ -86,7 +86,7 @@ def say_outcome(outcome: Outcome) -> None:
             say(f"Curves of the training: {safe(str(outcome.curves))}")
         say(f"Built {name} in {seconds:.1f} s")
     else:
-        say(f"{name} is up to date ({outcome.build.record['images']:,} images checked in {seconds:.1f} s)")
+        say(f"{name} is up to date ({outcome.build.record.images:,} images checked in {seconds:.1f} s)")
     if outcome.missed:
         say(f"warning: {safe(outcome.missed)}")
 

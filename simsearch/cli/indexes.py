@@ -81,7 +81,7 @@ def import_vectors(
     if outcome.ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:
-        say(f"{name} is up to date ({outcome.build.record['images']:,} vectors checked)")
+        say(f"{name} is up to date ({outcome.build.record.images:,} vectors checked)")
     return SAID_NO if strict and outcome.missed else OK
 
 

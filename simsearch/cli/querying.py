@@ -54,7 +54,7 @@ def query(
     question = Question(k, min_score, max_far, collapse)
     with Searcher(find_home(home).build(name)) as searcher:
         build = searcher.build
-        synced = f", synced {build.record['synced']['when'][:10]}" if "synced" in build.record else ""
+        synced = f", synced {build.record.synced['when'][:10]}" if build.record.synced else ""
         say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
         all_read = True
         if vectors is not None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import digest_of
 from simsearch.console import Progress, safe
 from simsearch.errors import RecipeError, VectorsError
-from simsearch.home import VECTORS, Build, Home, checked_name
+from simsearch.home import VECTORS, Build, Home, Record, checked_name
 from simsearch.locks import working_seconds
 from simsearch.pipeline.graph import record_of
 from simsearch.pipeline.plan import Plan, now
@@ -40,7 +41,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
     before = home.build(name) if home.has_build(name) else None
     if before is not None and not before.of_vectors:
         raise RecipeError(
-            f"build {name} exists in {home.path} and was made from {before.record['source']}, not from vectors",
+            f"build {name} exists in {home.path} and was made from {before.record.source}, not from vectors",
             hint="give another --name",
         )
     file = open_vectors(place if path else path)
@@ -49,10 +50,10 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
             plan = Plan(home, progress, heading=[f"{safe(place.name)}: {_shape(file)}", *map(safe, file.notes)])
             record = make_stages(plan, name, file, f"{VECTORS}{place}", recipe.resolve().index, evaluation)
             # An unchanged build keeps the time when it was made.
-            if before is not None and not plan.ran and {**before.record, **record} == before.record:
+            if before is not None and not plan.ran and before.stands_for(record):
                 build = before
             else:
-                build = name_build(home, name, {**record, "when": now(), "pins": []})
+                build = name_build(home, name, replace(record, when=now()))
             if plan.ran or not build.page_path.is_file():
                 publish_page(build, report_of(build), plan.stages, import_command(build) or "")
     finally:
@@ -65,7 +66,7 @@ def import_command(build: Build) -> str | None:
     """The command that makes a build of vectors anew; None for a build of images."""
     if not build.of_vectors:
         return None
-    index, place = build.record["recipe"]["index"], str(build.record["source"]).removeprefix(VECTORS)
+    index, place = build.record.recipe["index"], str(build.record.source).removeprefix(VECTORS)
     key = "factory" if index.get("target_recall") is None else "target_recall"
     choice = [] if index[key] == "Flat" else [f"--{key.replace('_', '-')}", str(index[key])]
     return shlex.join(["simsearch", "index", "import", place, "--name", build.name, *choice])
@@ -80,7 +81,7 @@ def _shape(file: VectorFile) -> str:
 
 def make_stages(
     plan: Plan, name: str, file: VectorFile, place: str, index: tables.Index, evaluation: tables.Evaluation
-) -> dict[str, Any]:
+) -> Record:
     """Make every stage; returns the build's record."""
     stamps = _stamps(file)
     listing = [
@@ -103,7 +104,7 @@ def make_stages(
         "index": index.model_dump(),
         "evaluation": evaluation.model_dump(),
     }
-    return {**record_of(plan, recipe, place, None, search_settings(index, made)), "listed": True}
+    return record_of(plan, recipe, place, None, search_settings(index, made))
 
 
 def _stamps(file: VectorFile) -> list[tuple[int, int]]:

@@ -44,7 +44,7 @@ def export(build: Build, form: str, out: str, *, raw: bool = False, progress: Pr
     path = Path(os.path.abspath(os.path.expanduser(out)))
     _check(path, form, raw)
     # Queries and gallery are those that the report is about; what is searched now may have been synced since.
-    stages = build.record["stages"] if form == NPY else build.measured
+    stages = build.record.stages if form == NPY else build.measured
     with Home(build.home).reading() as store:
         dataset, embedded, index = (store.open(name, **stages[name]) for name in ("dataset", "embed", "index"))
     with (progress or Progress()).stage("Exported") as line, FeatureFile(embedded.file("features.h5")) as features:

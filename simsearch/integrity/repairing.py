@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 from simsearch.artifacts import write_durably
 from simsearch.console import Progress, safe
@@ -48,8 +49,8 @@ class _Repair:
 
     def __init__(self, build: Build, found: Verified, plan: Plan) -> None:
         self.build, self.home, self.found, self.plan = build, plan.home, found, plan
-        self.stages: dict[str, dict[str, str]] = dict(build.record["stages"])
-        self.table = tables.Index(**build.record["recipe"]["index"])
+        self.stages: dict[str, dict[str, str]] = dict(build.record.stages)
+        self.table = tables.Index(**build.record.recipe["index"])
         self._say = plan.progress.say
 
     def run(self) -> Build:
@@ -58,10 +59,10 @@ class _Repair:
         for name in lost:
             if name not in ("index", "evaluate"):
                 self._say(f"{name} cannot be made of features: {self._remake(name)}")
-        if self.build.record.get("built"):
+        if self.build.record.built:
             return self._synced()
         self._mend()
-        if self.stages != self.build.record["stages"]:
+        if self.stages != self.build.record.stages:
             return self._named()
         return self._report() if self.plan.ran or "report" in self.found.said_no() else self.build
 
@@ -72,7 +73,7 @@ class _Repair:
         data = without_pictures(self.found.artifacts["dataset"])
         if self.found.said_no() & OF_THE_INDEX:
             self._index(data)
-        stale = self.stages["index"] != self.build.record["stages"]["index"] or "inputs" in self.found.said_no()
+        stale = self.stages["index"] != self.build.record.stages["index"] or "inputs" in self.found.said_no()
         if "evaluate" not in self.found.artifacts or stale:
             self._evaluate(data)
 
@@ -85,8 +86,8 @@ class _Repair:
             if f"built/{stage}" in no:
                 self._say(f"built/{stage} cannot be made of features: {before._remake(stage)}, with --retrain")
         before._mend()
-        built = {stage: before.stages[stage] for stage in record["built"]}
-        for stage, which in record["built"].items():
+        built = {stage: before.stages[stage] for stage in record.built or {}}
+        for stage, which in (record.built or {}).items():
             if self.stages[stage] == which:  # the sync left this one as it was
                 self.stages[stage] = built[stage]
         self.stages["evaluate"] = before.stages["evaluate"]
@@ -99,7 +100,7 @@ class _Repair:
             and {"dataset", "embed"} <= sound.keys()
         ):
             self.stages["index"] = remake_synced_index(self.plan, self.build, sound, built["index"]).reference
-        record = {**record, "stages": self.stages, "built": built}
+        record = replace(record, stages=self.stages, built=built)
         if "Evaluated" in self.plan.ran:
             return self._published(name_build(self.home, self.build.name, record))
         if record != self.build.record:
@@ -117,7 +118,7 @@ class _Repair:
         self.stages["index"] = self.plan.make(step).reference
 
     def _evaluate(self, data: Data) -> None:
-        sound, recipe = self.found.artifacts, self.build.record["recipe"]
+        sound, recipe = self.found.artifacts, self.build.record.recipe
         evaluation = tables.Evaluation(**recipe["evaluation"])
         systems = ["recipe", "baseline", "reference"] if evaluation.baseline else ["recipe"]
         names = {system: "embed" if system == "recipe" else f"{system}/embed" for system in systems}
@@ -137,8 +138,7 @@ class _Repair:
     def _named(self) -> Build:
         """The build with the new artifacts, its report and its page."""
         index = self.home.store.open("index", **self.stages["index"])
-        search = search_settings(self.table, index).to_json()
-        record = {**self.build.record, "stages": self.stages, "search": search}
+        record = replace(self.build.record, stages=self.stages, search=search_settings(self.table, index))
         return self._published(name_build(self.home, self.build.name, record))
 
     def _published(self, build: Build) -> Build:
@@ -154,6 +154,6 @@ class _Repair:
 
     def _remake(self, name: str) -> str:
         path = self.home.store.path(name.rpartition("/")[2], self.stages[name]["digest"])
-        again = "run the same simsearch build again" + (", with --retrain" if "synced" in self.build.record else "")
+        again = "run the same simsearch build again" + (", with --retrain" if self.build.record.synced else "")
         command = import_command(self.build) or again
         return f"move {safe(str(path))} away, then {safe(command)}"

@@ -25,7 +25,6 @@ from simsearch.vectors.exact import exact_neighbours
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Deleted, FaissIndex, Index
 from simsearch.vectors.normalize import normalize
-from simsearch.vectors.search import Search
 
 SAMPLE = 200  # rows that are searched with
 K = 10
@@ -104,8 +103,8 @@ def verify_build(build: Build) -> Verified:
 
 def _named(build: Build) -> dict[str, dict[str, str]]:
     """What a build names: its stages, and those that its report is about, where a sync made others."""
-    stages = build.record["stages"]
-    before = {stage: which for stage, which in build.record.get("built", {}).items() if which != stages[stage]}
+    stages = build.record.stages
+    before = {stage: which for stage, which in (build.record.built or {}).items() if which != stages[stage]}
     return {**stages, **{f"built/{stage}": which for stage, which in before.items()}}
 
 
@@ -130,7 +129,7 @@ def _rows(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> 
     images, told = len(RecordTable(dataset.path)), int(dataset.facts["images"])
     with FeatureFile(embed.file("features.h5")) as features:
         rows = features.shape[0]
-    ntotal, corpus = _open(index).ntotal, int(build.record["images"])
+    ntotal, corpus = _open(index).ntotal, int(build.record.images)
     masked = len(rows_of(index, MASKED))
     if not images == told == rows or ntotal > rows or ntotal != int(index.facts["ntotal"]) or ntotal - masked != corpus:
         raise VectorsError(
@@ -189,7 +188,7 @@ def _sampled(
     exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
     exact = _without(live[exact_rows], exact, sample, k)
     deleted = Deleted(masked, opened.ntotal) if len(masked) else None
-    scores, rows, _ = opened.search(queries, k + 1, Search.from_json(build.record["search"]), deleted=deleted)
+    scores, rows, _ = opened.search(queries, k + 1, build.record.search, deleted=deleted)
     true = _true_scores(features, queries, rows)
     scores, true = (_without(rows, values, sample, k) for values in (scores, true))
     if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:

@@ -21,7 +21,7 @@ def describe_home(home: Home) -> dict[str, Any]:
         build = home.build(name)
         if not build.listed:
             continue
-        shown = {"images": build.record["images"], "when": build.when, "source": build.record["source"]}
+        shown = {"images": build.record.images, "when": build.when, "source": build.record.source}
         builds.append({"name": name, **shown, "bytes": _bytes(home, build)})
     whole = {"home": str(home.path), "bytes": bytes_below(home.store.root), "builds": builds}
     return {**whole, "recipes": list(shipped_recipes()), "versions": versions()}
@@ -31,15 +31,15 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     """A build's record, or what a recipe or folder would come to: resolved recipe and the stages that are there."""
     if NAME_PATTERN.fullmatch(what) and not settings and home.has_build(what):
         build = home.build(what)
-        stages = {name: _stage(home, name, reference["digest"]) for name, reference in build.record["stages"].items()}
+        stages = {name: _stage(home, name, reference["digest"]) for name, reference in build.record.stages.items()}
         return {
             "build": what,
             "when": build.when,
-            "source": build.record["source"],
-            "images": build.record["images"],
+            "source": build.record.source,
+            "images": build.record.images,
             "bytes": _bytes(home, build),
-            "synced": build.record.get("synced"),
-            "recipe": build.record["recipe"],
+            "synced": build.record.synced,
+            "recipe": build.record.recipe,
             "stages": stages,
         }
     named = find_recipe(what, settings)
@@ -65,7 +65,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
 
 def _bytes(home: Home, build: Build) -> int:
     """Bytes of all artifacts that a build names, be they shared with others or not."""
-    named = (*build.record["stages"].items(), *build.measured.items())
+    named = (*build.record.stages.items(), *build.measured.items())
     return sum(map(bytes_below, {home.store.path(name.rpartition("/")[2], which["digest"]) for name, which in named}))
 
 

@@ -189,7 +189,7 @@ def seconds_of_sync(build: Build, home: Home, changes: Changes) -> int:
     for stage, count in (("dataset", "images"), ("embed", "rows")):
         manifest = json.loads((home.store.path(stage, stages[stage]["digest"]) / MANIFEST).read_bytes())
         an_image += _each(manifest, count)
-    return math.ceil(SYNC + SYNC_ROW * int(build.record["images"]) + an_image * len(changes.fresh))
+    return math.ceil(SYNC + SYNC_ROW * int(build.record.images) + an_image * len(changes.fresh))
 
 
 def _each(manifest: dict[str, Any], count: str) -> float:

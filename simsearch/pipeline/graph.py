@@ -14,7 +14,7 @@ from simsearch.console import safe
 from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
-from simsearch.home import Home
+from simsearch.home import Home, Record
 from simsearch.images.source import Source
 from simsearch.images.sources import open_source
 from simsearch.pipeline.plan import Plan
@@ -48,7 +48,7 @@ class Pipeline:
         several: bool = False,
         offline: bool = False,
         opened: tuple[Source, Data] | None = None,
-    ) -> dict[str, Any]:
+    ) -> Record:
         """Make every stage; returns the build's record. NotBuiltError ends a plan that may not run anything.
 
         `opened`: what `read` returned, where that was done before.
@@ -102,7 +102,7 @@ class Pipeline:
     def _refuse_other_source(self, name: str, source: Source, renamed: bool) -> None:
         home = self.plan.home
         if self.plan.may_run and not renamed and home.has_build(name):
-            before = home.build(name).record.get("source")
+            before = home.build(name).record.source
             if before != source.identity:
                 raise RecipeError(
                     f"build {name} exists in {home.path} and was made from {before}, not from {source.identity}",
@@ -122,17 +122,17 @@ class Pipeline:
         self.recipe = self.recipe.model_copy(update={"training": training})
 
 
-def record_of(plan: Plan, recipe: dict[str, Any], source: str, root: str | None, search: Search) -> dict[str, Any]:
+def record_of(plan: Plan, recipe: dict[str, Any], source: str, root: str | None, search: Search) -> Record:
     """Return the record of a build whose every stage is in `plan`; `search`: what its index is searched with."""
-    return {
-        "recipe": recipe,
-        "source": source,
-        "root": root,
-        "labelled": bool(plan.stages["dataset"].facts["labelled"]),
-        "images": int(plan.stages["index"].facts["ntotal"]),
-        "search": search.to_json(),
-        "stages": {stage: artifact.reference for stage, artifact in plan.stages.items()},
-    }
+    return Record(
+        recipe=recipe,
+        source=source,
+        root=root,
+        labelled=bool(plan.stages["dataset"].facts["labelled"]),
+        images=int(plan.stages["index"].facts["ntotal"]),
+        search=search,
+        stages={stage: artifact.reference for stage, artifact in plan.stages.items()},
+    )
 
 
 def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemory | None = None) -> Source:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from simsearch.console import Progress
 from simsearch.errors import RecipeError
-from simsearch.home import Build, Home, checked_name
+from simsearch.home import Build, Home, Record, checked_name
 from simsearch.locks import working_seconds
 from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline
@@ -46,7 +46,7 @@ class Made:
 
     plan: Plan
     pipeline: Pipeline
-    record: dict[str, Any]
+    record: Record
     build: Build
 
 
@@ -113,7 +113,8 @@ def _make(run: Run, home: Home, progress: Progress, *, renamed: bool, several: b
         )
     plan = Plan(home, progress, heading=[run.heading] if run.heading else [])
     pipeline = Pipeline(plan, run.recipe)
-    record = {**pipeline.run(run.name, renamed=renamed or not run.listed, several=several), "listed": run.listed}
+    made = pipeline.run(run.name, renamed=renamed or not run.listed, several=several)
+    record = replace(made, listed=run.listed)
     return Made(plan, pipeline, record, _name_it(home, run.name, record, plan))
 
 
@@ -122,17 +123,17 @@ def _with_seeds(made: list[Made], home: Home) -> Build:
     plan, record = made[0].plan, made[0].record
     trained = [one.pipeline.recipe.training.seed for one in made]
     found = plan.make(over_seeds(trained, [one.plan.stages["evaluate"] for one in made]))
-    record = {**record, "stages": {**record["stages"], "seeds": found.reference}}
+    record = replace(record, stages={**record.stages, "seeds": found.reference})
     return _name_it(home, made[0].build.name, record, plan)
 
 
-def _name_it(home: Home, name: str, record: dict[str, Any], plan: Plan) -> Build:
+def _name_it(home: Home, name: str, record: Record, plan: Plan) -> Build:
     """The named build; an unchanged one keeps the time when it was made, and what other seeds showed."""
     if not plan.ran and home.has_build(name):
         build = home.build(name)
-        before, now_made = build.record["stages"], record["stages"]
+        before, now_made = build.record.stages, record.stages
         if "seeds" in before and before["evaluate"] == now_made["evaluate"]:
-            record = {**record, "stages": {"seeds": before["seeds"], **now_made}}
-        if {**build.record, **record} == build.record and build.report_path.is_file():
+            record = replace(record, stages={"seeds": before["seeds"], **now_made})
+        if build.stands_for(record) and build.report_path.is_file():
             return build
-    return name_build(home, name, {**record, "when": now(), "pins": []})
+    return name_build(home, name, replace(record, when=now()))

@@ -10,7 +10,7 @@ from simsearch.changes.look import changes_of, open_now
 from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
-from simsearch.home import Build, Home
+from simsearch.home import Build, Home, Record
 from simsearch.pipeline.estimate import seconds_of_sync
 from simsearch.report.reading import report_of
 
@@ -24,7 +24,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
     if not home.has_build(name):
         return None
     build = home.build(name)
-    if "synced" not in build.record or not _same(recipe, build.record):
+    if not build.record.synced or not _same(recipe, build.record):
         return None
     again = f"{safe(command)} --retrain"
     if seeds > 1:
@@ -34,7 +34,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
         )
     started = time.perf_counter()
     try:
-        stages = build.record["stages"]
+        stages = build.record.stages
         dataset, *_ = (home.store.open(stage, **stages[stage]) for stage in ("dataset", "train", "embed", "index"))
         changes = changes_of(source := open_now(build, home, None), State.of(dataset), home, build)
         if changes.count:
@@ -45,7 +45,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             )
         else:
             why = (
-                f"{name} is up to date, synced {build.record['synced']['when'][:10]} ({len(source.images):,} images "
+                f"{name} is up to date, synced {build.record.synced['when'][:10]} ({len(source.images):,} images "
                 f"checked in {time.perf_counter() - started:.1f} s); {again} trains on everything"
             )
         if not build.page_path.is_file():
@@ -55,12 +55,12 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
     return build, why
 
 
-def _same(recipe: dict[str, Any], record: dict[str, Any]) -> bool:
+def _same(recipe: dict[str, Any], record: Record) -> bool:
     """Whether a resolved recipe is that of a record; without labels epochs became 0 when it was built."""
     asked = json.loads(json.dumps(recipe))
-    if not record["labelled"]:
-        asked["training"]["epochs"] = record["recipe"]["training"]["epochs"]
-    return bool(asked == record["recipe"])
+    if not record.labelled:
+        asked["training"]["epochs"] = record.recipe["training"]["epochs"]
+    return bool(asked == record.recipe)
 
 
 def _publish_again(home: Home, build: Build, command: str) -> None:

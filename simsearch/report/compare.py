@@ -95,7 +95,7 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
         if not found.shared:
             raise ArtifactError(
                 f"{build.name} and {base.name} have no query in common: they were made from "
-                f"{safe(build.record['source'])} and {safe(builds[0].record['source'])}",
+                f"{safe(build.record.source)} and {safe(builds[0].record.source)}",
                 hint="compare builds of the same images; a query is the same when name and content of its image are",
             )
         if build.measured["dataset"]["content"] != builds[0].measured["dataset"]["content"]:

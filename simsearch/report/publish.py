@@ -39,12 +39,12 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
             labels=[entry.label for entry in read_records(dataset.path)],
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
-                "when": build.record["when"],
+                "when": build.record.when,
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
                 "bad": dataset.facts["bad"],
                 "quarantine": _quarantine(dataset.file("quarantine.csv")),
-                "recipe_toml": "\n".join(recipe_lines(build.record["recipe"])),
+                "recipe_toml": "\n".join(recipe_lines(build.record.recipe)),
                 "stages": [
                     {"name": stage, "digest": artifact.digest, "seconds": artifact.manifest["seconds"]}
                     for stage, artifact in stages.items()

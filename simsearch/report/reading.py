@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from simsearch.artifacts import write_durably
-from simsearch.home import BUILD_SCHEMA, SEEDS_FILE, Build, Home
+from simsearch.home import SEEDS_FILE, Build, Home, Record
 from simsearch.report.summary import summarize
 
 
 def report_of(build: Build) -> dict[str, Any]:
     """Return report.json of a build (design: section 5), with what other seeds of its recipe add to it."""
-    stages = build.record["stages"]
+    stages = build.record.stages
     with Home(build.home).reading() as store:
         evaluated = store.open("evaluate", **stages["evaluate"])
         over_seeds = store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
@@ -24,9 +24,9 @@ def report_of(build: Build) -> dict[str, Any]:
     return report
 
 
-def name_build(home: Home, name: str, record: dict[str, Any]) -> Build:
+def name_build(home: Home, name: str, record: Record) -> Build:
     """Name a set of artifacts; its report first, the build last, each durably."""
-    build = Build(name, home.path, {"schema": BUILD_SCHEMA, **record})
+    build = Build(name, home.path, record)
     build.page_path.unlink(missing_ok=True)  # it shows what the name stood for before
     write_durably(build.report_path, json.dumps(report_of(build), indent=1).encode())
     return home.write_build(name, record)

@@ -35,9 +35,9 @@ class Rates:
         if self.least is not None:
             return self.least
         hint = "--min-score cuts by the score itself"
-        if not self._build.record["labelled"]:
+        if not self._build.record.labelled:
             why = "it has no labels"
-        elif self._build.record["recipe"]["dataset"]["split"] == "disjoint":
+        elif self._build.record.recipe["dataset"]["split"] == "disjoint":
             why = "its labels were not trained on, so no val images stand for them"
         elif self._counted:
             why = "its val images have no pair of different labels"

@@ -35,7 +35,6 @@ from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question
 from simsearch.search.rates import Rates
 from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
 from simsearch.vectors.normalize import normalize
-from simsearch.vectors.search import Search
 from simsearch.versions import usable_cores
 
 if TYPE_CHECKING:
@@ -58,17 +57,17 @@ class Searcher:
         Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
         """
         self.build = build
-        again = "run the same simsearch build again" + (", with --retrain" if "synced" in build.record else "")
-        stages = build.record["stages"]
+        again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
+        stages = build.record.stages
         try:
             with Home(build.home).reading() as store:
                 dataset, index, evaluated = (
                     store.open(name, **stages[name]) for name in ("dataset", "index", "evaluate")
                 )
                 train = None if build.of_vectors else store.open("train", **stages["train"])
-            self.labelled = bool(build.record["labelled"])
-            self.images = int(build.record["images"])
-            self._search = Search.from_json(build.record["search"])
+            self.labelled = bool(build.record.labelled)
+            self.images = int(build.record.images)
+            self._search = build.record.search
         except ArtifactError as error:
             raise build.damaged(error) from None
         except KeyError as error:
@@ -274,7 +273,7 @@ class Searcher:
         return hits
 
     def _path(self, record: ImageRecord) -> str | None:
-        root = self.build.record["root"]
+        root = self.build.record.root
         path = None if root is None else os.path.join(root, record.image)
         return path if path is not None and os.path.isfile(path) else None
 

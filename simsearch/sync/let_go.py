@@ -15,14 +15,12 @@ from typing import Any
 from simsearch.artifacts import MANIFEST
 from simsearch.console import Progress
 from simsearch.errors import ArtifactError
-from simsearch.home import Home
-
-STAGES = ("dataset", "embed", "index")
+from simsearch.home import SYNCED, Home
 
 
 def let_go(home: Home, before: dict[str, Any], after: dict[str, Any]) -> None:
     """Note on the artifacts of `before` that are not in `after` that their day begins."""
-    for stage in STAGES:
+    for stage in SYNCED:
         if before[stage] != after[stage]:
             with suppress(OSError):
                 os.utime(home.store.path(stage, before[stage]["digest"]))

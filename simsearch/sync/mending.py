@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from simsearch.artifacts import Artifact
@@ -13,10 +14,9 @@ from simsearch.pipeline.plan import Plan
 
 def before_sync(build: Build) -> Build:
     """The build as it was made, before any sync: its report is about that."""
-    record = {key: value for key, value in build.record.items() if key not in ("built", "synced")}
-    record["stages"] = build.measured
+    record = replace(build.record, stages=build.measured, built=None, synced=None)
     with suppress(ArtifactError):  # a damaged index is looked at by whoever asks
-        record["images"] = int(_opened(build, build.measured["index"]).facts["ntotal"])
+        record = replace(record, images=int(_opened(build, build.measured["index"]).facts["ntotal"]))
     return Build(build.name, build.home, record)
 
 
@@ -27,7 +27,7 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
     """
     from simsearch.stages.sync import mended_index
 
-    dataset, embedded, table = sound["dataset"], sound["embed"], build.record["recipe"]["index"]
+    dataset, embedded, table = sound["dataset"], sound["embed"], build.record.recipe["index"]
     facts: dict[str, Any] = {"metric": "inner product", "gallery": int(dataset.facts["gallery"])}
     if "index" in sound:
         facts |= sound["index"].facts

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from simsearch.changes.state import MASKED, State, rows_of
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
-from simsearch.home import Build, Home
+from simsearch.home import SYNCED, Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION
 from simsearch.images.quarantine import read_quarantine
 from simsearch.images.source import FileSource
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from simsearch.stages.sync import Transition
 
 COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the last build or compaction
-STAGES = ("dataset", "embed", "index")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def _sync(home: Home, name: str, folder: str | None, started: float, progress: P
     state = State.of(dataset)
     changes = changes_of(source, state, home, build)
     lists = changes.to_json()
-    images, compacted = int(build.record["images"]), False
+    images, compacted = int(build.record.images), False
     if dry:
         images += len(lists["added"]) - len(lists["deleted"])
     elif changes.count:
@@ -117,7 +116,7 @@ def _sync(home: Home, name: str, folder: str | None, started: float, progress: P
         aside = {one.image for one in read_quarantine(stages["dataset"].path)}
         lists = changes.to_json(aside)
         build = _name(home, build, source, stages, images, lists)
-    elif source.identity != build.record["source"]:
+    elif source.identity != build.record.source:
         build = _name(home, build, source, {}, images, lists)
     if not dry:
         remove_remains(home, progress)
@@ -126,7 +125,7 @@ def _sync(home: Home, name: str, folder: str | None, started: float, progress: P
 
 def _open(home: Home, build: Build, stage: str) -> Artifact:
     try:
-        return home.store.open(stage, **build.record["stages"][stage])
+        return home.store.open(stage, **build.record.stages[stage])
     except ArtifactError as error:
         raise build.damaged(error) from None
 
@@ -148,7 +147,7 @@ def _make(
     check_embedder(embed, "the features", train, build.name)
     check_embedder(index, "the index", train, build.name)
     base = {"dataset": dataset, "train": train, "embed": embed, "index": index}
-    limit = float(build.record["recipe"]["dataset"]["max_bad_fraction"])
+    limit = float(build.record.recipe["dataset"]["max_bad_fraction"])
     whole = whole_rows(dataset)
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
     change = Transition(source, state, changes, differing > COMPACT_ABOVE * whole)
@@ -210,21 +209,21 @@ def _name(
 ) -> Build:
     """Let the build stand for the new artifacts; what they replace is let go."""
     record = build.record
-    before = record.get("synced", {})
-    table = {**record["recipe"]["dataset"]}
-    if source.identity != record["source"]:
+    before = record.synced or {}
+    table = {**record.recipe["dataset"]}
+    if source.identity != record.source:
         table["source"] = f"{table['source'].partition(':')[0]}:{Path(source.spec.partition(':')[2])}"
-    stages = {**record["stages"], **{stage: artifact.reference for stage, artifact in made.items()}}
-    whole = {
-        **record,
-        "recipe": {**record["recipe"], "dataset": table},
-        "source": source.identity,
-        "root": source.root,
-        "images": images,
-        "stages": stages,
-        "built": record.get("built") or {stage: record["stages"][stage] for stage in STAGES},
-        "synced": {"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
-    }
+    stages = {**record.stages, **{stage: artifact.reference for stage, artifact in made.items()}}
+    whole = replace(
+        record,
+        recipe={**record.recipe, "dataset": table},
+        source=source.identity,
+        root=source.root,
+        images=images,
+        stages=stages,
+        built=record.built or {stage: record.stages[stage] for stage in SYNCED},
+        synced={"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
+    )
     replaced = home.write_build(build.name, whole)
-    let_go(home, record["stages"], stages)
+    let_go(home, record.stages, stages)
     return replaced

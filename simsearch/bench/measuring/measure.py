@@ -81,7 +81,7 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     values = per_query(arrays, report["k"])
     memory = peak_memory()
     started = time.perf_counter()
-    timing = time_answers(data, stages, Search.from_json(record["search"]), rows, reference)
+    timing = time_answers(data, stages, record.search, rows, reference)
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
     seconds = {name: float(artifact.manifest["seconds"]) for name, artifact in stages.items()}

@@ -1,7 +1,4 @@
-"""The home folder: where everything is kept, who may write, and the named builds.
-
-`builds/<name>.json` names a set of artifacts; a query reads it and nothing of the recipe.
-"""
+"""The home folder: where everything is kept, who may write, and the named builds."""
 
 from __future__ import annotations
 
@@ -11,75 +8,19 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from simsearch.artifacts import LOCKS, Store, write_durably
 from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError, RecipeError, did_you_mean
 from simsearch.hashing import HashMemory
+from simsearch.home.build import Build, Record
 from simsearch.locks import Lock
-from simsearch.vectors.search import Search
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-BUILD_SCHEMA = 1
 LOCK = ".lock"
 SEED = ".seed-"  # between the name of a build and the number of the seed, in builds that only serve that build
 SEEDS_FILE = "seeds.json"
-VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
-
-
-@dataclass(frozen=True)
-class Build:
-    """A finished build: its name and what builds/<name>.json holds."""
-
-    name: str
-    home: Path
-    record: dict[str, Any] = field(repr=False)
-
-    @property
-    def when(self) -> str:
-        """When it was built, ISO 8601 with offset."""
-        return str(self.record["when"])
-
-    @property
-    def listed(self) -> bool:
-        """Whether it is shown and may be the newest; builds that only serve another one are not."""
-        return bool(self.record.get("listed", True))
-
-    @property
-    def of_vectors(self) -> bool:
-        """Whether it was made from vectors, without images and embedder."""
-        return str(self.record["source"]).startswith(VECTORS)
-
-    @property
-    def report_path(self) -> Path:
-        """The report under the build's own name."""
-        return self.home / "builds" / self.name / "report.json"
-
-    @property
-    def measured(self) -> dict[str, dict[str, str]]:
-        """The stages as they were built, which the report is about; `sync` goes on from them."""
-        return {**self.record["stages"], **self.record.get("built", {})}
-
-    @property
-    def page_path(self) -> Path:
-        """The report as a page for people, beside it."""
-        return self.report_path.with_name("report.html")
-
-    def damaged(self, error: ArtifactError) -> ArtifactError:
-        """`error` about an artifact, its hint such that it helps: what a sync made, no build makes anew."""
-        hint = error.hint or ""
-        if "--repair" in hint:
-            return ArtifactError(error.message, hint=hint.replace(" BUILD ", f" {self.name} "))
-        if self.of_vectors:
-            return ArtifactError(error.message, hint=hint.replace("simsearch build", "simsearch index import"))
-        if "synced" not in self.record:
-            return error
-        return ArtifactError(
-            error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"
-        )
 
 
 class Home:
@@ -210,15 +151,14 @@ class Home:
         """
         found: set[str] = set()
         for build in (self._read(name) for name in self.build_names() if name not in without):
-            for reference in (*build.record["stages"].values(), *build.measured.values()):
+            for reference in (*build.record.stages.values(), *build.measured.values()):
                 found.add(reference["digest"])
-            found.update(build.record.get("pins", ()))
+            found.update(build.record.pins)
         return found
 
-    def write_build(self, name: str, record: dict[str, Any]) -> Build:
+    def write_build(self, name: str, record: Record) -> Build:
         """Let a name stand for a set of artifacts, from one moment to the next, durably; its report is not touched."""
-        record = {"schema": BUILD_SCHEMA, **record}
-        write_durably(self.builds / f"{name}.json", json.dumps(record, indent=1).encode())
+        write_durably(self.builds / f"{name}.json", json.dumps(record.to_json(), indent=1).encode())
         return Build(name, self.path, record)
 
     def build_names(self) -> list[str]:
@@ -251,8 +191,7 @@ class Home:
     def _read(self, name: str) -> Build:
         path = self.builds / f"{name}.json"
         try:
-            record = json.loads(path.read_bytes())
-            _check_record(record)
+            record = Record.from_json(json.loads(path.read_bytes()))
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise ArtifactError(
                 f"{path} is damaged or of another version", hint="move it away and run simsearch build again"
@@ -268,24 +207,3 @@ def checked_name(name: str) -> str:
             hint="1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit, not ending in .json",
         )
     return name
-
-
-def _check_record(record: Any) -> None:
-    """Raise ValueError, KeyError or TypeError for a build file that this version did not write."""
-    types = {"when": str, "source": str, "recipe": dict, "search": dict, "images": int, "labelled": bool}
-    sound = record["schema"] == BUILD_SCHEMA and all(isinstance(record[key], kind) for key, kind in types.items())
-    sound = sound and isinstance(record["root"], str | None)
-    sound = sound and dt.datetime.fromisoformat(record["when"]).tzinfo is not None
-    trained = () if record["source"].startswith(VECTORS) else ("train",)
-    for stage in ("dataset", *trained, "embed", "index", "evaluate"):
-        record["stages"][stage]
-    sound = sound and Search.from_json(record["search"]).to_json() == record["search"]
-    if "synced" in record:
-        counts = (record["synced"][kind] for kind in ("added", "changed", "moved", "deleted"))
-        sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record["synced"]["when"], str)
-        sound = sound and {"dataset", "embed", "index"} <= record["built"].keys()
-    for reference in [*record["stages"].values(), *record.get("built", {}).values()]:
-        sound = sound and reference.keys() == {"digest", "content"}
-        sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
-    if not sound:
-        raise ValueError("not a build")

@@ -1,0 +1,131 @@
+"""A named build: `builds/<name>.json` names a set of artifacts; a query reads it and nothing of the recipe."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from simsearch.errors import ArtifactError
+from simsearch.vectors.search import Search
+
+BUILD_SCHEMA = 1
+VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
+SYNCED = ("dataset", "embed", "index")  # the stages that a sync makes
+
+References = dict[str, dict[str, str]]  # (digest, content) of an artifact, by the name that a build has for it
+TYPES = {
+    **dict.fromkeys(("source", "when"), str),
+    **dict.fromkeys(("recipe", "stages"), dict),
+    **dict.fromkeys(("built", "synced"), dict | None),
+    **dict.fromkeys(("labelled", "listed"), bool),
+    "root": str | None,
+    "images": int,
+    "pins": list,
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What builds/<name>.json holds.
+
+    `listed`: it is shown and may be the newest. `built`: after a sync, the stages that it began with, which the report
+    is about; `synced`: when that was, and counts of images by kind.
+    """
+
+    recipe: dict[str, Any]
+    source: str
+    root: str | None
+    labelled: bool
+    images: int
+    search: Search
+    stages: References
+    listed: bool = True
+    when: str = ""
+    pins: list[str] = field(default_factory=list)
+    built: References | None = None
+    synced: dict[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Record:
+        """Return the record of a build file; ValueError, KeyError or TypeError for one that is none of ours."""
+        values = {key: found[key] for key in TYPES if key in found}
+        record = cls(search=Search.from_json(found["search"]), **values)
+        trained = () if record.source.startswith(VECTORS) else ("train",)
+        needed = {"dataset", *trained, "embed", "index", "evaluate"}
+        sound = found["schema"] == BUILD_SCHEMA and record.search.to_json() == found["search"]
+        sound = sound and all(isinstance(value, TYPES[key]) for key, value in values.items())
+        sound = sound and dt.datetime.fromisoformat(record.when).tzinfo is not None and needed <= record.stages.keys()
+        if record.synced:
+            counts = (record.synced[kind] for kind in ("added", "changed", "moved", "deleted"))
+            sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record.synced["when"], str)
+            sound = sound and record.built is not None and set(SYNCED) <= record.built.keys()
+        for reference in [*record.stages.values(), *(record.built or {}).values()]:
+            sound = sound and reference.keys() == {"digest", "content"}
+            sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
+        if not sound:
+            raise ValueError("not a build")
+        return record
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the document; what only a sync leaves is left out where there was none."""
+        whole = {"schema": BUILD_SCHEMA, **asdict(self), "search": self.search.to_json()}
+        return {key: value for key, value in whole.items() if value is not None or key not in ("built", "synced")}
+
+
+@dataclass(frozen=True)
+class Build:
+    """A finished build: its name and what builds/<name>.json holds."""
+
+    name: str
+    home: Path
+    record: Record = field(repr=False)
+
+    @property
+    def when(self) -> str:
+        """When it was built, ISO 8601 with offset."""
+        return self.record.when
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is shown and may be the newest; builds that only serve another one are not."""
+        return self.record.listed
+
+    @property
+    def of_vectors(self) -> bool:
+        """Whether it was made from vectors, without images and embedder."""
+        return self.record.source.startswith(VECTORS)
+
+    @property
+    def report_path(self) -> Path:
+        """The report under the build's own name."""
+        return self.home / "builds" / self.name / "report.json"
+
+    @property
+    def measured(self) -> References:
+        """The stages as they were built, which the report is about; `sync` goes on from them."""
+        return {**self.record.stages, **(self.record.built or {})}
+
+    def stands_for(self, record: Record) -> bool:
+        """Whether it is what `record` says, be it of another time."""
+        own = self.record
+        return replace(record, when=own.when, pins=own.pins, built=own.built, synced=own.synced) == own
+
+    @property
+    def page_path(self) -> Path:
+        """The report as a page for people, beside it."""
+        return self.report_path.with_name("report.html")
+
+    def damaged(self, error: ArtifactError) -> ArtifactError:
+        """`error` about an artifact, its hint such that it helps: what a sync made, no build makes anew."""
+        hint = error.hint or ""
+        if "--repair" in hint:
+            return ArtifactError(error.message, hint=hint.replace(" BUILD ", f" {self.name} "))
+        if self.of_vectors:
+            return ArtifactError(error.message, hint=hint.replace("simsearch build", "simsearch index import"))
+        if not self.record.synced:
+            return error
+        return ArtifactError(
+            error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"
+        )
