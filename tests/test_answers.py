@@ -19,7 +19,7 @@ MISSING = object()
 
 def rates_of(far, labelled=True):
     """The rates of a build whose far.json holds `far`, or which has none."""
-    record = {"labelled": labelled, "recipe": {"dataset": {"split": "closed"}}}
+    record = SimpleNamespace(labelled=labelled, recipe={"dataset": {"split": "closed"}})
     file = SimpleNamespace(read_bytes=lambda: json.dumps(far))
     evaluated = SimpleNamespace(manifest={"files": [] if far is MISSING else ["far.json"]}, file=lambda name: file)
     return Rates(SimpleNamespace(name="b", record=record), evaluated)

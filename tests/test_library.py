@@ -60,7 +60,7 @@ def test_another_engine_embeds(built, tmp_path):
     """As one that hands blocks to other machines would: it gets the bundle, the blocks and the records."""
     folder, home = built
     store, record = Home(home).store, Home(home).build("photos").record
-    dataset, trained, embedded = (store.open(kind, **record["stages"][kind]) for kind in ("dataset", "train", "embed"))
+    dataset, trained, embedded = (store.open(kind, **record.stages[kind]) for kind in ("dataset", "train", "embed"))
     seen = []
 
     def elsewhere(bundle, blocks, records, progress):
