@@ -42,6 +42,11 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def escaped(name: str) -> str:
+    """Return a name as hex: it may hold bytes that are not UTF-8, which JSON escapes in more than one way."""
+    return name.encode("utf-8", "surrogateescape").hex()
+
+
 def write_durably(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a power cut leaves the old or the new content, never a mixture."""
     with replaced(path) as temporary:
@@ -55,12 +60,12 @@ def replaced(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        _fsync(temporary)
+        fsync(temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    fsync_folder(path.parent)
+    fsync(path.parent)
 
 
 def link_or_copy(old: Path, new: Path) -> None:
@@ -101,15 +106,16 @@ class Artifact:
     def file(self, name: str) -> Path:
         """Path of a file that the manifest lists; ArtifactError when it does not."""
         if name not in self.manifest["files"]:
-            raise ArtifactError(f"{self.path} has no file {name!r} in its manifest", hint=remake_hint(self.path))
+            raise _damaged(self.path, f"{self.path} has no file {name!r} in its manifest")
         return self.path / name
 
 
-def remake_hint(path: Path) -> str:
-    """What to do about a damaged artifact: its folder is named after its stage."""
-    if path.parent.name in ("index", "evaluate"):
-        return "simsearch index verify BUILD --repair makes it anew from the features"
-    return f"move it away ({path}) and run the same simsearch build again: only this is made anew"
+def _damaged(artifact: Path, what: str) -> ArtifactError:
+    """An error that says what to do about it: the folder of an artifact is named after its stage."""
+    hint = f"move it away ({artifact}) and run the same simsearch build again: only this is made anew"
+    if artifact.parent.name in ("index", "evaluate"):
+        hint = "simsearch index verify BUILD --repair makes it anew from the features"
+    return ArtifactError(what, hint=hint)
 
 
 @dataclass(frozen=True)
@@ -154,13 +160,13 @@ class Store:
             manifest["facts"], manifest["inputs"], manifest["seconds"], manifest["versions"], manifest["device"]
             sealed = manifest.pop("seal") == digest_of(manifest)
         except FileNotFoundError:
-            raise ArtifactError(f"{path} is missing or has no {MANIFEST}", hint=remake_hint(path)) from None
+            raise _damaged(path, f"{path} is missing or has no {MANIFEST}") from None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise ArtifactError(f"{path / MANIFEST} is damaged", hint=remake_hint(path)) from None
+            raise _damaged(path, f"{path / MANIFEST} is damaged") from None
         if not sealed:
-            raise ArtifactError(f"{path / MANIFEST} was changed after it was written", hint=remake_hint(path))
+            raise _damaged(path, f"{path / MANIFEST} was changed after it was written")
         if recorded != (stage, digest, content_of(files)):
-            raise ArtifactError(f"{path / MANIFEST} does not describe this artifact", hint=remake_hint(path))
+            raise _damaged(path, f"{path / MANIFEST} does not describe this artifact")
         if content is not None and content != recorded[2]:
             raise ArtifactError(
                 f"{path} is not the {stage} artifact that the build was made with",
@@ -174,16 +180,12 @@ class Store:
         try:
             seen = path.stat().st_size
             if seen != size:
-                raise ArtifactError(
-                    f"{path} is damaged: expected {size:,} bytes, seen {seen:,}", hint=remake_hint(path.parent)
-                )
+                raise _damaged(path.parent, f"{path} is damaged: expected {size:,} bytes, seen {seen:,}")
             actual = self.memory.sha256(path) if size > REMEMBER_BYTES else sha256_file(path)
         except FileNotFoundError:
-            raise ArtifactError(f"{path} is missing", hint=remake_hint(path.parent)) from None
+            raise _damaged(path.parent, f"{path} is missing") from None
         if actual != sha256:
-            raise ArtifactError(
-                f"{path} is damaged: its sha256 differs from the manifest's", hint=remake_hint(path.parent)
-            )
+            raise _damaged(path.parent, f"{path} is damaged: its sha256 differs from the manifest's")
 
     def workspace(self, stage: str, digest: str, inputs: Mapping[str, Any] | None = None) -> Workspace:
         """The workspace of a stage: an empty `out`, and `scratch` as an earlier, interrupted run left it.
@@ -207,7 +209,7 @@ class Store:
         """Make the files in `workspace.out` the artifact, and drop the scratch; returns it."""
         files = {}
         for path in sorted(p for p in workspace.out.rglob("*") if p.is_file()):
-            _fsync(path)
+            fsync(path)
             path.chmod(0o444)
             files[path.relative_to(workspace.out).as_posix()] = (path.stat().st_size, sha256_file(path))
         whole = {
@@ -221,10 +223,10 @@ class Store:
         write_durably(workspace.out / MANIFEST, json.dumps(sealed, indent=1, sort_keys=True).encode())
         (workspace.out / MANIFEST).chmod(0o444)
         for folder in {workspace.out, *(p for p in workspace.out.rglob("*") if p.is_dir())}:
-            fsync_folder(folder)
+            fsync(folder)
         final = self.path(stage, digest)
         os.rename(workspace.out, final)
-        fsync_folder(final.parent)
+        fsync(final.parent)
         shutil.rmtree(workspace.scratch.parent, ignore_errors=True)
         return Artifact(final, whole)
 
@@ -254,10 +256,9 @@ class Store:
         """Return what killed runs left: what was being deleted, the rest of a commit, and work a week old."""
         found = []
         for partial in self.root.glob("*/.partial-*"):
-            useless = partial.name.startswith(".partial-old-")
             # Killed between the rename and the end of the commit: what it made is in its place.
-            made = partial.with_name(partial.name.removeprefix(".partial-"))
-            useless = useless or (made.is_dir() and not (partial / "out").exists())
+            committed = partial.with_name(partial.name.removeprefix(".partial-")).is_dir()
+            useless = partial.name.startswith(".partial-old-") or (committed and not (partial / "out").exists())
             with suppress(FileNotFoundError):  # its owner has just finished
                 if useless or time.time() - partial.stat().st_mtime > ABANDONED_SECONDS:
                     found.append(partial)
@@ -274,17 +275,13 @@ def content_of(files: Mapping[str, tuple[int, str]]) -> str:
     return digest_of({name: sha256 for name, (_, sha256) in files.items()})
 
 
-def _fsync(path: Path) -> None:
+def fsync(path: Path) -> None:
+    """Make a file durable, or what was made, renamed or removed in a folder."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def fsync_folder(path: Path) -> None:
-    """Make durable what was made, renamed or removed in a folder."""
-    _fsync(path)
 
 
 def bytes_below(path: Path) -> int:

@@ -110,7 +110,9 @@ class Shown(Progress):
         finally:
             current.close()
         if line:
-            say(current.done_line())
+            seconds = f"{time.perf_counter() - current.started:.1f} s"
+            left = f"{title:<13} {current.detail}"
+            say(f"{left:<{WIDTH - len(seconds) - 1}} {seconds}")
 
 
 class StageLine(Progress):
@@ -166,9 +168,3 @@ class StageLine(Progress):
         if self._live is not None:
             self._live.stop()
             self._live = None
-
-    def done_line(self) -> str:
-        """One line: title, detail and seconds."""
-        seconds = f"{time.perf_counter() - self.started:.1f} s"
-        left = f"{self.title:<13} {self.detail}"
-        return f"{left:<{WIDTH - len(seconds) - 1}} {seconds}"

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,7 +26,6 @@ CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB
 ) WITHOUT ROWID
 """
-_FIND = "SELECT size, mtime_ns, inode, sha256 FROM files WHERE path = ?"
 _BETWEEN = "SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path BETWEEN ? AND ?"
 
 
@@ -84,9 +82,7 @@ class HashMemory:
     def __enter__(self) -> HashMemory:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def sha256(self, path: str | os.PathLike[str]) -> str:
@@ -103,7 +99,7 @@ class HashMemory:
     def many(self, paths: Iterable[str], *, threads: int = 2) -> list[tuple[int, str] | OSError]:
         """Return (size in bytes, SHA-256) of each file in order, or the OSError that kept it from being read."""
         names = [_absolute(path) for path in paths]
-        known = self._between(names) if len(names) > MANY else {}
+        known = self._remembered(os.fsencode(min(names)), os.fsencode(max(names))) if len(names) > MANY else {}
         results: list[tuple[int, str] | OSError | None] = []
         unknown: list[int] = []
         for position, name in enumerate(names):
@@ -159,7 +155,7 @@ class HashMemory:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 database = sqlite3.connect(self._path, timeout=5, check_same_thread=False)
                 database.execute(_SCHEMA)
-                database.execute(_FIND, (b"",)).fetchone()
+                database.execute(_BETWEEN, (b"", b"")).fetchone()
                 return database
             except (sqlite3.Error, OSError) as error:
                 if database is not None:
@@ -173,18 +169,8 @@ class HashMemory:
                     self._path.unlink()
         return None
 
-    def _find(self, key: bytes) -> tuple[int, int, int, object] | None:
-        import sqlite3
-
-        assert self._database is not None
-        try:
-            row: tuple[int, int, int, object] | None = self._database.execute(_FIND, (key,)).fetchone()
-        except sqlite3.Error:
-            return None
-        return row
-
-    def _between(self, names: list[str]) -> dict[bytes, tuple[Stamp, bytes]]:
-        """What is remembered of all files between the first and the last of some names, read at once."""
+    def _remembered(self, first: bytes, last: bytes) -> dict[bytes, tuple[Stamp, bytes]]:
+        """What is remembered of all files from the first path to the last, read at once."""
         import sqlite3
 
         with self._lock:
@@ -192,23 +178,15 @@ class HashMemory:
                 self._database, self._opened = self._open(), True
             found: dict[bytes, tuple[Stamp, bytes]] = {}
             if self._database is not None:
-                span = os.fsencode(min(names)), os.fsencode(max(names))
                 with contextlib.suppress(sqlite3.Error):
-                    for path, size, mtime_ns, inode, digest in self._database.execute(_BETWEEN, span):
+                    for path, size, mtime_ns, inode, digest in self._database.execute(_BETWEEN, (first, last)):
                         if isinstance(digest, bytes) and len(digest) == 32:
                             found[path] = (size, mtime_ns, inode), digest
-            return found | self._new
+            return found if first == last else found | self._new
 
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
         stamp = _stamp(os.stat(name))
-        with self._lock:
-            if not self._opened:
-                self._database, self._opened = self._open(), True
-            known = self._new.get(key)
-            if known is None and self._database is not None:
-                row = self._find(key)
-                if row is not None and isinstance(row[3], bytes) and len(row[3]) == 32:
-                    known = (row[0], row[1], row[2]), row[3]
+        known = self._new.get(key) or self._remembered(key, key).get(key)
         return (stamp[0], known[1].hex()) if known is not None and known[0] == stamp else None
 
     def _learn(self, key: bytes, name: str) -> tuple[int, str]:

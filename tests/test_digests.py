@@ -18,13 +18,13 @@ from simsearch.changes.compare import Changes, Found
 from simsearch.changes.state import State
 from simsearch.exchange.vectors_in import make_stages as make_import
 from simsearch.home import Build, Home, Record
+from simsearch.integrity.repairing import remake_synced_index
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe.files import find_recipe
 from simsearch.recipe.tables import Evaluation
-from simsearch.stages.seeds import seeds
+from simsearch.stages.evaluate import seeds
 from simsearch.stages.sync import Transition
-from simsearch.sync.mending import remake_synced_index
 from simsearch.sync.sync import make_stages as make_next
 from simsearch.vectors.formats import open_vectors
 from simsearch.vectors.search import Search
@@ -96,7 +96,7 @@ def base_artifacts() -> dict[str, Artifact]:
 class Pretended(Plan):
     """A plan whose stages need no work."""
 
-    def _run(self, step):
+    def _make(self, step):
         return pretended(step.kind, step.digest, step.settings, step.inputs)
 
     def digests(self) -> dict[str, str]:
@@ -113,7 +113,8 @@ def plan(tmp_path, monkeypatch):
 def test_the_stages_of_a_recipe(recipe, plan, tmp_path):
     write_pictures(tmp_path)
     named = find_recipe(*RECIPES[recipe])
-    Pipeline(plan, named.recipe).run(named.name)
+    pipeline = Pipeline(plan, named.recipe)
+    pipeline.run(named.name, *pipeline.read(named.name))
     assert plan.digests() == PINNED[recipe]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from simsearch.artifacts import digest_of
+from simsearch.artifacts import digest_of, escaped
 from simsearch.changes.state import State
 from simsearch.images.quarantine import SetAside
 from simsearch.images.source import SourceImage
@@ -61,9 +61,9 @@ class Changes:
 
     def digest(self) -> str:
         """A digest over all that decides what comes of a state by these changes."""
-        fresh = [tuple(map(_escaped, found)) for found in self.fresh]
-        moved = [(move.row, *map(_escaped, move.now)) for move in self.moved]
-        aside = [tuple(map(_escaped, one)) for one in sorted(self.set_aside)]
+        fresh = [tuple(map(escaped, found)) for found in self.fresh]
+        moved = [(move.row, *map(escaped, move.now)) for move in self.moved]
+        aside = [tuple(map(escaped, one)) for one in sorted(self.set_aside)]
         return digest_of([fresh, moved, sorted(self.gone), aside])
 
     def to_json(self, aside: Collection[str] = ()) -> dict[str, Any]:
@@ -125,10 +125,6 @@ def compare(
     replaced = {found.image for found in changes.changed}
     changes.deleted = sorted(state.images[row] for row in changes.gone if state.images[row] not in replaced)
     return changes
-
-
-def _escaped(text: str) -> str:
-    return text.encode("utf-8", "surrogateescape").hex()
 
 
 def in_words(counts: dict[str, int]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.folders import UNREADABLE_FOLDER
-from simsearch.images.source import FileSource, SourceImage
+from simsearch.images.source import FileSource
 from simsearch.images.sources import open_source
 
 NOTHING_DELETED = "nothing was deleted"
@@ -102,17 +101,16 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build) -> Ch
                     + NOTHING_DELETED,
                     hint="make the folder readable, or remove it, and run the same command again",
                 )
-    changes = compare(_look(source, home), source.rejected, state)
+    hashed = home.memory.many(f"{source.root}/{image.image}" for image in source.images)
+    now = (
+        (image, seen if isinstance(seen, OSError) else seen[1])
+        for image, seen in zip(source.images, hashed, strict=True)
+        if not isinstance(seen, FileNotFoundError)  # it went while we looked
+    )
+    changes = compare(now, source.rejected, state)
     if state.rows and not changes.same and not changes.moved:
         raise SourceError(
             f"{source.root!r} holds none of the {len(state.rows):,} images of build {build.name}; {NOTHING_DELETED}",
             hint="check that it is the right folder and its disk is there; simsearch build --retrain starts anew",
         )
     return changes
-
-
-def _look(source: FileSource, home: Home) -> Iterator[tuple[SourceImage, str | OSError]]:
-    paths = [f"{source.root}/{image.image}" for image in source.images]
-    for image, seen in zip(source.images, home.memory.many(paths), strict=True):
-        if not isinstance(seen, FileNotFoundError):  # it went while we looked
-            yield image, seen if isinstance(seen, OSError) else seen[1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import bytes_below, fsync_folder
+from simsearch.artifacts import bytes_below, fsync
 from simsearch.bench.measuring.scratch import named_by_nights
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, SimsearchError
@@ -89,7 +89,7 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
                 hint="run the same command again when that has finished",
             )
         try:
-            builds = () if name is None else _family(home, name)
+            builds = () if name is None else (home.build(name).name, *_seeds(home, name))
             old, young = unnamed(home, without=builds)
         except SimsearchError as error:
             raise ArtifactError(f"{error.message}; {NOTHING_DELETED}", hint=error.hint) from None
@@ -101,7 +101,7 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
         for build in builds:  # the file last, so that the same command finishes what was killed
             shutil.rmtree(home.builds / build, ignore_errors=True)
             (home.builds / f"{build}.json").unlink()
-            fsync_folder(home.builds)
+            fsync(home.builds)
         left += [home.store.put_away(path) for paths in old.values() for path in paths]
     for path in left:  # which no reader looks at
         if path.is_dir():
@@ -143,13 +143,8 @@ def unnamed(home: Home, without: Iterable[str] = ()) -> tuple[dict[str, list[Pat
     return old, young
 
 
-def _family(home: Home, name: str) -> tuple[str, ...]:
-    """The build and those of its seeds, which only serve it."""
-    build = home.build(name)
-    return (build.name, *_seeds(home, build.name))
-
-
 def _seeds(home: Home, name: str) -> Iterator[str]:
+    """The builds of a build's seeds, which only serve it."""
     for other in home.build_names():
         if re.fullmatch(re.escape(name + SEED) + r"\d+", other) and not home.build(other).listed:
             yield other

@@ -5,23 +5,24 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from simsearch.artifacts import write_durably
+from simsearch.artifacts import Artifact, Store, write_durably
 from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError
 from simsearch.exchange.vectors_in import import_command
-from simsearch.home import Build, Home
+from simsearch.home import Build, Home, Record
 from simsearch.integrity.verifying import Verified, verify_build
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe import tables
-from simsearch.report.publish import publish_page
+from simsearch.report.publish import publish_again
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.common import Data
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index as indexed
 from simsearch.stages.index import search_settings
+from simsearch.stages.sync import mended_index
 from simsearch.stages.vectors import without_pictures
-from simsearch.sync.mending import before_sync, remake_synced_index
 
 OF_THE_INDEX = {"index", "rows", "norms", "answers", "inputs"}
 
@@ -63,7 +64,8 @@ class _Repair:
             return self._synced()
         self._mend()
         if self.stages != self.build.record.stages:
-            return self._named()
+            search = search_settings(self.table, self.home.store.open("index", **self.stages["index"]))
+            return self._published(replace(self.build.record, stages=self.stages, search=search))
         return self._report() if self.plan.ran or "report" in self.found.said_no() else self.build
 
     def _mend(self) -> None:
@@ -80,7 +82,7 @@ class _Repair:
     def _synced(self) -> Build:
         """Mend what the build was before it was synced, which its report is about; then the index that a sync left."""
         record, no = self.build.record, self.found.said_no()
-        first = before_sync(self.build)
+        first = before_sync(self.build, self.home.store)
         before = _Repair(first, verify_build(first), self.plan)
         for stage in ("dataset", "embed"):
             if f"built/{stage}" in no:
@@ -102,7 +104,7 @@ class _Repair:
             self.stages["index"] = remake_synced_index(self.plan, self.build, sound, built["index"]).reference
         record = replace(record, stages=self.stages, built=built)
         if "Evaluated" in self.plan.ran:
-            return self._published(name_build(self.home, self.build.name, record))
+            return self._published(record)
         if record != self.build.record:
             self.build = self.home.write_build(self.build.name, record)
         return self._report() if "report" in no else self.build
@@ -112,7 +114,7 @@ class _Repair:
         if step.digest != self.stages["index"]["digest"]:
             raise ArtifactError(
                 f"the index of build {self.build.name} was made by another version of simsearch",
-                hint=f"{self._remake('index')}",
+                hint=self._remake("index"),
             )
         self.home.set_aside("index", step.digest)
         self.stages["index"] = self.plan.make(step).reference
@@ -120,8 +122,8 @@ class _Repair:
     def _evaluate(self, data: Data) -> None:
         sound, recipe = self.found.artifacts, self.build.record.recipe
         evaluation = tables.Evaluation(**recipe["evaluation"])
-        systems = ["recipe", "baseline", "reference"] if evaluation.baseline else ["recipe"]
-        names = {system: "embed" if system == "recipe" else f"{system}/embed" for system in systems}
+        others = ("baseline", "reference") if evaluation.baseline else ()
+        names = {"recipe": "embed", **{system: f"{system}/embed" for system in others}}
         index = self.home.store.open("index", **self.stages["index"])
         missing = [name for name in names.values() if name not in sound]
         if missing:
@@ -135,16 +137,10 @@ class _Repair:
             self._say("What several seeds show together was about another report: run the same build --seeds N again")
         self.stages["evaluate"] = made.reference
 
-    def _named(self) -> Build:
+    def _published(self, record: Record) -> Build:
         """The build with the new artifacts, its report and its page."""
-        index = self.home.store.open("index", **self.stages["index"])
-        record = replace(self.build.record, stages=self.stages, search=search_settings(self.table, index))
-        return self._published(name_build(self.home, self.build.name, record))
-
-    def _published(self, build: Build) -> Build:
-        measured = build.measured.items()
-        stages = {name: self.home.store.open(name.rpartition("/")[2], **which) for name, which in measured}
-        publish_page(build, report_of(build), stages, import_command(build) or "")
+        build = name_build(self.home, self.build.name, record)
+        publish_again(build, self.home.store, import_command(build) or "")
         return build
 
     def _report(self) -> Build:
@@ -157,3 +153,36 @@ class _Repair:
         again = "run the same simsearch build again" + (", with --retrain" if self.build.record.synced else "")
         command = import_command(self.build) or again
         return f"move {safe(str(path))} away, then {safe(command)}"
+
+
+def before_sync(build: Build, store: Store) -> Build:
+    """The build as it was made, before any sync: its report is about that."""
+    record = replace(build.record, stages=build.measured, built=None, synced=None)
+    with suppress(ArtifactError):  # a damaged index is looked at by whoever asks
+        record = replace(record, images=int(store.open("index", **build.measured["index"]).facts["ntotal"]))
+    return Build(build.name, build.home, record)
+
+
+def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], built: dict[str, str]) -> Artifact:
+    """The index over dataset and features of a synced build, rows that are gone masked; `built` is that before syncs.
+
+    Raises ArtifactError when nothing tells the factory any more: it was chosen by measuring, and every index is lost.
+    """
+    dataset, embedded, table = sound["dataset"], sound["embed"], build.record.recipe["index"]
+    facts: dict[str, Any] = {"metric": "inner product", "gallery": int(dataset.facts["gallery"])}
+    left = sound.get("index")
+    with suppress(ArtifactError):
+        left = left or plan.home.store.open("index", **built)
+    if left:
+        facts |= left.facts
+    elif table.get("target_recall") is None:
+        facts["factory"] = table["factory"]
+    else:
+        raise ArtifactError(
+            f"the index of build {build.name} was chosen by measuring, and nothing that is left tells its factory",
+            hint="run the same simsearch build again, with --retrain",
+        )
+    facts |= {"dim": int(embedded.facts["dim"]), "corpus": table["corpus"]}
+    step = mended_index(facts, dataset, embedded)
+    plan.home.set_aside("index", step.digest)
+    return plan.make(step)

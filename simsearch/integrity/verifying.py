@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ ROUNDING = 1e-5  # scores of one pair, summed in another order
 LEAST_EXACT = 0.999  # of an index that promises exact answers
 STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
 HALF = 0.5  # of it, where the index has other rows than were measured
+SEARCHED = ("dataset", "embed", "index")  # what an answer comes from
 FEW = "fewer than two rows: there is nothing to compare"
 
 
@@ -71,33 +73,30 @@ def verify_build(build: Build) -> Verified:
     store = Store(build.home / "artifacts", HashMemory(None))
     checks: list[Check] = []
     artifacts: dict[str, Artifact] = {}
-    for name, reference in _named(build).items():
-        try:
-            found = store.open(name.rpartition("/")[2], **reference)
-        except SimsearchError as error:
-            checks.append(Check(name, False, error.message))
-        else:
-            artifacts[name] = found
-            files = found.manifest["files"].values()
-            size = sum(file["size"] for file in files)
-            checks.append(Check(name, True, f"{len(files)} files, {size:,} bytes, sha256 as recorded"))
-    vectors = {name: artifacts[name] for name in ("dataset", "embed", "index") if name in artifacts}
-    contents: list[tuple[str, Callable[[], str]]] = [
-        ("inputs", lambda: _inputs(build, artifacts)),
-        ("rows", lambda: _rows(build, **vectors)),
-        ("norms", lambda: _norms(build, **vectors)),
-        ("answers", lambda: _answers(build, artifacts.get("evaluate"), **vectors)),
-        ("report", lambda: _report(build)),
-    ]
-    for name, look in contents:
-        if name in ("rows", "norms", "answers") and len(vectors) < 3:
-            missing = ", ".join(stage for stage in ("dataset", "embed", "index") if stage not in vectors)
-            checks.append(Check(name, None, f"not checked: {missing} is damaged"))
-            continue
+
+    def check(name: str, look: Callable[[], str]) -> None:
         try:
             checks.append(Check(name, True, look()))
         except SimsearchError as error:
             checks.append(Check(name, False, error.message))
+
+    def files(name: str, reference: dict[str, str]) -> str:
+        artifacts[name] = store.open(name.rpartition("/")[2], **reference)
+        sizes = [file["size"] for file in artifacts[name].manifest["files"].values()]
+        return f"{len(sizes)} files, {sum(sizes):,} bytes, sha256 as recorded"
+
+    for name, reference in _named(build).items():
+        check(name, partial(files, name, reference))
+    vectors = {name: artifacts[name] for name in SEARCHED if name in artifacts}
+    check("inputs", lambda: _inputs(build, artifacts))
+    missing = ", ".join(stage for stage in SEARCHED if stage not in vectors)
+    if missing:
+        checks += [Check(name, None, f"not checked: {missing} is damaged") for name in ("rows", "norms", "answers")]
+    else:
+        check("rows", lambda: _rows(build, **vectors))
+        check("norms", lambda: _norms(build, **vectors))
+        check("answers", lambda: _answers(build, artifacts.get("evaluate"), **vectors))
+    check("report", lambda: _report(build))
     return Verified(checks, artifacts)
 
 
@@ -142,7 +141,8 @@ def _rows(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> 
 def _norms(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
     opened = _open(index)
     with FeatureFile(embed.file("features.h5")) as features:
-        for start, block in _blocks(features, features.shape[0]):
+        rows = features.shape[0]
+        for start, block in zip(range(0, rows, BLOCK), features.blocks(0, rows, BLOCK), strict=True):
             normalize(block, name=lambda row, start=start: f"of row {start + row}")  # type: ignore[misc]
             verify(opened, opened.ntotal, block[: max(0, opened.ntotal - start)], start)
     if not opened.stores_vectors:
@@ -184,7 +184,8 @@ def _sampled(
     queries = normalize(gather(features, sample))
     wanted = np.zeros(opened.ntotal, dtype=np.bool_)
     wanted[live] = True
-    base = (normalize(block[wanted[start:][: len(block)]]) for start, block in _blocks(features, opened.ntotal))
+    blocks = zip(range(0, opened.ntotal, BLOCK), features.blocks(0, opened.ntotal, BLOCK), strict=True)
+    base = (normalize(block[wanted[start:][: len(block)]]) for start, block in blocks)
     exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
     exact = _without(live[exact_rows], exact, sample, k)
     deleted = Deleted(masked, opened.ntotal) if len(masked) else None
@@ -240,8 +241,3 @@ def _report(build: Build) -> str:
 
 def _open(index: Artifact, name: str = CORPUS) -> Index:
     return FaissIndex.load(index.file(name), factory=str(index.facts["factory"]))
-
-
-def _blocks(features: FeatureFile, rows: int) -> Iterator[tuple[int, Floats]]:
-    for start in range(0, rows, BLOCK):
-        yield start, features.read(start, min(start + BLOCK, rows))

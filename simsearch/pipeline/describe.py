@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from simsearch.artifacts import bytes_below
+from simsearch.artifacts import Artifact, bytes_below
 from simsearch.changes.compare import in_words
 from simsearch.errors import SimsearchError
 from simsearch.home import NAME_PATTERN, Build, Home
@@ -31,7 +31,6 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     """A build's record, or what a recipe or folder would come to: resolved recipe and the stages that are there."""
     if NAME_PATTERN.fullmatch(what) and not settings and home.has_build(what):
         build = home.build(what)
-        stages = {name: _stage(home, name, reference["digest"]) for name, reference in build.record.stages.items()}
         return {
             "build": what,
             "when": build.when,
@@ -40,17 +39,19 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
             "bytes": _bytes(home, build),
             "synced": build.record.synced,
             "recipe": build.record.recipe,
-            "stages": stages,
+            "stages": {
+                name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]))
+                for name, reference in build.record.stages.items()
+            },
         }
     named = find_recipe(what, settings)
     plan = Plan(home, may_run=False)
     pipeline = Pipeline(plan, named.recipe)
-    missing: str | None = "dataset is not built"
-    if not home.store.root.is_dir():  # a look writes nothing, and opening some sources does
-        return {"recipe_name": named.name, "recipe": pipeline.recipe.model_dump(), "stages": {}, "next": missing}
     missing = None
     try:
-        pipeline.run(named.name, offline=True)
+        if not home.store.root.is_dir():  # a look writes nothing, and opening some sources does
+            raise NotBuiltError("dataset")
+        pipeline.run(named.name, *pipeline.read(named.name, offline=True))
     except NotBuiltError as stage:
         missing = f"{stage} is not built"
     except SimsearchError as error:
@@ -58,7 +59,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     return {
         "recipe_name": named.name,
         "recipe": pipeline.recipe.model_dump(),
-        "stages": {name: _stage(home, name, artifact.digest) for name, artifact in plan.stages.items()},
+        "stages": {name: _stage(artifact) for name, artifact in plan.stages.items()},
         "next": missing,
     }
 
@@ -69,16 +70,9 @@ def _bytes(home: Home, build: Build) -> int:
     return sum(map(bytes_below, {home.store.path(name.rpartition("/")[2], which["digest"]) for name, which in named}))
 
 
-def _stage(home: Home, name: str, digest: str) -> dict[str, Any]:
-    manifest = home.store.open(name.rpartition("/")[2], digest).manifest
-    return {
-        "digest": digest,
-        "content": manifest["content"],
-        "path": str(home.store.path(name.rpartition("/")[2], digest)),
-        "seconds": manifest["seconds"],
-        "device": manifest["device"],
-        "versions": manifest["versions"],
-    }
+def _stage(artifact: Artifact) -> dict[str, Any]:
+    shown = ("seconds", "device", "versions")
+    return {**artifact.reference, "path": str(artifact.path), **{key: artifact.manifest[key] for key in shown}}
 
 
 def render(found: dict[str, Any]) -> str:

@@ -63,15 +63,16 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     systems = 3 if recipe.evaluation.baseline and trains else 1
     index = rows * (4 * dim + (300 if "HNSW" in str(recipe.index.factory) else 8))
     features = 4 * dim * images
-    small = not backbone.deep
+    small, head = not backbone.deep, recipe.embedder.train == "head"
     forward = backbone.seconds * (size / backbone.size) ** 2
-    networks = systems + (trains and recipe.embedder.train == "head")
-    pixels = size * size * backbone.channels * images if recipe.embedder.train == "all" and trains else 0
+    networks = systems + (trains and head)
+    picture = size * size * backbone.channels
+    step = HEAD_STEP if head else forward * STEP_OVER_EMBEDDING
+    epochs = (recipe.training.epochs or 0) * systems if trains else 0
     seconds = {
         "read": images * READ * (0.2 if small else 1.0),
-        "train": (_training_seconds(recipe, images, forward) * systems if trains else 0.0)
-        + networks * (SMALL_EXPORT if small else EXPORT),
-        "embed": images * forward * (1 if recipe.embedder.train == "head" else systems),
+        "train": epochs * FIT_SHARE * images * step + networks * (SMALL_EXPORT if small else EXPORT),
+        "embed": images * forward * (1 if head else systems),
         "index": _index_seconds(recipe, rows, dim),
         "evaluate": images * QUERY_SHARE * rows * dim * EXACT * SEARCHES * (2 if systems > 1 else 1) + 1.0,
     }
@@ -86,8 +87,8 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
         # The stage that needs most: training holds the images, indexing the index, evaluation two copies of features.
         "memory_bytes": LIBRARIES
         + (0 if small else FORWARD_BYTES)
-        + max(pixels, index + min(SAMPLE_BYTES, features), 2 * features),
-        "disk_bytes": images * min(THUMBNAIL, size * size * backbone.channels)
+        + max(picture * images * (trains and not head), index + min(SAMPLE_BYTES, features), 2 * features),
+        "disk_bytes": images * min(THUMBNAIL, picture)
         + networks * (SMALL_NETWORK if small else NETWORK)
         + features * systems
         + 2 * index,
@@ -116,11 +117,6 @@ def _count(recipe: Recipe, home: Home) -> tuple[int, int, int]:
     )
     gallery = sum(record.gallery for record in records)
     return len(records), len({record.label for record in records} - {""}), gallery
-
-
-def _training_seconds(recipe: Recipe, images: int, forward: float) -> float:
-    step = HEAD_STEP if recipe.embedder.train == "head" else forward * STEP_OVER_EMBEDDING
-    return (recipe.training.epochs or 0) * FIT_SHARE * images * step
 
 
 def _index_seconds(recipe: Recipe, rows: int, dim: int) -> float:

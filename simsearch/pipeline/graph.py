@@ -40,20 +40,8 @@ class Pipeline:
         self.recipe = recipe.resolve()
         self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
 
-    def run(
-        self,
-        name: str,
-        *,
-        renamed: bool = False,
-        several: bool = False,
-        offline: bool = False,
-        opened: tuple[Source, Data] | None = None,
-    ) -> Record:
-        """Make every stage; returns the build's record. NotBuiltError ends a plan that may not run anything.
-
-        `opened`: what `read` returned, where that was done before.
-        """
-        source, data = opened or self.read(name, renamed=renamed, several=several, offline=offline)
+    def run(self, name: str, source: Source, data: Data) -> Record:
+        """Make every stage after `read`, which returned source and data; returns the build's record."""
         plan, recipe = self.plan, self.recipe
         plan.foresee("index", lambda: refuse_factory(recipe.index.factory, self._dim(), int(data.facts["gallery"])))
         embedded = Systems(plan, recipe, self.weights, data).embedded()
@@ -65,9 +53,10 @@ class Pipeline:
     def read(
         self, name: str, *, renamed: bool = False, several: bool = False, offline: bool = False
     ) -> tuple[Source, Data]:
-        """Open the source and make the dataset stage, which `run` begins with.
+        """Open the source and make the dataset stage, which `run` goes on from.
 
-        `several`: it is one of several seeds, which need something to train.
+        `several`: it is one of several seeds, which need something to train. NotBuiltError ends a plan that may not run
+        anything, here and in `run`.
         """
         home, plan = self.plan.home, self.plan
         source = open_dataset(self.recipe.dataset, home, offline=offline)

@@ -78,11 +78,6 @@ class Plan:
             self.progress.say(line)
         self.heading.clear()
         self.home.set_aside(step.kind, step.digest)
-        made = self._run(step)
-        self.ran.append(step.title)
-        return made
-
-    def _run(self, step: Step) -> Artifact:
         started = time.perf_counter()
         try:
             with self.progress.stage(step.title) as progress:
@@ -97,16 +92,16 @@ class Plan:
                     "seconds": round(time.perf_counter() - started, 3),
                     "when": now(),
                 }
-                return self.home.store.commit(step.kind, step.digest, space, manifest)
-        except SimsearchError:
-            raise
+                made = self.home.store.commit(step.kind, step.digest, space, manifest)
         except Exception as error:
-            if _is_disk_full(error, self.home.path):
-                raise ArtifactError(
-                    f"no space left below {self.home.path} while making the {step.kind} artifact",
-                    hint="free some space and run the same command again; what was finished is kept",
-                ) from error
-            raise
+            if isinstance(error, SimsearchError) or not _is_disk_full(error, self.home.path):
+                raise
+            raise ArtifactError(
+                f"no space left below {self.home.path} while making the {step.kind} artifact",
+                hint="free some space and run the same command again; what was finished is kept",
+            ) from error
+        self.ran.append(step.title)
+        return made
 
 
 def now() -> str:
@@ -116,9 +111,7 @@ def now() -> str:
 
 def _is_disk_full(error: BaseException, place: Path) -> bool:
     """Libraries below us report a full disk in their own ways; at last we look at the disk."""
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
-        return True
-    if any(words in str(error) for words in FULL_DISK_WORDS):
+    if getattr(error, "errno", None) in FULL_DISK or any(words in str(error) for words in FULL_DISK_WORDS):
         return True
     try:
         return shutil.disk_usage(place).free < ALMOST_NOTHING

@@ -17,8 +17,8 @@ from simsearch.pipeline.seeds import Run, runs
 from simsearch.pipeline.standing import left_standing
 from simsearch.recipe.files import NamedRecipe
 from simsearch.report.reading import name_build, report_of
+from simsearch.stages.evaluate import seeds as over_seeds
 from simsearch.stages.index import missed_target
-from simsearch.stages.seeds import seeds as over_seeds
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,12 @@ def run_build(
             from simsearch.report.publish import publish_page
 
             publish_page(build, report, plan.stages, _command(named, name, seeds))
-    missed = [why for one in made if (why := missed_target(one.plan.stages["index"]))]
     return Outcome(
         build,
         report,
         ran,
         working_seconds() - started,
-        missed=missed[0] if missed else None,
+        missed=next((why for one in made if (why := missed_target(one.plan.stages["index"]))), None),
         curves=plan.stages["train"].file("training.png") if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
     )
@@ -113,8 +112,8 @@ def _make(run: Run, home: Home, progress: Progress, *, renamed: bool, several: b
         )
     plan = Plan(home, progress, heading=[run.heading] if run.heading else [])
     pipeline = Pipeline(plan, run.recipe)
-    made = pipeline.run(run.name, renamed=renamed or not run.listed, several=several)
-    record = replace(made, listed=run.listed)
+    source, data = pipeline.read(run.name, renamed=renamed or not run.listed, several=several)
+    record = replace(pipeline.run(run.name, source, data), listed=run.listed)
     return Made(plan, pipeline, record, _name_it(home, run.name, record, plan))
 
 

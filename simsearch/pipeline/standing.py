@@ -12,7 +12,6 @@ from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home, Record
 from simsearch.pipeline.estimate import seconds_of_sync
-from simsearch.report.reading import report_of
 
 
 def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> tuple[Build, str] | None:
@@ -49,7 +48,9 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
                 f"checked in {time.perf_counter() - started:.1f} s); {again} trains on everything"
             )
         if not build.page_path.is_file():
-            _publish_again(home, build, again)
+            from simsearch.report.publish import publish_again
+
+            publish_again(build, home.store, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
     return build, why
@@ -61,11 +62,3 @@ def _same(recipe: dict[str, Any], record: Record) -> bool:
     if not record.labelled:
         asked["training"]["epochs"] = record.recipe["training"]["epochs"]
     return bool(asked == record.recipe)
-
-
-def _publish_again(home: Home, build: Build, command: str) -> None:
-    """Write the report's page, which somebody removed, from the artifacts that it is about."""
-    from simsearch.report.publish import publish_page
-
-    stages = {name: home.store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
-    publish_page(build, report_of(build), stages, command)

@@ -56,16 +56,14 @@ class Systems:
         if recipe is None:
             return self._frozen(prefix).embedded
         frozen = self._frozen("frozen/") if recipe.embedder.train == "head" else None
-        start = self._head(f"{prefix}head/train", recipe) if recipe.training.head_first else None
+        start = None
+        if recipe.training.head_first:  # from the artifact of a recipe with train = "head" and its defaults
+            alone, below = recipe.with_head_only(), self._frozen("frozen/")
+            step = train(self.data, alone, self.weights, frozen=below, start=None, title="Head")
+            start = make(step, f"{prefix}head/train")
         step = train(self.data, recipe, self.weights, frozen=frozen, start=start, title=TITLES[system])
         trained = make(step, f"{prefix}train")
         return make(embed(self.data, trained, frozen), f"{prefix}embed")
-
-    def _head(self, name: str, recipe: Recipe) -> Artifact:
-        """The head that fine-tuning starts from: the artifact of a recipe with train = "head" and its defaults."""
-        frozen = self._frozen("frozen/")
-        step = train(self.data, recipe.with_head_only(), self.weights, frozen=frozen, start=None, title="Head")
-        return self.plan.make(step, name)
 
     def _frozen(self, prefix: str) -> Frozen:
         """The backbone alone, and its features of every row."""

@@ -9,12 +9,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import Artifact, write_durably
+from simsearch.artifacts import Artifact, Store, write_durably
 from simsearch.home import Build
 from simsearch.images.records import RecordTable, read_records
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe.files import recipe_lines
+from simsearch.report.reading import report_of
 from simsearch.report.sections import render_page
 from simsearch.versions import usable_cores
 
@@ -55,6 +56,12 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
             },
         )
     write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+
+
+def publish_again(build: Build, store: Store, command: str) -> None:
+    """Write report.html from the artifacts that the build's report is about."""
+    stages = {name: store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
+    publish_page(build, report_of(build), stages, command)
 
 
 def _json(artifact: Artifact, name: str) -> Any:

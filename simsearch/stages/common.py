@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
@@ -60,19 +58,10 @@ class Frozen:
     trained: Artifact
     embedded: Artifact
 
-    @property
-    def preprocess(self) -> Preprocess:
-        """The preprocessing that the cached features were made with."""
-        return bundle_of(self.trained)[1]
-
     def features(self, rows: Integers) -> Floats:
-        """The cached features (n, width) float32 of ascending `rows` (n,)."""
+        """The cached features (n, width) float32 of `rows` (n,)."""
+        from simsearch.evaluation.systems import gather
         from simsearch.vectors.features import FeatureFile
 
         with FeatureFile(self.embedded.file("features.h5")) as file:
-            parts = []
-            for start in range(0, file.shape[0], BLOCK_ROWS):
-                inside = rows[(rows >= start) & (rows < start + BLOCK_ROWS)]
-                if len(inside):
-                    parts.append(file.read(start, min(start + BLOCK_ROWS, file.shape[0]))[inside - start])
-        return np.concatenate(parts)
+            return gather(file, rows)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from simsearch.artifacts import Workspace, digest_of
+from simsearch.artifacts import Workspace, digest_of, escaped
 from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
-from simsearch.images.records import write_records
+from simsearch.images.records import ImageRecord, write_records
 from simsearch.images.source import Fingerprint, Source, changed
 from simsearch.images.splits import assign
 from simsearch.images.thumbnails import ThumbnailReader, write_thumbnails
@@ -23,7 +23,7 @@ VERSION = 1
 
 def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
     """Return the step that reads every image of `source`, whose files are those of `listing`."""
-    digest = digest_of([[_escaped(name), *rest] for name, *rest in listing])
+    digest = digest_of([[escaped(name), *rest] for name, *rest in listing])
     settings = {
         "kind": table.kind if table.kind != "torchvision" else table.source,
         **table.model_dump(include={"options", "split", "test_classes", "exclude", "seed"}),
@@ -53,14 +53,8 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
                 thumbnails(found.thumbnail)
             progress(done, len(listed))
     check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad)
-    records, notes = assign(
-        kept,
-        digests,
-        split=table.split,
-        test_classes=table.test_classes,
-        seed=table.seed,
-        labelled=source.labelled,
-    )
+    asked = table.model_dump(include={"split", "test_classes", "seed"})
+    records, notes = assign(kept, digests, **asked, labelled=source.labelled)
     write_records(space.out, records)
     # Thumbnails were made in the source's order; the split decides the rows.
     position = {image.image: i for i, image in enumerate(kept)}
@@ -68,25 +62,28 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
         for record in records:
             thumbnails(unordered[position[record.image]])
     write_quarantine(space.out, bad)
-    gallery, fit = sum(r.gallery for r in records), sum(r.fit for r in records)
+    flags = count_flags(records)
     facts = {
         "images": len(records),
         "bad": len(bad),
         "labelled": source.labelled,
         "labels": len({r.label for r in records}) if source.labelled else 0,
-        "fit": fit,
-        "val": sum(r.val for r in records),
-        "gallery": gallery,
-        "queries": sum(r.query for r in records),
+        **flags,
         "notes": notes,
         # What training and embedding look at: a renamed image changes the table, but neither of these.
         "views": {
-            "train": digest_of([(r.sha256, _escaped(r.label), r.fit) for r in records if r.fit or r.val]),
-            "measured": digest_of([r.sha256 for r in records if r.fit or not fit]),
-            "rows": digest_of([gallery, [r.sha256 for r in records]]),
+            "train": digest_of([(r.sha256, escaped(r.label), r.fit) for r in records if r.fit or r.val]),
+            "measured": digest_of([r.sha256 for r in records if r.fit or not flags["fit"]]),
+            "rows": digest_of([flags["gallery"], [r.sha256 for r in records]]),
         },
     }
     return facts, f"{len(records):,} images" + (f", {len(bad):,} set aside (quarantine.csv)" if bad else "")
+
+
+def count_flags(records: list[ImageRecord]) -> dict[str, int]:
+    """Return how many images have each flag, as the facts of a dataset artifact count them."""
+    counted = {flag: sum(getattr(record, flag) for record in records) for flag in ("fit", "val", "gallery")}
+    return {**counted, "queries": sum(record.query for record in records)}
 
 
 MEND_BAD = "mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction"
@@ -115,8 +112,3 @@ def check_usable(facts: dict[str, Any], title: str, *, trains: bool) -> None:
             f"{title}: no image is left to train on",
             hint="--set training.epochs=0 searches by the backbone's own features",
         )
-
-
-def _escaped(name: str) -> str:
-    """Names may hold bytes that are not UTF-8; JSON writes them as escapes, but not as one text in every reader."""
-    return name.encode("utf-8", "surrogateescape").hex()

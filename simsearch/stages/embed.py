@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -31,13 +31,7 @@ BATCH_BYTES = 5 << 20
 CHECKED_IMAGES = 1000
 LEAST_COSINE = 0.9999
 
-
-class Head(NamedTuple):
-    """A linear layer, weight (dim, width) and bias (dim,), and the frozen backbone that it was trained on."""
-
-    weight: Floats
-    bias: Floats
-    frozen: Frozen
+Head = Callable[[Floats], Floats]  # features of the frozen backbone (n, width) to those of the embedder (n, dim)
 
 
 class Engine(Protocol):
@@ -80,16 +74,18 @@ def write_features(
     With `frozen`, the trained head is applied to that backbone's cached features instead of running the bundle on
     every image, once the least cosine of the two on 1,000 images is at least 0.9999.
     """
-    from simsearch.vectors.features import FeatureBlocks
+    from simsearch.vectors.features import FeatureBlocks, FeatureFile
 
     rows = int(data.facts["images"])
     bundle = Bundle(trained, data.reader)
     blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
-    head = None if frozen is None else _head(trained, frozen)
     through = "onnxruntime"
-    if head is not None and _agrees(data, head, bundle):
+    if frozen and _agrees(data, head := _head(trained), frozen, bundle):
         through = "head on cached features"
-        _write_by_head(blocks, head, progress)
+        with FeatureFile(frozen.embedded.file("features.h5")) as file:
+            for start, stop in blocks.missing():
+                blocks.write(start, head(file.read(start, stop)))
+                progress(stop, rows)
     engine(bundle, blocks, data.records(), progress)
     blocks.join(space.out / "features.h5")
     facts = {"rows": rows, "dim": bundle.dim, "through": through, "embedder": embedder_fingerprint(trained)}
@@ -121,32 +117,20 @@ class Bundle:
             raise changed(record.image) from None
 
 
-def _head(trained: Artifact, frozen: Frozen) -> Head:
+def _head(trained: Artifact) -> Head:
     from safetensors.numpy import load_file
 
     weights = load_file(trained.file("weights.safetensors"))
-    return Head(weights["head.weight"], weights["head.bias"], frozen)
+    weight, bias = weights["head.weight"], weights["head.bias"]
+    return lambda features: np.asarray(features @ weight.T + bias, dtype=np.float32)
 
 
-def _apply(head: Head, features: Floats) -> Floats:
-    return np.asarray(features @ head.weight.T + head.bias, dtype=np.float32)
-
-
-def _agrees(data: Data, head: Head, bundle: Bundle) -> bool:
+def _agrees(data: Data, head: Head, frozen: Frozen, bundle: Bundle) -> bool:
     """Whether the head on cached features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))
     parts = in_order(bundle.features, pieces(chosen, bundle.batch), THREADS)
     through = np.concatenate(list(parts)).astype(np.float64)
-    cached = _apply(head, head.frozen.features(np.array([r.row for r in chosen], dtype=np.int64))).astype(np.float64)
+    cached = head(frozen.features(np.array([r.row for r in chosen], dtype=np.int64))).astype(np.float64)
     lengths = np.linalg.norm(through, axis=1) * np.linalg.norm(cached, axis=1)
     return bool((np.einsum("nd,nd->n", through, cached) >= LEAST_COSINE * lengths).all())
-
-
-def _write_by_head(blocks: FeatureBlocks, head: Head, progress: Progress) -> None:
-    from simsearch.vectors.features import FeatureFile
-
-    with FeatureFile(head.frozen.embedded.file("features.h5")) as file:
-        for start, stop in blocks.missing():
-            blocks.write(start, _apply(head, file.read(start, stop)))
-            progress(stop, blocks.rows)

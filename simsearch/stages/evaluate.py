@@ -1,8 +1,12 @@
-"""The evaluate stage: features, index and labels to report.json, what pictures need, and per-query values."""
+"""The evaluate stage: features, index and labels to report.json, what pictures need, and per-query values.
+
+Beside it the seeds stage: what the reports of several seeds show together.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +16,7 @@ import numpy as np
 from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
+from simsearch.home import SEEDS_FILE
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.recipe import tables
 from simsearch.stages.common import THREADS, Data
@@ -141,3 +146,21 @@ def _map(
         side: found[side] if found[side] is None else found[side].round(3).tolist() for side in ("before", "after")
     }
     return {**found, **points, "rows": queries[found["rows"]].tolist()}
+
+
+def seeds(trained: Sequence[int], evaluated: Sequence[Artifact]) -> Step:
+    """Return the step over the seeds `trained`, made from the evaluate artifact of each."""
+    inputs = {f"seed {seed}": artifact.reference for seed, artifact in zip(trained, evaluated, strict=True)}
+    work = partial(compare_seeds, trained, evaluated)
+    return Step("seeds", "Over seeds", 1, {"seeds": list(trained)}, inputs, work)
+
+
+def compare_seeds(
+    trained: Sequence[int], evaluated: Sequence[Artifact], space: Workspace, progress: Progress
+) -> Result:
+    """Write seeds.json; returns the number of seeds."""
+    from simsearch.report.over_seeds import over_seeds
+
+    reports = [json.loads(artifact.file("report.json").read_bytes()) for artifact in evaluated]
+    (space.out / SEEDS_FILE).write_text(json.dumps(over_seeds(reports, trained), indent=1, allow_nan=False))
+    return {"count": len(trained)}, f"{len(trained)} seeds, each a build"

@@ -7,9 +7,10 @@ with the factory that it has; until then deleted rows stay in features and index
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from simsearch.images.records import ImageRecord, RecordTable, extend_records, r
 from simsearch.images.source import FileSource, changed
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
-from simsearch.stages.dataset import check_bad
+from simsearch.stages.dataset import check_bad, count_flags
 from simsearch.stages.embed import Bundle, Engine, local
 from simsearch.stages.index import CORPUS
 from simsearch.stages.step import Result, Step
@@ -35,7 +36,6 @@ from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_feature
 from simsearch.vectors.index import FaissIndex, Index, build
 
 VERSION = 1
-FLAGS = ("fit", "val", "gallery")
 # A sync keeps the recipe that the build was made with.
 MEND_BAD = (
     "mend or remove them and sync again (until then the build stays as it is), or simsearch build --retrain with "
@@ -123,30 +123,31 @@ def sync_dataset(
     live = len(change.state.images) - len(change.deleted) + len(added)
     check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
     write_quarantine(space.out, bad)
-    flags = {flag: base.facts[flag] for flag in FLAGS} | {"queries": base.facts["queries"]}
-    moved = {move.row: move.now for move in changes.moved}
+    flags = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
+    moved: dict[int, dict[str, Any]] = {
+        move.row: {"image": move.now.image, "label": move.now.label} for move in changes.moved
+    }
     with ThumbnailReader(space.scratch) as more:
         fresh_thumbnails = (more[i] for i in range(len(added)))
         if change.compact:
-            records = list(_renumbered(base, set(kept.tolist()), moved))
+            stays = set(kept.tolist())
+            old_records = (record for record in read_records(base.path) if record.row in stays)
+            records = [replace(r, row=row, **moved.get(r.row, {})) for row, r in enumerate(old_records)]
             write_records(space.out, [*records, *added])
-            flags = {flag: sum(getattr(r, flag) for r in records) for flag in FLAGS}
-            flags["queries"] = sum(r.query for r in records)
+            flags = count_flags(records)
             with ThumbnailReader(base.path) as old, write_thumbnails(space.out) as thumbnails:
-                for row in kept.tolist():
-                    thumbnails(old[row])
-                for thumbnail in fresh_thumbnails:
+                for thumbnail in chain((old[row] for row in kept.tolist()), fresh_thumbnails):
                     thumbnails(thumbnail)
         else:
             table = RecordTable(base.path)
-            renamed = {row: replace(table[row], image=now.image, label=now.label) for row, now in moved.items()}
+            renamed = {row: replace(table[row], **now) for row, now in moved.items()}
             extend_records(base.path, space.out, renamed, added)
             extend_thumbnails(base.path, space.out, fresh_thumbnails)
     deleted = np.empty(0, dtype=np.int64) if change.compact else change.deleted
     np.save(space.out / DELETED, deleted)
     gone = set(change.deleted.tolist())
     labels = {label for row, label in enumerate(change.state.labels) if row not in gone and row not in moved}
-    labels |= {found.label for found in moved.values()} | {record.label for record in added}
+    labels |= {now["label"] for now in moved.values()} | {record.label for record in added}
     rows = len(kept) + len(added)
     facts = {
         "images": rows,
@@ -165,16 +166,6 @@ def sync_dataset(
 def whole_rows(dataset: Artifact) -> int:
     """How many rows the last build or compaction made."""
     return int(dataset.facts.get("synced", {}).get("whole", dataset.facts["images"]))
-
-
-def _renumbered(base: Artifact, kept: set[int], moved: dict[int, Any]) -> Iterator[ImageRecord]:
-    row = 0
-    for record in read_records(base.path):
-        if record.row in kept:
-            now = moved.get(record.row)
-            names = {} if now is None else {"image": now.image, "label": now.label}
-            yield replace(record, row=row, **names)
-            row += 1
 
 
 def sync_embed(
@@ -219,27 +210,23 @@ def sync_index(
     Raises VectorsError that names the image of a zero or NaN row.
     """
     kept, rows = change.kept, int(dataset.facts["images"])
-    outside = np.union1d(np.setdiff1d(rows_of(base, MASKED), change.state.deleted), _not_in(base, change.state))
-    table = RecordTable(dataset.path)
+    not_in_index = np.arange(int(base.facts["ntotal"]), len(change.state.images), dtype=np.int64)
+    outside = np.union1d(np.setdiff1d(rows_of(base, MASKED), change.state.deleted), not_in_index)
+    name = _namer(dataset)
     with FeatureFile(embedded.file("features.h5")) as file:
         if change.compact:
             masked = np.flatnonzero(np.isin(kept, outside))
-            factory, dim = str(base.facts["factory"]), file.shape[1]
-            made: Index | None = build(
-                lambda: file.blocks(0, rows, BLOCK_ROWS),
-                dim,
-                factory,
-                rows=rows,
-                name=lambda row: safe(table[row].image),
-            )
+            _save(_built(file, base.facts, name), file, space)
         else:
             masked = np.union1d(outside, change.deleted)
-            made = _extended(base, file, rows, table)
-        if made is None:
-            link_or_copy(base.file(CORPUS), space.out / CORPUS)
-        else:
-            verify(made, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
-            made.save(space.out / CORPUS)
+            first = int(base.facts["ntotal"])
+            if first == rows:
+                link_or_copy(base.file(CORPUS), space.out / CORPUS)
+            else:
+                grown = FaissIndex.load(base.file(CORPUS), factory=str(base.facts["factory"]))
+                for block in file.blocks(first, rows, BLOCK_ROWS):
+                    grown.add(block, name=name)
+                _save(grown, file, space)
     return _write_facts(space, base.facts, rows, masked, embedded), ""
 
 
@@ -250,22 +237,32 @@ def remake_index(
 
     Which rows no search may find is told by the table: deleted ones, and query-only ones that the corpus leaves out.
     """
-    rows, table = int(dataset.facts["images"]), RecordTable(dataset.path)
     outside = np.empty(0, dtype=np.int64)
     if base["corpus"] == "gallery":  # images that a sync added have no flag, and are searched
         outside = np.array([r.row for r in read_records(dataset.path) if r.query and not r.gallery], dtype=np.int64)
     with FeatureFile(embedded.file("features.h5")) as file:
-        made = build(
-            lambda: file.blocks(0, rows, BLOCK_ROWS),
-            file.shape[1],
-            base["factory"],
-            rows=rows,
-            name=lambda row: safe(table[row].image),
-        )
-        verify(made, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
-    made.save(space.out / CORPUS)
+        _save(_built(file, base, _namer(dataset)), file, space)
     masked = np.union1d(outside, rows_of(dataset, DELETED))
-    return _write_facts(space, base, rows, masked, embedded), str(base["factory"])
+    return _write_facts(space, base, int(dataset.facts["images"]), masked, embedded), str(base["factory"])
+
+
+def _namer(dataset: Artifact) -> Callable[[int], str]:
+    """What names the image of a row in an error."""
+    table = RecordTable(dataset.path)
+    return lambda row: safe(table[row].image)
+
+
+def _built(file: FeatureFile, base: dict[str, Any], name: Callable[[int], str]) -> Index:
+    """An index of every row of `file`, with the factory that `base` tells."""
+    rows, dim = file.shape
+    return build(lambda: file.blocks(0, rows, BLOCK_ROWS), dim, str(base["factory"]), rows=rows, name=name)
+
+
+def _save(made: Index, file: FeatureFile, space: Workspace) -> None:
+    """Write index.faiss, once its last rows are known to be those of `file`."""
+    rows = file.shape[0]
+    verify(made, rows, file.read(max(0, rows - 1000), rows), start=max(0, rows - 1000))
+    made.save(space.out / CORPUS)
 
 
 def _write_facts(
@@ -281,19 +278,3 @@ def _write_facts(
     }
     (space.out / "index.json").write_text(json.dumps(facts, indent=1))
     return {**facts, "embedder": embedded.facts.get("embedder"), "synced": True}
-
-
-def _not_in(base: Artifact, state: State) -> Integers:
-    """Rows of the table that the index has not."""
-    return np.arange(int(base.facts["ntotal"]), len(state.images), dtype=np.int64)
-
-
-def _extended(base: Artifact, file: FeatureFile, rows: int, table: RecordTable) -> Index | None:
-    """The index with the rows that it lacks; None when it lacks none."""
-    first = int(base.facts["ntotal"])
-    if first == rows:
-        return None
-    index = FaissIndex.load(base.file(CORPUS), factory=str(base.facts["factory"]))
-    for block in file.blocks(first, rows, BLOCK_ROWS):
-        index.add(block, name=lambda row: safe(table[row].image))
-    return index

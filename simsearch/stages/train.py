@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.recipe import Recipe
@@ -29,7 +27,13 @@ def train(
         inputs["features"] = frozen.embedded.reference
     if start:
         inputs["start"] = start.reference
-    return Step("train", title, VERSION, settings, inputs, partial(_train, data, recipe, frozen, start))
+
+    def work(space: Workspace, progress: Progress) -> Result:
+        from simsearch.stages.training import train_embedder
+
+        return train_embedder(data, recipe, frozen, start, space, progress)
+
+    return Step("train", title, VERSION, settings, inputs, work)
 
 
 def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
@@ -44,18 +48,10 @@ def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
     # Without a head nothing depends on the data, unless mean and std must be measured on them.
     measured = images.mean is None or images.std is None
     inputs = {"dataset": data.view("measured")} if measured else {}
-    return Step("train", "Backbone", VERSION, settings, inputs, partial(_freeze, data, recipe, seed))
 
+    def work(space: Workspace, progress: Progress) -> Result:
+        from simsearch.stages.training import freeze
 
-def _train(
-    data: Data, recipe: Recipe, frozen: Frozen | None, start: Artifact | None, space: Workspace, progress: Progress
-) -> Result:
-    from simsearch.stages.training import train_embedder
+        return freeze(data, recipe, seed, space, progress)
 
-    return train_embedder(data, recipe, frozen, start, space, progress)
-
-
-def _freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> Result:
-    from simsearch.stages.training import freeze
-
-    return freeze(data, recipe, seed, space, progress)
+    return Step("train", "Backbone", VERSION, settings, inputs, work)

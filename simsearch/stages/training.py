@@ -40,7 +40,7 @@ from simsearch.page.plots import training_curves
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss
 from simsearch.recipe.tables import Images, Training
-from simsearch.stages.common import THREADS, Data, Frozen
+from simsearch.stages.common import THREADS, Data, Frozen, bundle_of
 from simsearch.stages.step import Result
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
@@ -77,7 +77,7 @@ def train_embedder(
     learnt = rotated_labels(labels[fit], len(classes)) if training.rotate_classes else labels[fit]
 
     backbone = filled(recipe.embedder.backbone)
-    preprocess = frozen.preprocess if frozen else preprocess_of(recipe.images, backbone, data)
+    preprocess = bundle_of(frozen.trained)[1] if frozen else preprocess_of(recipe.images, backbone, data)
     model = _build(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
     loss = make_loss(table.model_dump(), recipe.embedder.dim, int(learnt.max()) + 1, training.seed)
     if start:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsearch.artifacts import Artifact
+from simsearch.artifacts import MANIFEST, Artifact
 from simsearch.changes.compare import KINDS, Changes
 from simsearch.changes.look import NOTHING_DELETED, changes_of, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
@@ -25,7 +26,6 @@ from simsearch.images.quarantine import read_quarantine
 from simsearch.images.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
-from simsearch.sync.let_go import let_go, remove_remains
 
 if TYPE_CHECKING:
     from simsearch.stages.sync import Transition
@@ -119,7 +119,7 @@ def _sync(home: Home, name: str, folder: str | None, started: float, progress: P
     elif source.identity != build.record.source:
         build = _name(home, build, source, {}, images, lists)
     if not dry:
-        remove_remains(home, progress)
+        _remove_remains(home, progress)
     return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry)
 
 
@@ -142,23 +142,21 @@ def _make(
     """The artifacts of the next state, and whether they were compacted."""
     from simsearch.stages.sync import Transition, whole_rows
 
-    train, embed, index = (_open(home, build, stage) for stage in ("train", "embed", "index"))
-    _check_version(train, build.name)
-    check_embedder(embed, "the features", train, build.name)
-    check_embedder(index, "the index", train, build.name)
-    base = {"dataset": dataset, "train": train, "embed": embed, "index": index}
+    base = {"dataset": dataset, **{stage: _open(home, build, stage) for stage in ("train", "embed", "index")}}
+    _check_version(base["train"], build.name)
+    for stage, what in (("embed", "the features"), ("index", "the index")):
+        check_embedder(base[stage], what, base["train"], build.name)
     limit = float(build.record.recipe["dataset"]["max_bad_fraction"])
     whole = whole_rows(dataset)
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
-    change = Transition(source, state, changes, differing > COMPACT_ABOVE * whole)
+    compact = differing > COMPACT_ABOVE * whole
     try:
-        return make_stages(Plan(home, progress), base, change, limit), change.compact
+        return make_stages(Plan(home, progress), base, Transition(source, state, changes, compact), limit), compact
     except VectorsError:
-        if not change.compact:
+        if not compact:
             raise
         # Too few rows are left for the factory, as for an IVF with more lists; the index of before goes on serving.
-        change = Transition(source, state, changes, compact=False)
-        return make_stages(Plan(home, progress), base, change, limit), False
+        return make_stages(Plan(home, progress), base, Transition(source, state, changes, False), limit), False
 
 
 def make_stages(
@@ -225,5 +223,34 @@ def _name(
         synced={"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
     )
     replaced = home.write_build(build.name, whole)
-    let_go(home, record.stages, stages)
+    for stage in SYNCED:
+        if stages[stage] != record.stages[stage]:
+            with suppress(OSError):  # its day of grace begins, which its folder's date tells
+                os.utime(home.store.path(stage, record.stages[stage]["digest"]))
     return replaced
+
+
+def _remove_remains(home: Home, progress: Progress) -> None:
+    """Remove what syncs made and no build has named for a day, unless others are at work.
+
+    Only what a sync made is removed: it can be made again from the folder within seconds. A day is for readers that
+    opened a build before it was replaced.
+    """
+    with suppress(ArtifactError):  # nobody knows what a damaged build names
+        if _remains(home):
+            with home.alone() as free:
+                if free:
+                    for path in _remains(home):
+                        home.store.set_aside(path.parent.name, path.name)
+                else:
+                    progress.say(f"Left for later, as others are at work: what earlier syncs left in {home}")
+
+
+def _remains(home: Home) -> list[Path]:
+    named, found = home.named(), []
+    for path in home.store.finished():
+        if path.name not in named and not home.store.is_young(path):
+            with suppress(OSError, ValueError, KeyError, AttributeError):
+                if json.loads((path / MANIFEST).read_bytes())["facts"].get("synced"):
+                    found.append(path)
+    return found

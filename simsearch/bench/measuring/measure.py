@@ -72,7 +72,7 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     # The data sets are the home's; nothing else that the night writes is.
     with home.writing("bench", plan.progress):
         source, data = pipeline.read(named.name, renamed=True)
-    record = pipeline.run(named.name, renamed=True, opened=(source, data))
+    record = pipeline.run(named.name, source, data)
     stages = plan.stages
     report = json.loads(stages["evaluate"].file("report.json").read_bytes())
     with np.load(stages["evaluate"].file("queries.npz"), allow_pickle=False) as stored:
