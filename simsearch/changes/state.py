@@ -35,10 +35,8 @@ class State:
     rows: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rows = dict(zip(self.images, range(len(self.images)), strict=True))
-        if len(self.deleted):  # a name may have had other rows before
-            gone = set(self.deleted.tolist())
-            self.rows = {image: row for row, image in enumerate(self.images) if row not in gone}
+        gone = set(self.deleted.tolist())  # a name may have had other rows before
+        self.rows = {image: row for row, image in enumerate(self.images) if row not in gone}
 
     @classmethod
     def of(cls, dataset: Artifact) -> State:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,11 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
                 hint="run the same command again when that has finished",
             )
         try:
-            builds = () if name is None else (home.build(name).name, *_seeds(home, name))
+            builds: tuple[str, ...] = ()
+            if name is not None:  # with those of its seeds, which only serve it
+                seed = re.compile(re.escape(f"{name}{SEED}") + r"\d+")
+                seeds = (other for other in home.build_names() if seed.fullmatch(other))
+                builds = (home.build(name).name, *(other for other in seeds if not home.build(other).listed))
             old, young = unnamed(home, without=builds)
         except SimsearchError as error:
             raise ArtifactError(f"{error.message}; {NOTHING_DELETED}", hint=error.hint) from None
@@ -141,10 +145,3 @@ def unnamed(home: Home, without: Iterable[str] = ()) -> tuple[dict[str, list[Pat
             else:
                 old.setdefault(path.parent.name, []).append(path)
     return old, young
-
-
-def _seeds(home: Home, name: str) -> Iterator[str]:
-    """The builds of a build's seeds, which only serve it."""
-    for other in home.build_names():
-        if re.fullmatch(re.escape(name + SEED) + r"\d+", other) and not home.build(other).listed:
-            yield other

@@ -56,9 +56,8 @@ class _Repair:
 
     def run(self) -> Build:
         """Rebuild index, then evaluate, then the report's files; returns the build as it is named then."""
-        lost = [name for name in self.stages if name not in self.found.artifacts]
-        for name in lost:
-            if name not in ("index", "evaluate"):
+        for name in self.stages:
+            if name not in ("index", "evaluate") and name not in self.found.artifacts:
                 self._say(f"{name} cannot be made of features: {self._remake(name)}")
         if self.build.record.built:
             return self._synced()

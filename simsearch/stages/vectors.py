@@ -63,9 +63,8 @@ def vectors(file: VectorFile, fingerprint: str, check: Callable[[], None]) -> St
 
 def copied(file: VectorFile, data: Data, check: Callable[[], None]) -> Step:
     """Return the step that copies the vectors of `file`; `check` raises when it changed while it was read."""
-    return Step(
-        "embed", "Copied", VERSION, SETTINGS, {"dataset": data.view("rows")}, partial(copy_vectors, file, check)
-    )
+    inputs = {"dataset": data.view("rows")}
+    return Step("embed", "Copied", VERSION, SETTINGS, inputs, partial(copy_vectors, file, check))
 
 
 def read_vectors(
@@ -117,13 +116,9 @@ def read_vectors(
         "norms": lengths,
         "views": {"rows": fingerprint},
     }
-    return facts, f"{gallery:,} vectors{_lengths(*lengths)}"
-
-
-def _lengths(low: float, high: float) -> str:
-    if max(abs(low - 1), abs(high - 1)) <= UNIT:
-        return " of length 1"
-    return f" of lengths {low:.3g} to {high:.3g}: searched by their angle"
+    low, high = lengths
+    told = f"lengths {low:.3g} to {high:.3g}: searched by their angle" if max(1 - low, high - 1) > UNIT else "length 1"
+    return facts, f"{gallery:,} vectors of {told}"
 
 
 def copy_vectors(file: VectorFile, check: Callable[[], None], space: Workspace, progress: Progress) -> Result:

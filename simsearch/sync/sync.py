@@ -56,8 +56,7 @@ class Synced:
             "build": self.build.name,
             "dry_run": self.dry,
             "up_to_date": not self.changes.count,
-            **{kind: self.counts[kind] for kind in KINDS},
-            "set_aside": self.counts["set_aside"],
+            **self.counts,
             "images": self.images,
             "compacted": self.compacted,
             "seconds": round(self.seconds, 3),
@@ -131,13 +130,7 @@ def _open(home: Home, build: Build, stage: str) -> Artifact:
 
 
 def _make(
-    home: Home,
-    build: Build,
-    dataset: Artifact,
-    source: FileSource,
-    state: State,
-    changes: Changes,
-    progress: Progress,
+    home: Home, build: Build, dataset: Artifact, source: FileSource, state: State, changes: Changes, progress: Progress
 ) -> tuple[dict[str, Artifact], bool]:
     """The artifacts of the next state, and whether they were compacted."""
     from simsearch.stages.sync import Transition, whole_rows
