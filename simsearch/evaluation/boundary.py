@@ -34,12 +34,11 @@ def boundary_queries(
     if len(classes) < 2 or not len(answerable):
         return chosen
     size = max(1, _BLOCK_NUMBERS // (len(classes) + reference_queries.shape[1]))
-    blocks = [answerable[i : i + size] for i in range(0, len(answerable), size)]
-    own = own_rows >= 0
-    margins = [
-        _margins(reference_queries[rows], np.searchsorted(classes, query_labels[rows]), own[rows], counts, sums)
-        for rows in blocks
-    ]
+    margins = []
+    for start in range(0, len(answerable), size):
+        rows = answerable[start : start + size]
+        of_class = np.searchsorted(classes, query_labels[rows])
+        margins.append(_margins(reference_queries[rows], of_class, own_rows[rows] >= 0, counts, sums))
     order = np.argsort(np.concatenate(margins), kind="stable")
     chosen[answerable[order[: math.ceil(len(answerable) / 10)]]] = True
     return chosen
@@ -64,11 +63,7 @@ def _class_sums(gallery: Iterable[Floats], labels: Labels) -> tuple[Labels, Inte
 
 
 def _margins(
-    features: Floats,
-    own_class: NDArray[np.intp],
-    in_gallery: Flags,
-    counts: Integers,
-    sums: Doubles,
+    features: Floats, own_class: NDArray[np.intp], in_gallery: Flags, counts: Integers, sums: Doubles
 ) -> Doubles:
     """Return the margins of a block of queries, (B,) float64."""
     queries = features.astype(np.float64)

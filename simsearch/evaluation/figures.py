@@ -117,9 +117,7 @@ class Place(NamedTuple):
     def of(self, tree: Any) -> Any:
         """Return what stands there in a tree of figures (or of their intervals); None where a step is missing."""
         for step in self.steps:
-            if not isinstance(tree, Mapping):
-                return None
-            tree = tree.get(step)
+            tree = tree.get(step) if isinstance(tree, Mapping) else None
         return tree
 
 

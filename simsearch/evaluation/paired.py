@@ -51,10 +51,8 @@ def compare_systems(results: Mapping[str, SystemResult], ks: Sequence[int]) -> l
     """
     recipe = results.get(HEADLINE, SystemResult())
     places = sorted(heads(ks), key=lambda place: (place.key != CLAIM, place.scope == "all"))
-    if places[0] not in recipe.figures:
-        return []
     found = [(place, name) for place in places if place.k for name in BASELINES if name in results]
-    if not found:
+    if not found or places[0] not in recipe.figures:
         return []
     columns = [recipe.values(*place).astype(np.float64) - results[name].values(*place) for place, name in found]
     return [

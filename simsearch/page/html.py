@@ -52,16 +52,13 @@ def count(value: float | None, one: str = "", many: str = "") -> str:
     """Return 1234 as "1,234", followed by the word for one or for many."""
     if value is None:
         return NONE
-    word = one if value == 1 else many
-    return f"{value:,}" + (f" {word}" if word else "")
+    return f"{value:,} {one if value == 1 else many}".rstrip()
 
 
 def get(tree: Any, *keys: object) -> Any:
     """Return tree[key][key]..., or None where a step is missing; keys are tried as strings, as JSON has them."""
     for key in keys:
-        if not isinstance(tree, dict):
-            return None
-        tree = tree.get(str(key))
+        tree = tree.get(str(key)) if isinstance(tree, dict) else None
     return tree
 
 

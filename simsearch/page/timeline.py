@@ -75,8 +75,7 @@ def line_chart(identity: str, line: Line, frame: Frame) -> Markup:
         body += f'<text x="{LEFT - 5}" y="{down(level) + 4:.0f}" text-anchor="end">{text(line.level(level))}</text>'
     height, lanes = _lanes(frame, across)
     body += lanes
-    reference = line.values[frame.held] if frame.held is not None else None
-    if frame.held is not None and reference is not None:
+    if frame.held is not None and (reference := line.values[frame.held]) is not None:
         held = f"M{across(frame.held):.1f} {down(reference[0]):.1f}H{WIDTH - RIGHT}"
         body += f'<path class="held" d="{held}"><title>as accepted</title></path>'
     for run in _runs(line):

@@ -11,8 +11,10 @@ from markupsafe import Markup
 from simsearch.console import one_in
 from simsearch.evaluation.details.norm_buckets import BUCKETS
 from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
+from simsearch.evaluation.figures import Place
 from simsearch.page.charts import Series, recall_chart, roc_chart
 from simsearch.page.html import get, number, percent
+from simsearch.report.verdict import shown
 
 # The four that a chart shows: the headline, the baseline as it is searched, and both with normalization alone.
 _SHOWN = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine", "recipe/index")
@@ -35,10 +37,9 @@ def recall_lines(report: Report) -> Charted | None:
     ks = report["k"]
     lines = []
     for look, name in enumerate(_SHOWN):
-        recall = get(report["systems"], name, "recall")
-        if recall is not None and all(recall.get(str(k)) is not None for k in ks):
-            ends = [get(report["systems"], name, "intervals", "recall", k) for k in ks]
-            lines.append(Series(name, look, [(k, recall[str(k)]) for k in ks], ends))
+        recalls, ends = zip(*(shown(report, name, Place("recall", k)) for k in ks), strict=True)
+        if None not in recalls:
+            lines.append(Series(name, look, list(zip(ks, recalls, strict=True)), ends))
     if not lines or len(ks) < 2:
         return None
     title = "Share of queries with an image of their label among the first k hits"
@@ -67,7 +68,7 @@ def norm_charts(report: Report, details: Report) -> list[Charted]:
         lines = []
         for look, bucket in enumerate(BUCKETS):
             ticks = get(report, "norm_buckets", side, bucket, "tar_at_far")
-            curve = _curve(get(details, "norm_buckets", side, bucket), ticks)
+            curve = _curve(get(details, "norm_buckets", side, bucket, "curve"), ticks)
             lines += [Series(f"{bucket}-{bucket}", look, curve)] if curve else []
         found += [_charted(f"norms-{side}", title, lines)] if lines and title else []
     return found
@@ -104,8 +105,6 @@ def _curve(found: Any, ticks: dict[str, float | None] | None) -> Curve:
 
     The curve starts at the least tick that has enough pairs to be said anything about.
     """
-    if isinstance(found, dict):
-        found = found.get("curve")
     known = sorted((float(far), float(tar)) for far, tar in (ticks or {}).items() if tar is not None)
     if not known:
         return []
@@ -117,14 +116,14 @@ def _curve(found: Any, ticks: dict[str, float | None] | None) -> Curve:
     return [(least, float(np.interp(least, far, tar))), *zip(far[rest].tolist(), tar[rest].tolist(), strict=True)]
 
 
-def false_alarms(far: Any) -> list[tuple[str, str]]:
+def false_alarms(far: Report | None) -> list[tuple[str, str]]:
     """Return the table of scores and the share of different-label pairs that reach them."""
-    pairs = get(far, "pairs")
-    entries = (get(far, "table") if isinstance(far, dict) else far) or []
+    if far is None:
+        return []
     rows = []
     for tick in (0.5, *FALSE_ACCEPT_RATES):
-        reached = [float(score) for score, share in entries if 0 <= share <= tick]
-        if reached and (pairs is None or tick * pairs >= 1):
+        reached = [score for score, share in far["table"] if 0 <= share <= tick]
+        if reached and tick * far["pairs"] >= 1:
             rows.append((number(min(reached)), one_in(tick)))
     return rows
 
