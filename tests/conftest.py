@@ -87,7 +87,7 @@ def arguments():
 @pytest.fixture(scope="session")
 def page(arguments):
     """The report page made of `arguments`."""
-    from simsearch.report.sections import render_page
+    from simsearch.report.sections.document import render_page
 
     return render_page(**arguments)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pages import SECTIONS, G, Q, Reader, measure
 
-from simsearch.report.sections import render_page
+from simsearch.report.sections.document import render_page
 
 
 def test_the_page_is_sound(page):

@@ -11,8 +11,7 @@ from pages import Reader
 
 from simsearch.console import one_in
 from simsearch.page.html import p_value, text
-from simsearch.report.sections import render_page
-from simsearch.report.sections.document import section
+from simsearch.report.sections.document import render_page, section
 from simsearch.report.sections.errors import chosen_labels
 from simsearch.report.sections.scores import norms_sentence
 from simsearch.report.sections.table import best_systems

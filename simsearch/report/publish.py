@@ -16,7 +16,7 @@ from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe.files import recipe_lines
 from simsearch.report.reading import report_of
-from simsearch.report.sections import render_page
+from simsearch.report.sections.document import render_page
 from simsearch.versions import usable_cores
 
 MOST_QUARANTINED = 200

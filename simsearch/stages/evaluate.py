@@ -120,7 +120,7 @@ def make_report(
         shown = None
         if table.map:
             progress.tell("map of the features before and after")
-            shown = _map(opened["recipe"], opened.get("baseline"), np.array(queries), labels)
+            shown = _map(opened, np.array(queries), labels)
     report = {**found.report, "summary": summarize(found.report)}
     (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
     for name, value in (("details", found.details), ("far", found.false_accepts), ("map", shown)):
@@ -130,22 +130,17 @@ def make_report(
     return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"
 
 
-def _map(
-    recipe: FeatureFile, baseline: FeatureFile | None, queries: Integers, labels: list[str]
-) -> dict[str, Any] | None:
-    """The queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
+def _map(opened: dict[str, FeatureFile], queries: Integers, labels: list[str]) -> dict[str, Any] | None:
+    """Return the queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
     from simsearch.evaluation.details.projection import project
     from simsearch.evaluation.systems import gather
 
-    named = [labels[row] for row in queries]
-    before = None if baseline is None else gather(baseline, queries)
-    found = project(before, normalize(gather(recipe, queries)), named)
-    if found is None:
-        return None
-    points = {
-        side: found[side] if found[side] is None else found[side].round(3).tolist() for side in ("before", "after")
-    }
-    return {**found, **points, "rows": queries[found["rows"]].tolist()}
+    before = gather(opened["baseline"], queries) if "baseline" in opened else None
+    found = project(before, normalize(gather(opened["recipe"], queries)), [labels[row] for row in queries])
+    if found is not None:
+        found["rows"] = queries[found["rows"]].tolist()
+        found |= {side: found[side].round(3).tolist() for side in ("before", "after") if found[side] is not None}
+    return found
 
 
 def seeds(trained: Sequence[int], evaluated: Sequence[Artifact]) -> Step:

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from simsearch.evaluation import figures
 from simsearch.evaluation.details.projection import LEAST
-from simsearch.page.html import Pictures, count
+from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
 from simsearch.report import verdict
 from simsearch.report.sections import errors, scores, table, tuning
@@ -81,11 +81,8 @@ def section(anchor: str, **values: Any) -> Markup:
 
 
 def _about(report: Report, facts: Report) -> str:
-    images = (facts.get("counts") or {}).get("images")
-    parts = [] if images is None else [count(images, "image", "images")]
-    if report.get("classes") is not None:
-        parts.append(count(report["classes"], "label", "labels"))
+    images, labels = get(facts, "counts", "images"), report.get("classes")
+    parts = [count(n, one, f"{one}s") for n, one in ((images, "image"), (labels, "label")) if n is not None]
     parts += [count(report["queries"], "query", "queries"), f"{count(report['gallery'])} searched"]
-    if facts.get("when"):
-        parts.append(f"made {str(facts['when'])[:10]}")
+    parts += [f"made {facts['when'][:10]}"] if facts.get("when") else []
     return " · ".join(parts)

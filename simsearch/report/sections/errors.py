@@ -19,14 +19,7 @@ Report = dict[str, Any]
 
 def label_rows(report: Report) -> tuple[int, Sequence[str], Sequence[Sequence[str]]]:
     """Return the k of the errors, and head and rows of the table of labels, the one that went most wrong first."""
-    entries = [entry for entry in report.get("per_class") or [] if entry.get("recall")]
-    ks = sorted({int(k) for entry in entries for k in entry["recall"]}) or [1]
-    first, last = first_k(ks), headline_k(ks)
-
-    def wrong(entry: Report) -> float:
-        error = get(entry, "error", last)
-        return -1.0 if error is None else float(error)
-
+    first, last = first_k(report["k"]), headline_k(report["k"])
     rows = [
         (
             entry["label"],
@@ -35,7 +28,7 @@ def label_rows(report: Report) -> tuple[int, Sequence[str], Sequence[Sequence[st
             percent(get(entry, "error", last)),
             number(entry.get("map_at_r")),
         )
-        for entry in sorted(entries, key=wrong, reverse=True)
+        for entry in report.get("per_class") or []
     ]
     return last, ("label", "queries", f"recall@{first}", f"error@{last}", "MAP@R"), rows
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -26,36 +26,10 @@ def settings(line: Line) -> str:
 
 
 def chart(title: str, lines: Sequence[Line], target: float) -> Markup:
-    """Return the chart of recall against queries a second: the best on a sample, what was built in full, the chosen."""
-    across, down, body = _axes(lines)
-    x = across(target)
-    body += f'<path class="thin c3" d="M{x:.1f} {_TOP}V{_HEIGHT - _BOTTOM}"/>'
-    sampled = [line for line in lines if line["stage"] == "sample" and line["pareto"]]
-    full = [line for line in lines if line["stage"] == "full"]
-    kinds = list(dict.fromkeys(line["factory"] for line in full))[:_KINDS]
-    series = [("best on a sample", sampled)]
-    series += [(kind, [line for line in full if line["factory"] == kind]) for kind in kinds]
-    series.append(("chosen", [line for line in lines if line["chosen"]]))
-    drawn = []
-    for look, (name, points) in enumerate(series):
-        ordered = sorted(points, key=lambda line: line["ann_recall"])
-        places = [(across(line["ann_recall"]), down(line["qps"])) for line in ordered]
-        drawn.append(Series(name, min(look, 2) if look < len(series) - 1 else 3, places))
-    body += marked_lines(drawn, _LEFT + 10, _HEIGHT - _BOTTOM - 10)
-    chosen = next((line for line in lines if line["chosen"]), None)
-    said = "" if chosen is None else f"{chosen['factory']} at {chosen['ann_recall']:.4f}, {chosen['qps']:,.0f} a second"
-    return svg("tuning", title, f"The chosen point: {said}.", body, _WIDTH, _HEIGHT)
+    """Return the chart of recall against queries a second, both on log axes.
 
-
-def _short(speed: int) -> str:
-    """Return 100000 as "100k": an axis has little room."""
-    if speed >= 1_000_000:
-        return f"{speed // 1_000_000}M"
-    return f"{speed // 1_000}k" if speed >= 1_000 else str(speed)
-
-
-def _axes(lines: Sequence[Line]) -> tuple[Callable[[float], float], Callable[[float], float], str]:
-    """Return where a recall and a speed are drawn, both on log axes, and the grid."""
+    It shows the best on a sample, what was built in full, and the chosen.
+    """
     speeds = [math.log10(max(line["qps"], 1)) for line in lines]
     low, high = math.floor(min(speeds)), max(math.ceil(max(speeds)), math.floor(min(speeds)) + 1)
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
@@ -77,4 +51,26 @@ def _axes(lines: Sequence[Line]) -> tuple[Callable[[float], float], Callable[[fl
         x = across(tick)
         body += f'<path class="grid" d="M{x:.1f} {_TOP}V{bottom}"/>'
         body += f'<text x="{x:.1f}" y="{bottom + 16}" text-anchor="middle">{tick:g}</text>'
-    return across, down, body
+    body += f'<path class="thin c3" d="M{across(target):.1f} {_TOP}V{bottom}"/>'
+    sampled = [line for line in lines if line["stage"] == "sample" and line["pareto"]]
+    full = [line for line in lines if line["stage"] == "full"]
+    kinds = list(dict.fromkeys(line["factory"] for line in full))[:_KINDS]
+    series = [("best on a sample", sampled)]
+    series += [(kind, [line for line in full if line["factory"] == kind]) for kind in kinds]
+    series.append(("chosen", [line for line in lines if line["chosen"]]))
+    drawn = []
+    for look, (name, points) in enumerate(series):
+        ordered = sorted(points, key=lambda line: line["ann_recall"])
+        places = [(across(line["ann_recall"]), down(line["qps"])) for line in ordered]
+        drawn.append(Series(name, min(look, 2) if look < len(series) - 1 else 3, places))
+    body += marked_lines(drawn, _LEFT + 10, bottom - 10)
+    chosen = next((line for line in lines if line["chosen"]), None)
+    said = "" if chosen is None else f"{chosen['factory']} at {chosen['ann_recall']:.4f}, {chosen['qps']:,.0f} a second"
+    return svg("tuning", title, f"The chosen point: {said}.", body, _WIDTH, _HEIGHT)
+
+
+def _short(speed: int) -> str:
+    """Return 100000 as "100k": an axis has little room."""
+    if speed >= 1_000_000:
+        return f"{speed // 1_000_000}M"
+    return f"{speed // 1_000}k" if speed >= 1_000 else str(speed)
