@@ -43,7 +43,7 @@ def test_hostile_names_are_shown_and_do_nothing(page, arguments):
 def test_long_labels_are_cut_in_their_middle():
     def shown(label):
         leaks = [{"label": label, "other": "b", "count": 1}]
-        report = {"leaks": leaks, "unanswerable": 0}
+        report = {"k": [1], "leaks": leaks, "unanswerable": 0}
         return section("errors", report=report, pictures=Pictures(lambda row: None, str, [])).split("<b>")[1]
 
     assert shown("a" * 40).startswith("a" * 40 + "</b>")

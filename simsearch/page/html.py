@@ -81,16 +81,13 @@ class Pictures:
     def has(self, row: int) -> bool:
         """Return whether there is a picture of the row; it will then stand in the page."""
         if row not in self._sources:
-            self._sources[row] = self._embed(row)
+            data = self.picture(row)
+            if data is not None and self._bytes + len(data) > _MOST_PICTURE_BYTES:
+                self.left_out += 1
+                data = None
+            self._bytes += len(data or b"")
+            self._sources[row] = None if data is None else base64.b64encode(data).decode()
         return self._sources[row] is not None
-
-    def _embed(self, row: int) -> str | None:
-        data = self.picture(row)
-        if data is not None and self._bytes + len(data) > _MOST_PICTURE_BYTES:
-            self.left_out += 1
-            return None
-        self._bytes += len(data or b"")
-        return None if data is None else base64.b64encode(data).decode()
 
     def embedded(self) -> dict[int, str]:
         """Return the pictures that are shown: row -> base64 of a WebP."""

@@ -62,11 +62,6 @@ class BuildDifference:
     p_holm: float
     word: str
 
-    @property
-    def title(self) -> str:
-        """The name of the figure."""
-        return Place(self.metric, self.k).title
-
 
 @dataclass(frozen=True)
 class BuildComparison:
@@ -159,7 +154,7 @@ def render_comparison(found: BuildComparison) -> str:
         lines += ["", row(_WIDTHS, "metric", "scope", "n", "diff", "95 % interval", "p Holm")]
     for entry in found.entries:
         figures = (f"{entry.n:,}", f"{entry.difference:+.4f}", ends(entry.interval, "+.4f"), f"{entry.p_holm:.4f}")
-        lines.append(f"{row(_WIDTHS, entry.title, entry.scope, *figures)} {entry.word}")
+        lines.append(f"{row(_WIDTHS, Place(entry.metric, entry.k).title, entry.scope, *figures)} {entry.word}")
     if found.entries:
         lines += ["", *wrapped(_verdict(found))]
     for note in found.notes:
@@ -221,7 +216,9 @@ def _verdict(found: BuildComparison) -> str:
     """Return one sentence: in what the first build is better, in what worse, or that no difference is seen."""
     said = []
     for word in ("better", "worse"):
-        metrics = [f"{entry.title} {entry.scope}" for entry in found.entries if entry.word == word]
+        metrics = [
+            f"{Place(entry.metric, entry.k).title} {entry.scope}" for entry in found.entries if entry.word == word
+        ]
         if metrics:
             said.append(f"{found.one} is {word} than {found.other} in {', '.join(metrics)}")
     if not said:

@@ -45,7 +45,12 @@ def recall_words(report: dict[str, Any]) -> str:
 def render_table(report: dict[str, Any]) -> str:
     """Return the report as plain text: the systems as rows, then index, comparison and placebo; '-' for null."""
     last = str(headline_k(report["k"]))
-    lines = wrapped(_title(report))
+    title = f"{report['build']}: {report['queries']:,} queries, {report['gallery']:,} gallery images"
+    if report["classes"] is not None:
+        title += f", {report['classes']:,} labels"
+    if report["unanswerable"]:
+        title += f"; {report['unanswerable']:,} queries have no other image of their label and are left out"
+    lines = wrapped(title)
     if report["unanswerable"] is None:
         return "\n".join([*lines, *_index(report, last), *wrapped(report["summary"])])
     for start in range(0, len(columns(report["k"])), _COLUMNS):
@@ -64,15 +69,6 @@ def render_table(report: dict[str, Any]) -> str:
         )
     lines += [*_inversion(report), *_few_shot(report)]
     return "\n".join([*lines, "", *wrapped(report["summary"])])
-
-
-def _title(report: dict[str, Any]) -> str:
-    title = f"{report['build']}: {report['queries']:,} queries, {report['gallery']:,} gallery images"
-    if report["classes"] is not None:
-        title += f", {report['classes']:,} labels"
-    if report["unanswerable"]:
-        title += f"; {report['unanswerable']:,} queries have no other image of their label and are left out"
-    return title
 
 
 def _index(report: dict[str, Any], k: str) -> list[str]:

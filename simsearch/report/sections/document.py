@@ -47,10 +47,9 @@ def render_page(
     [{"row", "score", "label"}]}], "norm_buckets" with curves and "examples", "roc" {system: [[far, tar], ...]} (without
     it the ROC is drawn through its ticks). `projection` is what `project` returns, with rows of the dataset.
     `picture(row)` is a thumbnail (WebP, at most 96 px), `name(row)` the image's name, `labels[row]` its label ("":
-    none). `facts`: "counts" {"images": n, ...}, "when", "milliseconds" (median of a query), "far" (far.json),
-    "quarantine" [[image, reason]] (of "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}],
-    "versions" {name: version}, "machine", "command",
-    "choice" (how the index was chosen, as index.json has it).
+    none). `facts`: "counts" {"images": n, ...}, "when", "far" (far.json), "quarantine" [[image, reason]] (of
+    "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}], "versions" {name: version}, "machine",
+    "command", "choice" (how the index was chosen, as index.json has it).
     """
     pictures = Pictures(picture, name, labels)
     values = {
