@@ -23,7 +23,7 @@ def test_labels_by_hand():
     result = evaluate_system(
         [(slice(0, 5), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1, 2), deep=True
     )
-    assert per_class(result, labels, (1, 2), 2, name) == [
+    assert per_class(result, labels, (1, 2), name) == [
         {"label": "b", "queries": 1, "recall": {1: 0.0, 2: 0.0}, "relevant_recall": {1: 0.0, 2: 0.0},
          "error": {1: 1.0, 2: 1.0}, "map_at_r": 0.0},
         {"label": "a", "queries": 2, "recall": {1: 0.5, 2: 1.0}, "relevant_recall": {1: 0.25, 2: 0.75},
@@ -41,7 +41,7 @@ def test_labels_average_to_the_whole():
     result = evaluate_system(
         [(slice(0, 200), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(5,), deep=False
     )
-    entries = per_class(result, labels, (5,), 5, name)
+    entries = per_class(result, labels, (5,), name)
     assert [entry["error"][5] for entry in entries] == sorted((e["error"][5] for e in entries), reverse=True)
     for key in ("recall", "relevant_recall"):
         assert sum(e["queries"] * e[key][5] for e in entries) / 200 == pytest.approx(result.mean(key, 5), abs=1e-6)

@@ -36,11 +36,11 @@ def paired_differences(
     found: list[Paired | None] = []
     for column, (low, high) in zip(columns.T, intervals.tolist(), strict=True):
         pairs = column[~np.isnan(column)].astype(np.float64)
-        known = None
         if len(pairs):
             p_value = sign_flip_test(pairs, flips=flips, seed=seed)
-            known = Paired(len(pairs), float(pairs.mean()), (low, high), p_value)
-        found.append(known)
+            found.append(Paired(len(pairs), float(pairs.mean()), (low, high), p_value))
+        else:
+            found.append(None)
     return found
 
 

@@ -56,9 +56,7 @@ def sign_flip_bound(differences: Numbers) -> float:
     """
     values = np.asarray(differences, dtype=np.float64).ravel()
     squares = float(np.square(values).sum())
-    if squares == 0:
-        return 1.0
-    return min(1.0, 2 * math.exp(-(float(values.sum()) ** 2) / (2 * squares)))
+    return 1.0 if squares == 0 else min(1.0, 2 * math.exp(-(float(values.sum()) ** 2) / (2 * squares)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.arrays import Flags, Floats, Integers, Labels
-from simsearch.evaluation.figures import CLAIM, Place
+from simsearch.evaluation.figures import CLAIM, Place, headline_k
 from simsearch.evaluation.measured import SystemResult
 
 MOST_LEAKS = 50
@@ -16,10 +16,8 @@ MOST_LEAKS = 50
 LabelName = Callable[[int], str | None]
 
 
-def per_class(
-    result: SystemResult, query_labels: Labels, ks: Sequence[int], k: int, name: LabelName
-) -> list[dict[str, Any]]:
-    """Return the figures of each label of the queries, the largest error@k first, ties by name.
+def per_class(result: SystemResult, query_labels: Labels, ks: Sequence[int], name: LabelName) -> list[dict[str, Any]]:
+    """Return the figures of each label of the queries, the largest error at the headline's k first, ties by name.
 
     An entry: {"label", "queries" (all of them), "recall", "relevant_recall", "error" (each by k), "map_at_r"}: means
     over the answerable queries (Q,) of the label, None (and last) where it has none, rounded to 6 digits.
@@ -51,7 +49,7 @@ def per_class(
     ]
 
     def worst_first(entry: dict[str, Any]) -> tuple[float, str]:
-        wrong = entry["error"][k]
+        wrong = entry["error"][headline_k(ks)]
         return (1.0 if wrong is None else -wrong, entry["label"])
 
     return sorted(entries, key=worst_first)

@@ -13,7 +13,6 @@ from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.details.classes import LabelName, leaks, per_class
 from simsearch.evaluation.details.norm_buckets import norm_buckets
 from simsearch.evaluation.details.suspects import LEAST_NEIGHBOURS, Pairs, label_suspects, near_duplicates
-from simsearch.evaluation.figures import headline_k
 from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.systems import FeatureSource, Nearest, Task, gather
 from simsearch.evaluation.through_index import IndexResult
@@ -49,7 +48,7 @@ def collect(
     classes = leaked = suspects = total = buckets = None
     if task.relevant is not None:
         labels, rows, answerable = task.query_labels, measured.through.rows, task.relevant > 0
-        classes = per_class(measured.results[HEADLINE], labels, task.ks, headline_k(task.ks), name)
+        classes = per_class(measured.results[HEADLINE], labels, task.ks, name)
         leaked = leaks(rows, measured.through.scores, task.query_rows, labels, task.gallery_labels, answerable, name)
         suspects, total = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
         if baseline is not None:
