@@ -44,6 +44,7 @@ def test_the_choice_is_kept_searched_with_and_measured(chosen):
     assert len(hits) == 10
 
 
+@pytest.mark.slow
 def test_again_nothing_runs_and_another_target_makes_another_index(chosen, tmp_path):
     home, _ = chosen
     again = run_cli("build", *DIGITS, *TARGET, "--home", home, check=0)
@@ -57,6 +58,7 @@ def test_again_nothing_runs_and_another_target_makes_another_index(chosen, tmp_p
     assert (told["factory"], told["choice"]["interval"]) == ("Flat", [1.0, 1.0])
 
 
+@pytest.mark.slow
 def test_a_target_that_no_index_reaches_is_said_loudly_and_strict_says_no(chosen):
     home, _ = chosen
     facts = json.loads(artifact_file(home, "index", "index.json").read_bytes())

@@ -103,6 +103,7 @@ def test_an_unchanged_build_imports_no_torch(copy_of_built):
     run_process("build", folder, *SMALL, "--home", home, without=["torch"], check=0)
 
 
+@pytest.mark.slow
 def test_the_same_recipe_gives_the_same_report(photos, tmp_path):
     first = build(photos, tmp_path / "a", SETTINGS)
     second = build(photos, tmp_path / "b", SETTINGS)
@@ -266,6 +267,7 @@ def test_a_flat_folder_is_built_without_labels(tmp_path, home):
     assert "no labels" in refused.stderr
 
 
+@pytest.mark.slow
 def test_class_disjoint_searches_unseen_classes_leave_one_out(tmp_path, home):
     folder = write_folder(tmp_path / "six", labels=6, each=6)
     done = build(folder, home, [*SETTINGS, "dataset.split=disjoint", "dataset.test_classes=3"])

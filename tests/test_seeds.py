@@ -121,6 +121,7 @@ def build(folder, home, count):
     return run_build(find_recipe(str(folder), SETTINGS), Home(home), seeds=count)
 
 
+@pytest.mark.slow
 def test_the_report_has_differences_over_seeds(over_two):
     _, home, outcome = over_two
     single = []
@@ -147,6 +148,7 @@ def test_the_report_has_differences_over_seeds(over_two):
         assert figures["error@10 boundary"]["values"] == boundary
 
 
+@pytest.mark.slow
 def test_the_seeds_share_what_does_not_depend_on_them(over_two):
     home = over_two[1]
     stages = [json.loads((home / "builds" / f"{n}.json").read_bytes())["stages"] for n in ("photos", "photos.seed-4")]
@@ -155,6 +157,7 @@ def test_the_seeds_share_what_does_not_depend_on_them(over_two):
     assert stages[0]["train"] != stages[1]["train"]
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing(over_two):
     folder, home, _ = over_two
     before = {path: path.read_bytes() for path in (home / "builds").rglob("*.json")}
@@ -167,6 +170,7 @@ def test_a_second_run_does_nothing(over_two):
     assert done.stderr.startswith("photos is up to date")
 
 
+@pytest.mark.slow
 def test_only_the_build_of_the_first_seed_is_listed(over_two):
     folder, home, _ = over_two
     found = json.loads(run_cli("show", "--json", "--home", home, check=0).stdout)
@@ -176,6 +180,7 @@ def test_only_the_build_of_the_first_seed_is_listed(over_two):
     assert "--seeds" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_table_ends_with_what_the_seeds_show(over_two):
     report = over_two[2].report
     text = render_with_seeds(report)
@@ -187,6 +192,7 @@ def test_the_table_ends_with_what_the_seeds_show(over_two):
     assert several.count("error@10 boundary") == 1 + len(BASELINES)
 
 
+@pytest.mark.slow
 def test_another_count_and_another_seed(over_two):
     folder, home, _ = over_two
     done = run_build(find_recipe(str(folder), [*SETTINGS, "training.seed=4"]), Home(home), name="photos.seed-4")
@@ -195,6 +201,7 @@ def test_another_count_and_another_seed(over_two):
     assert done.report["seeds"] is None
 
 
+@pytest.mark.slow
 def test_a_folder_without_labels(tmp_path, over_two):
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -206,6 +213,7 @@ def test_a_folder_without_labels(tmp_path, over_two):
     assert not [*tmp_path.glob("home/builds/*.json")], "nothing is left behind that a query could take for a build"
 
 
+@pytest.mark.slow
 def test_a_build_of_its_own_is_not_replaced(over_two):
     folder, home, _ = over_two
     run_build(find_recipe(str(folder), [*SETTINGS, "training.seed=4"]), Home(home), name="mine.seed-4")

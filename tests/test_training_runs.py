@@ -60,6 +60,7 @@ def test_quadruplets_need_three_classes(tmp_path, home):
         build(folder, home, [*QUICK, "loss.name=quadruplet"])
 
 
+@pytest.mark.slow
 def test_rotated_classes_and_unseen_classes(tmp_path, home):
     folder = write_folder(tmp_path / "many", labels=24, each=4)
     wanted = ["embedder.backbone=conv4", "training.epochs=1", "training.rotate_classes=true", "dataset.split=disjoint"]
@@ -83,6 +84,7 @@ def weights(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_head_that_was_trained_before(tmp_path, home, weights):
     folder = write_folder(tmp_path / "photos")
     wanted = [f"embedder.weights={weights}", "embedder.backbone=mnist_cnn"]

@@ -78,6 +78,7 @@ def test_the_table_holds_every_point_and_one_of_them_is_chosen(chosen):
     assert all(0 <= line["low"] <= line["ann_recall"] <= line["high"] <= 1 for line in choice.table)
 
 
+@pytest.mark.slow
 def test_bytes_limit_what_is_chosen_and_what_cannot_be_is_said():
     source = Array(clustered())
     flat = N * D * 4
@@ -91,6 +92,7 @@ def test_bytes_limit_what_is_chosen_and_what_cannot_be_is_said():
     assert "max_bytes to" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_target_of_one_takes_the_flat_index():
     choice = choose(Array(clustered(3000)), 3000, target_recall=1)
     assert (choice.factory, choice.reached, choice.interval) == ("Flat", True, (1.0, 1.0))
