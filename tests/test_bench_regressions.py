@@ -89,7 +89,7 @@ def test_a_tenth_of_the_labels_shuffled(job):
 
 
 def test_normalization_skipped_in_the_code(job, monkeypatch):
-    def skipped(features, *, name=None):
+    def skipped(features, *, name=None, start=0):
         return np.asarray(features, dtype=np.float32)
 
     patch_everywhere(monkeypatch, room.normalize, skipped)
@@ -101,7 +101,7 @@ def test_normalization_skipped_in_the_code(job, monkeypatch):
 
 
 def test_normalization_skipped_where_the_index_is_not_asked(job, monkeypatch):
-    def skipped(features, *, name=None):
+    def skipped(features, *, name=None, start=0):
         return np.asarray(features, dtype=np.float32)
 
     patch_everywhere(monkeypatch, room.normalize, skipped)

@@ -42,7 +42,7 @@ def killed_at(moment, home) -> None:
 
 
 @pytest.mark.parametrize(("moment", "much"), [
-    (4, False), (10, False), (18, False), (24, False), (32, False), (39, False), (45, False), (48, False),
+    (4, False), (10, False), (18, False), (24, False), (32, False), (39, False), (45, False), (47, False),
     (18, True), (26, True), (44, True),
 ])  # fmt: skip
 def test_killed_at_a_moment(built, tmp_path, moment, much):
