@@ -171,7 +171,8 @@ def test_the_same_name_from_another_source(copy_of_built, tmp_path):
     refused("build", other, *SMALL, "--name", "Not Legal", "--home", home, words=["Not Legal"])
 
 
-@pytest.mark.parametrize("limit", [2500 << 10, pytest.param(20 << 10, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [2500 << 10, 20 << 10])
 def test_a_full_disk_keeps_what_was_finished(copy_of_built, limit):
     """A bound on the size of files stands for the full disk: the system refuses to write in both."""
     folder, home = copy_of_built

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
+from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.matrix import read_matrix
 from simsearch.errors import RecipeError
 from simsearch.recipe.files import shipped_recipes
@@ -15,6 +19,12 @@ def matrix(tmp_path, text):
     path = tmp_path / "m.toml"
     path.write_text(text)
     return read_matrix(str(path))
+
+
+def test_the_least_losses_are_those_of_the_docs():
+    text = (Path(__file__).parent.parent / "docs" / "nightly.md").read_text()
+    said = tomllib.loads("[gate.least]" + text.partition("[gate.least]")[2].partition("```")[0])["gate"]["least"]
+    assert said == {key: metric.least for key, metric in METRICS.items() if metric.judged == "paired"}
 
 
 def test_the_shipped_matrix_has_twelve_cells_and_is_no_recipe():

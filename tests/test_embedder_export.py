@@ -18,8 +18,7 @@ from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.errors import EmbedderError
 
-SLOW = ["mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"]
-FAMILIES = ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+FAMILIES = ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +48,7 @@ def test_mnist_cnn_is_the_same_and_prints_nothing(bundle, capfd, tmp_path):
         assert difference(model, runtime, torch.randn(count, 1, 28, 28)) <= 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families_are_the_same(name, tmp_path):
     torch.manual_seed(0)

@@ -315,6 +315,7 @@ def test_a_target_that_was_missed_is_still_missed_after_a_sync(ours, monkeypatch
     assert said[1] == "warning: No index of 24 rows reaches 1.0"
 
 
+@pytest.mark.slow
 def test_retraining_takes_everything_and_ends_the_sync(ours):
     folder, home = ours
     change_some(folder)
