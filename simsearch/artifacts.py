@@ -16,11 +16,12 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simsearch.durable import fsync, write_durably
 from simsearch.errors import ArtifactError
 from simsearch.hashing import HashMemory, sha256_file
 
@@ -45,35 +46,6 @@ def digest_of(value: Any) -> str:
 def escaped(name: str) -> str:
     """Return a name as hex: it may hold bytes that are not UTF-8, which JSON escapes in more than one way."""
     return name.encode("utf-8", "surrogateescape").hex()
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Replace `path` by `data` so that a power cut leaves the old or the new content, never a mixture."""
-    with replaced(path) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """Yield a temporary file's name; what the block writes there replaces `path`, as `write_durably` does it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        fsync(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsync(path.parent)
-
-
-def link_or_copy(old: Path, new: Path) -> None:
-    """Make the finished file `old` also stand at `new`: a hard link, or a copy where the file system has none."""
-    try:
-        os.link(old, new)
-    except OSError:
-        shutil.copyfile(old, new)
 
 
 @dataclass(frozen=True)
@@ -273,22 +245,3 @@ class Store:
 def content_of(files: Mapping[str, tuple[int, str]]) -> str:
     """sha256 over the sorted names and sha256 of an artifact's files."""
     return digest_of({name: sha256 for name, (_, sha256) in files.items()})
-
-
-def fsync(path: Path) -> None:
-    """Make a file durable, or what was made, renamed or removed in a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def bytes_below(path: Path) -> int:
-    """Return the bytes of a file, or of all files below a folder; 0 where nothing is."""
-    inside = (Path(folder, name) for folder, _, names in os.walk(path) for name in names)
-    total = 0
-    for one in inside if path.is_dir() else (path,):
-        with suppress(FileNotFoundError):
-            total += one.lstat().st_size
-    return total

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from simsearch.durable import make_folder
+
 NOTE_BYTES = 4096
 _waited = threading.local()
 
@@ -33,7 +35,7 @@ class Lock:
 
     def __init__(self, path: Path, *, may_write: bool = True) -> None:
         if may_write:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT if may_write else os.O_RDONLY
         self._file = os.open(path, flags | os.O_CLOEXEC, 0o666)
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from simsearch.artifacts import Store, canonical_json, content_of, digest_of, write_durably
+from simsearch.artifacts import Store, canonical_json, content_of, digest_of
+from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError
 from simsearch.hashing import HashMemory
 

@@ -70,6 +70,11 @@ def test_what_is_recorded_is_read_again(path):
         assert (row["stage"], row["low"], row["worse"]) == ("index", -0.2, 1)
 
 
+def test_a_commit_waits_for_the_journal_to_be_gone(path):
+    with History(path) as history:
+        assert history._rows("PRAGMA synchronous")[0][0] == 3  # EXTRA: tests/test_power_cut.py cuts the power
+
+
 def test_a_night_without_an_end_is_unfinished(path):
     filled(path)
     with History(path) as history:

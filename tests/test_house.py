@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "simsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Ground first. An import only looks down: never up, never from room to room within a row.
 FLOORS = (
-    {"errors", "console", "hashing", "locks", "arrays", "versions"},
+    {"durable", "errors", "console", "hashing", "arrays", "versions"},
+    {"locks"},
     {"artifacts", "statistics", "page"},
     {"images", "vectors"},
     {"embedder"},

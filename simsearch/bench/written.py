@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import write_durably
 from simsearch.bench.history.history import History
 from simsearch.bench.outputs import junit_xml, nightly_markdown, trend_page
 from simsearch.bench.outputs.contents import by_loss
 from simsearch.bench.records import Finding, NightFigure, Result, Story
+from simsearch.durable import write_durably
 from simsearch.errors import RecipeError
 from simsearch.recipe.files import build_name
 

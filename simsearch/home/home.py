@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-from simsearch.artifacts import LOCKS, Store, write_durably
+from simsearch.artifacts import LOCKS, Store
 from simsearch.console import Progress, safe
+from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError, RecipeError, did_you_mean
 from simsearch.hashing import HashMemory
 from simsearch.home.build import Build, Record

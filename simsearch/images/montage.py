@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from simsearch.arrays import Pixels
-from simsearch.artifacts import write_durably
+from simsearch.durable import write_durably
 from simsearch.errors import SimsearchError
 from simsearch.images.pixels import scaled
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from simsearch.arrays import Integers, Pixels
-from simsearch.artifacts import link_or_copy
+from simsearch.durable import link_or_copy
 from simsearch.errors import ArtifactError
 from simsearch.images.pixels import scaled
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import bytes_below, fsync
 from simsearch.bench.measuring.scratch import named_by_nights
 from simsearch.console import safe
+from simsearch.durable import bytes_below, fsync
 from simsearch.errors import ArtifactError, SimsearchError
 from simsearch.home import SEED, Home
 

@@ -7,8 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from simsearch.artifacts import Artifact, Store, write_durably
+from simsearch.artifacts import Artifact, Store
 from simsearch.console import Progress, safe
+from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError
 from simsearch.exchange.vectors_in import import_command
 from simsearch.home import Build, Home, Record

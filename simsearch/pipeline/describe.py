@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from simsearch.artifacts import Artifact, bytes_below
+from simsearch.artifacts import Artifact
 from simsearch.changes.compare import in_words
+from simsearch.durable import bytes_below
 from simsearch.errors import SimsearchError
 from simsearch.home import NAME_PATTERN, Build, Home
 from simsearch.pipeline.graph import Pipeline

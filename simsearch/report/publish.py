@@ -9,7 +9,8 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import Artifact, Store, write_durably
+from simsearch.artifacts import Artifact, Store
+from simsearch.durable import write_durably
 from simsearch.home import Build
 from simsearch.images.records import RecordTable, read_records
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS

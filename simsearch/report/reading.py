@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from simsearch.artifacts import write_durably
+from simsearch.durable import write_durably
 from simsearch.home import SEEDS_FILE, Build, Home, Record
 from simsearch.report.summary import summarize
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from simsearch.arrays import Floats, Integers
-from simsearch.artifacts import Artifact, Workspace, link_or_copy
+from simsearch.artifacts import Artifact, Workspace
 from simsearch.changes.compare import Changes
 from simsearch.changes.state import DELETED, MASKED, State, rows_of
 from simsearch.console import Progress, safe
+from simsearch.durable import link_or_copy
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 
 from simsearch.arrays import Floats
-from simsearch.artifacts import replaced
+from simsearch.durable import replaced
 from simsearch.errors import VectorsError
 
 DATASET = "features"

@@ -21,6 +21,7 @@ import numpy as np
 from simsearch.bench.history import tables
 from simsearch.bench.history.tables import finding_row, night_of, readable, result_of
 from simsearch.bench.records import Night, Result, Verdict
+from simsearch.durable import make_folder
 from simsearch.errors import ArtifactError
 
 BUSY_SECONDS = 10.0
@@ -39,7 +40,7 @@ class History:
             raise ArtifactError(f"no history {path}", hint="simsearch bench measures a night and begins one")
         if path.is_dir():
             raise ArtifactError(f"the history {path} is a folder", hint="--history takes a file")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._database = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         try:
             with self._told():
@@ -183,7 +184,8 @@ class History:
         database = self._database
         database.row_factory = sqlite3.Row
         database.execute("PRAGMA foreign_keys = ON")
-        database.execute("PRAGMA synchronous = FULL")
+        # FULL leaves the journal's removal to the file system: after a power cut its return undoes what was committed.
+        database.execute("PRAGMA synchronous = EXTRA")
         if not database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             with self._writing():
                 tables.create(database)

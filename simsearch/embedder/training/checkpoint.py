@@ -16,7 +16,7 @@ from safetensors.torch import load as parse_tensors
 from safetensors.torch import save as format_tensors
 from torch import Tensor
 
-from simsearch.artifacts import write_durably
+from simsearch.durable import write_durably
 
 NAME = "checkpoint.json"
 
