@@ -19,10 +19,11 @@ class Found(NamedTuple):
     image: str
     label: str
     sha256: str
+    group: str = ""
 
 
 class Moved(NamedTuple):
-    """A row whose image has another name or label now."""
+    """A row whose image has another name, label or group now."""
 
     row: int
     old: str
@@ -61,8 +62,8 @@ class Changes:
 
     def digest(self) -> str:
         """A digest over all that decides what comes of a state by these changes."""
-        fresh = [tuple(map(escaped, found)) for found in self.fresh]
-        moved = [(move.row, *map(escaped, move.now)) for move in self.moved]
+        fresh = [_told(found) for found in self.fresh]
+        moved = [(move.row, *_told(move.now)) for move in self.moved]
         aside = [tuple(map(escaped, one)) for one in sorted(self.set_aside)]
         return digest_of([fresh, moved, sorted(self.gone), aside])
 
@@ -96,18 +97,18 @@ def compare(
     fresh: list[Found] = []
     seen: set[int] = set()
     for image, sha256 in now:
-        name, label = image.image, image.label
+        name, label, group = image.image, image.label, image.group if state.groups is not None else ""
         row = state.rows.get(name)
         if isinstance(sha256, OSError):
             changes.set_aside.append(SetAside(name, f"cannot be read: {sha256.strerror or sha256}"))
         elif row is not None and state.digests[row] == sha256:
             seen.add(row)
-            if state.labels[row] != label:
-                changes.moved.append(Moved(row, name, state.labels[row], Found(name, label, sha256)))
+            if state.labels[row] != label or (state.groups is not None and state.groups[row] != group):
+                changes.moved.append(Moved(row, name, state.labels[row], Found(name, label, sha256, group)))
         elif (known := state.set_aside.get(name)) and known.sha256 == sha256:
             changes.set_aside.append(known)
         else:
-            fresh.append(Found(name, label, sha256))
+            fresh.append(Found(name, label, sha256, group))
     changes.same = len(seen) - len(changes.moved)
     left: defaultdict[str, list[int]] = defaultdict(list)
     for row in sorted(set(state.rows.values()) - seen, key=state.images.__getitem__, reverse=True):
@@ -125,6 +126,12 @@ def compare(
     replaced = {found.image for found in changes.changed}
     changes.deleted = sorted(state.images[row] for row in changes.gone if state.images[row] not in replaced)
     return changes
+
+
+def _told(found: Found) -> tuple[str, ...]:
+    """Return what of an image enters the digest: its group only where it has one."""
+    *rest, group = map(escaped, found)
+    return (*rest, group) if group else tuple(rest)
 
 
 def in_words(counts: dict[str, int]) -> str:

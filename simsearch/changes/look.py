@@ -67,6 +67,7 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
             options=table["options"],
             exclude=table["exclude"],
             root=table["root"],
+            group=table.get("group"),  # which earlier builds do not know
             base=Path.cwd(),
             memory=home.memory,
         )

@@ -32,6 +32,7 @@ class State:
     digests: list[str]
     deleted: Integers
     set_aside: dict[str, SetAside]
+    groups: list[str] | None = None  # of each row, where groups are in use
     rows: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -41,6 +42,6 @@ class State:
     @classmethod
     def of(cls, dataset: Artifact) -> State:
         """The state that a dataset artifact stands for."""
-        images, labels, digests = read_names(dataset.path)
+        images, labels, digests, groups = read_names(dataset.path)
         aside = {one.image: one for one in read_quarantine(dataset.path)}
-        return cls(images, labels, digests, rows_of(dataset, DELETED), aside)
+        return cls(images, labels, digests, rows_of(dataset, DELETED), aside, groups)

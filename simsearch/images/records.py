@@ -20,13 +20,17 @@ import numpy as np
 from simsearch.arrays import Integers
 
 COLUMNS = ("row", "image", "label", "fit", "val", "gallery", "query", "sha256")
+GROUP = "group"  # a ninth column, only where groups are in use
 RECORDS = "images.csv"
 OFFSETS = "images.offsets.npy"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One image: its row (= FAISS id), its stable name, its label ("" when unlabelled) and its four flags."""
+    """One image: its row (= FAISS id), its stable name, its label ("" when unlabelled), its four flags and its group.
+
+    The group of an image that is one of its own is "".
+    """
 
     row: int
     image: str
@@ -36,16 +40,20 @@ class ImageRecord:
     gallery: bool
     query: bool
     sha256: str
+    group: str = ""
 
 
-def write_records(folder: Path, records: Iterable[ImageRecord]) -> None:
-    """Write images.csv (a header line, flags as 0 or 1) and the offsets of its records into `folder`."""
+def write_records(folder: Path, records: Iterable[ImageRecord], *, groups: bool = False) -> None:
+    """Write images.csv (a header line, flags as 0 or 1) and the offsets of its records into `folder`.
+
+    `groups`: with the column of groups.
+    """
     offsets = []
     with (folder / RECORDS).open("wb") as file:
-        file.write(_line(COLUMNS))
+        file.write(_line((*COLUMNS, GROUP) if groups else COLUMNS))
         for record in records:
             offsets.append(file.tell())
-            file.write(_record_line(record))
+            file.write(_record_line(record, groups))
         offsets.append(file.tell())
     np.save(folder / OFFSETS, np.asarray(offsets, dtype=np.int64))
 
@@ -58,26 +66,37 @@ def extend_records(old: Path, out: Path, replaced: Mapping[int, ImageRecord], ad
     data = memoryview((old / RECORDS).read_bytes())
     offsets = np.load(old / OFFSETS, allow_pickle=False)
     lengths = np.diff(offsets)
+    groups = has_groups(old)
     position = 0
     with (out / RECORDS).open("wb") as file:
         for row in sorted(replaced):
-            line = _record_line(replaced[row])
+            line = _record_line(replaced[row], groups)
             file.write(data[position : offsets[row]])
             file.write(line)
             position, lengths[row] = int(offsets[row + 1]), len(line)
         file.write(data[position:])
         more = []
         for record in added:
-            more.append(file.write(_record_line(record)))
+            more.append(file.write(_record_line(record, groups)))
     lengths = np.concatenate((offsets[:1], lengths, np.array(more, dtype=np.int64)))
     np.save(out / OFFSETS, np.cumsum(lengths))
 
 
-def read_names(folder: Path) -> tuple[list[str], list[str], list[str]]:
-    """Return image, label and SHA-256 of every row in row order: what two states of a source are compared by."""
+def has_groups(folder: Path) -> bool:
+    """Return whether the table of a folder has the column of groups."""
     with _opened(folder / RECORDS) as file:
-        whole = list(csv.reader(file))[1:]
-    return [row[1] for row in whole], [row[2] for row in whole], [row[7] for row in whole]
+        return GROUP in next(csv.reader(file))
+
+
+def read_names(folder: Path) -> tuple[list[str], list[str], list[str], list[str] | None]:
+    """Return image, label, SHA-256 and group of every row in row order: what two states of a source are compared by.
+
+    The groups are None where none are in use.
+    """
+    with _opened(folder / RECORDS) as file:
+        head, *whole = csv.reader(file)
+    groups = [row[8] for row in whole] if GROUP in head else None
+    return [row[1] for row in whole], [row[2] for row in whole], [row[7] for row in whole], groups
 
 
 def read_records(folder: Path) -> Iterator[ImageRecord]:
@@ -119,9 +138,9 @@ class RecordTable:
             self.close()
 
 
-def _record_line(r: ImageRecord) -> bytes:
+def _record_line(r: ImageRecord, groups: bool) -> bytes:
     flags = (int(r.fit), int(r.val), int(r.gallery), int(r.query))
-    return _line((r.row, r.image, r.label, *flags, r.sha256))
+    return _line((r.row, r.image, r.label, *flags, r.sha256, *((r.group,) if groups else ())))
 
 
 def _line(values: Iterable[object]) -> bytes:
@@ -131,5 +150,5 @@ def _line(values: Iterable[object]) -> bytes:
 
 
 def _record(values: list[str]) -> ImageRecord:
-    row, image, label, fit, val, gallery, query, sha256 = values
-    return ImageRecord(int(row), image, label, fit == "1", val == "1", gallery == "1", query == "1", sha256)
+    row, image, label, fit, val, gallery, query, sha256, *group = values
+    return ImageRecord(int(row), image, label, fit == "1", val == "1", gallery == "1", query == "1", sha256, *group)

@@ -20,11 +20,13 @@ SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """One image of a source: its stable name, its label ("" = none) and the split that the source gives it, if any."""
+    """One image of a source: its stable name, its label ("" = none), the split that the source gives it, if any, and
+    its group ("" = one of its own)."""
 
     image: str
     label: str
     split: str | None
+    group: str = ""
 
 
 class Reader(ABC):

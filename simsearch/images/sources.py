@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.images.digits import open_digits
 from simsearch.images.folders import open_folder
-from simsearch.images.source import Source
+from simsearch.images.groups import by_pattern, told
+from simsearch.images.source import FileSource, Source
 from simsearch.images.tables import open_table
 from simsearch.images.torchvision_sets import open_torchvision
+
+LEAVE_OUT = "leave it out"
 
 
 def open_source(
@@ -25,8 +29,11 @@ def open_source(
     base: Path,
     memory: HashMemory,
     offline: bool = False,
+    group: str | None = None,
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
+
+    `group` is a pattern over paths that tells which images belong together (images/groups.py).
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
     torchvision sets.
@@ -38,16 +45,28 @@ def open_source(
     elif kind not in ("torchvision", "folder", "table") or not rest:
         raise SourceError(f"dataset.source is {spec!r}: expected digits, torchvision:NAME, folder:PATH or table:FILE")
     if options and kind != "torchvision":
-        raise SourceError(f"dataset.options is for torchvision:NAME, and the source is {spec!r}", hint="leave it out")
+        raise SourceError(f"dataset.options is for torchvision:NAME, and the source is {spec!r}", hint=LEAVE_OUT)
     if root is not None and kind != "table":
-        raise SourceError(f"dataset.root is for table:FILE, and the source is {spec!r}", hint="leave it out")
+        raise SourceError(f"dataset.root is for table:FILE, and the source is {spec!r}", hint=LEAVE_OUT)
     if exclude and kind not in ("digits", "folder"):
-        raise SourceError(f"dataset.exclude is for folder:PATH, and the source is {spec!r}", hint="leave it out")
+        raise SourceError(f"dataset.exclude is for folder:PATH, and the source is {spec!r}", hint=LEAVE_OUT)
+    if group is not None and kind == "torchvision":
+        raise SourceError(
+            f"dataset.group is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
+        )
     path = os.path.join(base, os.path.expanduser(rest))
     if kind == "folder":
-        return open_folder(path, spec=spec, exclude=exclude)
+        return _grouped(open_folder(path, spec=spec, exclude=exclude), group)
     if kind == "table":
-        return open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base))
+        return _grouped(open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base)), group)
     if kind == "digits":
-        return open_digits(home_datasets, exclude=exclude, memory=memory)
+        return _grouped(open_digits(home_datasets, exclude=exclude, memory=memory), group)
     return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=memory)
+
+
+def _grouped(source: FileSource, pattern: str | None) -> FileSource:
+    """Return the source with the group of each image, and what is to be said of them."""
+    if pattern is None:
+        return source
+    images = by_pattern(source.images, pattern)
+    return replace(source, images=images, notes=[*source.notes, *told(images, f"dataset.group '{pattern}'")])

@@ -1,33 +1,21 @@
 """The four flags of every image: fit, val, gallery, query; closed set or class-disjoint.
 
 Within a class the images are ranked by a hash of (seed, use, own sha256, own name), so that adding or renaming one
-file moves at most the images next to a boundary, never all of them.
+file moves at most the images next to a boundary, never all of them. Images of a group go together and are ranked by
+its key. An official split that parts a group is kept, counted and said.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 from simsearch.errors import SourceError
+from simsearch.images.choosing import Row, by_group, by_label, choose, share_of
 from simsearch.images.records import ImageRecord
 from simsearch.images.source import SourceImage
 
 QUERY_SHARE = 0.2
 VAL_SHARE = 0.1
-
-
-@dataclass(slots=True)
-class _Row:
-    image: SourceImage
-    sha256: str
-    fit: bool = False
-    val: bool = False
-    gallery: bool = False
-    query: bool = False
 
 
 def assign(
@@ -43,7 +31,7 @@ def assign(
 
     Raises SourceError when the images cannot be split as asked.
     """
-    rows = [_Row(image, digest) for image, digest in zip(images, sha256, strict=True)]
+    rows = [Row(image, digest) for image, digest in zip(images, sha256, strict=True)]
     rows.sort(key=lambda row: row.image.image)
     if not rows:
         raise SourceError("no image can be used")
@@ -57,22 +45,23 @@ def assign(
         notes = _closed(rows, seed)
     else:
         notes = _unlabelled(rows, seed)
+    notes += _parted(rows)
     rows.sort(key=lambda row: 0 if row.gallery else 1 if row.query else 2)
     return [_record(number, row) for number, row in enumerate(rows)], notes
 
 
-def _record(number: int, row: _Row) -> ImageRecord:
-    image = row.image
-    return ImageRecord(number, image.image, image.label, row.fit, row.val, row.gallery, row.query, row.sha256)
+def _record(number: int, row: Row) -> ImageRecord:
+    image, flags = row.image, (row.fit, row.val, row.gallery, row.query)
+    return ImageRecord(number, image.image, image.label, *flags, row.sha256, image.group)
 
 
-def _closed(rows: list[_Row], seed: int) -> list[str]:
-    notes = []
+def _closed(rows: list[Row], seed: int) -> list[str]:
+    notes, grouped = [], _grouped(rows)
     if any(row.image.split == "test" for row in rows):
         for row in rows:
             row.query = row.image.split == "test"
-        sizes = {label: len(members) for label, members in _by_label(rows).items()}
-        _need_pairs(sizes)
+        sizes = _sizes(rows)
+        _need_pairs(sizes, grouped=grouped)
         if all(row.query for row in rows):
             raise SourceError("every image belongs to the test split: nothing is left to search in")
         unseen = {row.image.label for row in rows} - {row.image.label for row in rows if not row.query}
@@ -80,13 +69,12 @@ def _closed(rows: list[_Row], seed: int) -> list[str]:
             notes.append(f"{_count(len(unseen))} only in the test split: searched with, never found")
     else:
         # Images that the source keeps for watching are never searched with.
-        pools = _by_label([row for row in rows if row.image.split != "val"])
-        sizes = {row.image.label: 0 for row in rows} | {label: len(members) for label, members in pools.items()}
-        _need_pairs(sizes)
-        for members in pools.values():
-            if len(members) >= 2:
-                for row in _ranked(members, seed, "query")[: max(1, _share(QUERY_SHARE, len(members)))]:
-                    row.query = True
+        watched = {row.key for row in rows if row.image.split == "val"}
+        pool = [row for row in rows if row.key not in watched]
+        sizes = {row.image.label: 0 for row in rows} | _sizes(pool)
+        _need_pairs(sizes, grouped=grouped)
+        for row in choose(pool, QUERY_SHARE, seed, "query", one_at_least=True):
+            row.query = True
     for row in rows:
         row.gallery = row.fit = not row.query
     single = sum(size == 1 for size in sizes.values())
@@ -95,15 +83,15 @@ def _closed(rows: list[_Row], seed: int) -> list[str]:
         where = "kept in the gallery, never searched with"
         if any(row.image.split == "test" for row in rows):
             where = "kept as the source splits them"
-        notes.append(f"{_count(single, verb)} one image: {where}")
+        notes.append(f"{_count(single, verb)} one {'group' if grouped else 'image'}: {where}")
     _hold_back(rows, seed, official=any(row.image.split == "val" for row in rows))
     return notes
 
 
-def _disjoint(rows: list[_Row], test_classes: int | float, seed: int) -> list[str]:
+def _disjoint(rows: list[Row], test_classes: int | float, seed: int) -> list[str]:
     labels = sorted({row.image.label for row in rows})
     total = len(labels)
-    count = test_classes if isinstance(test_classes, int) else _share(test_classes, total)
+    count = test_classes if isinstance(test_classes, int) else share_of(test_classes, total)
     share_out = isinstance(test_classes, float) and not 0 < test_classes < 1
     if share_out or isinstance(test_classes, bool) or not 2 <= count <= total - 2:
         raise SourceError(
@@ -112,22 +100,28 @@ def _disjoint(rows: list[_Row], test_classes: int | float, seed: int) -> list[st
             hint="give a count of 2 or more that leaves 2 classes to train on, or a share between 0 and 1",
         )
     held_out = set(labels[total - count :])
-    _need_pairs({label: len(members) for label, members in _by_label(rows).items() if label in held_out}, "test ")
+    sizes = {label: size for label, size in _sizes(rows).items() if label in held_out}
+    _need_pairs(sizes, "test ", grouped=_grouped(rows))
     for row in rows:
         row.gallery = row.query = row.image.label in held_out
         row.fit = not row.gallery
+    notes = ["class-disjoint: the source's own split is not used"] if any(row.image.split for row in rows) else []
+    searched = {row.key for row in rows if row.gallery}
+    both = [row for row in rows if row.fit and row.key in searched]
+    for row in both:
+        row.fit = False
+    if both:
+        images = "1 image is" if len(both) == 1 else f"{len(both):,} images are"
+        notes.append(f"{images} not trained on: their groups have images of labels that are searched")
     _hold_back(rows, seed, official=False)
-    if any(row.image.split for row in rows):
-        return ["class-disjoint: the source's own split is not used"]
-    return []
+    return notes
 
 
-def _unlabelled(rows: list[_Row], seed: int) -> list[str]:
+def _unlabelled(rows: list[Row], seed: int) -> list[str]:
     if any(row.image.split == "test" for row in rows) and not all(row.image.split == "test" for row in rows):
         chosen = [row for row in rows if row.image.split == "test"]
     else:
-        count = max(1, _share(QUERY_SHARE, len(rows))) if len(rows) >= 2 else 0
-        chosen = _ranked(rows, seed, "query")[:count]
+        chosen = choose(rows, QUERY_SHARE, seed, "query", one_at_least=True)
     for row in chosen:
         row.query = True
     for row in rows:
@@ -135,47 +129,51 @@ def _unlabelled(rows: list[_Row], seed: int) -> list[str]:
     return []
 
 
-def _hold_back(rows: list[_Row], seed: int, *, official: bool) -> None:
+def _hold_back(rows: list[Row], seed: int, *, official: bool) -> None:
     """Move the official val images, or a tenth of each class, from fit to val."""
     fit = [row for row in rows if row.fit]
     if official:
         held = [row for row in fit if row.image.split == "val"]
     else:
-        held = []
-        for members in _by_label(fit).values():
-            held += _ranked(members, seed, "val")[: _share(VAL_SHARE, len(members))]
+        held = choose(fit, VAL_SHARE, seed, "val", one_at_least=False)
     for row in held:
         row.fit, row.val = False, True
 
 
-def _need_pairs(sizes: dict[str, int], kind: str = "") -> None:
+def _grouped(rows: Iterable[Row]) -> bool:
+    return any(row.image.group for row in rows)
+
+
+def _sizes(rows: list[Row]) -> dict[str, int]:
+    """Return how many groups (images, where none has a group) each label has."""
+    return {label: len({row.key for row in members}) for label, members in by_label(rows).items()}
+
+
+def _parted(rows: list[Row]) -> list[str]:
+    """Return a note of the groups that the source's own split parts, if any."""
+    used = [row for row in rows if row.fit or row.val or row.gallery or row.query]
+    groups = by_group(used).values()
+    parted = [members for members in groups if len({(row.fit, row.val, row.query) for row in members}) > 1]
+    if not parted:
+        return []
+    are = "group is" if len(parted) == 1 else "groups are"
+    return [
+        f"{len(parted):,} {are} on both sides of the split ({sum(map(len, parted)):,} images, as "
+        f"{parted[0][0].image.group!r}): kept as the source splits them; no query finds its own group in evaluation"
+    ]
+
+
+def _need_pairs(sizes: dict[str, int], kind: str = "", *, grouped: bool = False) -> None:
     pairs = sum(size >= 2 for size in sizes.values())
     if pairs < 2:
+        two, put = "two images or more", "put at least two images into each of two class folders (class/x.jpg)"
+        if grouped:
+            two, put = "two groups or more", "images of one group are never searched for one another: see dataset.group"
         raise SourceError(
-            f"{pairs} of {len(sizes)} {kind}classes {'has' if pairs == 1 else 'have'} two images or more: "
+            f"{pairs} of {len(sizes)} {kind}classes {'has' if pairs == 1 else 'have'} {two}: "
             "expected at least 2 such classes",
-            hint="put at least two images into each of two class folders (class/x.jpg)",
+            hint=put,
         )
-
-
-def _by_label(rows: list[_Row]) -> dict[str, list[_Row]]:
-    classes: defaultdict[str, list[_Row]] = defaultdict(list)
-    for row in rows:
-        classes[row.image.label].append(row)
-    return classes
-
-
-def _ranked(rows: list[_Row], seed: int, use: str) -> list[_Row]:
-    def rank(row: _Row) -> bytes:
-        name = row.image.image.encode("utf-8", "surrogateescape")
-        return hashlib.sha256(f"{seed}\0{use}\0{row.sha256}\0".encode() + name).digest()
-
-    return sorted(rows, key=rank)
-
-
-def _share(share: float, count: int) -> int:
-    """Return the share of a count, halves rounded up (Python's round sends them to the even neighbour)."""
-    return math.floor(share * count + 0.5)
 
 
 def _count(classes: int, verb: str = "") -> str:

@@ -136,6 +136,7 @@ def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemor
             options=table.options,
             exclude=table.exclude,
             root=table.root,
+            group=table.group,
             base=Path.cwd(),
             offline=offline,
             memory=home.memory if memory is None else memory,

@@ -16,6 +16,7 @@ from simsearch.pipeline.plan import Plan, now
 from simsearch.pipeline.seeds import Run, runs
 from simsearch.pipeline.standing import left_standing
 from simsearch.recipe.files import NamedRecipe
+from simsearch.recipe.recipe import with_defaults
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.evaluate import seeds as over_seeds
 from simsearch.stages.index import missed_target
@@ -133,6 +134,7 @@ def _name_it(home: Home, name: str, record: Record, plan: Plan) -> Build:
         before, now_made = build.record.stages, record.stages
         if "seeds" in before and before["evaluate"] == now_made["evaluate"]:
             record = replace(record, stages={"seeds": before["seeds"], **now_made})
-        if build.stands_for(record) and build.report_path.is_file():
+        known = replace(build, record=replace(build.record, recipe=with_defaults(build.record.recipe)))
+        if known.stands_for(record) and build.report_path.is_file():
             return build
     return name_build(home, name, replace(record, when=now()))

@@ -12,6 +12,7 @@ from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home, Record
 from simsearch.pipeline.estimate import seconds_of_sync
+from simsearch.recipe.recipe import with_defaults
 
 
 def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> tuple[Build, str] | None:
@@ -61,4 +62,4 @@ def _same(recipe: dict[str, Any], record: Record) -> bool:
     asked = json.loads(json.dumps(recipe))
     if not record.labelled:
         asked["training"]["epochs"] = record.recipe["training"]["epochs"]
-    return bool(asked == record.recipe)
+    return bool(asked == with_defaults(record.recipe))

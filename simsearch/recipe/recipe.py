@@ -147,6 +147,16 @@ class Recipe(Table):
             )
 
 
+def with_defaults(tables: dict[str, Any]) -> dict[str, Any]:
+    """Return the tables of a build's recipe, where a key is missing that came later, with that key at its default."""
+    later = {
+        name: {key: one.get_default(call_default_factory=True) for key, one in table.model_fields.items()}
+        for name, field in Recipe.model_fields.items()
+        if isinstance(table := field.annotation, type) and issubclass(table, Table)
+    }
+    return {name: {**later.get(name, {}), **keys} for name, keys in tables.items()}
+
+
 def make_recipe(tables: dict[str, Any], where: str) -> Recipe:
     """The checked recipe of `tables`; RecipeError names `where`, table and key of the first mistake."""
     try:

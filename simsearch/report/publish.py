@@ -16,6 +16,7 @@ from simsearch.images.records import RecordTable, read_records
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe.files import recipe_lines
+from simsearch.recipe.recipe import with_defaults
 from simsearch.report.reading import report_of
 from simsearch.report.sections.document import render_page
 from simsearch.versions import usable_cores
@@ -29,7 +30,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
     Raises ArtifactError for a damaged artifact.
     """
     dataset, evaluated = stages["dataset"], stages["evaluate"]
-    records = RecordTable(dataset.path)
+    records, recipe = RecordTable(dataset.path), build.record.recipe
     pictures = THUMBNAILS in dataset.manifest["files"]  # a build of vectors has none
     with ThumbnailReader(dataset.path) if pictures else nullcontext() as thumbnails:
         page = render_page(
@@ -46,7 +47,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "far": _json(evaluated, "far"),
                 "bad": dataset.facts["bad"],
                 "quarantine": _quarantine(dataset.file("quarantine.csv")),
-                "recipe_toml": "\n".join(recipe_lines(build.record.recipe)),
+                "recipe_toml": "\n".join(recipe_lines(recipe if build.of_vectors else with_defaults(recipe))),
                 "stages": [
                     {"name": stage, "digest": artifact.digest, "seconds": artifact.manifest["seconds"]}
                     for stage, artifact in stages.items()

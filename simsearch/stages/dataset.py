@@ -28,6 +28,8 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
         "kind": table.kind if table.kind != "torchvision" else table.source,
         **table.model_dump(include={"options", "split", "test_classes", "exclude", "seed"}),
     }
+    if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
+        settings["group"] = table.group
     inputs = {"source": {"digest": digest, "content": digest}}
     return Step("dataset", "Read", VERSION, settings, inputs, partial(make_dataset, source, listing, table))
 
@@ -55,7 +57,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
     check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad)
     asked = table.model_dump(include={"split", "test_classes", "seed"})
     records, notes = assign(kept, digests, **asked, labelled=source.labelled)
-    write_records(space.out, records)
+    write_records(space.out, records, groups=table.group is not None)
     # Thumbnails were made in the source's order; the split decides the rows.
     position = {image.image: i for i, image in enumerate(kept)}
     with ThumbnailReader(space.scratch) as unordered, write_thumbnails(space.out) as thumbnails:

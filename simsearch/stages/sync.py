@@ -118,15 +118,16 @@ def sync_dataset(
                 bad.append(SetAside(seen.image, seen.reason or "unreadable", seen.sha256))
                 continue
             row = len(kept) + len(added)
-            added.append(ImageRecord(row, found.image, found.label, False, False, False, False, found.sha256))
+            flags = (False, False, False, False)
+            added.append(ImageRecord(row, found.image, found.label, *flags, found.sha256, found.group))
             thumbnails(seen.thumbnail)
             progress(len(added), len(listed))
     live = len(change.state.images) - len(change.deleted) + len(added)
     check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
     write_quarantine(space.out, bad)
-    flags = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
+    counts = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
     moved: dict[int, dict[str, Any]] = {
-        move.row: {"image": move.now.image, "label": move.now.label} for move in changes.moved
+        move.row: {"image": move.now.image, "label": move.now.label, "group": move.now.group} for move in changes.moved
     }
     with ThumbnailReader(space.scratch) as more:
         fresh_thumbnails = (more[i] for i in range(len(added)))
@@ -134,8 +135,8 @@ def sync_dataset(
             stays = set(kept.tolist())
             old_records = (record for record in read_records(base.path) if record.row in stays)
             records = [replace(r, row=row, **moved.get(r.row, {})) for row, r in enumerate(old_records)]
-            write_records(space.out, [*records, *added])
-            flags = count_flags(records)
+            write_records(space.out, [*records, *added], groups=change.state.groups is not None)
+            counts = count_flags(records)
             with ThumbnailReader(base.path) as old, write_thumbnails(space.out) as thumbnails:
                 for thumbnail in chain((old[row] for row in kept.tolist()), fresh_thumbnails):
                     thumbnails(thumbnail)
@@ -156,7 +157,7 @@ def sync_dataset(
         "bad": len(bad),
         "labelled": base.facts["labelled"],
         "labels": len(labels) if base.facts["labelled"] else 0,
-        **flags,
+        **counts,
         "notes": [],
         # From how many rows on a fifth is counted: those of the last build or compaction.
         "synced": {"whole": rows if change.compact else whole_rows(base)},
