@@ -7,6 +7,8 @@ import json
 import shutil
 from pathlib import Path
 
+from sealing import seal
+
 from simsearch.home import Home
 
 
@@ -25,4 +27,4 @@ def remade(home: Path, name: str, changes: dict[str, bytes | None], *, stage: st
     kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds", "device")}
     store.set_aside(stage, digest)
     build["stages"][stage] = store.commit(stage, digest, space, kept).reference
-    (home / "builds" / f"{name}.json").write_text(json.dumps({**build, **record}))
+    seal(home / "builds" / f"{name}.json", {**build, **record})

@@ -6,6 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
+from sealing import seal
+
 from simsearch.home import Home
 from simsearch.sync.sync import run_sync
 
@@ -16,7 +18,8 @@ def moved_copy(built, to: Path) -> tuple[Path, Path]:
     shutil.copytree(built[0], folder)
     shutil.copytree(built[1], home)
     path = home / "builds" / "photos.json"
-    path.write_text(path.read_text().replace(json.dumps(str(built[0]))[1:-1], json.dumps(str(folder))[1:-1]))
+    text = path.read_text().replace(json.dumps(str(built[0]))[1:-1], json.dumps(str(folder))[1:-1])
+    seal(path, json.loads(text))
     return folder, home
 
 

@@ -9,6 +9,7 @@ import shutil
 
 import pytest
 from conftest import run_cli
+from sealing import seal
 from test_home import write, writer
 
 from simsearch.errors import ArtifactError
@@ -107,7 +108,7 @@ def test_pins_synced_builds_and_nights_keep_what_they_name(two):
     record |= {"pins": [digest("pinned")], "synced": {"when": record["when"], **counts}}
     record["built"] = {stage: record["stages"][stage] for stage in ("embed", "index")}
     record["built"]["dataset"] = {"digest": digest("measured"), "content": "c"}
-    (two.builds / "a.json").write_text(json.dumps(record))
+    seal(two.builds / "a.json", record)
     kept = two.path / "bench" / "1f" / "night-3" / "artifacts" / "evaluate" / digest("kept")
     kept.mkdir(parents=True)
     (kept / "manifest.json").write_text(json.dumps({"inputs": {"dataset": {"digest": digest("night")}}}))

@@ -11,6 +11,7 @@ from commands import run_process
 from conftest import artifact_file, picture, run_cli
 from PIL import Image
 from remade import remade
+from sealing import seal
 
 import simsearch
 
@@ -179,7 +180,7 @@ def test_montage_without_the_original_files(built, tmp_path):
     shutil.copytree(home, tmp_path / "elsewhere")
     build = tmp_path / "elsewhere" / "builds" / "photos.json"
     record = json.loads(build.read_text())
-    build.write_text(json.dumps({**record, "root": "/nowhere"}))
+    seal(build, {**record, "root": "/nowhere"})
     done = run_cli("query", folder / "class 0" / "00.png", "--json", "--montage", tmp_path / "m.png",
                    "--home", tmp_path / "elsewhere", check=0)  # fmt: skip
     assert json.loads(done.stdout)["hits"][0]["path"] is None
@@ -231,10 +232,8 @@ def test_the_newest_listed_build_answers(copy_of_built):
     folder, home = copy_of_built
     record = json.loads((home / "builds" / "photos.json").read_text())
     newer = {**record, "when": "2999-01-01T00:00:00+00:00"}
-    (home / "builds" / "newer.json").write_text(json.dumps(newer))
-    (home / "builds" / "hidden.json").write_text(
-        json.dumps({**record, "when": "2999-02-01T00:00:00+00:00", "listed": False})
-    )
+    seal(home / "builds" / "newer.json", newer)
+    seal(home / "builds" / "hidden.json", {**record, "when": "2999-02-01T00:00:00+00:00", "listed": False})
     done = run_cli("query", folder / "class 0" / "00.png", "--json", "--home", home, check=0)
     assert json.loads(done.stdout)["build"] == "newer"
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 
 import pytest
 from conftest import artifact_file, picture, run_cli
 from remade import remade
+from sealing import seal
 from synced import record, state_of, sync
 
 import simsearch
@@ -121,7 +121,7 @@ def test_which_build(unharmed, tmp_path):
         sync(tmp_path / "empty home")
     path = home / "builds" / "digits.json"
     recipe = {**record(home)["recipe"], "dataset": {**record(home)["recipe"]["dataset"], "source": "digits"}}
-    path.write_text(json.dumps({**record(home), "source": "digits", "recipe": recipe}))
+    seal(path, {**record(home), "source": "digits", "recipe": recipe})
     with pytest.raises(RecipeError, match="build digits was made from digits, whose images do not change"):
         sync(home, name="digits")
     path.unlink()
@@ -160,7 +160,7 @@ def test_another_embedder_is_refused_by_query_and_sync(ours):
     whole = record(home)
     assert Home(home).store.open("index", **whole["stages"]["index"]).facts["embedder"]
     other = {**whole, "stages": {**whole["stages"], "train": whole["stages"]["baseline/train"]}}
-    (home / "builds" / "photos.json").write_text(json.dumps(other))
+    seal(home / "builds" / "photos.json", other)
     done = run_cli("query", folder / "class 0" / "00.png", "--home", home, check=2)
     assert "the index of build photos come" in done.stderr
     assert "hint: simsearch build --retrain" in done.stderr
@@ -197,7 +197,7 @@ def test_builds_of_an_earlier_version_still_open(ours):
             shutil.copyfile(old.file(name), space.out / name)
         whole = record(home)
         whole["stages"][stage] = store.commit(stage, "0" * 64, space, kept).reference
-        (home / "builds" / "photos.json").write_text(json.dumps(whole))
+        seal(home / "builds" / "photos.json", whole)
     picture(7, 70).save(folder / "class 1" / "new.png")
     assert sync(home).counts["added"] == 1
     hit = simsearch.open("photos", home=str(home)).search([folder / "class 1" / "new.png"], k=1)[0][0]
@@ -215,7 +215,7 @@ def test_builds_of_an_earlier_version_still_open(ours):
 )
 def test_a_build_file_that_was_meddled_with_is_refused(ours, change):
     path = ours[1] / "builds" / "photos.json"
-    path.write_text(json.dumps({**record(ours[1]), **change}))
+    seal(path, {**record(ours[1]), **change})
     for place in (lambda: Home(ours[1]).build("photos"), lambda: sync(ours[1])):
         with pytest.raises(ArtifactError, match=r"photos.json is damaged or of another version"):
             place()
@@ -227,7 +227,7 @@ def test_a_recipe_that_is_not_whole_is_no_traceback(unharmed):
     before = path.read_text()
     whole = record(home)
     dataset = {"source": whole["recipe"]["dataset"]["source"]}
-    path.write_text(json.dumps({**whole, "recipe": {**whole["recipe"], "dataset": dataset}}))
+    seal(path, {**whole, "recipe": {**whole["recipe"], "dataset": dataset}})
     with pytest.raises(ArtifactError, match="its recipe is not whole"):
         sync(home)
     path.write_text(before)
@@ -235,5 +235,5 @@ def test_a_recipe_that_is_not_whole_is_no_traceback(unharmed):
 
 def test_settings_of_every_kind_of_index_are_taken(ours):
     path = ours[1] / "builds" / "photos.json"
-    path.write_text(json.dumps({**record(ours[1]), "search": {"nprobe": 4, "efSearch": None, "k_factor": 2.5}}))
+    seal(path, {**record(ours[1]), "search": {"nprobe": 4, "efSearch": None, "k_factor": 2.5}})
     assert Home(ours[1]).build("photos").record.search.k_factor == 2.5

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from conftest import picture
+from sealing import seal
 from synced import record, sync
 
 from simsearch.changes.compare import Changes, Found
@@ -34,7 +33,7 @@ def test_only_a_synced_build_stands_and_only_for_its_own_recipe(ours):
     assert "1 image changed since photos was synced" in standing(home, recipe)
     # Without labels epochs became 0 when it was built, whatever the recipe said.
     unlabelled = {**record(home), "labelled": False}
-    (home / "builds" / "photos.json").write_text(json.dumps(unlabelled))
+    seal(home / "builds" / "photos.json", unlabelled)
     with pytest.raises(SourceError, match="has labels now, and had none"):
         standing(home, {**recipe, "training": {**recipe["training"], "epochs": 40}})
 

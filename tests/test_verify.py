@@ -9,6 +9,7 @@ import faiss
 import numpy as np
 import pytest
 from conftest import artifact_file, run_cli
+from sealing import seal
 
 import simsearch
 from simsearch.console import Shown
@@ -43,7 +44,7 @@ def recommit(home, build, stage, name, change):
     kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds", "device")}
     store.set_aside(stage, old.digest)
     record["stages"][stage] = store.commit(stage, old.digest, space, kept).reference
-    path.write_text(json.dumps(record))
+    seal(path, record)
 
 
 def said_no(home, build):
@@ -64,7 +65,7 @@ def test_a_sound_build(built, imported):
     done = run_cli("index", "verify", "photos", "--home", built[1], check=0)
     lines = [line.split()[:2] for line in done.stdout.splitlines()]
     stages = ["dataset", "train", "embed", "baseline/train", "baseline/embed", "reference/train", "reference/embed"]
-    names = [*stages, "index", "evaluate", "inputs", "rows", "norms", "answers", "report"]
+    names = ["build", *stages, "index", "evaluate", "inputs", "rows", "norms", "answers", "report"]
     assert sorted(lines) == sorted(["ok", name] for name in names)
     done = run_cli("index", "verify", "lists", "--json", "--home", imported, check=0)
     checks = [json.loads(line) for line in done.stdout.splitlines()]
@@ -199,7 +200,7 @@ def test_an_index_with_other_rows_than_were_measured_is_judged_leniently(importe
         recommit(imported, "lists", "evaluate", "report.json", change)
 
     recommit(imported, "lists", "index", "masked.npy", lambda file: np.save(file, np.array([3, 7, 399])))
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "images": 397, "built": {"index": before}}))
+    seal(path, {**json.loads(path.read_bytes()), "images": 397, "built": {"index": before}})
     recorded(min(1.0, 1.4 * report))
     assert "answers" not in said_no(imported, "lists")
     recorded(4 * report)
@@ -230,7 +231,7 @@ def test_rows_that_no_search_may_find(imported, tmp_path):
     before = json.loads(path.read_bytes())["stages"]["index"]
     recommit(imported, "flat", "index", "masked.npy", lambda file: np.save(file, np.array([3, 7, 399])))
     assert said_no(imported, "flat") == {"rows", "inputs"}
-    path.write_text(json.dumps({**json.loads(path.read_bytes()), "images": 397, "built": {"index": before}}))
+    seal(path, {**json.loads(path.read_bytes()), "images": 397, "built": {"index": before}})
     assert said_no(imported, "flat") == {"built/index"}, "the test put another in its place"
     export(Home(imported).build("flat"), "npy", str(tmp_path / "out"))
     unit = ROWS / np.linalg.norm(ROWS, axis=1, keepdims=True)

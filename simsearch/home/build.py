@@ -7,12 +7,16 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from simsearch.artifacts import digest_of
 from simsearch.errors import ArtifactError
 from simsearch.vectors.search import Search
 
-BUILD_SCHEMA = 1
+BUILD_SCHEMA = 2
+UNSEALED = 1  # the schema of files that have no seal: an older simsearch wrote them
 VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
 SYNCED = ("dataset", "embed", "index")  # the stages that a sync makes
+
+MEDDLED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # raised by a file that is none of ours
 
 References = dict[str, dict[str, str]]  # (digest, content) of an artifact, by the name that a build has for it
 TYPES = {
@@ -24,6 +28,22 @@ TYPES = {
     "images": int,
     "pins": list,
 }
+SYNC_KEYS = {"built", "synced"}  # only a sync leaves them
+KEYS = {"schema", "seal", "search", *TYPES}  # a closed list: a damaged name is none of it
+UNSEALED_KEYS = {
+    "schema",
+    "search",
+    "source",
+    "root",
+    "recipe",
+    "labelled",
+    "images",
+    "stages",
+    "when",
+    "listed",
+    "pins",
+}
+UNSEALED_KEYS |= SYNC_KEYS
 
 
 @dataclass(frozen=True)
@@ -49,12 +69,16 @@ class Record:
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Record:
-        """Return the record of a build file; ValueError, KeyError or TypeError for one that is none of ours."""
+        """Return the record of a build file; an error of MEDDLED for one that is none of ours.
+
+        So is one that was changed after it was written, as its seal tells: sha256 of the canonical JSON of the rest.
+        """
+        whole = _has_seal(found) if found["schema"] != UNSEALED else found.keys() <= UNSEALED_KEYS
         values = {key: found[key] for key in TYPES if key in found}
         record = cls(search=Search.from_json(found["search"]), **values)
         trained = () if record.source.startswith(VECTORS) else ("train",)
         needed = {"dataset", *trained, "embed", "index", "evaluate"}
-        sound = found["schema"] == BUILD_SCHEMA and record.search.to_json() == found["search"]
+        sound = whole and type(found["schema"]) is int and record.search.to_json() == found["search"]
         sound = sound and all(isinstance(value, TYPES[key]) for key, value in values.items())
         sound = sound and dt.datetime.fromisoformat(record.when).tzinfo is not None and needed <= record.stages.keys()
         if record.synced:
@@ -69,18 +93,31 @@ class Record:
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document; what only a sync leaves is left out where there was none."""
+        """Return the sealed document; what only a sync leaves is left out where there was none."""
         whole = {"schema": BUILD_SCHEMA, **asdict(self), "search": self.search.to_json()}
-        return {key: value for key, value in whole.items() if value is not None or key not in ("built", "synced")}
+        whole = {key: value for key, value in whole.items() if value is not None or key not in SYNC_KEYS}
+        return {**whole, "seal": digest_of(whole)}
+
+
+def _has_seal(found: dict[str, Any]) -> bool:
+    rest = {key: value for key, value in found.items() if key != "seal"}
+    known = found["schema"] == BUILD_SCHEMA and found.keys() | SYNC_KEYS == KEYS
+    return bool(known and found["seal"] == digest_of(rest))
 
 
 @dataclass(frozen=True)
 class Build:
-    """A finished build: its name and what builds/<name>.json holds."""
+    """A finished build: its name and what builds/<name>.json holds; `sealed`: whether that file tells damage."""
 
     name: str
     home: Path
     record: Record = field(repr=False)
+    sealed: bool = True
+
+    @property
+    def path(self) -> Path:
+        """The file that names its artifacts."""
+        return self.home / "builds" / f"{self.name}.json"
 
     @property
     def when(self) -> str:

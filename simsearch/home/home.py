@@ -15,7 +15,7 @@ from simsearch.console import Progress, safe
 from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError, RecipeError, did_you_mean
 from simsearch.hashing import HashMemory
-from simsearch.home.build import Build, Record
+from simsearch.home.build import MEDDLED, UNSEALED, Build, Record
 from simsearch.locks import Lock
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -192,12 +192,13 @@ class Home:
     def _read(self, name: str) -> Build:
         path = self.builds / f"{name}.json"
         try:
-            record = Record.from_json(json.loads(path.read_bytes()))
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found = json.loads(path.read_bytes())
+            record = Record.from_json(found)
+        except MEDDLED:
             raise ArtifactError(
                 f"{path} is damaged or of another version", hint="move it away and run simsearch build again"
             ) from None
-        return Build(name, self.path, record)
+        return Build(name, self.path, record, sealed=found["schema"] != UNSEALED)
 
 
 def checked_name(name: str) -> str:

@@ -35,6 +35,8 @@ LEAST_EXACT = 0.999  # of an index that promises exact answers
 STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
 HALF = 0.5  # of it, where the index has other rows than were measured
 SEARCHED = ("dataset", "embed", "index")  # what an answer comes from
+SEALED = "its file is sealed and as it was written"
+UNSEALED = "its file is unsealed: an older simsearch wrote it; the next command that writes it seals it"
 FEW = "fewer than two rows: there is nothing to compare"
 
 
@@ -85,6 +87,7 @@ def verify_build(build: Build) -> Verified:
         sizes = [file["size"] for file in artifacts[name].manifest["files"].values()]
         return f"{len(sizes)} files, {sum(sizes):,} bytes, sha256 as recorded"
 
+    check("build", lambda: SEALED if build.sealed else UNSEALED)
     for name, reference in _named(build).items():
         check(name, partial(files, name, reference))
     vectors = {name: artifacts[name] for name in SEARCHED if name in artifacts}
