@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from simsearch.evaluation import boundary as module
 from simsearch.evaluation.boundary import boundary_queries
+from simsearch.evaluation.own import Own
 
 
 def slow(queries, gallery, query_labels, gallery_labels, own_rows):
@@ -42,7 +43,7 @@ def test_random_tables_equal_the_loop(seed, size, count, classes, leave_one_out)
             random.integers(0, classes + 1, count),
         )
     blocks = [gallery[: size // 2], gallery[size // 2 :]]
-    got = boundary_queries(queries, blocks, query_labels, labels, own)
+    got = boundary_queries(queries, blocks, query_labels, labels, Own(own))
     np.testing.assert_array_equal(got, slow(queries, gallery, query_labels, labels, own))
 
 
@@ -53,7 +54,7 @@ def test_ties_go_to_the_earlier_query_in_any_block_size(monkeypatch):
     expected = np.isin(np.arange(30), [1, 2, 4])
     for numbers in (4_000_000, 8):
         monkeypatch.setattr(module, "_BLOCK_NUMBERS", numbers)
-        got = boundary_queries(queries, [gallery], np.zeros(30, int), labels, np.full(30, -1))
+        got = boundary_queries(queries, [gallery], np.zeros(30, int), labels, Own(np.full(30, -1)))
         np.testing.assert_array_equal(got, expected)
 
 
@@ -61,22 +62,22 @@ def test_nothing_over_nothing_is_margin_zero():
     gallery = np.zeros((4, 2), np.float32)
     gallery[3] = 8  # class 2 lies apart, classes 0 and 1 coincide
     queries = np.array([[0, 0], [6, 6]], np.float32)
-    got = boundary_queries(queries, [gallery], np.array([0, 2]), np.array([0, 0, 1, 2]), np.full(2, -1))
+    got = boundary_queries(queries, [gallery], np.array([0, 2]), np.array([0, 0, 1, 2]), Own(np.full(2, -1)))
     assert got.tolist() == [True, False]
 
 
 def test_one_class_or_no_answerable_query_has_no_boundary():
     features = np.ones((3, 2), np.float32)
-    assert not boundary_queries(features, [features], np.zeros(3, int), np.zeros(3, int), np.full(3, -1)).any()
-    assert not boundary_queries(features, [features], np.full(3, 9), np.arange(3), np.full(3, -1)).any()
+    assert not boundary_queries(features, [features], np.zeros(3, int), np.zeros(3, int), Own(np.full(3, -1))).any()
+    assert not boundary_queries(features, [features], np.full(3, 9), np.arange(3), Own(np.full(3, -1))).any()
     # A class of one, searched leave-one-out, has no mean of its own.
-    got = boundary_queries(features, [features], np.arange(3), np.arange(3), np.arange(3))
+    got = boundary_queries(features, [features], np.arange(3), np.arange(3), Own(np.arange(3)))
     assert not got.any()
 
 
 def test_unlabelled_gallery_rows_belong_to_no_class():
     gallery = np.array([[0], [10], [3]], np.float32)
     got = boundary_queries(
-        np.array([[1], [4]], np.float32), [gallery], np.zeros(2, int), np.array([0, 1, -1]), np.full(2, -1)
+        np.array([[1], [4]], np.float32), [gallery], np.zeros(2, int), np.array([0, 1, -1]), Own(np.full(2, -1))
     )
     assert got.tolist() == [False, True]

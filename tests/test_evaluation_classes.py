@@ -8,6 +8,7 @@ import pytest
 from simsearch.evaluation.details import classes as module
 from simsearch.evaluation.details.classes import leaks, per_class
 from simsearch.evaluation.measured import evaluate_system
+from simsearch.evaluation.own import Own
 from simsearch.evaluation.retrieval import relevant_counts
 
 
@@ -19,7 +20,7 @@ def test_labels_by_hand():
     # gallery labels a a b b; queries: two of a, one of b, one of c (unanswerable), one without a label
     gallery, labels = np.array([0, 0, 1, 1]), np.array([0, 0, 1, 2, -1])
     rows = np.array([[0, 1, 2, 3], [2, 0, 1, 3], [0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 3]])
-    relevant = relevant_counts(labels, gallery, np.full(5, -1))
+    relevant = relevant_counts(labels, gallery, Own(np.full(5, -1)))
     result = evaluate_system(
         [(slice(0, 5), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(1, 2), deep=True
     )
@@ -37,7 +38,7 @@ def test_labels_average_to_the_whole():
     random = np.random.default_rng(0)
     labels, gallery = random.integers(0, 8, 200), random.integers(0, 8, 90)
     rows = np.stack([random.permutation(90)[:10] for _ in labels])
-    relevant = relevant_counts(labels, gallery, np.full(200, -1))
+    relevant = relevant_counts(labels, gallery, Own(np.full(200, -1)))
     result = evaluate_system(
         [(slice(0, 200), rows)], labels, gallery, relevant=relevant, boundary=None, ks=(5,), deep=False
     )

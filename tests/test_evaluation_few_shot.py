@@ -28,7 +28,7 @@ def test_episodes_equal_a_loop_over_the_same_draws(monkeypatch, ways, shots, epi
     labels[np.flatnonzero(labels == 7)[1:]] = -1  # one image left: too few
     drawn = []
     answers = module._answers
-    monkeypatch.setattr(module, "_answers", lambda images: drawn.append(images) or answers(images))
+    monkeypatch.setattr(module, "_answers", lambda images, groups: drawn.append(images) or answers(images, groups))
     result = few_shot(embeddings, labels, ways=ways, shots=shots, episodes=episodes, seed=3)
 
     row_of = {embedding.tobytes(): row for row, embedding in enumerate(embeddings)}

@@ -7,6 +7,7 @@ import pytest
 
 from simsearch.evaluation.figures import CLAIM
 from simsearch.evaluation.measured import SystemResult, evaluate_system, with_intervals
+from simsearch.evaluation.own import Own
 from simsearch.evaluation.retrieval import relevant_counts
 from simsearch.statistics import intervals as module
 from simsearch.statistics.intervals import percentile_intervals, wilson_interval
@@ -57,7 +58,7 @@ def test_the_tree_is_that_of_the_figures():
     labels, gallery = random.integers(0, 3, 50), random.integers(0, 3, 40)
     labels[:5] = 9  # unanswerable
     boundary = np.arange(50) % 10 == 7
-    relevant = relevant_counts(labels, gallery, np.full(50, -1))
+    relevant = relevant_counts(labels, gallery, Own(np.full(50, -1)))
     rows = np.stack([random.permutation(40) for _ in labels])
     result = evaluate_system(
         [(slice(0, 50), rows)], labels, gallery, relevant=relevant, boundary=boundary, ks=(1, 10), deep=True
@@ -124,7 +125,7 @@ def test_all_hits_are_no_certainty_and_one_query_has_no_interval():
             [(slice(0, len(chosen)), np.searchsorted(gallery, chosen.clip(max=1))[:, None])],
             chosen,
             gallery,
-            relevant=relevant_counts(chosen, gallery, np.full(len(chosen), -1)),
+            relevant=relevant_counts(chosen, gallery, Own(np.full(len(chosen), -1))),
             boundary=None,
             ks=(1,),
             deep=False,

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from simsearch.evaluation.figures import CLAIM
 from simsearch.evaluation.measured import evaluate_system
+from simsearch.evaluation.own import Own
 from simsearch.evaluation.retrieval import relevant_counts
 from simsearch.vectors.exact import exact_search
 
@@ -15,7 +16,7 @@ NONE = np.full(3, -1)
 
 def run(rows, queries, gallery, ks, *, own=None, boundary=None, deep=True, block=2):
     queries, gallery, rows = np.asarray(queries), np.asarray(gallery), np.asarray(rows)
-    relevant = relevant_counts(queries, gallery, np.full(len(queries), -1) if own is None else own)
+    relevant = relevant_counts(queries, gallery, Own(np.full(len(queries), -1) if own is None else own))
     blocks = ((slice(i, min(i + block, len(rows))), rows[i : i + block]) for i in range(0, len(rows), block))
     return evaluate_system(blocks, queries, gallery, relevant=relevant, boundary=boundary, ks=ks, deep=deep)
 
@@ -66,8 +67,14 @@ def test_nothing_answerable_is_null_and_not_zero():
 
 def test_own_row_and_unlabelled_images_are_not_relevant():
     gallery = np.array([0, 0, 1, -1, -1])
-    assert relevant_counts(np.array([0, 0, 1, -1, 7]), gallery, np.array([0, -1, 2, 3, -1])).tolist() == [1, 2, 0, 0, 0]
-    assert relevant_counts(np.array([0]), np.array([-1]), np.array([-1])).tolist() == [0]
+    assert relevant_counts(np.array([0, 0, 1, -1, 7]), gallery, Own(np.array([0, -1, 2, 3, -1]))).tolist() == [
+        1,
+        2,
+        0,
+        0,
+        0,
+    ]
+    assert relevant_counts(np.array([0]), np.array([-1]), Own(np.array([-1]))).tolist() == [0]
 
 
 def slow(rows, queries, gallery, k):
@@ -112,7 +119,7 @@ def test_figures_are_those_of_pytorch_metric_learning(own):
     queries = (centres[query_labels] + 1.2 * random.standard_normal((150, 8))).astype(np.float32)
     if own:
         rows, queries, query_labels = np.arange(400), gallery, gallery_labels
-    relevant = relevant_counts(query_labels, gallery_labels, rows)
+    relevant = relevant_counts(query_labels, gallery_labels, Own(rows))
     found = ((span, near) for span, _, near in exact_search(queries, gallery, int(relevant.max()), "l2", rows))
     got = evaluate_system(found, query_labels, gallery_labels, relevant=relevant, boundary=None, ks=(1, 5), deep=True)
     names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")

@@ -152,7 +152,7 @@ def test_every_pair_is_counted_once_in_any_tile(monkeypatch, count):
     for reach, once in ((count // 2, count * (count - 1) // 2), (1, count if count > 2 else 1)):
         found = [
             int(last - first)
-            for _, _, spans in module._tiles(features, labels, rows, reach, "l2")
+            for *_, spans in module._tiles(features, labels, rows, reach, "l2", None)
             for first, last in spans
         ]
         assert sum(found) == once

@@ -26,7 +26,7 @@ def main() -> None:
         rows = len(gallery) + np.arange(len(asked))
         task = Task(len(gallery), rows, np.concatenate((gallery_labels, asked_labels)), ks)
         depth = max(max(ks), int(task.relevant.max())) if with_map else max(ks)
-        found = ((span, rows) for span, _, rows in exact_search(asked, gallery, depth, "ip", task.own_rows))
+        found = ((span, rows) for span, _, rows in exact_search(asked, gallery, depth, "ip", task.own.rows))
         return task.measure(found, None, deep=with_map)
 
     ks = (1,) if what == "accuracy" else (1, 5, 10)

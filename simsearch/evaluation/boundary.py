@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Doubles, Flags, Floats, Integers, Labels
+from simsearch.evaluation.own import Own
 from simsearch.evaluation.retrieval import relevant_counts
 
 _BLOCK_NUMBERS = 4_000_000  # float64 numbers of one block of distances: 32 MB
@@ -19,57 +20,75 @@ def boundary_queries(
     reference_gallery: Iterable[Floats],
     query_labels: Labels,
     gallery_labels: Labels,
-    own_rows: Labels,
+    own: Own,
 ) -> Flags:
     """Return which queries are boundary queries, (Q,): the ceil(n/10) with the smallest margin of the n answerable.
 
     The margin is (d_other - d_own) / (d_other + d_own), 0 for 0/0; d are L2 distances of the raw reference features,
     (Q, D) queries and blocks of (n, D) gallery rows in order, to the nearest other and to the own class mean. Means
-    run over gallery rows; a query that is itself gallery row `own_rows` >= 0 is left out of its own class's mean. Ties
-    go to the earlier query. With a single class there is no boundary and no query is on it.
+    run over gallery rows; what is a query's own, its row and its group, is left out of its own class's mean. Ties go to
+    the earlier query. With a single class there is no boundary and no query is on it.
     """
     chosen = np.zeros(len(query_labels), dtype=np.bool_)
-    answerable = np.flatnonzero(relevant_counts(query_labels, gallery_labels, own_rows) > 0)
-    classes, counts, sums = _class_sums(reference_gallery, gallery_labels)
+    answerable = np.flatnonzero(relevant_counts(query_labels, gallery_labels, own) > 0)
+    cells = None if own.groups is None else own.cells(query_labels, gallery_labels)
+    labelled = [gallery_labels] if cells is None else [gallery_labels, cells[1]]
+    (classes, counts, sums), *of_groups = _sums(reference_gallery, *labelled)
     if len(classes) < 2 or not len(answerable):
         return chosen
+    left_out = own.among(query_labels, gallery_labels)
     size = max(1, _BLOCK_NUMBERS // (len(classes) + reference_queries.shape[1]))
     margins = []
     for start in range(0, len(answerable), size):
         rows = answerable[start : start + size]
         of_class = np.searchsorted(classes, query_labels[rows])
-        margins.append(_margins(reference_queries[rows], of_class, own_rows[rows] >= 0, counts, sums))
+        features = reference_queries[rows].astype(np.float64)
+        own_sums = features * (own.rows[rows] >= 0)[:, None]
+        if cells is not None:
+            _fill(own_sums, cells[0][rows], of_groups[0][0], of_groups[0][2])
+        margins.append(_margins(features, of_class, left_out[rows], own_sums, counts, sums))
     order = np.argsort(np.concatenate(margins), kind="stable")
     chosen[answerable[order[: math.ceil(len(answerable) / 10)]]] = True
     return chosen
 
 
-def _class_sums(gallery: Iterable[Floats], labels: Labels) -> tuple[Labels, Integers, Doubles]:
-    """Return the classes (C,), their sizes (C,) and the float64 sums of their features (C, D)."""
-    classes, counts = np.unique(labels[labels >= 0], return_counts=True)
-    sums = np.zeros((0, 0))
+def _sums(gallery: Iterable[Floats], *labelled: Labels) -> list[tuple[Labels, Integers, Doubles]]:
+    """Return for each kind of labels (G,) the classes (C,), their sizes (C,), and float64 sums of features (C, D)."""
+    classes = [np.unique(labels[labels >= 0], return_counts=True) for labels in labelled]
+    sums = [np.zeros((0, 0)) for _ in labelled]
     start = 0
     for block in gallery:
         if not start:
-            sums = np.zeros((len(classes), block.shape[1]))
-        of_block = labels[start : start + len(block)]
-        order = np.argsort(of_block, kind="stable")
-        order = order[of_block[order] >= 0]
-        present, first = np.unique(of_block[order], return_index=True)
-        if len(present):
-            sums[np.searchsorted(classes, present)] += np.add.reduceat(block[order].astype(np.float64), first, axis=0)
+            sums = [np.zeros((len(names), block.shape[1])) for names, _ in classes]
+        for labels, (names, _), total in zip(labelled, classes, sums, strict=True):
+            of_block = labels[start : start + len(block)]
+            order = np.argsort(of_block, kind="stable")
+            order = order[of_block[order] >= 0]
+            present, first = np.unique(of_block[order], return_index=True)
+            if len(present):
+                found = np.add.reduceat(block[order].astype(np.float64), first, axis=0)
+                total[np.searchsorted(names, present)] += found
         start += len(block)
-    return classes, counts, sums
+    return [(names, counts, total) for (names, counts), total in zip(classes, sums, strict=True)]
+
+
+def _fill(own_sums: Doubles, cells: Labels, names: Labels, sums: Doubles) -> None:
+    """Put the sums of their own group's rows of their label in place for queries that have a group."""
+    grouped = np.flatnonzero(cells >= 0)
+    if not len(names):
+        own_sums[grouped] = 0
+        return
+    place = np.minimum(np.searchsorted(names, cells[grouped]), len(names) - 1)
+    known = names[place] == cells[grouped]
+    own_sums[grouped] = np.where(known[:, None], sums[place], 0)
 
 
 def _margins(
-    features: Floats, own_class: NDArray[np.intp], in_gallery: Flags, counts: Integers, sums: Doubles
+    queries: Doubles, own_class: NDArray[np.intp], left_out: Integers, own: Doubles, counts: Integers, sums: Doubles
 ) -> Doubles:
-    """Return the margins of a block of queries, (B,) float64."""
-    queries = features.astype(np.float64)
+    """Return the margins of a block of queries, (B,) float64; own means lack `left_out` rows whose sum is `own`."""
     means = sums / counts[:, None]
-    own_sums = sums[own_class] - queries * in_gallery[:, None]
-    own_means = own_sums / (counts[own_class] - in_gallery)[:, None]
+    own_means = (sums[own_class] - own) / (counts[own_class] - left_out)[:, None]
     # The expanded square only finds the nearest other class; the distance itself is taken from the difference, which
     # is exact where the two coincide.
     squares = np.einsum("cd,cd->c", means, means) - 2 * (queries @ means.T)

@@ -61,6 +61,7 @@ def evaluate(
     gallery: int,
     query_rows: Sequence[int] | Labels,
     labels: Labels | None,
+    groups: Labels | None = None,
     index: Index,
     index_bytes: int,
     ks: Sequence[int],
@@ -75,6 +76,7 @@ def evaluate(
     """Return the report (design section 5) and the per-query values of all systems that can be measured.
 
     Rows [0, gallery) are searched; `query_rows` (Q,) are searched with, leave-one-out where they lie in the gallery.
+    No query finds an image of its group, of `groups` (N,): an integer a row, negative for one of its own, or None.
     `labels` (N,) are one integer a row (negative: unlabelled), or None: label figures are then null and ann_recall
     stays; `label_names` are their names (else their numbers). What a score means is read from pairs of `val_rows`.
     `twins` (P, 2) are (position among the queries, gallery row) that look the same. `few_shot` adds that figure,
@@ -85,7 +87,11 @@ def evaluate(
     """
     rows = np.asarray(query_rows, dtype=np.int64)
     _check(features, gallery, rows, labels, index, ks)
-    task = Task(gallery, rows, labels, tuple(sorted(set(ks))))
+    task = Task(gallery, rows, labels, tuple(sorted(set(ks))), groups)
+    if task.neighbours < 1:
+        raise VectorsError(
+            f"all {gallery} images that are searched are of the group of a query", hint="check dataset.group"
+        )
     timed_k = headline_k(task.ks)
     boundary = _boundary(features.reference, task, progress)
 
@@ -108,7 +114,7 @@ def evaluate(
     pairs = results["recipe/cosine"].verification  # the same for every system
     shots = None
     if few_shot and labels is not None:
-        shots = measure_few_shot(normalize(gather(features.recipe, rows)), task.query_labels)
+        shots = measure_few_shot(normalize(gather(features.recipe, rows)), task.query_labels, groups=task.query_groups)
     report: Report = {
         "schema": SCHEMA,
         "build": build,
@@ -166,7 +172,7 @@ def _boundary(source: FeatureSource | None, task: Task, progress: Tell) -> Flags
         return None
     progress("boundary queries: margins between class means")
     queries, gallery = gather(source, task.query_rows), blocks(source, task.gallery)
-    chosen = boundary_queries(queries, gallery, task.query_labels, task.gallery_labels, task.own_rows)
+    chosen = boundary_queries(queries, gallery, task.query_labels, task.gallery_labels, task.own)
     return chosen if chosen.any() else None
 
 

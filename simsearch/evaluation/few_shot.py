@@ -28,6 +28,7 @@ def few_shot(
     embeddings: Floats,
     labels: Labels,
     *,
+    groups: Labels | None = None,
     ways: int = 20,
     shots: int = 1,
     episodes: int = 1000,
@@ -39,7 +40,8 @@ def few_shot(
 
     An episode draws `ways` labels, and of each `shots` support images and one other image as query, among the rows of
     `embeddings` (N, D) of length 1 with `labels` (N,), negative = left out. The support with the highest cosine
-    decides; of equal ones the first, and they stand in random order. Labels are drawn over all that have `shots` + 1
+    decides; of equal ones the first, and they stand in random order. With `groups` (N,), negative = one of its own, no
+    support is of the group of the query. Labels are drawn over all that have `shots` + 1
     images: for Omniglot across alphabets. Within one alphabet or family, the labels are more alike and it is harder.
 
     The interval is the 95 % percentile bootstrap over labels (Efron and Tibshirani 1993, section 13.3), see
@@ -47,20 +49,61 @@ def few_shot(
     no query failed.
     """
     random = np.random.default_rng(seed)
-    rows = np.argsort(labels, kind="stable")
-    rows = rows[labels[rows] >= 0]
-    _, first, sizes = np.unique(labels[rows], return_index=True, return_counts=True)
-    usable = sizes > shots
-    first, sizes = first[usable], sizes[usable]
-    if len(sizes) < ways:
+    rows = np.flatnonzero(labels >= 0)
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    draw = _Images(labels[rows], shots) if groups is None else _Grouped(labels[rows], groups[rows], shots)
+    classes = len(draw.usable)
+    if classes < ways:
         return None
-    drawn = np.stack([random.choice(len(sizes), ways, replace=False) for _ in range(episodes)])
-    images = rows[first[drawn][..., None] + _distinct(random, sizes[drawn], shots + 1)]
+    drawn = np.stack([random.choice(classes, ways, replace=False) for _ in range(episodes)])
+    images = rows[draw(random, draw.usable[drawn])]
     spans = [slice(start, start + _EPISODES) for start in range(0, episodes, _EPISODES)]
-    answers = np.concatenate([_answers(embeddings[images[span]]) for span in spans])
+    of_images = None if groups is None else groups[images]
+    answers = np.concatenate(
+        [_answers(embeddings[images[span]], None if of_images is None else of_images[span]) for span in spans]
+    )
     given = np.take_along_axis(drawn, answers, axis=1)
-    interval = _interval(random, drawn.ravel(), given.ravel(), len(sizes), resamples)
-    return FewShot(ways, shots, episodes, float((given == drawn).mean()), interval, len(sizes))
+    interval = _interval(random, drawn.ravel(), given.ravel(), classes, resamples)
+    return FewShot(ways, shots, episodes, float((given == drawn).mean()), interval, classes)
+
+
+class _Images:
+    """Draws the images of episodes, as positions among labels (n,) that stand in order."""
+
+    def __init__(self, labels: Labels, shots: int) -> None:
+        self.shots = shots
+        _, self.first, self.sizes = np.unique(labels, return_index=True, return_counts=True)
+        self.usable = np.flatnonzero(self.sizes > shots)
+
+    def __call__(self, random: np.random.Generator, drawn: Integers) -> Integers:
+        """Return the supports, then the query, of labels (E, ways): (E, ways, shots + 1)."""
+        return self.first[drawn][..., None] + _distinct(random, self.sizes[drawn], self.shots + 1)
+
+
+class _Grouped(_Images):
+    """The same with groups (n,): the query among images that have enough of other groups, supports among these."""
+
+    def __init__(self, labels: Labels, groups: Labels, shots: int) -> None:
+        super().__init__(labels, shots)
+        # Images of a label in the order of their groups: those of one stand side by side.
+        keys = np.where(groups >= 0, groups, groups.max(initial=0) + 1 + np.arange(len(groups)))
+        self.order = np.lexsort((keys, labels))
+        cells = np.stack((labels, keys), axis=1)[self.order]
+        _, start, of_image, count = np.unique(cells, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        self.start, self.count = start[of_image.ravel()], count[of_image.ravel()]
+        label_of = np.repeat(np.arange(len(self.sizes)), self.sizes)
+        self.queries = np.flatnonzero(self.sizes[label_of] - self.count >= shots)
+        self.first_query = np.searchsorted(label_of[self.queries], np.arange(len(self.sizes)))
+        self.of_label = np.bincount(label_of[self.queries], minlength=len(self.sizes))
+        self.usable = np.flatnonzero(self.of_label)
+
+    def __call__(self, random: np.random.Generator, drawn: Integers) -> Integers:
+        query = self.queries[self.first_query[drawn] + random.integers(0, self.of_label[drawn])]
+        others = _distinct(random, self.sizes[drawn] - self.count[query], self.shots)
+        before = (self.start[query] - self.first[drawn])[..., None]
+        others += np.where(others >= before, self.count[query][..., None], 0)
+        supports = self.first[drawn][..., None] + others
+        return np.asarray(self.order[np.concatenate((supports, query[..., None]), axis=-1)], dtype=np.int64)
 
 
 def _distinct(random: np.random.Generator, sizes: Integers, count: int) -> Integers:
@@ -75,11 +118,17 @@ def _distinct(random: np.random.Generator, sizes: Integers, count: int) -> Integ
     return chosen
 
 
-def _answers(drawn: Floats) -> Integers:
-    """Return which way each query of (E, ways, shots + 1, D) is taken for, (E, ways); the last image is the query."""
+def _answers(drawn: Floats, groups: Labels | None) -> Integers:
+    """Return which way each query of (E, ways, shots + 1, D) is taken for, (E, ways); the last image is the query.
+
+    A support of its group, of `groups` (E, ways, shots + 1), be it of another label, does not count.
+    """
     episodes, ways, _, dim = drawn.shape
     supports = drawn[:, :, :-1].reshape(episodes, -1, dim)
     scores = drawn[:, :, -1] @ supports.transpose(0, 2, 1)
+    if groups is not None:
+        of_query, of_support = groups[:, :, -1, None], groups[:, :, :-1].reshape(episodes, 1, -1)
+        scores[(of_query >= 0) & (of_query == of_support)] = -np.inf
     return np.asarray(scores.argmax(axis=2) // (supports.shape[1] // ways), dtype=np.int64)
 
 

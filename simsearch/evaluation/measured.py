@@ -83,16 +83,18 @@ def evaluate_system(
     boundary: Flags | None,
     ks: Sequence[int],
     deep: bool,
+    most: int | None = None,
 ) -> SystemResult:
     """Return the figures of one system from `neighbours`: (slice of the queries, rows (B, n) best first) blocks.
 
     Each is a mean over the answerable queries (`relevant` R > 0), over boundary queries over those among them. The deep
-    ones need n >= max R, and are measured where `deep` is said. Intervals are left to `with_intervals`.
+    ones need n >= max R, and are measured where `deep` is said; the others look at the first `most` at most, beyond
+    which rows may be a query's own. Intervals are left to `with_intervals`.
     """
     wanted = [place for place in all_places(ks) if place.scope == "all" and (deep or not place.figure.deep)]
     columns: dict[Place, Numbers] = {}
     for span, rows in neighbours:
-        block = Block(gallery_labels[rows] == query_labels[span][:, None], relevant[span])
+        block = Block(gallery_labels[rows] == query_labels[span][:, None], relevant[span], most)
         for place in wanted:
             if place.figure.values is None:
                 continue

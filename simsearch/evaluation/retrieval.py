@@ -7,10 +7,11 @@ from functools import cached_property
 import numpy as np
 
 from simsearch.arrays import Doubles, Flags, Floats, Integers, Labels
+from simsearch.evaluation.own import Own
 
 
-def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labels) -> Integers:
-    """Return R (Q,): gallery images of the query's label, its own (own row >= 0) left out; 0 = unanswerable.
+def relevant_counts(query_labels: Labels, gallery_labels: Labels, own: Own) -> Integers:
+    """Return R (Q,): gallery images of the query's label, its own row and group left out; 0 = unanswerable.
 
     A negative label means "unlabelled" and matches nothing.
     """
@@ -19,23 +20,26 @@ def relevant_counts(query_labels: Labels, gallery_labels: Labels, own_rows: Labe
         return np.zeros(len(query_labels), dtype=np.int64)
     place = np.minimum(np.searchsorted(names, query_labels), len(names) - 1)
     relevant = np.where(names[place] == query_labels, counts[place], 0)
-    return np.asarray(np.where(relevant > 0, relevant - (own_rows >= 0), 0), dtype=np.int64)
+    left_out = own.among(query_labels, gallery_labels)
+    return np.asarray(np.where(relevant > 0, relevant - left_out, 0), dtype=np.int64)
 
 
 class Block:
     """What was found for some of the queries: `right` (B, n), whether the row at each rank has the query's label, best
-    first, and `relevant` (B,), how many rows of the gallery have it (R).
+    first, and `relevant` (B,), how many rows of the gallery have it (R). Of a query the first R are there; beyond the
+    first `most`, where that is given, nothing else is looked at.
     """
 
-    def __init__(self, right: Flags, relevant: Integers) -> None:
+    def __init__(self, right: Flags, relevant: Integers, most: int | None = None) -> None:
         self.right, self.relevant = right, relevant
+        self.first = right[:, :most]
         self.divisor = np.maximum(relevant, 1)
         self._found: dict[int, Integers] = {}
 
     def found(self, k: int) -> Integers:
         """Return how many of the first k are right, (B,)."""
         if k not in self._found:
-            self._found[k] = np.asarray(self.right[:, :k].sum(axis=1))
+            self._found[k] = np.asarray(self.first[:, :k].sum(axis=1))
         return self._found[k]
 
     @cached_property
@@ -58,7 +62,7 @@ class Block:
         Divided by the rows returned when these are fewer than k. In float64: rounded to float32, differences that are
         equal become unequal, and a permutation test counts no ties.
         """
-        width = self.right[:, :k].shape[1]
+        width = self.first[:, :k].shape[1]
         return np.asarray((width - self.found(k)) / width)
 
     def precision(self, k: int) -> Doubles:

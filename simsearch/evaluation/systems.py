@@ -12,9 +12,10 @@ from simsearch.arrays import Flags, Floats, Integers, Labels
 from simsearch.console import Tell
 from simsearch.evaluation.comparison import BASELINES, HEADLINE
 from simsearch.evaluation.measured import SystemResult, evaluate_system
+from simsearch.evaluation.own import Own
 from simsearch.evaluation.retrieval import relevant_counts
 from simsearch.evaluation.verification import verify
-from simsearch.vectors.exact import exact_search
+from simsearch.vectors.exact import Neighbours, exact_search
 from simsearch.vectors.normalize import normalize
 
 Found = tuple[slice, Integers]
@@ -46,22 +47,24 @@ class FeatureSource(Protocol):
 class Task:
     """What is searched: gallery rows [0, gallery) with the rows of the queries, and the labels of both, if any.
 
-    A query row that lies in the gallery is searched leave-one-out: its own row is never among its neighbours.
+    A query row that lies in the gallery is searched leave-one-out: its own row is never among its neighbours, and, with
+    `groups` (N,) of all rows (negative: one of its own), no row of its group.
     """
 
     gallery: int
     query_rows: Integers
     labels: Labels | None
     ks: tuple[int, ...]
-    own_rows: Integers = field(init=False)
+    groups: Labels | None = None
+    own: Own = field(init=False)
     relevant: Integers | None = field(init=False)
 
     def __post_init__(self) -> None:
-        inside = np.where(self.query_rows < self.gallery, self.query_rows, -1)
-        object.__setattr__(self, "own_rows", inside)
+        own = Own.of(self.query_rows, self.gallery, self.groups)
+        object.__setattr__(self, "own", own)
         counts = None
         if self.labels is not None:
-            counts = relevant_counts(self.query_labels, self.gallery_labels, inside)
+            counts = relevant_counts(self.query_labels, self.gallery_labels, own)
         object.__setattr__(self, "relevant", counts)
 
     @property
@@ -78,8 +81,25 @@ class Task:
 
     @property
     def neighbours(self) -> int:
-        """How many rows any query can get back: G, or G - 1 where a query leaves its own row out."""
-        return self.gallery - int(bool((self.own_rows >= 0).any()))
+        """How many rows any query can get back: G less the most that a query leaves out as its own."""
+        return self.gallery - self.own.most
+
+    @property
+    def query_groups(self) -> Labels | None:
+        """Groups of the queries, (Q,); None where groups are not in use."""
+        return self.own.groups
+
+    def search(self, asked: Floats, base: Floats, depth: int, metric: Literal["ip", "l2"]) -> Iterator[Neighbours]:
+        """Yield what `exact_search` finds that is not a query's own, for at least the first `depth` (or all) of each.
+
+        Where a query's group is larger than that of others, what it gets beyond `neighbours` may be its own.
+        """
+        if self.own.groups is None:
+            yield from exact_search(asked, base, depth, metric, self.own.rows)
+            return
+        for span, scores, rows in exact_search(asked, base, depth + self.own.most, metric):
+            left, beside = self.own.part(span).without(rows, scores)
+            yield span, beside, left
 
     def measure(self, found: Iterator[Found], boundary: Flags | None, *, deep: bool) -> SystemResult:
         """Return the figures of one system; none (and the search still runs) without labels."""
@@ -95,6 +115,7 @@ class Task:
             boundary=boundary,
             ks=self.ks,
             deep=deep,
+            most=self.neighbours,
         )
 
 
@@ -143,7 +164,7 @@ def exact_systems(
         progress(f"{prefix}/{kind}: exact search of {len(asked):,} queries in {len(base):,} rows")
 
         def found() -> Iterator[Found]:
-            for span, scores, rows in exact_search(asked, base, depth, metric, task.own_rows):
+            for span, scores, rows in task.search(asked, base, depth, metric):
                 if kind == "cosine":
                     nearest.thresholds[span] = scores[:, columns]
                     nearest.rows[span], nearest.scores[span] = rows[:, 0], scores[:, 0]
@@ -154,7 +175,7 @@ def exact_systems(
             progress(f"{prefix}/{kind}: verification of pairs of {len(asked):,} queries")
             # Cosines by the squared distance of embeddings: the same order, and no cancellation near 1.
             score: Literal["ip", "l2"] = "ip" if kind == "raw-ip" else "l2"
-            result = result.verified(verify(asked, task.query_labels, score))
+            result = result.verified(verify(asked, task.query_labels, score, groups=task.query_groups))
         results[f"{prefix}/{kind}"] = result
 
     # Cosine first: normalization names an image without direction, which the raw searches could not.

@@ -65,14 +65,9 @@ def evaluate_index(
     def found() -> Iterator[Found]:
         for start in range(0, len(embeddings), _QUERIES):
             span = slice(start, min(start + _QUERIES, len(embeddings)))
-            own = task.own_rows[span]
-            extra = int(bool((own >= 0).any()))
-            rows = index.search(embeddings[span], width + extra, search, rows_below=task.gallery).rows
-            if extra:
-                # A stable sort moves the own row behind the others, which keep their order; the last column then falls
-                # away.
-                order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :width]
-                rows = np.take_along_axis(rows, order, axis=1)
+            rows = index.search(embeddings[span], width + task.own.most, search, rows_below=task.gallery).rows
+            if task.own.most:
+                rows = task.own.part(span).without(rows)[0][:, :width]
             scores = _true_scores(embeddings[span], rows, source)
             for i, k in enumerate(task.ks):
                 near = scores[:, :k] >= thresholds[span, i, None] - _TOLERANCE

@@ -53,7 +53,13 @@ class Verification:
 
 
 def verify(
-    features: Floats, labels: Labels, score: Score, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
+    features: Floats,
+    labels: Labels,
+    score: Score,
+    *,
+    groups: Labels | None = None,
+    most_pairs: int = _MOST_PAIRS,
+    seed: int = 0,
 ) -> Verification | None:
     """Return the figures over pairs i < j of the rows of `features` (N, D) with `labels` (N,), negative = left out.
 
@@ -62,7 +68,8 @@ def verify(
     and FAR are the shares of same-label and of different-label pairs that are accepted; between the points of the
     curve they are interpolated linearly, so that equal pairs count half (Fawcett 2006, An introduction to ROC
     analysis, sections 5 to 7). EER is FAR where it equals 1 - TAR. The inversion rate, 1 - ROC AUC, is the share of
-    couples (same-label pair, different-label pair) of which the same-label pair is the farther one.
+    couples (same-label pair, different-label pair) of which the same-label pair is the farther one. Pairs within a
+    group, of `groups` (N,) (negative: one of its own), are no pairs.
 
     All pairs are taken when there are at most `most_pairs`, else a seeded sample of about that many: the queries stand
     on a circle in random order, each is paired with the next few, so that all pairs are equally likely and all queries
@@ -77,7 +84,7 @@ def verify(
     reach = max(1, most_pairs // count) if sampled else count // 2
     if sampled:
         np.random.default_rng(seed).shuffle(labelled)
-    different, same = _histograms(features, labels, labelled, reach, score)
+    different, same = _histograms(features, labels, labelled, reach, score, groups)
     n_different, n_same = int(different.sum()), int(same.sum())
     if not n_different or not n_same:
         return None
@@ -114,16 +121,16 @@ def _thinned(far: Doubles, tar: Doubles, rates: list[float]) -> tuple[tuple[floa
 
 
 def _histograms(
-    features: Floats, labels: Labels, rows: Integers, reach: int, score: Score
+    features: Floats, labels: Labels, rows: Integers, reach: int, score: Score, groups: Labels | None
 ) -> tuple[Integers, Integers]:
     """Return how many different-label and same-label pairs lie in each bin, nearest first, empty bins left out."""
     lowest = int(np.float32(_FLOORS[score]).view(np.int32))
     most = (int(np.float32(_CEILING).view(np.int32)) - lowest) >> _SHIFT
     zero = most if score == "ip" else 0  # the bin of value 0; squared distances have nothing below
-    counts = np.zeros(2 * (zero + most + 1), dtype=np.int64)
+    counts = np.zeros(2 * (zero + most + 1) + 1, dtype=np.int64)  # the last for pairs within a group
     waiting = np.empty(_KEYS, dtype=np.int64)
     filled = 0
-    for values, same, spans in _tiles(features, labels, rows, reach, score):
+    for values, same, grouped, spans in _tiles(features, labels, rows, reach, score, groups):
         bits = values.view(np.int32)
         sign = bits >> 31
         bits &= 0x7FFFFFFF
@@ -135,6 +142,8 @@ def _histograms(
         bits += zero
         bits <<= 1
         bits |= same.view(np.int8)
+        if grouped is not None:
+            bits[grouped] = len(counts) - 1
         for row, (first, last) in zip(bits, spans, strict=True):
             if filled + last - first > _KEYS:
                 counts += np.bincount(waiting[:filled], minlength=len(counts))
@@ -142,15 +151,16 @@ def _histograms(
             waiting[filled : filled + last - first] = row[first:last]
             filled += last - first
     counts += np.bincount(waiting[:filled], minlength=len(counts))
-    far, near = counts[::2], counts[1::2]
+    far, near = counts[:-1:2], counts[1::2]
     kept = np.flatnonzero(far | near)
     return far[kept], near[kept]
 
 
 def _tiles(
-    features: Floats, labels: Labels, rows: Integers, reach: int, score: Score
-) -> Iterator[tuple[Floats, Flags, list[tuple[int, int]]]]:
-    """Yield (values (B, n), lower is nearer; same label (B, n); the columns (first, last) of each row that are pairs).
+    features: Floats, labels: Labels, rows: Integers, reach: int, score: Score, groups: Labels | None
+) -> Iterator[tuple[Floats, Flags, Flags | None, list[tuple[int, int]]]]:
+    """Yield (values (B, n), lower is nearer; same label, same group (B, n); the columns (first, last) of each row that
+    are pairs).
 
     `rows` stand on a circle, each is paired with the next `reach`; twice half of the circle would pair opposites
     twice, so there the second half reaches one less.
@@ -177,4 +187,8 @@ def _tiles(
             lasts = np.minimum(reaches + 1 - first, len(others))
             firsts = np.minimum(np.maximum(block + 1 - first, 0), lasts)
             same = labels[rows[block]][:, None] == labels[others]
-            yield values.astype(np.float32), same, list(zip(firsts.tolist(), lasts.tolist(), strict=True))
+            grouped = None
+            if groups is not None:
+                of_row = groups[rows[block]][:, None]
+                grouped = (of_row >= 0) & (of_row == groups[others])
+            yield values.astype(np.float32), same, grouped, list(zip(firsts.tolist(), lasts.tolist(), strict=True))

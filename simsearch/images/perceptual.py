@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from simsearch.arrays import Doubles, Integers, Pixels
+from simsearch.arrays import Doubles, Integers, Labels, Pixels
 from simsearch.images.thumbnails import ThumbnailReader
 
 SIDE = 16  # of the reduction that is compared; its halves, 8 x 8 differences, make the hash
@@ -90,17 +90,20 @@ def find_copy(gray: Pixels, others: Pixels) -> int | None:
     return int(np.argmin(found)) if found.min() <= CLOSE else None
 
 
-def twins(reduced: Pixels, queries: Iterable[int], gallery: int) -> Integers:
+def twins(reduced: Pixels, queries: Iterable[int], gallery: int, groups: Labels | None = None) -> Integers:
     """Return pairs (P, 2) int64 of (position among `queries`, gallery row) of pictures that look the same.
 
     The row's hash is one of the query's near hashes, and their reductions differ in the mean by at most 4 % of the
     query's deviation (drawings in black and white share a hash more easily than photos). Of several such rows the
-    closest, never the query itself. Pictures of one colour have no twins.
+    closest, never the query itself, nor one of its group of `groups` (N,) (negative: one of its own). Pictures of one
+    colour have no twins.
     """
     by_hash = _by_hash(reduced, range(gallery))
     pairs = []
     for position, row in enumerate(queries):
         others = [member for member in _near(by_hash, reduced[row]) if member != row]
+        if groups is not None and groups[row] >= 0:
+            others = [member for member in others if groups[member] != groups[row]]
         if others:
             closest = find_copy(reduced[row], reduced[others])
             if closest is not None:

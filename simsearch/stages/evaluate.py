@@ -68,16 +68,19 @@ def make_report(
     from simsearch.evaluation.details.duplicates import duplicates
     from simsearch.evaluation.evaluate import Features
     from simsearch.evaluation.evaluate import evaluate as measure
+    from simsearch.evaluation.own import numbered
     from simsearch.images.perceptual import lookalikes, reductions, twins
     from simsearch.report.summary import recall_words, summarize
     from simsearch.vectors.features import FeatureFile
 
     labels: list[str] = []
+    of_images: list[str] = []
     digests = bytearray()
     queries: list[int] = []
     val: list[int] = []
     for record in data.records():
         labels.append(record.label)
+        of_images.append(record.group)
         digests += bytes.fromhex(record.sha256)
         if record.query:
             queries.append(record.row)
@@ -88,6 +91,7 @@ def make_report(
     reduced = reductions(data.artifact.path, threads=THREADS) if pictures else None
     gallery = int(data.facts["gallery"])
     number = {label: i for i, label in enumerate(names)}
+    groups = numbered(of_images)
     with ExitStack() as stack:
         # One file object for one artifact: systems that share features are measured once.
         paths = {system: artifact.file("features.h5") for system, artifact in embedded.items()}
@@ -100,6 +104,7 @@ def make_report(
             query_rows=queries,
             labels=np.array([number.get(label, -1) for label in labels]) if data.facts["labelled"] else None,
             label_names=names,
+            groups=groups,
             val_rows=[] if few_shot else val,  # where unseen labels are searched, val has seen ones
             index=gallery_index(index),
             index_bytes=int(index.facts["bytes"]),
@@ -107,7 +112,7 @@ def make_report(
             search=search,
             few_shot=few_shot,
             name=data.name,
-            twins=None if reduced is None else twins(reduced, queries, gallery),
+            twins=None if reduced is None else twins(reduced, queries, gallery, groups),
             progress=progress.tell,
         )
         progress.tell("duplicates in the corpus")

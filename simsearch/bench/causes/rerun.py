@@ -8,15 +8,15 @@ from itertools import islice
 
 import numpy as np
 
-from simsearch.arrays import Floats, Integers, Numbers
+from simsearch.arrays import Floats, Integers, Labels, Numbers
 from simsearch.artifacts import Artifact
+from simsearch.evaluation.own import numbered
 from simsearch.evaluation.systems import FeatureSource, Task, gather
 from simsearch.evaluation.through_index import evaluate_index
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord, read_records
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data
 from simsearch.stages.embed import Bundle
-from simsearch.vectors.exact import exact_search
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Index, build
 from simsearch.vectors.normalize import normalize
@@ -27,11 +27,12 @@ CHECKED_IMAGES = 1000
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a dataset artifact: its records, and its labels as numbers (-1: none)."""
+    """The images of a dataset artifact: its records, its labels as numbers (-1: none) and its groups, if any."""
 
     records: list[ImageRecord]
     gallery: int
     labels: Integers
+    groups: Labels | None
 
     @classmethod
     def read(cls, dataset: Artifact) -> Listing:
@@ -39,12 +40,12 @@ class Listing:
         records = list(read_records(dataset.path))
         names = {name: i for i, name in enumerate(sorted({r.label for r in records} - {""}))}
         labels = np.array([names.get(r.label, -1) for r in records], dtype=np.int64)
-        return cls(records, int(dataset.facts["gallery"]), labels)
+        return cls(records, int(dataset.facts["gallery"]), labels, numbered([r.group for r in records]))
 
     def task(self, k: int) -> Task:
         """Return what is searched and with what."""
         rows = np.array([r.row for r in self.records if r.query], dtype=np.int64)
-        return Task(self.gallery, rows, self.labels, (k,))
+        return Task(self.gallery, rows, self.labels, (k,), self.groups)
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def values_of(metric: str, k: int, table: Listing, source: FeatureSource, index:
     thresholds = np.zeros((len(task.query_rows), 1), dtype=np.float32)
     if metric == "ann_recall":
         queries, base = normalize(gather(source, task.query_rows)), normalize(source.read(0, task.gallery))
-        for span, scores, _ in exact_search(queries, base, k, "ip", task.own_rows):
-            thresholds[span, 0] = scores[:, -1]
+        for span, scores, _ in task.search(queries, base, k, "ip"):
+            thresholds[span, 0] = scores[:, min(k, task.neighbours) - 1]
     found = evaluate_index(index, source, task, None, thresholds, search, timed_k=None)
     return found.ann_shares[k] if metric == "ann_recall" else found.system.values(metric, k)
 

@@ -53,7 +53,7 @@ def collect(
         suspects, total = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
         if baseline is not None:
             spaces = gather(baseline, task.query_rows), gather(recipe, task.query_rows)
-            buckets = norm_buckets(*spaces, labels, task.query_rows)
+            buckets = norm_buckets(*spaces, labels, task.query_rows, task.query_groups)
     report: Json = {
         "per_class": classes and classes[:MOST_CLASSES],
         "leaks": leaked,

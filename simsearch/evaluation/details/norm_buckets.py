@@ -21,11 +21,14 @@ _EXAMPLES = 8
 _KEPT = ("roc_auc", "eer", "tar_at_far", "curve")
 
 
-def norm_buckets(baseline: Floats, recipe: Floats, labels: Labels, rows: Integers) -> dict[str, Any] | None:
+def norm_buckets(
+    baseline: Floats, recipe: Floats, labels: Labels, rows: Integers, groups: Labels | None = None
+) -> dict[str, Any] | None:
     """Return the verification of pairs within each third of the queries by the norm of the baseline's raw feature.
 
     `baseline` (Q, D) and `recipe` (Q, D') are raw features of the queries with `labels` (Q,), negative = left out, and
-    `rows` (Q,) in the dataset. Thirds "short", "middle" and "long" are as equal as can be, ties by row. The answer is
+    `rows` (Q,) in the dataset; pairs within a group, of `groups` (Q,) (negative: one of its own), are no pairs. Thirds
+    "short", "middle" and "long" are as equal as can be, ties by row. The answer is
     {"buckets": {third: {"queries", "norms" [least, largest], "pairs", "same", "different", "sampled"}},
     "examples": {third: 8 rows: the shortest, those around the median, the longest, each shortest first}, and over the
     same pairs "baseline" (raw L2), "baseline_cosine", "recipe" (cosine): {third: {"roc_auc", "eer", "tar_at_far",
@@ -44,8 +47,11 @@ def norm_buckets(baseline: Floats, recipe: Floats, labels: Labels, rows: Integer
     found: dict[str, dict[str, Any]] = {key: {} for key in ("buckets", "examples", *spaces)}
     for bucket, members in zip(BUCKETS, np.array_split(order, len(BUCKETS)), strict=True):
         taken = members if len(members) <= _MOST_ROWS else random.choice(members, _MOST_ROWS, replace=False)
-        sizes = np.unique(labels[taken], return_counts=True)[1]
-        pairs, same = len(taken) * (len(taken) - 1) // 2, int((sizes * (sizes - 1) // 2).sum())
+        pairs, same = len(taken) * (len(taken) - 1) // 2, _pairs(labels[taken])
+        if groups is not None:
+            own = taken[groups[taken] >= 0]
+            pairs -= _pairs(groups[own])
+            same -= _pairs(np.stack((groups[own], labels[own]), axis=1))
         found["buckets"][bucket] = {
             "queries": len(members),
             "norms": [float(lengths[members[0]]), float(lengths[members[-1]])],
@@ -58,6 +64,12 @@ def norm_buckets(baseline: Floats, recipe: Floats, labels: Labels, rows: Integer
         start = {"short": 0, "middle": last // 2, "long": last}[bucket]
         found["examples"][bucket] = rows[members[start : start + _EXAMPLES]].tolist()
         for space, features in spaces.items():
-            figures = verify(features[taken], labels[taken], "l2")
+            figures = verify(features[taken], labels[taken], "l2", groups=None if groups is None else groups[taken])
             found[space][bucket] = figures and {key: getattr(figures, key) for key in _KEPT}
     return found
+
+
+def _pairs(labels: Labels) -> int:
+    """Return how many pairs of rows have one label, of (n,) or (n, 2)."""
+    sizes = np.unique(labels, axis=0, return_counts=True)[1]
+    return int((sizes * (sizes - 1) // 2).sum())
