@@ -69,6 +69,7 @@ def evaluate(
     label_names: Sequence[str] | None = None,
     val_rows: Sequence[int] | Labels = (),
     twins: Pairs | None = None,
+    near: tuple[Integers, Integers] | None = None,
     few_shot: bool = False,
     name: Callable[[int], str] | None = None,
     progress: Tell = lambda message: None,
@@ -79,7 +80,8 @@ def evaluate(
     No query finds an image of its group, of `groups` (N,): an integer a row, negative for one of its own, or None.
     `labels` (N,) are one integer a row (negative: unlabelled), or None: label figures are then null and ann_recall
     stays; `label_names` are their names (else their numbers). What a score means is read from pairs of `val_rows`.
-    `twins` (P, 2) are (position among the queries, gallery row) that look the same. `few_shot` adds that figure,
+    `twins` (P, 2) are (position among the queries, gallery row) that look the same, `near` positions of the
+    queries that have a near twin and of those looked at. `few_shot` adds that figure,
     which is for labels that were not trained on. `name(row)` names an image in errors. Memory: two copies of one
     gallery and blocks.
 
@@ -110,7 +112,7 @@ def evaluate(
     results = with_intervals(results, task.ks)
     named = str if label_names is None else label_names.__getitem__
     measured = Evidence(task, results, boundary, through, nearest, lambda label: None if label < 0 else named(label))
-    joining, details = collect(measured, features.recipe, features.baseline, twins)
+    joining, details = collect(measured, features.recipe, features.baseline, twins, near)
     pairs = results["recipe/cosine"].verification  # the same for every system
     shots = None
     if few_shot and labels is not None:
@@ -136,6 +138,7 @@ def evaluate(
         "placebo": _placebo(features, results, task, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
+        "groups": _groups(task),
         **joining,
     }
     # Never the queries, also where a caller would watch and measure with the same images.
@@ -145,6 +148,16 @@ def evaluate(
         {**report, "false_accepts": false_accepts}, labelled=labels is not None, baseline=features.baseline is not None
     )
     return Evaluation(_plain(report), _plain(details), false_accepts, _per_query(results, task, boundary, through))
+
+
+def _groups(task: Task) -> Report | None:
+    """Return how many groups the images are in, and for how many queries rows of the gallery were left out for it."""
+    if task.groups is None:
+        return None
+    sizes = np.unique(task.groups[task.groups >= 0], return_counts=True)[1]
+    cut = (task.own.counts > (task.own.rows >= 0)).sum()
+    alone = int((task.groups < 0).sum())
+    return {"groups": len(sizes) + alone, "largest": int(sizes.max(initial=1)), "queries_left_out_for": int(cut)}
 
 
 def _check(

@@ -22,6 +22,7 @@ def summarize(report: dict[str, Any]) -> str:
     if not recall_words(report):
         return "No query has another image of its label in the gallery, so quality is not measured."
     first = f"{recall_words(report)} on {report['queries'] - report['unanswerable']:,} queries"
+    first += optimistic_words(report)
     found = verdict(report)
     if found is None:
         return f"{first}; there is no baseline or no boundary to compare it over."
@@ -40,6 +41,17 @@ def recall_words(report: dict[str, Any]) -> str:
     place = headline(report["k"])[0]
     recall, interval = shown(report, HEADLINE, place)
     return "" if recall is None else f"{place.title} {recall:.3f} {ends(interval, '.3f')}".rstrip()
+
+
+def optimistic_words(report: dict[str, Any]) -> str:
+    """Return that more than a tenth of the queries have a near twin, and the recall without these; else ""."""
+    near = report.get("near_twins")
+    if not near or not near["optimistic"]:
+        return ""
+    place, rest = headline(report["k"])[0], near["without"]
+    recall = place.of(rest.get(HEADLINE))
+    without = f" ({recall:.3f} on the {rest['queries']:,} without)" if recall is not None else ""
+    return f", optimistic: {near['queries']:,} of {near['of']:,} queries have a near twin in the gallery{without}"
 
 
 def render_table(report: dict[str, Any]) -> str:

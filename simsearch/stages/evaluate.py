@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsearch.arrays import Integers
+from simsearch.arrays import Integers, Labels, Pixels
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.home import SEEDS_FILE
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
+from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe import tables
 from simsearch.stages.common import THREADS, Data
 from simsearch.stages.index import gallery_index, search_settings
@@ -28,7 +29,7 @@ from simsearch.vectors.search import Search
 if TYPE_CHECKING:
     from simsearch.vectors.features import FeatureFile
 
-VERSION = 5
+VERSION = 6
 
 
 def evaluate(
@@ -70,7 +71,7 @@ def make_report(
     from simsearch.evaluation.evaluate import evaluate as measure
     from simsearch.evaluation.own import numbered
     from simsearch.images.perceptual import lookalikes, reductions, twins
-    from simsearch.report.summary import recall_words, summarize
+    from simsearch.report.summary import optimistic_words, recall_words, summarize
     from simsearch.vectors.features import FeatureFile
 
     labels: list[str] = []
@@ -88,10 +89,15 @@ def make_report(
             val.append(record.row)
     names = sorted(set(labels) - {""})
     pictures = THUMBNAILS in data.artifact.manifest["files"]  # a build of vectors has none
-    reduced = reductions(data.artifact.path, threads=THREADS) if pictures else None
     gallery = int(data.facts["gallery"])
     number = {label: i for i, label in enumerate(names)}
     groups = numbered(of_images)
+    copies = near = None
+    if pictures:
+        progress.tell("near twins across the split")
+        reduced = reductions(data.artifact.path, threads=THREADS)
+        copies = twins(reduced, queries, gallery, groups)
+        near = _near_twins(data, reduced, np.array(queries), gallery, groups, copies)
     with ExitStack() as stack:
         # One file object for one artifact: systems that share features are measured once.
         paths = {system: artifact.file("features.h5") for system, artifact in embedded.items()}
@@ -112,12 +118,13 @@ def make_report(
             search=search,
             few_shot=few_shot,
             name=data.name,
-            twins=None if reduced is None else twins(reduced, queries, gallery, groups),
+            twins=copies,
+            near=near,
             progress=progress.tell,
         )
         progress.tell("duplicates in the corpus")
         corpus = int(index.facts["ntotal"])
-        looks = None if reduced is None else lookalikes(reduced, range(corpus))
+        looks = lookalikes(reduced, range(corpus)) if pictures else None
         alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, opened["recipe"])
         found.report["duplicates"] = alike
         if few_shot and data.facts["labelled"]:
@@ -132,7 +139,20 @@ def make_report(
         (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
     np.savez(space.out / "queries.npz", allow_pickle=False, **found.per_query)
     measured = recall_words(found.report) or "quality not measured"
-    return {"queries": len(queries)}, f"{measured}, {len(queries):,} queries"
+    told = f"{measured}, {len(queries):,} queries"
+    return {"queries": len(queries)}, f"{told}, optimistic" if measured and optimistic_words(found.report) else told
+
+
+def _near_twins(
+    data: Data, reduced: Pixels, queries: Integers, gallery: int, groups: Labels | None, copies: Integers
+) -> tuple[Integers, Integers]:
+    """Return positions of the queries that have a near twin in the gallery, and of those looked at."""
+    from simsearch.evaluation.details.near_twins import find_near_twins
+    from simsearch.images.shots import BESIDES, Shots
+
+    with ThumbnailReader(data.artifact.path) as thumbnails:
+        shots = Shots(reduced, gallery, thumbnails.__getitem__)
+        return find_near_twins(shots.besides, queries, gallery, groups, BESIDES, shots.same, copies)
 
 
 def _map(opened: dict[str, FeatureFile], queries: Integers, labels: list[str]) -> dict[str, Any] | None:

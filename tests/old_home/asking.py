@@ -28,7 +28,7 @@ from simsearch.cli import main
 GOLDEN = Path(__file__).parent / "golden"
 # Set to True in the change that raises the version of the evaluate stage, and only there: builds then make `evaluate`
 # anew, under another digest; every other stage must still stand as it is.
-EVALUATE_IS_MADE_ANEW = False
+EVALUATE_IS_MADE_ANEW = True
 
 BUILDS = (*RECIPES, "vectors")
 COMMANDS = {

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from simsearch.arrays import Flags
+from simsearch.arrays import Flags, Integers
 from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.details.classes import LabelName, leaks, per_class
+from simsearch.evaluation.details.near_twins import near_twins
 from simsearch.evaluation.details.norm_buckets import norm_buckets
 from simsearch.evaluation.details.suspects import LEAST_NEIGHBOURS, Pairs, label_suspects, near_duplicates
 from simsearch.evaluation.measured import SystemResult
@@ -36,13 +37,18 @@ class Evidence:
 
 
 def collect(
-    measured: Evidence, recipe: FeatureSource, baseline: FeatureSource | None, twins: Pairs | None
+    measured: Evidence,
+    recipe: FeatureSource,
+    baseline: FeatureSource | None,
+    twins: Pairs | None,
+    near: tuple[Integers, Integers] | None,
 ) -> tuple[Json, Json]:
     """Return (keys that join report.json, details.json).
 
     report.json: "per_class" (the 200 worst labels), "leaks", "norm_buckets" (without curves), "label_suspects" and how
-    many there are in "label_suspects_total", "near_duplicates". details.json: "neighbours", "norm_buckets", "per_class"
-    (all labels), "roc": {system: [[far, tar], ...] of at most 100 points} for the systems whose pairs were verified.
+    many there are in "label_suspects_total", "near_duplicates", "near_twins" (of `near`: positions of the queries that
+    have one, and of those looked at; None: nobody looked). details.json: "neighbours", "norm_buckets", "per_class" (all
+    labels), "roc": {system: [[far, tar], ...] of at most 100 points} for the systems whose pairs were verified.
     """
     task, name = measured.task, measured.name
     classes = leaked = suspects = total = buckets = None
@@ -61,6 +67,7 @@ def collect(
         "label_suspects": suspects,
         "label_suspects_total": total,
         "near_duplicates": near_duplicates(measured.nearest, twins, task.query_rows, measured.results, task.ks),
+        "near_twins": near_twins(near, measured.results, task.ks),
     }
     roc = {
         system: found.verification.curve for system, found in measured.results.items() if found.verification is not None

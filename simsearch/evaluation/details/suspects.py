@@ -98,16 +98,16 @@ def near_duplicates(
         "score_above": NEARLY_EQUAL,
         "queries": len(everyone) - len(rest),
         "pairs": pairs,
-        "with": _headline(results, everyone, ks),
-        "without": _headline(results, rest, ks),
+        "with": headline_of(results, everyone, ks),
+        "without": headline_of(results, rest, ks),
         "by_kind": {
-            kind: {"queries": len(everyone) - len(left), "without": _headline(results, left, ks)}
+            kind: {"queries": len(everyone) - len(left), "without": headline_of(results, left, ks)}
             for kind, left in kept.items()
         },
     }
 
 
-def _headline(results: Mapping[str, SystemResult], chosen: Integers, ks: Sequence[int]) -> dict[str, Any]:
+def headline_of(results: Mapping[str, SystemResult], chosen: Integers, ks: Sequence[int]) -> dict[str, Any]:
     """Return the headline of the systems over the chosen queries alone, as report.json has figures."""
     figures: dict[str, Any] = {"queries": len(chosen)}
     recall, error = headline(ks)

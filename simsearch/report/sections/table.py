@@ -80,13 +80,16 @@ def counts(report: Report, facts: Report) -> dict[str, int]:
         "labels": report.get("classes"),
         "queries without another image of their label, left out": report.get("unanswerable"),
         "boundary queries": report.get("boundary_queries"),
+        "groups, kept on one side of the split": get(report, "groups", "groups"),
+        "queries whose group is in the gallery too, left out": get(report, "groups", "queries_left_out_for"),
     }
     return found | {words: number for words, number in further.items() if number is not None}
 
 
 def headlines(near: Report) -> list[tuple[str, str, str]]:
-    """Return the figures of the headline with the queries that have copies, and without them."""
-    before, after = (dict(_leaves(tree or {})) for tree in (near.get("with"), get(near, "by_kind", "hash", "without")))
+    """Return the figures of the headline with the queries that have copies or near twins, and without them."""
+    without = get(near, "by_kind", "hash", "without") if "by_kind" in near else near.get("without")
+    before, after = (dict(_leaves(tree or {})) for tree in (near.get("with"), without))
     return [(name, _figure(value), _figure(after.get(name))) for name, value in before.items()]
 
 
