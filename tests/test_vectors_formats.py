@@ -82,11 +82,81 @@ def test_metadata_names_and_labels_the_rows(tmp_path):
         open_vectors(tmp_path)
 
 
+def named(folder, parts, tables, text="image,label\na,x\nb,y\n", encoding="utf-8"):
+    for name in ("img_emb", "metadata"):
+        (folder / name).mkdir(parents=True)
+    for part in parts:
+        np.save(folder / "img_emb" / f"{part}.npy", ROWS[:2])
+    for table in tables:
+        (folder / "metadata" / f"{table}.csv").write_text(text, encoding=encoding)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("parts", "tables"),
+    [
+        (["img_emb_0", "img_emb_2", "img_emb_3"], ["metadata_0", "metadata_1", "metadata_2"]),
+        (["img_emb_0"], ["metadata_1"]),
+        (["e_1_0", "e_2_0"], ["m_1_0", "m_3_0"]),
+        (["e_1_0", "e_1_1"], ["m_0", "m_2"]),
+        (["img_emb_000", "img_emb_002"], ["metadata_0", "metadata_1"]),
+        (["cats", "dogs"], ["birds", "cats"]),
+    ],
+)
+def test_metadata_of_other_parts_is_refused(tmp_path, parts, tables):
+    with pytest.raises(VectorsError, match=r"metadata/.*\.csv: expected the metadata of .*\.npy"):
+        open_vectors(named(tmp_path / "x", parts, tables))
+
+
+@pytest.mark.parametrize(
+    ("parts", "tables"),
+    [
+        (["img_emb_00", "img_emb_02"], ["metadata_0", "metadata_2"]),
+        (["emb_512d"], ["metadata_0_of_1"]),
+        (["part0_512d", "part1_512d"], ["metadata_0", "metadata_1"]),
+        (["laion2b_9", "laion2b_10"], ["metadata_9", "metadata_10"]),
+        (["cats", "dogs"], ["cats", "dogs"]),
+        (["a", "b"], ["first", "second"]),
+    ],
+)
+def test_metadata_of_the_same_parts_is_taken(tmp_path, parts, tables):
+    assert open_vectors(named(tmp_path / "x", parts, tables)).labels == ["x", "y"] * len(parts)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_metadata_is_read_with_or_without_its_mark(tmp_path, encoding):
+    file = open_vectors(named(tmp_path / "x", ["e_0"], ["m_0"], "image,label\nä,x\nb,y\n", encoding))
+    assert (file.names, file.labels, file.notes) == (["ä", "b"], ["x", "y"], [])
+
+
+def test_metadata_that_names_nothing_is_said(tmp_path):
+    file = open_vectors(named(tmp_path / "x", ["e_0"], ["m_0"], "file;class\na;x\nb;y\n"))
+    assert (file.names, file.labels) == (None, None)
+    assert "m_0.csv names nothing: expected a column image," in file.notes[0]
+    assert "seen file;class" in file.notes[0]
+    (tmp_path / "x" / "metadata" / "m_0.csv").rename(tmp_path / "x" / "metadata" / "m_0.jsonl")
+    assert "seen m_0.jsonl" in open_vectors(tmp_path / "x").notes[0]
+    with pytest.raises(VectorsError, match="NUL bytes"):
+        open_vectors(named(tmp_path / "y", ["e_0"], ["m_0"], encoding="utf-16-le"))
+
+
+@pytest.mark.skipif(parquet_library() is None, reason="needs pyarrow")
+def test_parquet_that_names_nothing_is_said(tmp_path):
+    import pyarrow
+
+    parquet_library().write_table(pyarrow.table({"caption": ["a", "b"]}), tmp_path / "m.parquet")
+    names, labels, note = read_metadata(tmp_path / "m.parquet")
+    assert (names, labels) == (["", ""], None)
+    assert "m.parquet names nothing" in note
+    assert "seen caption" in note
+
+
 def test_metadata_round_trip(tmp_path):
     records = [("a, b.png", "x", 0), ("ü\n图.png", "", 1), ("latin\udcff.png", "y", 2)]
     path = write_metadata(tmp_path / "m", iter(records))
     assert path.suffix == (".csv" if parquet_library() is None else ".parquet")
-    names, labels = read_metadata(path)
+    names, labels, note = read_metadata(path)
+    assert note is None
     if path.suffix == ".parquet":
         records[2] = ("latin\\udcff.png", "y", 2)
     assert list(zip(names, labels, range(3), strict=True)) == records

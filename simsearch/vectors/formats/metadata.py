@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from simsearch.console import safe
 from simsearch.errors import VectorsError
 
 COLUMNS = ("image", "label", "row")
@@ -15,7 +16,9 @@ NAMES = ("image", "image_path", "path", "name", "url", "key")  # the first that 
 _MENDED = "mend the file, or take metadata/ away to go without names and labels"
 _GROUP = 65_536  # rows of parquet at a time
 
-Named = tuple[list[str], list[str] | None]  # names, and labels where the file has any
+# Names, labels where the file has any, and what is to be said of a file that has neither.
+Named = tuple[list[str], list[str] | None, str | None]
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 Record = tuple[str, str, int]
 
 
@@ -54,12 +57,17 @@ def write_metadata(stem: Path, records: Iterable[Record]) -> Path:
 def read_metadata(path: Path) -> Named:
     """Return the names and labels of a .parquet or .csv file; names are "" where it has no column for them.
 
-    Raises VectorsError when it cannot be read, or needs pyarrow.
+    CSV is UTF-8 with or without its mark (BOM), or UTF-16 with one. Raises VectorsError when it cannot be
+    read, or needs pyarrow.
     """
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     height = max((len(values) for values in columns.values()), default=0)
     name = next((columns[key] for key in NAMES if key in columns), [""] * height)
-    return name, columns.get("label")
+    note = None
+    if not {*NAMES, "label"} & set(columns):
+        seen = safe(", ".join(columns))[:200] or "none"
+        note = f"{safe(path.name)} names nothing: expected a column {', '.join(NAMES)} or label, seen {seen}"
+    return name, columns.get("label"), note
 
 
 def _read_parquet(path: Path) -> Mapping[str, list[str]]:
@@ -80,7 +88,13 @@ def _read_parquet(path: Path) -> Mapping[str, list[str]]:
 
 def _read_csv(path: Path) -> Mapping[str, list[str]]:
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with path.open("rb") as raw:
+            start = raw.read(4)
+        if b"\0" in start and not start.startswith(_UTF16):
+            raise VectorsError(f"{path} cannot be read as CSV: seen NUL bytes", hint="write it as UTF-8")
+        wide = start.startswith(_UTF16)
+        encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
+        with path.open(newline="", encoding=encoding, errors=errors) as file:
             reader = csv.reader(file, strict=True)
             columns = [name.strip().lower() for name in next(reader, [])]
             found: dict[str, list[str]] = {name: [] for name in columns}
@@ -92,7 +106,7 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
                     )
                 for name, value in zip(columns, fields, strict=True):
                     found[name].append(value)
-    except (OSError, csv.Error) as error:
+    except (OSError, csv.Error, UnicodeError) as error:
         raise VectorsError(f"{path} cannot be read as CSV: {error}", hint=_MENDED) from None
     return found
 

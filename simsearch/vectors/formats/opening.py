@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from simsearch.console import safe
 from simsearch.errors import VectorsError
 from simsearch.vectors.formats.flat import NpyPart, VecsPart
 from simsearch.vectors.formats.metadata import read_metadata
@@ -88,16 +89,21 @@ def _open_folder(folder: Path) -> VectorFile:
     vectors = Vectors([NpyPart(part) for part in parts])
     tables = _files(folder / _METADATA, ".parquet") or _files(folder / _METADATA, ".csv")
     if not tables:
-        return VectorFile(folder, vectors, parts)
+        other = sorted(p.name for p in (folder / _METADATA).glob("*")) if (folder / _METADATA).is_dir() else []
+        seen = f"{_METADATA}/ names nothing: expected .parquet or .csv, seen {safe(', '.join(other))[:200]}"
+        return VectorFile(folder, vectors, parts, notes=[seen] if other else [])
     if len(tables) != len(parts):
         raise VectorsError(
             f"{folder}: {len(parts)} parts of vectors, {len(tables)} of {_METADATA}",
             hint="each part of vectors has one of metadata, in the order of their names",
         )
+    _check_pairs(parts, tables)
+    notes = []
     names: list[str] = []
     labels: list[str] = []
     for part, table in zip(vectors.parts, tables, strict=True):
-        found, given = read_metadata(table)
+        found, given, note = read_metadata(table)
+        notes += [note] if note else []
         if len(found) != part.shape[0]:
             raise VectorsError(
                 f"{table}: {len(found):,} rows, {part.path.name} has {part.shape[0]:,}", hint="one row for each vector"
@@ -110,7 +116,32 @@ def _open_folder(folder: Path) -> VectorFile:
         [*parts, *tables],
         names=names if any(names) else None,
         labels=labels if any(labels) else None,
+        notes=notes[:1],
     )
+
+
+def _check_pairs(parts: list[Path], tables: list[Path]) -> None:
+    """Raise VectorsError where a table's name says that it belongs to another part than the one in its place."""
+    stems = [path.stem for path in parts], [path.stem for path in tables]
+    numbers = [_telling([[int(n) for n in re.findall(r"\d+", stem)] for stem in group]) for group in stems]
+    alike = set(stems[0]) & set(stems[1])
+    for i, (part, table) in enumerate(zip(parts, tables, strict=True)):
+        first, second = numbers[0][i], numbers[1][i]
+        count = min(len(first), len(second)) if len(parts) > 1 or len(first) == len(second) else 0
+        other = first[len(first) - count :] != second[len(second) - count :]
+        if other or (alike and part.stem != table.stem):
+            raise VectorsError(
+                f"{table}: expected the metadata of {part.name}, seen by its name that of another part",
+                hint="give each part and its metadata the same number: img_emb_2.npy, metadata_2.parquet",
+            )
+
+
+def _telling(numbers: list[list[int]]) -> list[list[int]]:
+    """Return the numbers of each name without those that all names share, as a width."""
+    if len(numbers) < 2 or len({len(row) for row in numbers}) > 1:
+        return numbers
+    kept = [i for i, column in enumerate(zip(*numbers, strict=True)) if len(set(column)) > 1]
+    return [[row[i] for i in kept] for row in numbers]
 
 
 def _open_vecs_folder(folder: Path, base: list[Path]) -> VectorFile:
