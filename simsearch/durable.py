@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from simsearch.errors import disk_error
+
+
+@contextmanager
+def writing(path: Path, size: int | None = None) -> Iterator[None]:
+    """Raise DiskError where the block finds the disk of `path` full; `size` are the bytes that it needs, if known."""
+    try:
+        yield
+    except Exception as error:
+        told = disk_error(error, path, size)
+        if told is None:
+            raise
+        raise told from error
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Ask the system for the `size` bytes of an open file: a full disk is met here, not in the middle. Raises OSError.
+
+    The file system may have no such call; what is written then meets the full disk itself.
+    """
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+
 
 def write_durably(path: Path, data: bytes) -> None:
     """Replace `path` by `data` so that a power cut leaves the old or the new content, never a mixture."""
-    with replaced(path) as temporary:
+    with writing(path, len(data)), replaced(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -43,7 +70,8 @@ def link_or_copy(old: Path, new: Path) -> None:
     try:
         os.link(old, new)
     except OSError:
-        shutil.copyfile(old, new)
+        with writing(new, old.stat().st_size):
+            shutil.copyfile(old, new)
 
 
 def fsync(path: Path) -> None:

@@ -7,7 +7,8 @@
     ├── EmbedderError       weights, losses, training or an ONNX bundle
     ├── VectorsError        features or an index
     │   └── InvariantError  an index that does not hold what it promises: its rows, unit vectors, its own features
-    └── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
+    ├── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
+    └── DiskError           a disk that is full or cannot be written
 
 The command line prints one `error:` line and one `hint:` line and exits with 2.
 """
@@ -16,10 +17,27 @@ from __future__ import annotations
 
 import difflib
 import errno
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator
 
-# What the system says of a full disk: no space, no quota, or a bound on the size of files.
-FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FREE = "free some space and run the same command again; what was finished is kept"
+# What keeps a write off a disk: what is said, what to do, and the words of libraries that keep the number to themselves
+# (SQLite's, and those of NumPy, which writes past Python).
+_DISK = {
+    errno.ENOSPC: ("no space left on the disk of", FREE, ("No space left", "disk is full", "requested and ")),
+    errno.EDQUOT: ("no space left in the disk quota of", FREE, ("quota exceeded",)),
+    errno.EFBIG: ("no file may grow as large as is needed:", "raise the bound (ulimit -f), or use another disk", (
+        "File too large",
+    )),
+    errno.EROFS: ("nothing can be written to the read-only disk of", "remount it, or give another place", (
+        "Read-only file system",
+    )),
+}  # fmt: skip
+
+
+# Files are written under a hidden name first: .features.h5.123.tmp, .out.partial-123; what they will be is named.
+_UNFINISHED, _BECOMES = re.compile(r"(^|/)\.([^/]+?)\.(?:\d+\.tmp|partial-\d+)(?=/|$)"), r"\1\2"
 
 
 class SimsearchError(Exception):
@@ -71,6 +89,49 @@ class ArtifactError(SimsearchError):
     """An artifact or a build that is missing, damaged or belongs elsewhere."""
 
     default_hint = "simsearch show lists the builds of this home"
+
+
+class DiskError(SimsearchError):
+    """A disk that is full, or that nothing can be written to."""
+
+    default_hint = FREE
+
+
+def disk_error(
+    error: BaseException, place: str | os.PathLike[str] | None = None, size: int | None = None
+) -> DiskError | None:
+    """Return what `error` says in the one wording for full disks; None where no disk is at fault.
+
+    Libraries wrap what the system said, so its causes are looked at too. `place` is named, or the file that the
+    system names; `size` are the bytes that are needed, where they are known.
+    """
+    for one in _causes(error):
+        if isinstance(one, DiskError):
+            return one
+        for number, (what, hint, words) in _DISK.items():
+            foreign = isinstance(one, (OSError, RuntimeError)) or type(one).__module__ == "sqlite3"
+            if getattr(one, "errno", None) == number or (foreign and any(word in str(one) for word in words)):
+                name = os.fsdecode(place or getattr(one, "filename", None) or ".")
+                room = _room(name, size) if hint is FREE else ""
+                return DiskError(f"{what} {_UNFINISHED.sub(_BECOMES, name)}{room}", hint=hint)
+    return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _room(path: str, size: int | None) -> str:
+    while not os.path.isdir(path) and path != os.path.dirname(path):
+        path = os.path.dirname(path) or "."
+    try:
+        disk = os.statvfs(path)
+    except OSError:
+        return "" if size is None else f": {size:,} bytes are needed"
+    free = disk.f_bavail * disk.f_frsize
+    return f": {f'more than {free:,}' if size is None else f'{size:,}'} bytes are needed, {free:,} are free"
 
 
 def first_line(error: Exception) -> str:

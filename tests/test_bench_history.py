@@ -14,7 +14,7 @@ from simsearch.bench.history.history import History
 from simsearch.bench.night import accept
 from simsearch.bench.records import Cause, Cell, Finding, Night, NightFigure, Result, Verdict
 from simsearch.bench.written import export
-from simsearch.errors import ArtifactError, RecipeError
+from simsearch.errors import ArtifactError, DiskError, RecipeError
 
 CELL = Cell("digits", 0, "IVF16,Flat", (("nprobe", 4),), "digits", ("training.seed=0",), (1, 0))
 VERSIONS = {"torch": "2.15", "x": None}
@@ -162,7 +162,7 @@ def test_a_full_disk_loses_nothing_that_was_recorded(path):
         pages = history._database.execute("PRAGMA page_count").fetchone()[0]
         history._database.execute(f"PRAGMA max_page_count = {pages}")
         large = Result(CELL, "measured", queries=("a",), per_query={"x": np.random.default_rng(0).random(100_000)})
-        with pytest.raises(ArtifactError, match="full") as caught:
+        with pytest.raises(DiskError, match="no space left on the disk of") as caught:
             history.record(night.number, large)
         assert "free some space" in caught.value.hint
     with History(path) as history:

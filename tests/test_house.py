@@ -16,7 +16,8 @@ PACKAGE = Path(__file__).parent.parent / "simsearch"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # Ground first. An import only looks down: never up, never from room to room within a row.
 FLOORS = (
-    {"durable", "errors", "console", "hashing", "arrays", "versions"},
+    {"errors", "console", "hashing", "arrays", "versions"},
+    {"durable"},
     {"locks"},
     {"artifacts", "statistics", "page"},
     {"images", "vectors"},
@@ -35,7 +36,7 @@ WINGS = {"embedder": ({"losses", "networks"}, {"bundle", "training"})}
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 OWNERS = {
     "faiss": ("vectors/index/",),
-    "h5py": ("vectors/features.py", "vectors/formats/hdf5.py"),
+    "h5py": ("vectors/features.py", "vectors/plain_hdf5.py", "vectors/formats/hdf5.py"),
     "pyarrow": ("images/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
     "rich": ("console.py", "bench/outputs/terminal.py"),

@@ -1,10 +1,13 @@
 """features.h5: blocks survive a kill, the joined file is whole, and nothing else is read."""
 
+import errno
+import os
+
 import h5py
 import numpy as np
 import pytest
 
-from simsearch.errors import VectorsError
+from simsearch.errors import DiskError, VectorsError
 from simsearch.vectors.features import FeatureBlocks, FeatureFile
 
 ROWS, DIM, BLOCK = 25, 3, 10
@@ -192,3 +195,40 @@ def test_data_sets_that_read_other_files_or_nothing_are_refused(tmp_path, featur
 def test_no_rows_are_refused(tmp_path):
     with pytest.raises(VectorsError, match="0 rows"):
         FeatureBlocks(tmp_path, 0, DIM)
+
+
+def test_the_joined_file_is_one_contiguous_table(tmp_path, features):
+    path = joined(tmp_path / "x", features)
+    with h5py.File(path, "r") as file:
+        data = file["features"]
+        assert (data.chunks, data.dtype, data.shape) == (None, np.float32, features.shape)
+        np.testing.assert_array_equal(data[:], features)
+        place = data.id.get_offset()
+    np.testing.assert_array_equal(np.memmap(path, np.float32, "r", place, features.shape), features)
+    # As long as HDF5 says that it is: h5py opens it to be added to, too.
+    with h5py.File(path, "a") as file:
+        file["more"] = [1, 2, 3]
+        np.testing.assert_array_equal(file["features"][:], features)
+
+
+def test_a_full_disk_is_met_before_hdf5_is_asked(tmp_path, features, monkeypatch):
+    blocks = FeatureBlocks(tmp_path, ROWS, DIM, BLOCK)
+    fill(blocks, features)
+
+    def full(descriptor, start, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DiskError, match=r"no space left on the disk of .*/features.h5: 1,700 bytes are needed, "):
+        blocks.join(tmp_path / "features.h5")
+    assert not blocks.missing(), "the blocks are kept for the next run"
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"] * 3
+
+
+def test_a_file_system_without_reservations_is_written_to(tmp_path, features, monkeypatch):
+    def unknown(descriptor, start, size):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "posix_fallocate", unknown)
+    with FeatureFile(joined(tmp_path / "x", features)) as file:
+        np.testing.assert_array_equal(file.read(0, ROWS), features)

@@ -15,7 +15,7 @@ from simsearch.cli.keeping import clean, sync
 from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
 from simsearch.cli.querying import query
 from simsearch.console import safe, say
-from simsearch.errors import FULL_DISK, SimsearchError
+from simsearch.errors import SimsearchError, disk_error
 from simsearch.versions import __version__
 
 
@@ -52,18 +52,23 @@ def main(arguments: list[str] | None = None) -> None:
         drop_stdout()
         sys.exit(OK)
     except SimsearchError as error:
-        _fail(error.message, error.hint)
+        shown = disk_error(error) or error
+        _fail(shown.message, shown.hint)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _interrupted()
     except click.ClickException as error:
         command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "simsearch"
         _fail(" ".join(error.format_message().split()), f"{command} --help shows what it takes, with an example")
     except OSError as error:
+        full = disk_error(error)
+        if full is not None:
+            _fail(full.message, full.hint)
         where = f": {error.filename}" if error.filename else ""
-        full = error.errno in FULL_DISK
-        hint = "free some space; what was finished is kept" if full else "check that it exists and may be written"
-        _fail(f"{error.strerror or error}{where}", hint)
+        _fail(f"{error.strerror or error}{where}", "check that it exists and may be written")
     except (MemoryError, RuntimeError) as error:
+        full = disk_error(error)
+        if full is not None:
+            _fail(full.message, full.hint)
         told = isinstance(error, MemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error)
         if not told:
             raise

@@ -7,22 +7,21 @@ those at hand. Everything else is opened and checked.
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from simsearch.artifacts import Artifact
 from simsearch.console import Progress
-from simsearch.errors import FULL_DISK, ArtifactError, SimsearchError
+from simsearch.errors import DiskError, SimsearchError, disk_error
 from simsearch.home import Home
 from simsearch.stages.step import Step
 from simsearch.versions import versions
 
-FULL_DISK_WORDS = ("No space left", "disk is full", "File too large")
 ALMOST_NOTHING = 64 << 10
 
 
@@ -94,26 +93,23 @@ class Plan:
                 }
                 made = self.home.store.commit(step.kind, step.digest, space, manifest)
         except Exception as error:
-            if isinstance(error, SimsearchError) or not _is_disk_full(error, self.home.path):
+            told = self._disk_error(error)
+            if told is None:
                 raise
-            raise ArtifactError(
-                f"no space left below {self.home.path} while making the {step.kind} artifact",
-                hint="free some space and run the same command again; what was finished is kept",
-            ) from error
+            raise told from error
         self.ran.append(step.title)
         return made
+
+    def _disk_error(self, error: Exception) -> DiskError | None:
+        """Libraries below us report a full disk in their own ways; at last we look at the disk."""
+        told = disk_error(error, self.home.path)
+        if told is None and not isinstance(error, SimsearchError):
+            with suppress(OSError):
+                if shutil.disk_usage(self.home.path).free < ALMOST_NOTHING:
+                    return disk_error(OSError(errno.ENOSPC, ""), self.home.path)
+        return told
 
 
 def now() -> str:
     """The time, ISO 8601 with offset, to the microsecond: builds are ordered by it."""
     return dt.datetime.now().astimezone().isoformat()
-
-
-def _is_disk_full(error: BaseException, place: Path) -> bool:
-    """Libraries below us report a full disk in their own ways; at last we look at the disk."""
-    if getattr(error, "errno", None) in FULL_DISK or any(words in str(error) for words in FULL_DISK_WORDS):
-        return True
-    try:
-        return shutil.disk_usage(place).free < ALMOST_NOTHING
-    except OSError:
-        return False

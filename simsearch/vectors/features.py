@@ -10,11 +10,12 @@ import h5py
 import numpy as np
 
 from simsearch.arrays import Floats
-from simsearch.durable import replaced
-from simsearch.errors import VectorsError
+from simsearch.durable import replaced, writing
+from simsearch.errors import VectorsError, disk_error
+from simsearch.vectors.plain_hdf5 import Table, write_tables
 
 DATASET = "features"
-_CHUNK_BYTES = 1 << 20  # of a chunk, and of the cache of chunks, which grows to 8 MB by default
+_CHUNK_BYTES = 1 << 20  # of the cache of chunks, which grows to 8 MB by default; files of before are in chunks
 
 
 class FeatureBlocks:
@@ -45,11 +46,12 @@ class FeatureBlocks:
                 f"block of features at row {start}: expected float32 {expected} at row {span[0]}, "
                 f"seen {features.dtype} {features.shape}"
             )
-        with replaced(self._path(start)) as temporary, temporary.open("wb") as file:
+        path = self._path(start)
+        with writing(path, features.nbytes), replaced(path) as temporary, temporary.open("wb") as file:
             np.save(file, np.ascontiguousarray(features), allow_pickle=False)
 
     def join(self, out: Path) -> None:
-        """Write all blocks to the HDF5 file `out` (one plain chunked data set), flush it, then remove the blocks.
+        """Write all blocks to the HDF5 file `out` (one plain contiguous data set), flush it, then remove the blocks.
 
         Memory: one block. Raises VectorsError when a block is missing or the file cannot be written.
         """
@@ -92,22 +94,13 @@ class FeatureBlocks:
 def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[Floats]) -> None:
     """Write the (rows, dim) features that `blocks` hold in order to the HDF5 file `out`, flushed to the disk.
 
-    Raises VectorsError when the blocks hold other than `shape`, or the file cannot be written.
+    Raises DiskError on a full disk, VectorsError when the blocks hold other than `shape` or the file cannot be made.
     """
-    chunk = (max(1, min(shape[0], _CHUNK_BYTES // (4 * shape[1]))), shape[1])
-    start = 0
     try:
-        with replaced(out) as temporary, h5py.File(temporary, "w", rdcc_nbytes=_CHUNK_BYTES) as file:
-            data = file.create_dataset(DATASET, shape, np.float32, chunks=chunk, track_times=False)
-            for block in blocks:
-                if block.shape[1:] != shape[1:] or start + len(block) > shape[0]:
-                    raise VectorsError(f"features {out}: expected {shape}, seen {block.shape} at row {start}")
-                data[start : start + len(block)] = block
-                start += len(block)
-            if start != shape[0]:
-                raise VectorsError(f"features {out}: expected {shape[0]} rows, seen {start}")
+        with replaced(out) as temporary:
+            write_tables(temporary, [Table(DATASET, shape, np.float32, blocks)])
     except OSError as error:
-        raise VectorsError(f"cannot write features {out}: {error}") from error
+        raise disk_error(error, out) or VectorsError(f"cannot write features {out}: {error}") from error
 
 
 class FeatureFile:

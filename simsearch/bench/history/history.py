@@ -22,7 +22,7 @@ from simsearch.bench.history import tables
 from simsearch.bench.history.tables import finding_row, night_of, readable, result_of
 from simsearch.bench.records import Night, Result, Verdict
 from simsearch.durable import make_folder
-from simsearch.errors import ArtifactError
+from simsearch.errors import ArtifactError, disk_error
 
 BUSY_SECONDS = 10.0
 
@@ -178,6 +178,9 @@ class History:
         try:
             yield
         except sqlite3.Error as error:
+            full = disk_error(error, self.path)
+            if full is not None:
+                raise full from error
             raise ArtifactError(f"the history {self.path}: {error}", hint=tables.advice(str(error))) from error
 
     def _prepare(self) -> None:

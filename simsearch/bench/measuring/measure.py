@@ -17,7 +17,7 @@ from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cell, NightFigure, Result
 from simsearch.console import safe
 from simsearch.embedder.bundle.runtime import Runtime
-from simsearch.errors import InvariantError, SimsearchError
+from simsearch.errors import InvariantError, SimsearchError, disk_error
 from simsearch.evaluation.figures import FIGURES, Figure, places
 from simsearch.evaluation.systems import gather
 from simsearch.home import Home
@@ -60,6 +60,9 @@ def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Referenc
     except FAILURES as error:
         if isinstance(error, ImportError) and isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise  # Ctrl-C while a library was being loaded
+        full = disk_error(error, home.path)
+        if full is not None:
+            raise full from error  # the same command goes on once there is space: nothing was measured
         message, broken = words_of(error), isinstance(error, InvariantError)
     night.progress.say(f"FAILED        {safe(cell.name)}, stage {plan.at}: {safe(message)}")
     return Result(cell, "failed", stage=plan.at, error=message, broken=broken)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -15,9 +13,9 @@ from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.features import plain
 from simsearch.vectors.formats.parts import NUMBERS, Part
+from simsearch.vectors.plain_hdf5 import Table, write_tables
 
 TRAIN, TEST = "train", "test"
-_AROUND = 1 << 16  # bytes of HDF5 around the numbers, at most
 
 
 class Hdf5Part(Part):
@@ -88,24 +86,24 @@ def write_hdf5(
 ) -> None:
     """Write an angular data set as ann-benchmarks does: `train` blocks make `shape` (N, D), `test` (Q, D), both unit.
 
-    `neighbours` (Q, k) are rows of train, nearest first, `distances` (Q, k) are 1 - cosine. Raises OSError before
-    anything is written where the disk has no room for it.
+    `neighbours` (Q, k) are rows of train, nearest first, `distances` (Q, k) are 1 - cosine. Raises DiskError
+    before anything is written where the disk has no room for it.
     """
-    _reserve(path, 4 * (shape[0] * shape[1] + test.size + neighbours.size + distances.size) + _AROUND)
-    with h5py.File(path, "w") as file:
-        attributes: dict[str, Any] = {"type": "dense", "distance": "angular", "dimension": shape[1]}
-        for key, value in {**attributes, "point_type": "float"}.items():
-            file.attrs[key] = value
-        data, start = file.create_dataset(TRAIN, shape, np.float32), 0
-        for block in train:
-            data[start : start + len(block)] = block
-            start += len(block)
-        file.create_dataset(TEST, data=test.astype(np.float32, copy=False))
-        file.create_dataset("neighbors", data=neighbours.astype(np.int32))
-        file.create_dataset("distances", data=distances.astype(np.float32, copy=False))
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Ask the system for `size` bytes: HDF5 on a full disk raises RuntimeError and prints tracebacks to the end."""
-    with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, size)
+    attributes: dict[str, str | int] = {
+        "type": "dense",
+        "distance": "angular",
+        "dimension": shape[1],
+        "point_type": "float",
+    }
+    tables = [
+        Table(TRAIN, shape, np.float32, train),
+        *(
+            Table(name, (len(values), values.shape[1]), dtype, [values])
+            for name, values, dtype in (
+                (TEST, test, np.float32),
+                ("neighbors", neighbours, np.int32),
+                ("distances", distances, np.float32),
+            )
+        ),
+    ]
+    write_tables(path, tables, attributes)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Floats, Integers
-from simsearch.errors import VectorsError
+from simsearch.durable import writing
+from simsearch.errors import DiskError, VectorsError
 from simsearch.vectors.exact import Ranking
 from simsearch.vectors.index.deleting import Answers, Deleted, every_row, looks_at_every_row
 from simsearch.vectors.index.native import (
@@ -94,7 +95,10 @@ class FaissIndex:
 
     def save(self, path: Path) -> None:
         try:
-            faiss.write_index(self._native, str(path))
+            with writing(path):
+                faiss.write_index(self._native, str(path))
+        except DiskError:
+            raise
         except Exception as error:
             raise VectorsError(f"cannot write index {path}: {sentence(error)}") from error
 
