@@ -7,18 +7,22 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 from conftest import SMALL, picture, run_cli
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from synced import record, sync
 
+from simsearch.changes.compare import compare
+from simsearch.changes.state import State
 from simsearch.errors import SourceError
 from simsearch.images.choosing import share_of
 from simsearch.images.groups import by_pattern, told
 from simsearch.images.records import RecordTable, extend_records, read_names, read_records, write_records
 from simsearch.images.source import SourceImage
 from simsearch.images.splits import assign
+from simsearch.images.tables import open_table
 
 
 def images(*names, split=None):
@@ -300,3 +304,94 @@ def test_a_bad_group_is_one_line_and_nothing_is_built(photos, home):
     assert "dataset.group" in done.stderr
     done = run_cli("build", "mnist", "--set", "dataset.group=(.)", "--home", home, check=2)
     assert "dataset.group is for folder:PATH and table:FILE" in done.stderr
+
+
+def listed(root, text, **options):
+    for name in re.findall(r"^[^,\n]+\.png", text, re.MULTILINE):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(0, len(name)).save(root / name)
+    (root / "list.csv").write_text(text)
+    return open_table(str(root / "list.csv"), spec="table:list.csv", root=None, base=str(root), **options)
+
+
+LIST = "path,label,Serial No\n1.png,a,7\n2.png,a, 7 \n3.png,b,e\u0301\n4.png,b,\u00e9\n5.png,b,\n"
+
+
+def test_a_column_of_a_list_tells_the_groups(tmp_path):
+    source = listed(tmp_path, LIST, group="serial no")
+    assert [image.group for image in source.images] == ["7", "7", "\u00e9", "\u00e9", ""]
+    assert source.notes == [
+        "3 groups of 5 images, the largest of 2, by the column serial no",
+        "1 image is without a group, as '5.png': each is one of its own",
+    ]
+    without = listed(tmp_path, LIST)
+    assert [image.group for image in without.images] == [""] * 5
+    assert without.rows != source.rows
+    assert without.rows == listed(tmp_path, LIST.replace(",7\n", ",8\n")).rows, "a column that is not asked for is none"
+    assert source.rows != listed(tmp_path, LIST.replace(",7\n", ",8\n"), group="Serial No").rows
+
+
+def test_a_list_takes_a_pattern_too_and_says_which_columns_it_has(tmp_path):
+    text = "path,label\n" + "".join(f"{label}/{n}_{s}.png,{label}\n" for label in "ab" for n in (1, 2) for s in (1, 2))
+    source = listed(tmp_path, text, group=r"(.*)_\d")
+    assert sorted({image.group for image in source.images}) == ["a/1", "a/2", "b/1", "b/2"]
+    assert source.notes[0].endswith(r"by dataset.group '(.*)_\d'")
+    with pytest.raises(SourceError, match=r"'serial', and .* has no such column \(seen: path, label\)"):
+        listed(tmp_path, text, group="serial")
+    with pytest.raises(SourceError, match="all 8 images into one group, 'x'"):
+        listed(
+            tmp_path,
+            text.replace("label\n", "label,of\n", 1).replace(",a\n", ",a,x\n").replace(",b\n", ",b,x\n"),
+            group="of",
+        )
+
+
+def test_a_column_of_a_parquet_list_may_be_one_that_is_read_anyway(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for number in range(4):
+        picture(0, number).save(tmp_path / f"{number}.png")
+    columns = {"path": [f"{n}.png" for n in range(4)], "label": ["a", "a", "b", "b"], "of": [1, 1, 2, None]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "list.parquet")
+    for column, expected in (("of", ["1", "1", "2", ""]), ("label", ["a", "a", "b", "b"])):
+        source = open_table(str(tmp_path / "list.parquet"), spec="x", root=None, base=str(tmp_path), group=column)
+        assert [image.group for image in source.images] == expected
+
+
+def test_another_group_of_the_same_picture_is_a_change():
+    state = State(["a", "b"], ["x", "x"], ["0", "1"], np.empty(0, np.int64), {}, ["g", "h"])
+    now = [(SourceImage("a", "x", None, "g"), "0"), (SourceImage("b", "x", None, "new"), "1")]
+    found = compare(now, [], state)
+    assert [(move.row, move.now.group) for move in found.moved] == [(1, "new")]
+    other = compare([now[0], (SourceImage("b", "x", None, "newer"), "1")], [], state)
+    assert other.digest() != found.digest()
+    unknown = State(["a", "b"], ["x", "x"], ["0", "1"], np.empty(0, np.int64), {})
+    assert compare(now, [], unknown).count == 0, "a build without groups knows none"
+
+
+@pytest.mark.slow
+def test_a_list_with_groups_is_built_and_synced(tmp_path):
+    folder, home = write_bursts(tmp_path / "photos"), tmp_path / "home"
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.png"))
+    rows = [f"{name},{name.split('/')[0]},{name.split('_')[0]}" for name in names]
+    (folder / "list.csv").write_text("\n".join(["path,label,of", *rows]))
+    args = [
+        "build",
+        folder / "list.csv",
+        *SMALL,
+        "--set",
+        "training.epochs=0",
+        "--home",
+        home,
+        "--set",
+        "dataset.group=of",
+    ]
+    run_cli(*args, "--name", "photos", check=0)
+    whole = {row["image"]: row["group"] for row in table_of(home)}
+    assert whole == {name: name.split("_")[0] for name in names}
+    (folder / "list.csv").write_text("\n".join(["path,label,of", *rows[:-1], rows[-1] + "x"]))
+    assert (
+        "1 moved" in run_cli("sync", "--home", home, check=0).stderr + run_cli("show", "photos", "--home", home).stdout
+    )
+    assert {row["image"]: row["group"] for row in table_of(home)} == {**whole, names[-1]: whole[names[-1]] + "x"}

@@ -33,7 +33,7 @@ def open_source(
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
 
-    `group` is a pattern over paths that tells which images belong together (images/groups.py).
+    `group` is a pattern over paths that tells which images belong together (images/groups.py), or a table's column.
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
     torchvision sets.
@@ -58,7 +58,7 @@ def open_source(
     if kind == "folder":
         return _grouped(open_folder(path, spec=spec, exclude=exclude), group)
     if kind == "table":
-        return _grouped(open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base)), group)
+        return open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base), group=group)
     if kind == "digits":
         return _grouped(open_digits(home_datasets, exclude=exclude, memory=memory), group)
     return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=memory)

@@ -23,7 +23,7 @@ class Dataset(Table):
     split: Literal["closed", "disjoint"] = "closed"
     test_classes: int | float = 0.5
     exclude: list[str] = Field(default=[])
-    group: str | None = Field(default=None, min_length=1)  # a pattern over paths: what it finds is of one object
+    group: str | None = Field(default=None, min_length=1)  # a pattern over paths, or a list's column: one object
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
 
