@@ -49,9 +49,12 @@ def shorten(text: str, width: int) -> str:
     return f"{text[:left]}...{text[len(text) - (width - 3 - left) :]}"
 
 
-def one_in(rate: float) -> str:
-    """Return a rate above 0 in words, with two significant digits: "1 in 3,800" for 0.00026, "1 in 1" near 1."""
-    return f"1 in {float(f'{round(1 / rate):.2g}'):,.0f}"
+def one_in(rate: float, at_most: bool = False) -> str:
+    """Return a rate above 0 in words, with two significant digits: "1 in 3,800" for 0.00026, "1 in 1" near 1.
+
+    `at_most`: it is no more than that, "< 1 in 3,800".
+    """
+    return f"{'< ' if at_most else ''}1 in {float(f'{round(1 / rate):.2g}'):,.0f}"
 
 
 def say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,7 +36,11 @@ class SearcherOf:
     build = SimpleNamespace(name="b")
 
     def __init__(self, labelled=True, rated=False):
-        self.labelled, self.rates, self.asked = labelled, SimpleNamespace(least=0.01 if rated else None), 0
+        self.labelled, self.rates, self.asked = (
+            labelled,
+            SimpleNamespace(least=0.01 if rated else None, know_strangers=False),
+            0,
+        )
 
 
 @pytest.mark.parametrize(("score", "expected"), [(1.0, True), (0.99999994, True), (0.99999, False)])
@@ -59,6 +64,7 @@ def test_the_least_score_of_1_keeps_copies_whose_score_was_rounded(score, expect
 )
 def test_a_rate_in_words(rate, words):
     assert one_in(rate) == words
+    assert one_in(rate, at_most=True) == f"< {words}"
 
 
 def test_the_table_of_hits_names_its_columns_and_keeps_to_80_of_them():
@@ -74,6 +80,19 @@ def test_the_table_of_hits_names_its_columns_and_keeps_to_80_of_them():
     assert "label" not in hit_table(SearcherOf(False, True), "x.png", long)[1]
     assert hit_table(SearcherOf(True, True), "x\x1b.png", [])[0] == "x\\x1b.png"
     assert "no hit" in hit_table(SearcherOf(True, True), "x.png", [])[-1]
+
+
+def test_strangers_stand_beside_a_hit_and_say_where_none_scored_as_much():
+    searcher = SearcherOf(True, True)
+    searcher.rates.know_strangers = True
+    rated = replace(hits(1e-9)[0], stranger_rate=1 / 1700, stranger_rate_at_most=True)
+    lines = hit_table(searcher, "x.png", [rated, replace(rated, stranger_rate_at_most=False, stranger_rate=0.5)])
+    assert lines[1].split() == ["score", "label", "strangers", "image"]
+    assert "a      < 1 in 1,700  a/1.png" in lines[2]
+    assert "a      1 in 2        a/1.png" in lines[3]
+    known = rated.to_json()
+    assert (known["stranger_rate"], known["stranger_rate_at_most"]) == (1 / 1700, True)
+    assert "false_accept_rate_at_most" not in known
 
 
 @pytest.mark.parametrize(
@@ -177,7 +196,8 @@ def test_every_word_of_an_answer(capsys):
     assert words == "1 query needed a wider search than the index is set to\nLook at them: --montage hits.png\n"
     show_hits(WidenedOnce(), ["x.png"], Question(1), as_json=True)
     hit = (
-        '{"rank": 1, "score": 0.9, "label": "a", "image": "a/1.png", "path": null, "row": 1, "false_accept_rate": null}'
+        '{"rank": 1, "score": 0.9, "label": "a", "image": "a/1.png", "path": null, "row": 1, "false_accept_rate": null,'
+        ' "stranger_rate": null}'
     )
     assert capsys.readouterr().out == (
         f'{{"query": "x.png", "build": "b", "hits": [{hit}], "milliseconds": 1.23, "widened": true}}\n'

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 MONTAGE_ROWS = 50
 LABEL_WIDTH = 24
-FAR_HEAD = "false alarms"
+FAR_HEAD, STRANGERS_HEAD = "false alarms", "strangers"
 KEYS = ("rank", "score", "row", "image", "label")  # of a hit of a vector
 
 
@@ -94,10 +94,13 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
         return False
     if as_json:
         judged = {"score": found.score, "false_accept_rate": found.false_accept_rate, "same": found.same}
+        if found.false_accept_rate_at_most:
+            judged["false_accept_rate_at_most"] = True
         print(json.dumps({"query": query, "other": other, "build": searcher.build.name, **judged}))
     else:
+        rate = one_in(found.false_accept_rate, found.false_accept_rate_at_most)
         word = {True: "same", False: "different", None: "cannot tell"}[found.same]
-        print(f"{word}  score {found.score:.3f}  {FAR_HEAD} {one_in(found.false_accept_rate)}")
+        print(f"{word}  score {found.score:.3f}  {FAR_HEAD} {rate}")
     return True
 
 
@@ -130,24 +133,36 @@ def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) ->
 def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:
     """Return the lines of a query's answer, at most 80 columns for all but the name of the query.
 
-    Where the build has no labels, or no table of false accept rates, those columns are left out.
+    Beside a hit stands how many strangers score as much; where an older build does not know that, how many pairs.
+    Where the build has no labels, or no table of either, those columns are left out.
     """
     labels = [shorten(safe(hit.label), LABEL_WIDTH) for hit in hits]
-    rates = ["" if hit.false_accept_rate is None else one_in(hit.false_accept_rate) for hit in hits]
+    strangers = searcher.rates.know_strangers
+    head, rates = (STRANGERS_HEAD if strangers else FAR_HEAD), [_rarity(hit, strangers) for hit in hits]
     label_width = max(map(len, ["label", *labels]))
-    rate_width = max(map(len, [FAR_HEAD, *rates]))
-    rated = searcher.rates.least is not None
+    rate_width = max(map(len, [head, *rates]))
+    rated = strangers or searcher.rates.least is not None
 
     def columns(label: str, rate: str) -> str:
         shown = f"{label:<{label_width}}  " if searcher.labelled else ""
         return shown + (f"{rate:<{rate_width}}  " if rated else "")
 
-    lines = [safe(path), f"    score  {columns('label', FAR_HEAD)}image"]
+    lines = [safe(path), f"    score  {columns('label', head)}image"]
     for hit, label, rate in zip(hits, labels, rates, strict=True):
         mark = ("  (same file)" if hit.same_file else "") + (f"  (+{hit.alike} alike)" if hit.alike else "")
         start = f"{hit.rank:>2}  {hit.score:.3f}  {columns(label, rate)}"
         lines.append(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
     return lines if hits else [*lines, "    no hit scores high enough"]
+
+
+def _rarity(hit: Hit, strangers: bool) -> str:
+    """Return how rare a score as high as the hit's is, in words; "" where that is unknown."""
+    share, at_most = (
+        (hit.stranger_rate, hit.stranger_rate_at_most)
+        if strangers
+        else (hit.false_accept_rate, hit.false_accept_rate_at_most)
+    )
+    return "" if share is None else one_in(share, at_most)
 
 
 def sure_hits(hits: Sequence[Hit], least: float | None) -> str | None:

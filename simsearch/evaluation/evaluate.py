@@ -14,14 +14,18 @@ from simsearch.arrays import Flags, Integers, Labels
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.evaluation.boundary import boundary_queries
+from simsearch.evaluation.collapse import ROWS as COLLAPSE_ROWS
+from simsearch.evaluation.collapse import spread
 from simsearch.evaluation.comparison import BASELINES, HEADLINE
 from simsearch.evaluation.details.collect import Evidence, collect, reasons
+from simsearch.evaluation.details.first_hits import wrong_by_score
 from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.figures import CLAIM, all_places, headline_k
 from simsearch.evaluation.measured import SystemResult, mean_of, with_intervals
 from simsearch.evaluation.paired import compare_systems
+from simsearch.evaluation.strangers import stranger_table
 from simsearch.evaluation.systems import SYSTEMS, FeatureSource, Task, blocks, exact_systems, gather
 from simsearch.evaluation.through_index import IndexResult, evaluate_index
 from simsearch.vectors.index import Index
@@ -46,11 +50,12 @@ class Features:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The report, details and false accept table, ready for json.dump, and the per-query values: name -> (Q,) array."""
+    """The report, details and tables of rarity, ready for json.dump, and the per-query values: name -> (Q,) array."""
 
     report: Report
     details: Report
     false_accepts: Report | None
+    strangers: Report | None
     per_query: dict[str, NDArray[Any]]
 
 
@@ -143,11 +148,19 @@ def evaluate(
     }
     # Never the queries, also where a caller would watch and measure with the same images.
     val = np.setdiff1d(np.asarray(val_rows, dtype=np.int64), rows)
-    false_accepts = None if labels is None else false_accept_table(gather(features.recipe, val), labels[val])
-    report["reasons"] = reasons(
-        {**report, "false_accepts": false_accepts}, labelled=labels is not None, baseline=features.baseline is not None
-    )
-    return Evaluation(_plain(report), _plain(details), false_accepts, _per_query(results, task, boundary, through))
+    false_accepts = strangers = None
+    if labels is not None:
+        progress("how near strangers come")
+        false_accepts = false_accept_table(gather(features.recipe, val), labels[val])
+        strangers = stranger_table(features.recipe, labels, val, gallery)
+    taken = np.random.default_rng(0).permutation(gallery)[:COLLAPSE_ROWS]
+    room = spread(normalize(gather(features.recipe, np.sort(taken))), report["classes"])
+    report["collapse"] = room and room.to_json()
+    report["wrong_by_score"] = wrong_by_score(measured, strangers)
+    known = {**report, "false_accepts": false_accepts, "strangers": strangers}
+    report["reasons"] = reasons(known, labelled=labels is not None, baseline=features.baseline is not None)
+    per_query = _per_query(results, task, boundary, through)
+    return Evaluation(_plain(report), _plain(details), false_accepts, strangers, per_query)
 
 
 def _groups(task: Task) -> Report | None:

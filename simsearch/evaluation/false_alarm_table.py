@@ -24,9 +24,9 @@ def false_accept_table(
 
     `features` (N, D) are raw, a score is the inner product of two embeddings, `labels` (N,) negative = left out. The
     table is {"images", "pairs" (of different labels), "sampled", "table": [[score, share], ...]}, scores falling, at
-    most 2,000 of them: every one of the highest 500, then edges of bins of 2^-19. Each share is exact for the pairs
-    that were taken: all of them when there are at most `most_pairs`, else a seeded sample in which all images are in
-    equally many pairs (Blom 1976, Biometrika 63). None without a pair of different labels. Memory: one copy of
+    most 2,000 of them: every one of the highest 500 that differ, then edges of bins of 2^-19. Each share is exact for
+    the pairs that were taken: all of them when there are at most `most_pairs`, else a seeded sample in which all images
+    are in equally many pairs (Blom 1976, Biometrika 63). None without a pair of different labels. Memory: one copy of
     the features and some 50 MB. Raises VectorsError for a row without direction.
     """
     rows = np.flatnonzero(labels >= 0)
@@ -36,19 +36,17 @@ def false_accept_table(
         np.random.default_rng(seed).shuffle(rows)
     reach = max(1, most_pairs // count) if sampled else count // 2
     bins = np.zeros(_BINS + 1, dtype=np.int64)
-    top = np.empty(0, dtype=np.float32)
+    top, times = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64)
     for scores in _different(normalize(features[rows]), labels[rows], reach):
         # In float64 the sum is exact, so that a score lies in the bin whose lower edge it reaches.
         bins += np.bincount(((scores.astype(np.float64) + 1) * (_BINS / 2)).astype(np.int64), minlength=_BINS + 1)
         if len(top) >= _TOP:
-            scores = scores[scores > top.min()]
-        top = np.concatenate((top, scores))
-        if len(top) > _TOP:
-            top = np.partition(top, len(top) - _TOP)[-_TOP:]
+            scores = scores[scores >= top[0]]
+        top, times = _highest(top, times, scores)
     pairs = int(bins.sum())
     if not pairs:
         return None
-    listed, counts = _entries(np.sort(top)[::-1], bins, pairs)
+    listed, counts = _entries(top[::-1].astype(np.float64), np.cumsum(times[::-1]), bins, pairs)
     return {
         "images": count,
         "pairs": pairs,
@@ -75,15 +73,22 @@ def _different(embeddings: Floats, labels: Labels, reach: int) -> Iterator[Float
         yield (embeddings[block] @ embeddings[others].T)[taken].clip(-1, 1)
 
 
-def _entries(top: Floats, bins: Integers, pairs: int) -> tuple[Doubles, Integers]:
-    """Return scores (falling) and how many pairs score at least as much (rising to `pairs`), from the highest scores
-    (falling) and the counts of all pairs by bin."""
-    last = np.append(top[1:] != top[:-1], True)  # of equal scores, the last has counted them all
-    counts = np.flatnonzero(last) + 1
-    scores = top[last].astype(np.float64)
-    if len(top) < pairs:  # of the lowest of them there may be more, which were not kept
-        scores, counts = scores[:-1], counts[:-1]
-    reached = int(counts[-1]) if len(counts) else 0
+def _highest(top: Floats, times: Integers, scores: Floats) -> tuple[Floats, Integers]:
+    """Return the 500 highest of distinct scores (rising) and of further ones, and how often each was met.
+
+    However many pairs tie, none of their scores is lost: where all features are one point, all scores are the highest.
+    """
+    seen, counts = np.unique(scores, return_counts=True)
+    merged, place = np.unique(np.concatenate((top, seen)), return_inverse=True)
+    summed = np.zeros(len(merged), dtype=np.int64)
+    np.add.at(summed, place, np.concatenate((times, counts)))
+    return merged[-_TOP:], summed[-_TOP:]
+
+
+def _entries(scores: Doubles, counts: Integers, bins: Integers, pairs: int) -> tuple[Doubles, Integers]:
+    """Return scores (falling) and how many pairs score at least as much (rising to `pairs`), from the highest scores,
+    as they are returned, and the counts of all pairs by bin."""
+    reached = int(counts[-1])
     if reached == pairs:
         return scores, counts
     from_above = np.cumsum(bins[::-1])  # pairs in the highest i + 1 bins

@@ -3,28 +3,49 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
+from typing import Any, NamedTuple
 
 FALSE_ACCEPT_RATES = (0.1, 0.01, 0.001, 0.0001)  # that figures are given at
 ROUNDING = 1e-6  # of a score: float32 sums of one pair differ by nearly that much between two matrix products
 
 
-def false_accept_rate(found: dict[str, Any], score: float) -> float:
+class Rate(NamedTuple):
+    """How rare a score is: the share that scores as much; `at_most`: none of those that were looked at does."""
+
+    share: float
+    at_most: bool = False
+
+
+def false_accept_rate(found: dict[str, Any], score: float) -> Rate:
     """Return the share of different-label pairs that score at least `score`, in [1 / pairs, 1].
 
-    `found` is far.json: "pairs", how many were counted, and "table", [score, share of the pairs that score at least as
-    much], scores falling. Between two of them the share is interpolated linearly, so that a nearer image never has a
-    higher rate; beyond the highest it is the least that so many pairs can show. What is looked up is 1e-6 below
+    `found` is far.json: "pairs", how many were counted, and "table".
+    """
+    return _reached(found["table"], found["pairs"], score)
+
+
+def stranger_rate(found: dict[str, Any], score: float) -> Rate:
+    """Return the share of val queries whose best hit is at least `score` once their own label is out of the gallery.
+
+    In [1 / images, 1]. `found` is strangers.json: "images", how many there are, and "table".
+    """
+    return _reached(found["table"], found["images"], score)
+
+
+def _reached(table: list[list[float]], count: int, score: float) -> Rate:
+    """Return which share of `count` reaches a score, by a table of [score, share that is at least as high].
+
+    Scores fall in it. Between two of them the share is interpolated linearly, so that a nearer image never has a
+    higher rate; beyond the highest it is the least that so many can show. What is looked up is 1e-6 below
     `score`: the table's scores come from another matrix product, and float32 sums of one pair differ by nearly that
     much between two products, which must not give a pair that ties with the table's a rate too low.
     """
     score -= ROUNDING
-    table = found["table"]
     after = bisect_left(table, -score, key=lambda entry: -entry[0])  # the first entry that is not above the score
     if after == len(table):
-        return 1.0
+        return Rate(1.0)
     reached, share = table[after]
     if reached < score:
         above, less = table[after - 1] if after else (score, 0.0)
         share = less + (above - score) / (above - reached) * (share - less)
-    return float(max(1 / found["pairs"], share))
+    return Rate(float(max(1 / count, share)), at_most=after == 0 and reached < score)

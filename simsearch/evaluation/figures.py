@@ -93,6 +93,13 @@ class Place(NamedTuple):
         return BY_KEY[self.key]
 
     @property
+    def hits(self) -> Literal["right", "wrong"] | None:
+        """What its values count where each is 0 or 1: precision@1 and error@1 are recall@1 in other words."""
+        if self.figure.interval == "wilson" or (self.key == "precision" and self.k == 1):
+            return "right"
+        return "wrong" if self.key == CLAIM and self.k == 1 else None
+
+    @property
     def title(self) -> str:
         """Its name without the scope: "error@10", "MAP@R", "TAR at FAR 0.001"."""
         if self.k is None:

@@ -131,8 +131,11 @@ def with_intervals(results: Mapping[str, SystemResult], ks: Sequence[int]) -> di
             count = 0 if values is None else int((~np.isnan(values)).sum())
             if values is None or count < _LEAST_QUERIES:
                 continue
-            if place.figure.interval == "wilson":
+            if place.hits == "right":
                 found[name, place] = wilson_interval(float(np.nansum(values, dtype=np.float64)), count)
+            elif place.hits == "wrong":
+                low, high = wilson_interval(count - float(np.nansum(values, dtype=np.float64)), count)
+                found[name, place] = 1 - high, 1 - low
             elif place.figure.interval == "bootstrap":
                 drawn[name, place] = values
     if drawn:

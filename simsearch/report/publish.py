@@ -45,6 +45,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "when": build.record.when,
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
+                "strangers": _json(evaluated, "strangers") if "strangers.json" in evaluated.manifest["files"] else None,
                 "bad": dataset.facts["bad"],
                 "quarantine": _quarantine(dataset.file("quarantine.csv")),
                 "recipe_toml": "\n".join(recipe_lines(recipe if build.of_vectors else with_defaults(recipe))),

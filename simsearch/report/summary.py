@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from simsearch.evaluation.collapse import Spread
 from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import columns, headline, headline_k
 from simsearch.report.columns import ends, number, row, wrapped
@@ -15,7 +16,14 @@ _COMPARED = (16, 11, 8, -8, -11, -19, -7)
 
 
 def summarize(report: dict[str, Any]) -> str:
-    """Return what the report says in a sentence or two; when normalization alone does as well, that comes first."""
+    """Return what the report says in a sentence or two; a collapse comes first, or normalization doing as well."""
+    found = report.get("collapse")  # a report of an older version does not know
+    if found and found["collapsed"]:
+        return f"{Spread(found['mean_cosine'], found['effective_rank']).words} {_quality(report)}"
+    return _quality(report)
+
+
+def _quality(report: dict[str, Any]) -> str:
     if report["unanswerable"] is None:
         k, share = list(report["index"]["ann_recall"].items())[-1]
         return f"No labels, so quality is not measured; the index returns {share:.4f} of the exact first {k}."

@@ -6,29 +6,41 @@ import json
 
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
-from simsearch.evaluation.false_alarms import false_accept_rate
+from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
 from simsearch.home import Build
 
 _FILE = "far.json"
+_STRANGERS = "strangers.json"
 
 
 class Rates:
-    """The shares of different-label pairs that score at least so much, as the evaluate artifact of a build has them."""
+    """How rare a score is among pairs of different labels, and among strangers, as the evaluate artifact has it."""
 
     def __init__(self, build: Build, evaluated: Artifact) -> None:
         self._build = build
         # Builds of an earlier version have no such file; without labels it holds null.
         self._counted = _FILE in evaluated.manifest["files"]
         self._far = json.loads(evaluated.file(_FILE).read_bytes()) if self._counted else None
+        strangers = _STRANGERS in evaluated.manifest["files"]
+        self._strangers = json.loads(evaluated.file(_STRANGERS).read_bytes()) if strangers else None
 
     @property
     def least(self) -> float | None:
         """Return the lowest rate that so many different-label pairs can show; None where no rate is known."""
         return None if self._far is None else 1 / float(self._far["pairs"])
 
-    def of(self, score: float) -> float | None:
+    @property
+    def know_strangers(self) -> bool:
+        """Whether the build knows how near images come whose label it does not have."""
+        return self._strangers is not None
+
+    def of(self, score: float) -> Rate | None:
         """Return the share of different-label pairs that score at least `score`, in (0, 1]; None where unknown."""
         return None if self._far is None else false_accept_rate(self._far, score)
+
+    def of_strangers(self, score: float) -> Rate | None:
+        """Return the share of val queries that, without their own label, find a score of at least `score`; or None."""
+        return None if self._strangers is None else stranger_rate(self._strangers, score)
 
     def known(self) -> float:
         """Return the lowest rate. Raises RecipeError, which says why, when the build knows no rates."""

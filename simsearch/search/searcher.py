@@ -164,7 +164,10 @@ class Searcher:
         rate = self.rates.of(score)
         assert rate is not None  # as was checked
         identical = digest != "" and digest == other_digest
-        return Judgement(score, rate, True if identical or rate <= max_far else None if rate <= least else False)
+        share, at_most = rate
+        return Judgement(
+            score, share, True if identical or share <= max_far else None if share <= least else False, at_most
+        )
 
     @property
     def dim(self) -> int:
@@ -268,9 +271,17 @@ class Searcher:
         hits = []
         for rank, (score, row, record) in enumerate(found, 1):
             path = None if digest is None else self._path(record)
-            same, rate = record.sha256 == digest, self.rates.of(score)
-            hits.append(Hit(rank, score, record.label, record.image, path, row, same, rate))
+            hit = Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest)
+            hits.append(self._rated(hit))
         return hits
+
+    def _rated(self, hit: Hit) -> Hit:
+        """Return a hit with how rare its score is, as far as the build knows."""
+        if (pairs := self.rates.of(hit.score)) is not None:
+            hit = replace(hit, false_accept_rate=pairs.share, false_accept_rate_at_most=pairs.at_most)
+        if (strangers := self.rates.of_strangers(hit.score)) is not None:
+            hit = replace(hit, stranger_rate=strangers.share, stranger_rate_at_most=strangers.at_most)
+        return hit
 
     def _path(self, record: ImageRecord) -> str | None:
         root = self.build.record.root

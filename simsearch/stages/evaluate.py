@@ -65,7 +65,7 @@ def make_report(
     space: Workspace,
     progress: Progress,
 ) -> Result:
-    """Write report.json, details.json, far.json, map.json and queries.npz; returns facts and the headline in words."""
+    """Write report, details, far, strangers and map .json and queries.npz; returns facts and the headline in words."""
     from simsearch.evaluation.details.duplicates import duplicates
     from simsearch.evaluation.evaluate import Features
     from simsearch.evaluation.evaluate import evaluate as measure
@@ -128,14 +128,20 @@ def make_report(
         alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, opened["recipe"])
         found.report["duplicates"] = alike
         if few_shot and data.facts["labelled"]:
-            found.report["reasons"]["false_accepts"] = "the labels searched were not trained on"
+            why = "the labels searched were not trained on"
+            found.report["reasons"] |= {"false_accepts": why, "strangers": why}
         shown = None
         if table.map:
             progress.tell("map of the features before and after")
             shown = _map(opened, np.array(queries), labels)
     report = {**found.report, "summary": summarize(found.report)}
     (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
-    for name, value in (("details", found.details), ("far", found.false_accepts), ("map", shown)):
+    for name, value in (
+        ("details", found.details),
+        ("far", found.false_accepts),
+        ("strangers", found.strangers),
+        ("map", shown),
+    ):
         (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
     np.savez(space.out / "queries.npz", allow_pickle=False, **found.per_query)
     measured = recall_words(found.report) or "quality not measured"

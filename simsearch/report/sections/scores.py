@@ -14,6 +14,7 @@ from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
 from simsearch.evaluation.figures import Place
 from simsearch.page.charts import Series, recall_chart, roc_chart
 from simsearch.page.html import get, number, percent
+from simsearch.report.columns import ends
 from simsearch.report.verdict import shown
 
 # The four that a chart shows: the headline, the baseline as it is searched, and both with normalization alone.
@@ -126,6 +127,20 @@ def false_alarms(far: Report | None) -> list[tuple[str, str]]:
         if reached and tick * far["pairs"] >= 1:
             rows.append((number(min(reached)), one_in(tick)))
     return rows
+
+
+def wrong_by_score(report: Report) -> list[tuple[str, ...]]:
+    """Return the table of first hits by their score, of wrong ones among them, and of strangers that score as much."""
+    return [
+        (
+            f"{entry['low']:.3f} to {entry['high']:.3f}",
+            f"{entry['queries']:,}",
+            f"{entry['wrong']:,} ({percent(entry['share'])})",
+            ends(entry["interval"], ".3f"),
+            "-" if entry["stranger_rate"] is None else one_in(entry["stranger_rate"]),
+        )
+        for entry in report.get("wrong_by_score") or []
+    ]
 
 
 def norms_sentence(report: Report) -> str:
