@@ -55,9 +55,16 @@ OWNERS = {
     "onnx": ("embedder/bundle/export.py",),
     "safetensors": ("embedder/", "stages/embed.py"),
     "PIL": ("images/",),
+    "pillow_heif": ("images/plugins.py",),
+    "pillow_jxl": ("images/plugins.py",),
     "numpy": ("",),
 }
-PACKAGE_OF = {"PIL": "pillow", "sklearn": "scikit-learn", "faiss": "faiss-cpu"}  # where the two names differ
+PACKAGE_OF = {
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "faiss": "faiss-cpu",
+    "pillow_jxl": "pillow-jxl-plugin",
+}  # where the two names differ
 
 
 @cache

@@ -1,16 +1,19 @@
-"""simsearch/images/pixels.py, through decode: every way in which pixels are stored."""
+"""simsearch/images/pixels.py, through decode by rules 1: every way in which pixels are stored."""
 
 import io
 import struct
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images.decode import decode
+from simsearch.images.decode import decode as decode_by
+from simsearch.images.decoding import FIRST
 
+decode = partial(decode_by, decoding=FIRST)
 GRAY = np.arange(35, dtype=np.uint8).reshape(5, 7) * 7
 RGB = np.random.default_rng(0).integers(0, 256, (16, 24, 3), dtype=np.uint8)
 

@@ -101,7 +101,7 @@ def test_normalize_refuses_other_shapes():
 def test_json_round_trip():
     preprocess = make(7, 3, "pad", (0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
     assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
-    for broken in ({}, {**preprocess.to_json(), "version": 2}, {**preprocess.to_json(), "mean": None}):
+    for broken in ({}, {**preprocess.to_json(), "version": 3}, {**preprocess.to_json(), "mean": None}):
         with pytest.raises(RecipeError):
             Preprocess.from_json(broken)
 

@@ -174,12 +174,12 @@ def test_another_embedder_is_refused_by_query_and_sync(ours):
 def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):
     folder, home = ours
     picture(7, 70).save(folder / "class 1" / "new.png")
-    monkeypatch.setattr("simsearch.sync.sync.PREPROCESS_VERSION", 2)
-    with pytest.raises(ArtifactError, match="preprocessing version 1, this simsearch has version 2") as caught:
+    monkeypatch.setattr("simsearch.sync.sync.known", lambda values: False)
+    with pytest.raises(ArtifactError, match="preprocessing version 2, this simsearch knows 1 to 2") as caught:
         sync(home)
     assert "build --retrain" in caught.value.hint
-    monkeypatch.setattr("simsearch.embedder.bundle.fingerprint.PREPROCESS_VERSION", 2)
-    with pytest.raises(ArtifactError, match="another version of preprocessing"):
+    monkeypatch.setattr("simsearch.search.opening.known", lambda values: False)
+    with pytest.raises(ArtifactError, match="preprocessing version 2, this simsearch knows"):
         Searcher(Home(home).build("photos"))
 
 

@@ -12,6 +12,7 @@ from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
+from simsearch.images.decoding import told
 from simsearch.images.folders import UNREADABLE_FOLDER
 from simsearch.images.source import FileSource
 from simsearch.images.sources import open_source
@@ -61,6 +62,10 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
     if folder is not None:
         spec = f"{spec.partition(':')[0]}:{os.path.abspath(os.path.expanduser(folder))}"
     try:
+        dataset = home.store.open("dataset", **build.record.stages["dataset"])
+    except ArtifactError as error:
+        raise build.damaged(error) from None
+    try:
         source = open_source(
             spec,
             home_datasets=home.datasets,
@@ -70,6 +75,7 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
             group=table.get("group"),  # which earlier builds do not know
             base=Path.cwd(),
             memory=home.memory,
+            decoding=told(dataset.facts),
         )
     except SourceError as error:
         raise SourceError(

@@ -186,12 +186,12 @@ def sure_hits(hits: Sequence[Hit], least: float | None) -> str | None:
 
 def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], out: Path) -> None:
     """Draw each query beside its neighbours into the picture `out`, and say so."""
-    from simsearch.images.decode import read_image
+    from simsearch.images.decode import read_bytes
     from simsearch.images.montage import MontageRow, montage
 
     rows = [
         MontageRow(
-            read_image(Path(path)),
+            searcher.decoded(read_bytes(Path(path))),
             os.path.basename(path),
             [(searcher.picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in answer.hits],
         )

@@ -6,12 +6,12 @@ pixel bound is read from the header before anything is decoded, and no process-w
 
 from __future__ import annotations
 
-import importlib
-import io
 import os
 import re
 import stat
 import warnings
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,18 @@ from PIL import Image, ImageFile
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
+from simsearch.images.alpha import flattened
+from simsearch.images.bounds import check_size
+from simsearch.images.decoding import FIRST, PRESENT, Decoding
+from simsearch.images.formats import Format, sniff
+from simsearch.images.jpeg import ends_in_nothing, shrink, with_end
 from simsearch.images.pixels import flatten
+from simsearch.images.plugins import opened
+from simsearch.images.ranges import Notes
+from simsearch.images.tiff import read_tiff
 
-MAX_PIXELS = 134_217_728
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
-WANTED = "expected JPEG, PNG, WebP, TIFF, BMP or GIF"
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -35,44 +41,92 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-FORMATS: tuple[tuple[bytes, str, str, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG", "JpegImagePlugin", "JpegImageFile"),
-    (b"\x89PNG\r\n\x1a\n", "PNG", "PngImagePlugin", "PngImageFile"),
-    (b"RIFF", "WebP", "WebPImagePlugin", "WebPImageFile"),
-    (b"II*\0", "TIFF", "TiffImagePlugin", "TiffImageFile"),
-    (b"MM\0*", "TIFF", "TiffImagePlugin", "TiffImageFile"),
-    (b"II+\0", "TIFF", "TiffImagePlugin", "TiffImageFile"),
-    (b"MM\0+", "TIFF", "TiffImagePlugin", "TiffImageFile"),
-    (b"BM", "BMP", "BmpImagePlugin", "BmpImageFile"),
-    (b"GIF87a", "GIF", "GifImagePlugin", "GifImageFile"),
-    (b"GIF89a", "GIF", "GifImagePlugin", "GifImageFile"),
-)
+# The plugins turn TIFF and HEIC themselves while they load them, and so does the decoder of JPEG XL.
+TURNED = ("TIFF", "HEIC", "JPEG XL")
 QUIET = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
-def decode(data: bytes, at_least: int | None = None) -> Pixels:
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """The pixels of a picture, (H, W) or (H, W, 3) uint8, and what had to be decided about it, as `notes` names it."""
+
+    pixels: Pixels
+    notes: tuple[str, ...] = ()
+
+
+def decode(data: bytes, at_least: int | None = None, decoding: Decoding = PRESENT) -> Pixels:
     """Return the pixels of a picture as uint8: (H, W) when it is stored as gray, else (H, W, 3) RGB.
 
-    EXIF orientation is applied, alpha is laid over white, an animation gives its first frame. With `at_least`, a
-    JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as both sides stay at least twice `at_least` pixels.
-    Raises ImageError with a short reason for everything that is no whole picture of a known format.
+    EXIF orientation is applied, alpha is laid over the background, an animation gives its first frame. With
+    `at_least`, a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size as long as both sides stay at least twice
+    `at_least` pixels. Raises ImageError with a short reason for everything that is no whole picture of a known format.
     """
-    name, plugin, opener = _sniff(data)
+    return examine(data, at_least, decoding).pixels
+
+
+def examine(data: bytes, at_least: int | None = None, decoding: Decoding = PRESENT) -> Decoded:
+    """Return what `decode` gives with what had to be decided; raises ImageError as it does."""
+    kind = sniff(data, decoding.rules)
     _silence_pillow()
     try:
-        image: ImageFile.ImageFile = getattr(importlib.import_module(f"PIL.{plugin}"), opener)(io.BytesIO(data))
-        _check_size(image.size)
-        if at_least is not None and name == "JPEG":
-            # Twice the wanted size, so that the antialiased resize that follows still decides how it looks.
-            image.draft(None, (2 * at_least, 2 * at_least))
-        raw = str(image.tile[0].args) if name == "PNG" and image.tile else ""
-        image.load()
-        _check_size(image.size)
-        return np.ascontiguousarray(flatten(_turn(image, name), raw))
+        if decoding.rules == 1:
+            return Decoded(_by_first_rules(kind, data, at_least))
+        try:
+            if kind.name == "JPEG" and ends_in_nothing(data):
+                raise OSError("truncated")
+            return _by_rules(kind, data, at_least, decoding)
+        except OSError as error:
+            # All rows may be there, and only the two bytes missing that end a JPEG.
+            if kind.name != "JPEG" or "truncated" not in str(error) or (mended := with_end(data, decoding)) is None:
+                raise
+            found = _by_rules(kind, mended, at_least, decoding)
+            return Decoded(found.pixels, (*found.notes, "no end marker"))
     except ImageError:
         raise
     except Exception as error:  # Pillow's plugins raise nearly every built-in exception on hostile bytes
-        raise ImageError(_reason(name, error)) from None
+        raise ImageError(_reason(kind.name, error, decoding)) from None
+
+
+def decode_query(data: bytes, at_least: int | None, decoding: Decoding) -> Pixels:
+    """Return what `decode` gives; a format that the rules of an old build do not know is read by the present ones."""
+    try:
+        sniff(data, decoding.rules)
+    except ImageError:
+        decoding = PRESENT
+    return decode(data, at_least, decoding)
+
+
+def _by_first_rules(kind: Format, data: bytes, at_least: int | None) -> Pixels:
+    image = opened(kind, data, partial(check_size, decoding=FIRST))
+    assert isinstance(image, ImageFile.ImageFile)
+    if at_least is not None and kind.name == "JPEG":
+        # Twice the wanted size, so that the antialiased resize that follows still decides how it looks.
+        image.draft(None, (2 * at_least, 2 * at_least))
+    raw = str(image.tile[0].args) if kind.name == "PNG" and image.tile else ""
+    image.load()
+    check_size(image.size, FIRST)
+    return np.ascontiguousarray(flatten(_turn(image, kind.name), raw))
+
+
+def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decoding) -> Decoded:
+    check = partial(check_size, decoding=decoding)
+    said: Notes = ()
+    if kind.name == "TIFF":
+        found, said = read_tiff(data, decoding)
+        if found is not None:
+            return Decoded(found, said)
+    # Of a JPEG not the size that is stored is bounded, but the one that is decoded.
+    image = opened(kind, data, (lambda size: None) if kind.name == "JPEG" else check)
+    if isinstance(image, bytes):
+        return examine(image, at_least, decoding)
+    if kind.name == "JPEG":
+        assert isinstance(image, ImageFile.ImageFile)
+        shrink(image, data, at_least, decoding)
+    raw = str(image.tile[0].args) if kind.name == "PNG" and image.tile else ""  # type: ignore[attr-defined]
+    image.load()
+    check(image.size)
+    pixels, notes = flattened(_turn(image, kind.name), raw, data, decoding)
+    return Decoded(np.ascontiguousarray(pixels), (*said, *notes))
 
 
 def read_bytes(path: str | os.PathLike[str]) -> bytes:
@@ -97,19 +151,9 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     return data
 
 
-def read_image(path: str | os.PathLike[str], at_least: int | None = None) -> Pixels:
+def read_image(path: str | os.PathLike[str], at_least: int | None = None, decoding: Decoding = PRESENT) -> Pixels:
     """Return the pixels of an image file as `decode` gives them; raises ImageError."""
-    return decode(read_bytes(path), at_least)
-
-
-def _sniff(data: bytes) -> tuple[str, str, str]:
-    if not data:
-        raise ImageError("not an image (the file is empty)")
-    for magic, name, plugin, opener in FORMATS:
-        if data.startswith(magic) and (name != "WebP" or data[8:12] == b"WEBP"):
-            return name, plugin, opener
-    first = "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\x{byte:02x}" for byte in data[:4])
-    raise ImageError(f'not an image (first bytes: "{first}"; {WANTED})')
+    return decode(read_bytes(path), at_least, decoding)
 
 
 def _silence_pillow() -> None:
@@ -119,16 +163,8 @@ def _silence_pillow() -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _check_size(size: tuple[int, int]) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise ImageError(f"has no pixels: {width} x {height}")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"too many pixels: {width:,} x {height:,}, at most {MAX_PIXELS:,}")
-
-
 def _turn(image: Image.Image, name: str) -> Image.Image:
-    if name == "TIFF":  # the plugin turns TIFF files itself while it loads them
+    if name in TURNED:
         return image
     try:
         orientation: Any = image.getexif().get(ORIENTATION, 1)
@@ -142,11 +178,11 @@ def _turn(image: Image.Image, name: str) -> Image.Image:
     return turned
 
 
-def _reason(name: str, error: Exception) -> str:
+def _reason(name: str, error: Exception, decoding: Decoding) -> str:
     if isinstance(error, MemoryError):
         return f"cannot decode this {name}: it needs more memory than there is"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"too many pixels: at most {MAX_PIXELS:,}"
+        return f"too many pixels: at most {decoding.max_pixels:,}"
     # Pillow's messages may hold object addresses and bytes of the file.
     text = re.sub(r"<[^<>]*>|\b0x[0-9a-fA-F]+", "", str(error))
     text = "".join(char if char.isprintable() and ord(char) < 127 else " " for char in text)

@@ -48,7 +48,7 @@ class Decoding:
 
     def changes(self) -> dict[str, Any]:
         """Return what is not the default of its rules, as plain JSON values: what enters addresses."""
-        usual, own = (asdict(FIRST if self.rules == 1 else Decoding())), self.to_json()
+        usual, own = (asdict(FIRST if self.rules == 1 else PRESENT)), self.to_json()
         return {key: value for key, value in own.items() if value != usual[key]}
 
     def to_json(self) -> dict[str, Any]:
@@ -66,4 +66,10 @@ class Decoding:
             raise RecipeError(f"decoding cannot be read: {type(error).__name__} {error}") from None
 
 
+PRESENT = Decoding()
 FIRST = Decoding(1, "white", "full")  # what a build without a word on it was decoded by
+
+
+def told(facts: Mapping[str, Any]) -> Decoding:
+    """Return how the facts of a dataset artifact say that its files were decoded; without a word, by rules 1."""
+    return Decoding.from_json(facts["decoding"]) if "decoding" in facts else FIRST

@@ -28,12 +28,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """One image after its first full decode: SHA-256 of its bytes ("" when unreadable), its thumbnail or the reason."""
+    """One image after its first full decode: SHA-256 of its bytes ("" when unreadable), its thumbnail or the reason.
+
+    `notes`: what decoding had to decide; `pixels`: a digest of what came of it; `flat`: whether that is one colour.
+    """
 
     image: str
     sha256: str
     thumbnail: bytes | None
     reason: str | None
+    notes: tuple[str, ...] = ()
+    pixels: str = ""
+    flat: bool = False
 
 
 def survey(source: Source, reader: Reader, *, threads: int = 2) -> Iterator[Surveyed]:
@@ -52,7 +58,11 @@ def _survey_one(reader: Reader, image: str) -> Surveyed:
         data = reader.data(image)
         digest = hashlib.sha256(data).hexdigest()
         # Half-size decoding still reads every byte of a JPEG, so a file that was cut off is found here.
-        return Surveyed(image, digest, encode_thumbnail(reader.decode(data, THUMBNAIL_PIXELS)), None)
+        found = reader.examine(data, THUMBNAIL_PIXELS)
+        pixels = found.pixels
+        flat = bool((pixels == pixels[:1, :1]).all())
+        told = hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).hexdigest()
+        return Surveyed(image, digest, encode_thumbnail(pixels), None, found.notes, told, flat)
     except ImageError as error:
         return Surveyed(image, digest, None, error.message)
 
@@ -67,6 +77,8 @@ def pixel_batches(
 
     def load(part: list[ImageRecord]) -> tuple[list[int], Pixels]:
         return [record.row for record in part], _load(reader, part, preprocess)
+
+    reader = reader.under(preprocess.decoding)
 
     # Pieces are small, so that one batch already feeds every thread; none belongs to two batches.
     size = batch if threads == 1 else PIECE
@@ -109,7 +121,8 @@ class PixelStore:
         threads: int = 2,
         memory_limit: int = 2 << 30,
     ) -> None:
-        self._reader, self._records, self._preprocess, self._threads = reader, records, preprocess, threads
+        self._reader, self._threads = reader.under(preprocess.decoding), threads
+        self._records, self._preprocess = records, preprocess
         shape = (len(records), preprocess.size, preprocess.size, preprocess.channels)
         self.pixels: Pixels | None = None
         self._pool: ThreadPoolExecutor | None = None

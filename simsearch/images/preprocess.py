@@ -12,9 +12,10 @@ from PIL import Image
 
 from simsearch.arrays import Floats, Integers, Pixels
 from simsearch.errors import RecipeError
+from simsearch.images.decoding import FIRST, PRESENT, Decoding
 from simsearch.images.pixels import scaled
 
-PREPROCESS_VERSION = 1
+PREPROCESS_VERSION = 2
 MAX_SIZE = 4096
 
 Resize = Literal["squash", "crop", "pad"]
@@ -26,6 +27,7 @@ class Preprocess:
     """How a decoded picture becomes (channels, size, size) float32; mean and deviation are those of values / 255.
 
     squash brings both sides to `size`; crop takes the centre square; pad lays the whole picture on a white square.
+    `decoding`: how the picture is decoded before.
     Raises RecipeError for a value that cannot be used.
     """
 
@@ -34,6 +36,7 @@ class Preprocess:
     resize: Resize
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    decoding: Decoding = PRESENT
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= MAX_SIZE:
@@ -104,22 +107,32 @@ class Preprocess:
         return out
 
     def to_json(self) -> dict[str, Any]:
-        """Return a dictionary of plain JSON values, with the version of this definition."""
-        return {"version": PREPROCESS_VERSION, **asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        """Return a dictionary of plain JSON values, with the version of this definition: 1 knows no decoding."""
+        whole = {**asdict(self), "mean": list(self.mean), "std": list(self.std), "decoding": self.decoding.to_json()}
+        if self.decoding == FIRST:
+            del whole["decoding"]
+            return {"version": 1, **whole}
+        return {"version": PREPROCESS_VERSION, **whole}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Preprocess:
         """Return the Preprocess that `to_json` wrote; raises RecipeError for another version or a missing key."""
-        if values.get("version") != PREPROCESS_VERSION:
+        if not known(values):
             raise RecipeError(
-                f"preprocessing version {values.get('version')!r}: this program knows {PREPROCESS_VERSION}"
+                f"preprocessing version {values.get('version')!r}: this program knows 1 to {PREPROCESS_VERSION}"
             )
         try:
             mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
             resize = cast(Resize, str(values["resize"]))
-            return cls(int(values["size"]), int(values["channels"]), resize, mean, std)
+            decoding = FIRST if values["version"] == 1 else Decoding.from_json(values["decoding"])
+            return cls(int(values["size"]), int(values["channels"]), resize, mean, std, decoding)
         except (KeyError, TypeError, ValueError) as error:
             raise RecipeError(f"preprocessing cannot be read: {type(error).__name__} {error}") from None
+
+
+def known(values: Mapping[str, Any]) -> bool:
+    """Return whether the preprocessing that `to_json` wrote is of a version that this program goes on with."""
+    return values.get("version") in range(1, PREPROCESS_VERSION + 1)
 
 
 def data_mean_std(batches: Iterable[Pixels]) -> tuple[tuple[float, ...], tuple[float, ...]]:

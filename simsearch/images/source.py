@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from simsearch.arrays import Pixels
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.decode import decode, read_bytes
+from simsearch.images.decode import Decoded, decode, examine, read_bytes
+from simsearch.images.decoding import PRESENT, Decoding
+from simsearch.images.formats import suffixes
 
 Fingerprint = list[tuple[str, int, str]]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+IMAGE_SUFFIXES = suffixes(1)
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -30,7 +32,13 @@ class SourceImage:
 
 
 class Reader(ABC):
-    """Reads the images of one source by name; safe for threads."""
+    """Reads the images of one source by name, as `decoding` says; safe for threads."""
+
+    decoding: Decoding = PRESENT
+
+    def under(self, decoding: Decoding) -> Reader:
+        """Return a reader of the same images that decodes otherwise; itself where there is nothing to decode."""
+        return self
 
     @abstractmethod
     def data(self, image: str) -> bytes:
@@ -39,6 +47,10 @@ class Reader(ABC):
     @abstractmethod
     def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
         """Return the pixels that `data` holds: (H, W) or (H, W, 3) uint8; raises ImageError."""
+
+    def examine(self, data: bytes, at_least: int | None = None) -> Decoded:
+        """Return what `decode` gives with what had to be decided; raises ImageError."""
+        return Decoded(self.decode(data, at_least))
 
     def array(self, image: str, at_least: int | None = None, sha256: str | None = None) -> Pixels:
         """Return the pixels of an image, (H, W) or (H, W, 3) uint8.
@@ -58,14 +70,21 @@ class Reader(ABC):
 class FileReader(Reader):
     """Reads images that are files below a root folder."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, decoding: Decoding) -> None:
         self._root = root
+        self.decoding = decoding
+
+    def under(self, decoding: Decoding) -> FileReader:
+        return self if decoding == self.decoding else FileReader(self._root, decoding)
 
     def data(self, image: str) -> bytes:
         return read_bytes(os.path.join(self._root, image))
 
     def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
-        return decode(data, at_least)
+        return decode(data, at_least, self.decoding)
+
+    def examine(self, data: bytes, at_least: int | None = None) -> Decoded:
+        return examine(data, at_least, self.decoding)
 
 
 @dataclass(kw_only=True)
@@ -84,6 +103,7 @@ class Source(ABC):
     labelled: bool
     rejected: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    decoding: Decoding = PRESENT
 
     @abstractmethod
     def fingerprint(self, memory: HashMemory) -> Fingerprint:
@@ -110,7 +130,7 @@ class FileSource(Source):
         return sorted(entries)
 
     def reader(self) -> FileReader:
-        return FileReader(self.root)
+        return FileReader(self.root, self.decoding)
 
 
 def fingerprint_files(root: str, names: list[str], memory: HashMemory) -> Fingerprint:

@@ -9,6 +9,7 @@ from typing import Any
 
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
+from simsearch.images.decoding import PRESENT, Decoding
 from simsearch.images.digits import open_digits
 from simsearch.images.folders import open_folder
 from simsearch.images.groups import by_pattern, told
@@ -19,7 +20,14 @@ from simsearch.images.torchvision_sets import open_torchvision
 LEAVE_OUT = "leave it out"
 
 
-def open_source(
+def open_source(spec: str, *, decoding: Decoding = PRESENT, **asked: Any) -> Source:
+    """Return what `_open` gives, to be decoded as `decoding` says."""
+    source = _open(spec, **asked)
+    source.decoding = decoding
+    return source
+
+
+def _open(
     spec: str,
     *,
     home_datasets: Path,

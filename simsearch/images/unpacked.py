@@ -45,7 +45,9 @@ class UnpackedSource(Source):
         return self.fingerprinter(memory)
 
     def reader(self) -> PixelReader:
-        return PixelReader(self.folder / IMAGES, self.shape, self.sizes)
+        reader = PixelReader(self.folder / IMAGES, self.shape, self.sizes)
+        reader.decoding = self.decoding  # which nothing here needs, and the queries do
+        return reader
 
 
 class PixelReader(Reader):

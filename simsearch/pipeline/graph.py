@@ -15,6 +15,7 @@ from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
+from simsearch.images.decoding import PRESENT, Decoding, told
 from simsearch.images.source import Source
 from simsearch.images.sources import open_source
 from simsearch.pipeline.plan import Plan
@@ -59,7 +60,8 @@ class Pipeline:
         anything, here and in `run`.
         """
         home, plan = self.plan.home, self.plan
-        source = open_dataset(self.recipe.dataset, home, offline=offline)
+        images = self.recipe.images
+        source = open_dataset(self.recipe.dataset, home, offline=offline, decoding=images.decoding())
         self._refuse_other_source(name, source, renamed)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
@@ -73,7 +75,9 @@ class Pipeline:
         check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
         if len(plan.ran) > before:
             self._say_split(made)
-        return source, Data(made, source.reader())
+        # An artifact that was made before says by which rules; what is made of it goes on by them.
+        how = told(facts) if table.kind in ("folder", "table") else source.decoding
+        return source, Data(made, source.reader().under(how))
 
     def _say_split(self, made: Artifact) -> None:
         say, facts = self.plan.progress.say, made.facts
@@ -124,7 +128,9 @@ def record_of(plan: Plan, recipe: dict[str, Any], source: str, root: str | None,
     )
 
 
-def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemory | None = None) -> Source:
+def open_dataset(
+    table: Dataset, home: Home, *, offline: bool, memory: HashMemory | None = None, decoding: Decoding = PRESENT
+) -> Source:
     """Return the table of images; `memory` of their digests is the home's own unless another is given.
 
     Raises SourceError for what cannot be read, and, with `offline`, for what would have to be downloaded.
@@ -139,5 +145,6 @@ def open_dataset(table: Dataset, home: Home, *, offline: bool, memory: HashMemor
             group=table.group,
             base=Path.cwd(),
             offline=offline,
+            decoding=decoding,
             memory=home.memory if memory is None else memory,
         )

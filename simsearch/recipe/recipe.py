@@ -120,7 +120,7 @@ class Recipe(Table):
                 hint="its linear layer grows with the square; --set embedder.backbone=torchvision:mobilenet_v3_small",
             )
         resize = self.images.resize or ("crop" if photos else "squash")
-        return Images(size=size, resize=resize, mean=mean, std=std)
+        return self.images.model_copy(update={"size": size, "resize": resize, "mean": mean, "std": std})
 
     def _refuse_idle_keys(self, resolved: Recipe) -> None:
         """A key that would do nothing is a misunderstanding: better to say so than to train something else."""

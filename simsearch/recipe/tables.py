@@ -6,10 +6,12 @@ Values left out stay None here where good defaults depend on the source; `Recipe
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from simsearch.errors import RecipeError
+from simsearch.images.decoding import MAX_PIXELS, Decoding
 from simsearch.recipe.table import Options, Table
 from simsearch.vectors.search import KINDS
 
@@ -48,6 +50,28 @@ class Images(Table):
     resize: Literal["squash", "crop", "pad"] | None = None
     mean: list[float] | None = None
     std: list[float] | None = None
+    background: str = "auto"  # behind what is transparent: auto, white, black, checker or #rrggbb
+    range: str | list[float] = "auto"  # of more than 8 bits: auto, full, or [low, high], black and white
+    max_pixels: int = MAX_PIXELS  # of one picture, as it is decoded
+
+    def decoding(self) -> Decoding:
+        """Return how pictures are decoded, by the present rules."""
+        limits = self.range if isinstance(self.range, str) else (float(self.range[0]), float(self.range[1]))
+        return Decoding(background=self.background, range=limits, max_pixels=self.max_pixels)
+
+    def settings(self) -> dict[str, Any]:
+        """Return what of it enters addresses beside how pictures are decoded, which the data set says."""
+        return self.model_dump(include={"size", "resize", "mean", "std"})
+
+    @field_validator("background", "range", "max_pixels")
+    @classmethod
+    def _known_to_decoding(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            given: dict[str, Any] = {str(info.field_name): tuple(value) if isinstance(value, list) else value}
+            Decoding(**given)
+        except RecipeError as error:
+            raise ValueError(f"{error.message.partition(': ')[2]}, seen {value!r}") from None
+        return value
 
     @field_validator("mean", "std")
     @classmethod

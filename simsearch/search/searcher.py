@@ -6,7 +6,6 @@ This is the cold path: it imports numpy, ONNX Runtime, faiss and Pillow, and nei
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import threading
 import time
@@ -20,17 +19,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simsearch.arrays import Floats, Pixels
-from simsearch.artifacts import Artifact
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.evaluation.false_alarms import ROUNDING
 from simsearch.home import Build, Home
-from simsearch.images.decode import decode, read_bytes
-from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess
+from simsearch.images.decode import decode, decode_query, read_bytes
+from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord, RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.search.opening import open_embedder
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question
 from simsearch.search.rates import Rates
 from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
@@ -72,7 +71,7 @@ class Searcher:
             raise build.damaged(error) from None
         except KeyError as error:
             raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
-        self._embedder = None if train is None else _open_embedder(build.name, train, again)
+        self._embedder = None if train is None else open_embedder(build.name, train, again)
         if train is not None:
             check_embedder(index, "the index", train, build.name)
         self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
@@ -180,18 +179,24 @@ class Searcher:
             if hit.path is not None:
                 data = read_bytes(Path(hit.path))
                 if hashlib.sha256(data).hexdigest() == self._records[hit.row].sha256:
-                    return decode(data)
+                    return self.decoded(data)
         with ThumbnailReader(self._thumbnails) as thumbnails:
             return decode(thumbnails[hit.row])
+
+    def decoded(self, data: bytes, at_least: int | None = None) -> Pixels:
+        """Return the pixels of a file's bytes as the build's own pictures were decoded; raises ImageError."""
+        if self._embedder is None:
+            return decode(data, at_least)
+        return decode_query(data, at_least, self._embedder[0].decoding)
 
     def _load(self, image: Picture) -> tuple[Pixels, str]:
         """Return the pixels of an image and the digest of its file, "" for an array."""
         if isinstance(image, np.ndarray):
             return image, ""
-        size = self._needed_embedder()[0].size
         try:
             data = image if isinstance(image, bytes) else read_bytes(Path(image))
-            return decode(data, at_least=size), hashlib.sha256(data).hexdigest()
+            pixels = self.decoded(data, self._needed_embedder()[0].size)
+            return pixels, hashlib.sha256(data).hexdigest()
         except ImageError as error:
             if isinstance(image, bytes):
                 raise
@@ -287,14 +292,3 @@ class Searcher:
         root = self.build.record.root
         path = None if root is None else os.path.join(root, record.image)
         return path if path is not None and os.path.isfile(path) else None
-
-
-def _open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Runtime]:
-    bundle = json.loads(train.file("embedder.json").read_bytes())
-    if bundle["preprocessing"].get("version") != PREPROCESS_VERSION:
-        raise ArtifactError(
-            f"build {build} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
-            f"this simsearch has version {PREPROCESS_VERSION}",
-            hint=again,
-        )
-    return Preprocess.from_json(bundle["preprocessing"]), Runtime(train.file("embedder.onnx"), threads=usable_cores())

@@ -13,6 +13,7 @@ from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, write_records
 from simsearch.images.source import Fingerprint, Source, changed
 from simsearch.images.splits import assign
+from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, write_thumbnails
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import THREADS
@@ -28,6 +29,8 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
         "kind": table.kind if table.kind != "torchvision" else table.source,
         **table.model_dump(include={"options", "split", "test_classes", "exclude", "seed"}),
     }
+    if changes := source.decoding.changes():
+        settings["decoding"] = changes
     if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
         settings["group"] = table.group
     inputs = {"source": {"digest": digest, "content": digest}}
@@ -43,6 +46,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
     expected = {name: "" if size < 0 else sha256 for name, size, sha256 in listing}
     kept, digests, bad = [], [], [SetAside(image, reason) for image, reason in source.rejected]
     listed = {image.image: image for image in source.images}
+    tally = Tally()
     with write_thumbnails(space.scratch) as thumbnails:
         for done, found in enumerate(survey(source, source.reader(), threads=THREADS), 1):
             if expected.get(found.image, found.sha256) != found.sha256:
@@ -51,6 +55,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
                 bad.append(SetAside(found.image, found.reason or "unreadable", found.sha256))
             else:
                 kept.append(listed[found.image])
+                tally.add(found)
                 digests.append(found.sha256)
                 thumbnails(found.thumbnail)
             progress(done, len(listed))
@@ -64,14 +69,17 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
         for record in records:
             thumbnails(unordered[position[record.image]])
     write_quarantine(space.out, bad)
-    flags = count_flags(records)
+    flags, decoded, how = count_flags(records), tally.counts(), source.decoding
     facts = {
         "images": len(records),
         "bad": len(bad),
         "labelled": source.labelled,
         "labels": len({r.label for r in records}) if source.labelled else 0,
         **flags,
-        "notes": notes,
+        "notes": [*notes, *in_words(decoded)],
+        **({"decoded": decoded} if decoded else {}),
+        # How files were decoded, which those of digits and torchvision's sets cannot be otherwise.
+        **({"decoding": how.to_json()} if table.kind in ("folder", "table") or how.changes() else {}),
         # What training and embedding look at: a renamed image changes the table, but neither of these.
         "views": {
             "train": digest_of([(r.sha256, escaped(r.label), r.fit) for r in records if r.fit or r.val]),

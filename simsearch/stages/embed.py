@@ -100,7 +100,7 @@ class Bundle:
 
         bundle, self._preprocess = bundle_of(trained)
         self.dim = int(bundle["dim"])
-        self._reader = reader
+        self._reader = reader.under(self._preprocess.decoding)
         self._runtime = Runtime(trained.file("embedder.onnx"), threads=1)
         self.batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(self._runtime.input_shape))))
 

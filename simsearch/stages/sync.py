@@ -26,6 +26,7 @@ from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
 from simsearch.images.source import FileSource, changed
+from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
 from simsearch.stages.dataset import check_bad, count_flags
@@ -108,7 +109,7 @@ def sync_dataset(
     fresh = {found.image: found for found in changes.fresh}
     listed = [image for image in change.source.images if image.image in fresh]
     added: list[ImageRecord] = []
-    bad = list(changes.set_aside)
+    bad, tally = list(changes.set_aside), Tally()
     with write_thumbnails(space.scratch) as thumbnails:
         for seen in survey(replace(change.source, images=listed), change.source.reader(), threads=THREADS):
             found = fresh[seen.image]
@@ -121,6 +122,7 @@ def sync_dataset(
             flags = (False, False, False, False)
             added.append(ImageRecord(row, found.image, found.label, *flags, found.sha256, found.group))
             thumbnails(seen.thumbnail)
+            tally.add(seen)
             progress(len(added), len(listed))
     live = len(change.state.images) - len(change.deleted) + len(added)
     check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
@@ -150,7 +152,7 @@ def sync_dataset(
     gone = set(change.deleted.tolist())
     labels = {label for row, label in enumerate(change.state.labels) if row not in gone and row not in moved}
     labels |= {now["label"] for now in moved.values()} | {record.label for record in added}
-    rows = len(kept) + len(added)
+    rows, decoded = len(kept) + len(added), tally.counts()
     facts = {
         "images": rows,
         "deleted": len(deleted),
@@ -158,7 +160,9 @@ def sync_dataset(
         "labelled": base.facts["labelled"],
         "labels": len(labels) if base.facts["labelled"] else 0,
         **counts,
-        "notes": [],
+        "notes": in_words(decoded),
+        **({"decoded": decoded} if decoded else {}),
+        **{key: base.facts[key] for key in ("decoding",) if key in base.facts},
         # From how many rows on a fifth is counted: those of the last build or compaction.
         "synced": {"whole": rows if change.compact else whole_rows(base)},
     }

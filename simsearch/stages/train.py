@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.recipe import Recipe
@@ -19,7 +21,8 @@ def train(
     With `frozen`, only a linear head on that backbone's cached features. `start`: a trained head to begin from.
     """
     settings = {
-        **recipe.model_dump(include={"images", "loss", "augmentation", "training"}),
+        "images": {**recipe.images.settings(), **decoded(data)},
+        **recipe.model_dump(include={"loss", "augmentation", "training"}),
         "embedder": {**recipe.embedder.model_dump(), "weights": weights},
     }
     inputs: References = {"dataset": data.view("train")}
@@ -36,12 +39,17 @@ def train(
     return Step("train", title, VERSION, settings, inputs, work)
 
 
+def decoded(data: Data) -> dict[str, Any]:
+    """Return how pictures are decoded, where that enters addresses: it stands in the bundle, and decides its pixels."""
+    return {"decoding": data.facts["decoding"]} if "decoding" in data.facts else {}
+
+
 def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
     """Return the step that makes a bundle of the backbone alone; `weights` is the digest of its weights."""
     images, embedder = recipe.images, recipe.embedder
     seed = recipe.training.seed if embedder.weights == "none" else 0
     settings = {
-        "images": images.model_dump(),
+        "images": {**images.settings(), **decoded(data)},
         "embedder": {"backbone": embedder.backbone, "weights": weights},
         "seed": seed,
     }

@@ -21,7 +21,7 @@ from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import SYNCED, Build, Home
-from simsearch.images.preprocess import PREPROCESS_VERSION
+from simsearch.images.preprocess import PREPROCESS_VERSION, known
 from simsearch.images.quarantine import read_quarantine
 from simsearch.images.source import FileSource
 from simsearch.locks import working_seconds
@@ -170,10 +170,11 @@ def make_stages(
 
 def _check_version(train: Artifact, name: str) -> None:
     """Raise ArtifactError when this program preprocesses images otherwise than the build's embedder expects."""
-    seen = json.loads(train.file("embedder.json").read_bytes())["preprocessing"].get("version")
-    if seen != PREPROCESS_VERSION:
+    seen = json.loads(train.file("embedder.json").read_bytes())["preprocessing"]
+    if not known(seen):
         raise ArtifactError(
-            f"build {name} was made with preprocessing version {seen}, this simsearch has version {PREPROCESS_VERSION}",
+            f"build {name} was made with preprocessing version {seen.get('version')}, this simsearch knows 1 to "
+            f"{PREPROCESS_VERSION}",
             hint="simsearch build --retrain, with the recipe or folder of this build, makes all of it anew",
         )
 

@@ -10,7 +10,6 @@ import json
 
 from simsearch.artifacts import Artifact, digest_of
 from simsearch.errors import ArtifactError
-from simsearch.images.preprocess import PREPROCESS_VERSION
 
 
 def embedder_fingerprint(trained: Artifact) -> str:
@@ -20,7 +19,7 @@ def embedder_fingerprint(trained: Artifact) -> str:
         {
             "onnx": trained.manifest["files"]["embedder.onnx"]["sha256"],
             "preprocessing": bundle["preprocessing"],
-            "code": PREPROCESS_VERSION,
+            "code": bundle["preprocessing"].get("version"),
         }
     )
 

@@ -1,0 +1,46 @@
+"""Opens a picture by the plugin of its format, called directly: Pillow's registry of openers is not asked."""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Callable
+
+from PIL import Image, ImageFile
+
+from simsearch.errors import ImageError
+from simsearch.images.formats import EXTRA, Format
+from simsearch.images.jxl import jxl_size
+
+Check = Callable[[tuple[int, int]], None]
+
+
+def opened(kind: Format, data: bytes, check: Check) -> Image.Image | bytes:
+    """Return a picture whose header is read, or the JPEG that a JPEG XL holds whole; `check` sees its size before.
+
+    Raises ImageError when the plugin is not installed, and whatever a plugin raises.
+    """
+    try:
+        if kind.name == "JPEG XL":
+            return _jxl(data, check)
+        if kind.name == "HEIC":
+            from pillow_heif import HeifImageFile
+
+            image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
+        else:
+            image = getattr(importlib.import_module(kind.module), kind.opener)(io.BytesIO(data))
+    except ImportError:
+        raise ImageError(f"{kind.name} needs what is not installed: {EXTRA}", hint=EXTRA) from None
+    check(image.size)
+    return image
+
+
+def _jxl(data: bytes, check: Check) -> Image.Image | bytes:
+    # The plugin's own class decodes in its constructor, whatever the size, and asks Pillow's registry.
+    from pillow_jxl import Decoder
+
+    check(jxl_size(data))
+    whole_jpeg, info, pixels, _, _ = Decoder(num_threads=0)(data)
+    if whole_jpeg:
+        return bytes(pixels)
+    return Image.frombytes(info.mode, (info.width, info.height), bytes(pixels))

@@ -1,0 +1,255 @@
+"""Pictures by rules 2: the cases that came out wrong in silence by rules 1, and their siblings."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from simsearch.errors import ImageError
+from simsearch.images.decode import decode, decode_query, examine
+from simsearch.images.decoding import FIRST, Decoding
+from simsearch.images.formats import EXTRA
+
+
+def save(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def photo(width=96, height=64):
+    y, x = np.mgrid[0:height, 0:width]
+    whole = np.stack([x * 255 // width, y * 255 // height, (x * y) % 256], axis=2).astype(np.uint8)
+    random = np.random.default_rng(3)
+    whole[10:30, 20:50] = random.integers(0, 256, whole[10:30, 20:50].shape)
+    return Image.fromarray(whole)
+
+
+def logo(colour, ground=(0, 0, 0)):
+    image = Image.new("RGBA", (32, 32), (*ground, 0))
+    image.paste((*colour, 255), (8, 8, 24, 24))
+    return image
+
+
+def bmp(alpha):
+    """A 32-bit BMP with masks whose alpha is `alpha` everywhere."""
+    pixels = np.asarray(photo(8, 6))
+    body = np.dstack([pixels[:, :, ::-1], np.full((6, 8), alpha, np.uint8)])[::-1].tobytes()
+    head = struct.pack("<IiiHHIIiiII", 124, 8, 6, 1, 32, 3, len(body), 2835, 2835, 0, 0)
+    head += struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(64)
+    return b"BM" + struct.pack("<IHHI", 14 + len(head) + len(body), 0, 0, 14 + len(head)) + head + body
+
+
+def test_alpha_that_is_nowhere_opaque_is_no_alpha():
+    truth = np.asarray(photo(8, 6))
+    for alpha, notes in ((0, ("alpha not used",)), (255, ())):
+        found = examine(bmp(alpha))
+        assert (found.pixels == truth).all()
+        assert found.notes == notes
+    assert (decode(bmp(0), decoding=FIRST) == 255).all()
+    clear = Image.fromarray(np.dstack([truth, np.zeros((6, 8), np.uint8)]))
+    for kind, options in (("PNG", {}), ("TIFF", {}), ("WEBP", {"lossless": True, "exact": True})):
+        assert (decode(save(clear, kind, **options)) == truth).all()
+    gray = Image.merge("LA", (photo(8, 6).convert("L"), Image.new("L", (8, 6), 0)))
+    assert (decode(save(gray, "PNG")) == np.asarray(photo(8, 6).convert("L"))).all()
+
+
+def test_auto_lays_black_behind_what_is_light_and_white_behind_the_rest():
+    for colour, ground, notes in (
+        ((255, 255, 255), 0, ("on black",)),
+        ((240, 240, 230), 0, ("on black",)),
+        ((90, 60, 50), 255, ()),
+        ((0, 0, 0), 255, ()),
+    ):
+        found = examine(save(logo(colour), "PNG"))
+        assert (found.pixels[0, 0] == ground).all()
+        assert (found.pixels[16, 16] == colour).all()
+        assert found.notes == notes
+        assert (decode(save(logo(colour), "PNG"), decoding=FIRST)[0, 0] == 255).all()
+
+
+@pytest.mark.parametrize("store", ["gray", "palette", "key", "gray key", "webp", "tiff", "avif"])
+def test_every_kind_of_transparency_is_laid_on_black_where_what_is_seen_is_white(store):
+    white = logo((255, 255, 255))
+    if store == "gray":
+        data = save(white.convert("LA"), "PNG")
+    elif store in ("palette", "key", "gray key"):
+        mode = {"palette": "P", "key": "RGB", "gray key": "L"}[store]
+        flat = Image.new("L", (32, 32), 0)
+        flat.paste(255 if mode != "P" else 1, (8, 8, 24, 24))
+        image = flat if mode == "L" else flat.convert("RGB")
+        if mode == "P":
+            image = flat
+            image = Image.frombytes("P", (32, 32), flat.tobytes())
+            image.putpalette([9, 9, 9, 255, 255, 255])
+        data = save(image, "PNG", transparency=(0, 0, 0) if mode == "RGB" else 0)
+    else:
+        data = save(white, store.upper(), **({"lossless": True} if store == "webp" else {}))
+    seen = decode(data)
+    assert (seen[0, 0] == 0).all()
+    assert (seen[16, 16] >= 254).all()
+
+
+@pytest.mark.parametrize(
+    ("background", "corner"),
+    [("white", (255, 255, 255)), ("black", (0, 0, 0)), ("#0a141e", (10, 20, 30)), ("checker", (85, 85, 85))],
+)
+def test_a_background_that_is_set_is_laid_behind_all(background, corner):
+    for colour in ((255, 255, 255), (90, 60, 50)):
+        found = examine(save(logo(colour), "PNG"), decoding=Decoding(background=background))
+        assert tuple(found.pixels[0, 0]) == corner
+        assert found.notes == ()
+    gray = decode(save(logo((90, 90, 90)).convert("LA"), "PNG"), decoding=Decoding(background=background))
+    assert (gray.ndim == 3) == (background == "#0a141e")
+
+
+def test_a_checker_holds_both_its_grays():
+    seen = decode(save(logo((255, 255, 255)), "PNG"), decoding=Decoding(background="checker"))
+    assert {85, 170, 255} == set(np.unique(seen).tolist())
+
+
+def test_photos_with_soft_edges_stay_as_they_were():
+    image = photo().convert("RGBA")
+    image.putalpha(Image.fromarray(np.tile(np.linspace(0, 255, 96).astype(np.uint8), (64, 1))))
+    data = save(image, "PNG")
+    assert (decode(data) == decode(data, decoding=FIRST)).all()
+
+
+GRAY = np.asarray(photo().convert("L")).astype(np.uint16)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_gray_of_fewer_bits_in_16_is_scaled_and_said(kind, bits):
+    top = (1 << bits) - 1
+    stored = ((GRAY.astype(np.int64) * top + 127) // 255).astype(np.uint16)
+    stored[0, 0] = top
+    found = examine(save(Image.fromarray(stored), kind))
+    assert found.notes == (f"scaled from {bits} bits",)
+    truth = np.floor(stored / top * 255 + 0.5)
+    assert (found.pixels == truth).all()
+    full = examine(save(Image.fromarray(stored), kind), decoding=Decoding(range="full"))
+    assert full.notes == ()
+    assert (full.pixels == decode(save(Image.fromarray(stored), kind), decoding=FIRST)).all()
+    fixed = decode(save(Image.fromarray(stored), kind), decoding=Decoding(range=(0.0, float(top))))
+    assert (fixed == truth).all()
+
+
+def test_gray_that_uses_its_16_bits_is_as_it_was():
+    for stored in (GRAY * 257, (GRAY // 8) * 257, (GRAY // 8) << 8, np.zeros((4, 4), np.uint16)):
+        for kind in ("PNG", "TIFF"):
+            data = save(Image.fromarray(stored), kind)
+            assert examine(data).notes == ()
+            assert (decode(data) == decode(data, decoding=FIRST)).all()
+
+
+def test_a_png_that_says_how_many_bits_are_in_use():
+    plain = save(Image.fromarray((GRAY * 129).astype(np.uint16)), "PNG")  # to 15 bits
+    said = plain[:33] + struct.pack(">I", 1) + b"sBIT\x0f" + bytes(4) + plain[33:]
+    assert examine(plain).notes == ()
+    with pytest.raises(ImageError):  # its checksum is wrong, which Pillow looks at
+        decode(said)
+    import zlib
+
+    said = plain[:33] + struct.pack(">I", 1) + b"sBIT\x0f" + struct.pack(">I", zlib.crc32(b"sBIT\x0f")) + plain[33:]
+    found = examine(said)
+    assert found.notes == ("scaled from 15 bits",)
+    assert (found.pixels == np.floor(GRAY * 129 / 32767 * 255 + 0.5)).all()
+
+
+def test_rules_1_know_no_settings_and_a_query_in_a_new_format_is_read_all_the_same():
+    data = save(photo(), "AVIF")
+    with pytest.raises(ImageError, match="expected JPEG, PNG"):
+        decode(data, decoding=FIRST)
+    assert (decode_query(data, None, FIRST) == decode(data)).all()
+    white = save(logo((255, 255, 255)), "PNG")
+    assert (decode_query(white, None, FIRST) == decode(white, decoding=FIRST)).all()
+
+
+TURNED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: a.transpose(1, 0, 2)[::-1],
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["AVIF", "HEIF"])
+def test_avif_and_heic_are_turned_exactly_once(kind, orientation):
+    if kind == "HEIF":
+        pillow_heif = pytest.importorskip("pillow_heif")
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if kind == "HEIF":
+        heif = pillow_heif.from_pillow(photo())
+        heif.info["exif"] = exif.tobytes()
+        file = io.BytesIO()
+        heif.save(file, quality=90)
+        data = file.getvalue()
+    else:
+        data = save(photo(), kind, quality=90, exif=exif)
+    seen = decode(data).astype(int)
+    wanted = TURNED[orientation](np.asarray(photo()).astype(int))
+    assert seen.shape == wanted.shape
+    light = np.array([0.299, 0.587, 0.114])  # colours are kept at half the size
+    assert np.abs((seen - wanted) @ light).mean() < 10
+    assert np.abs(seen[..., :2] - wanted[..., :2]).mean() < 20
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
+def test_jpeg_xl_and_jpeg_2000_are_read(mode):
+    jxl = pytest.importorskip("pillow_jxl")
+    image = photo().convert(mode)
+    data = jxl.Encoder(mode, lossless=True, quality=100)(image.tobytes(), *image.size, jpeg_encode=False)
+    truth = np.asarray(photo().convert("L" if mode in ("L", "LA") else "RGB"))
+    assert (decode(data) == truth).all()
+    assert (decode(save(image, "JPEG2000")) == truth).all()
+
+
+def test_a_jpeg_inside_a_jpeg_xl_is_turned_as_it_says():
+    jxl = pytest.importorskip("pillow_jxl")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    plain = save(photo(), "JPEG", quality=90, exif=exif)
+    whole = jxl.Encoder("RGB", lossless=True, quality=100)(plain, 96, 64, jpeg_encode=True)
+    assert (decode(whole) == decode(plain)).all()
+
+
+def test_a_format_without_its_plugin_names_the_extra(monkeypatch):
+    import sys
+
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+    with pytest.raises(ImageError, match=r"^cannot decode this HEIC"):
+        decode(heic)
+    for name, data in (("pillow_heif", heic), ("pillow_jxl", b"\xff\x0a" + bytes(40))):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(ImageError) as caught:
+            decode(data)
+        assert EXTRA in caught.value.message
+
+
+@pytest.mark.parametrize("size", [(8, 8), (256, 256), (300, 7), (4032, 3024), (16320, 12240), (70000, 70000)])
+def test_the_size_of_a_jpeg_xl_is_read_before_it_is_decoded(size):
+    jxl = pytest.importorskip("pillow_jxl")
+    from simsearch.images.jxl import jxl_size
+
+    if size[0] < 5000:
+        pixels = bytes(size[0] * size[1])
+        for box in (False, True):
+            encoded = jxl.Encoder("L", lossless=True, quality=100, effort=1, use_container=box)
+            assert jxl_size(encoded(pixels, *size, jpeg_encode=False)) == size
+    bits = (0b0 | (3 << 1) | ((size[1] - 1) << 3)) | ((3 << 36) | ((size[0] - 1) << 38))
+    bomb = b"\xff\x0a" + bits.to_bytes(9, "little") + bytes(20)
+    assert jxl_size(bomb) == size
+    if size[0] > 5000:
+        with pytest.raises(ImageError, match="too many pixels"):
+            decode(bomb)
