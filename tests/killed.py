@@ -1,4 +1,4 @@
-"""`simsearch sync`, killed by the system at an fsync, rename or replace: MOMENT ARGUMENTS..., run as a program.
+"""`simsearch ARGUMENTS...`, killed by the system at an fsync, rename or replace: MOMENT ARGUMENTS..., run as a program.
 
 Every step that makes something durable is one of these, so killing before each leaves each state that a crash can
 leave. MOMENT is the number of the call before which it happens, or the end of a path that the call is given.
@@ -32,4 +32,4 @@ if __name__ == "__main__":
 
     for name in ("fsync", "rename", "replace"):
         setattr(os, name, dying(getattr(os, name)))
-    main(["sync", *sys.argv[2:]])
+    main(sys.argv[2:])

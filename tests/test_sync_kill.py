@@ -37,7 +37,9 @@ def on_disk(folder):
 
 
 def killed_at(moment, home) -> None:
-    done = subprocess.run([sys.executable, KILLED, str(moment), "--home", home], capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, KILLED, str(moment), "sync", "--home", home], capture_output=True, check=False
+    )
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

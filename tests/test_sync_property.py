@@ -98,7 +98,8 @@ class Model:
             self.check(self.synced)
         elif kind == "kill":
             before = record(self.home)
-            killed = subprocess.run([sys.executable, KILLED, str(one), "--home", self.home], capture_output=True)
+            words = [sys.executable, KILLED, str(one), "sync", "--home", self.home]
+            killed = subprocess.run(words, capture_output=True)
             assert killed.returncode in (0, -signal.SIGKILL), killed.stderr
             if record(self.home) != before:
                 self.synced = dict(self.files)

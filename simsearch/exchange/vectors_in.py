@@ -18,6 +18,7 @@ from simsearch.pipeline.plan import Plan, now
 from simsearch.pipeline.run import Outcome
 from simsearch.recipe import make_recipe, tables
 from simsearch.report.publish import publish_page
+from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index as indexed
@@ -52,14 +53,16 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
             # An unchanged build keeps the time when it was made.
             if before is not None and not plan.ran and before.stands_for(record):
                 build = before
+                publish_report(build, report_of(build))
             else:
                 build = name_build(home, name, replace(record, when=now()))
-            if plan.ran or not build.page_path.is_file():
-                publish_page(build, report_of(build), plan.stages, import_command(build) or "")
+            report = report_of(build)
+            if plan.ran or page_fault(build, report):
+                publish_page(build, report, plan.stages, import_command(build) or "")
     finally:
         file.close()
     missed = missed_target(plan.stages["index"])
-    return Outcome(build, report_of(build), plan.ran, working_seconds() - started, missed)
+    return Outcome(build, report, plan.ran, working_seconds() - started, missed)
 
 
 def import_command(build: Build) -> str | None:

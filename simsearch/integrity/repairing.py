@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from simsearch.artifacts import Artifact, Store
 from simsearch.console import Progress, safe
-from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError
 from simsearch.exchange.vectors_in import import_command
 from simsearch.home import Build, Home, Record
@@ -17,6 +15,7 @@ from simsearch.integrity.verifying import Verified, verify_build
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe import tables
 from simsearch.report.publish import publish_again
+from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.common import Data
 from simsearch.stages.evaluate import evaluate
@@ -66,7 +65,7 @@ class _Repair:
         if self.stages != self.build.record.stages:
             search = search_settings(self.table, self.home.store.open("index", **self.stages["index"]))
             return self._published(replace(self.build.record, stages=self.stages, search=search))
-        return self._report() if self.plan.ran or "report" in self.found.said_no() else self.build
+        return self._report()
 
     def _mend(self) -> None:
         """Rebuild index and evaluate where they are lost or stale; `stages` has them afterwards."""
@@ -107,7 +106,7 @@ class _Repair:
             return self._published(record)
         if record != self.build.record:
             self.build = self.home.write_build(self.build.name, record)
-        return self._report() if "report" in no else self.build
+        return self._report()
 
     def _index(self, data: Data) -> None:
         step = indexed(data, self.found.artifacts["embed"], self.table)
@@ -144,8 +143,12 @@ class _Repair:
         return build
 
     def _report(self) -> Build:
+        """The build, what lies under its name for people made to follow where it does not."""
         with suppress(ArtifactError):  # of a report that is itself lost, which was said
-            write_durably(self.build.report_path, json.dumps(report_of(self.build), indent=1).encode())
+            report = report_of(self.build)
+            publish_report(self.build, report)
+            if self.build.listed and page_fault(self.build, report):
+                publish_again(self.build, self.home.store, import_command(self.build) or "")
         return self.build
 
     def _remake(self, name: str) -> str:

@@ -19,6 +19,7 @@ from simsearch.evaluation.systems import gather
 from simsearch.hashing import HashMemory
 from simsearch.home import Build
 from simsearch.images.records import RecordTable
+from simsearch.report.published import page_fault, report_fault
 from simsearch.report.reading import report_of
 from simsearch.stages.index import CORPUS, GALLERY
 from simsearch.vectors.agreement import verify
@@ -233,13 +234,9 @@ def _recorded(evaluated: Artifact | None) -> float | None:
 
 def _report(build: Build) -> str:
     report = report_of(build)
-    try:
-        beside = json.loads(build.report_path.read_bytes())
-    except (OSError, ValueError):
-        raise VectorsError(f"{build.report_path} is missing or damaged") from None
-    if beside != report:
-        raise VectorsError(f"{build.report_path} is not the report of the build")
-    return "report.json is that of the build"
+    if fault := report_fault(build, report) or (page_fault(build, report) if build.listed else None):
+        raise VectorsError(fault)
+    return f"report.json {'and report.html are those' if build.listed else 'is that'} of the build"
 
 
 def _open(index: Artifact, name: str = CORPUS) -> Index:

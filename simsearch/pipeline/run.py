@@ -17,6 +17,7 @@ from simsearch.pipeline.seeds import Run, runs
 from simsearch.pipeline.standing import left_standing
 from simsearch.recipe.files import NamedRecipe
 from simsearch.recipe.recipe import with_defaults
+from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.evaluate import seeds as over_seeds
 from simsearch.stages.index import missed_target
@@ -76,7 +77,7 @@ def run_build(
         build = made[0].build if seeds == 1 else _with_seeds(made, home)
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
         report = report_of(build)
-        if ran or not build.page_path.is_file():
+        if ran or page_fault(build, report):
             from simsearch.report.publish import publish_page
 
             publish_page(build, report, plan.stages, _command(named, name, seeds))
@@ -135,6 +136,7 @@ def _name_it(home: Home, name: str, record: Record, plan: Plan) -> Build:
         if "seeds" in before and before["evaluate"] == now_made["evaluate"]:
             record = replace(record, stages={"seeds": before["seeds"], **now_made})
         known = replace(build, record=replace(build.record, recipe=with_defaults(build.record.recipe)))
-        if known.stands_for(record) and build.report_path.is_file():
-            return build
+        if known.stands_for(record):
+            publish_report(known, report_of(known))
+            return known
     return name_build(home, name, replace(record, when=now()))

@@ -13,6 +13,8 @@ from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home, Record
 from simsearch.pipeline.estimate import seconds_of_sync
 from simsearch.recipe.recipe import with_defaults
+from simsearch.report.published import page_fault, publish_report
+from simsearch.report.reading import report_of
 
 
 def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> tuple[Build, str] | None:
@@ -48,7 +50,9 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
                 f"{name} is up to date, synced {build.record.synced['when'][:10]} ({len(source.images):,} images "
                 f"checked in {time.perf_counter() - started:.1f} s); {again} trains on everything"
             )
-        if not build.page_path.is_file():
+        report = report_of(build)
+        publish_report(build, report)
+        if page_fault(build, report):
             from simsearch.report.publish import publish_again
 
             publish_again(build, home.store, again)

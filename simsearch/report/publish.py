@@ -17,6 +17,7 @@ from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe.files import recipe_lines
 from simsearch.recipe.recipe import with_defaults
+from simsearch.report.published import sealed_page
 from simsearch.report.reading import report_of
 from simsearch.report.sections.document import render_page
 from simsearch.versions import usable_cores
@@ -58,7 +59,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "command": command,
             },
         )
-    write_durably(build.page_path, page.encode("utf-8", "backslashreplace"))
+    write_durably(build.page_path, sealed_page(build, page))
 
 
 def publish_again(build: Build, store: Store, command: str) -> None:

@@ -1,12 +1,15 @@
-"""report.json of a build, read from its artifacts, and written beside the build when it gets a name."""
+"""report.json of a build, read from its artifacts; a copy for people is written when the build gets a name.
+
+The program itself never reads the copy: the one rename of the build's file switches what it reports.
+"""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from simsearch.durable import write_durably
 from simsearch.home import SEEDS_FILE, Build, Home, Record
+from simsearch.report.published import publish_report
 from simsearch.report.summary import summarize
 
 
@@ -25,8 +28,12 @@ def report_of(build: Build) -> dict[str, Any]:
 
 
 def name_build(home: Home, name: str, record: Record) -> Build:
-    """Name a set of artifacts; its report first, the build last, each durably."""
-    build = Build(name, home.path, record)
+    """Name a set of artifacts, from one moment to the next and durably; then what people read of it is made to follow.
+
+    Raises ArtifactError when its report is damaged: then nothing is named.
+    """
+    report = report_of(Build(name, home.path, record))
+    build = home.write_build(name, record)
     build.page_path.unlink(missing_ok=True)  # it shows what the name stood for before
-    write_durably(build.report_path, json.dumps(report_of(build), indent=1).encode())
-    return home.write_build(name, record)
+    publish_report(build, report)
+    return build
