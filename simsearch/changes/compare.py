@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from simsearch.artifacts import digest_of, escaped
 from simsearch.changes.state import State
+from simsearch.images.formats import EXTRA, missing
 from simsearch.images.quarantine import SetAside
 from simsearch.images.source import SourceImage
 
@@ -105,7 +106,7 @@ def compare(
             seen.add(row)
             if state.labels[row] != label or (state.groups is not None and state.groups[row] != group):
                 changes.moved.append(Moved(row, name, state.labels[row], Found(name, label, sha256, group)))
-        elif (known := state.set_aside.get(name)) and known.sha256 == sha256:
+        elif (known := state.set_aside.get(name)) and known.sha256 == sha256 and not _mended(known):
             changes.set_aside.append(known)
         else:
             fresh.append(Found(name, label, sha256, group))
@@ -132,6 +133,11 @@ def _told(found: Found) -> tuple[str, ...]:
     """Return what of an image enters the digest: its group only where it has one."""
     *rest, group = map(escaped, found)
     return (*rest, group) if group else tuple(rest)
+
+
+def _mended(aside: SetAside) -> bool:
+    """Whether an image lacked only what is installed by now."""
+    return EXTRA in aside.reason and not missing([aside.image])
 
 
 def in_words(counts: dict[str, int]) -> str:

@@ -19,15 +19,12 @@ from PIL import Image, ImageFile
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
-from simsearch.images.alpha import flattened
 from simsearch.images.bounds import check_size
 from simsearch.images.decoding import FIRST, PRESENT, Decoding
 from simsearch.images.formats import Format, sniff
-from simsearch.images.jpeg import ends_in_nothing, shrink, with_end
 from simsearch.images.pixels import flatten
 from simsearch.images.plugins import opened
 from simsearch.images.ranges import Notes
-from simsearch.images.tiff import read_tiff
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
@@ -71,6 +68,9 @@ def examine(data: bytes, at_least: int | None = None, decoding: Decoding = PRESE
     try:
         if decoding.rules == 1:
             return Decoded(_by_first_rules(kind, data, at_least))
+        # What only some formats need is imported with the first of them: a query decodes one picture.
+        from simsearch.images.jpeg import ends_in_nothing, with_end
+
         try:
             if kind.name == "JPEG" and ends_in_nothing(data):
                 raise OSError("truncated")
@@ -109,9 +109,13 @@ def _by_first_rules(kind: Format, data: bytes, at_least: int | None) -> Pixels:
 
 
 def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decoding) -> Decoded:
+    from simsearch.images.alpha import flattened
+
     check = partial(check_size, decoding=decoding)
     said: Notes = ()
     if kind.name == "TIFF":
+        from simsearch.images.tiff import read_tiff
+
         found, said = read_tiff(data, decoding)
         if found is not None:
             return Decoded(found, said)
@@ -120,6 +124,8 @@ def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decodin
     if isinstance(image, bytes):
         return examine(image, at_least, decoding)
     if kind.name == "JPEG":
+        from simsearch.images.jpeg import shrink
+
         assert isinstance(image, ImageFile.ImageFile)
         shrink(image, data, at_least, decoding)
     raw = str(image.tile[0].args) if kind.name == "PNG" and image.tile else ""  # type: ignore[attr-defined]

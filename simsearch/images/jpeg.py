@@ -15,8 +15,6 @@ from simsearch.images.bounds import check_size
 from simsearch.images.decoding import Decoding
 
 END = b"\xff\xd9"
-# What may follow a scan that was cut off: where all of it is there, nothing that follows changes a pixel.
-GUESSES = tuple(np.random.default_rng(seed).integers(0, 255, 256, np.uint8).tobytes() for seed in range(4))
 UNWRITTEN = 16  # zeros at the end that are more than chance
 SCALES = (1, 2, 4, 8)
 COEFFICIENT_BYTES = 6  # a pixel: what three components without subsampling take, two bytes each
@@ -77,7 +75,9 @@ def with_end(data: bytes, decoding: Decoding) -> bytes | None:
     cut = cut[:-1] if cut.endswith(b"\xff") else cut  # half a marker
     mended = cut + END
     first = _pixels(mended)
-    if all(np.array_equal(first, _pixels(cut + guess.replace(b"\xff", b"\xfe") + END)) for guess in GUESSES):
+    # What may follow a scan that was cut off: where all of it is there, nothing that follows changes a pixel.
+    guesses = (np.random.default_rng(seed).integers(0, 255, 256, np.uint8).tobytes() for seed in range(4))
+    if all(np.array_equal(first, _pixels(cut + guess + END)) for guess in guesses):
         return mended
     return None
 

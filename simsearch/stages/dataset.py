@@ -8,6 +8,7 @@ from typing import Any
 from simsearch.artifacts import Workspace, digest_of, escaped
 from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
+from simsearch.images.formats import EXTRA, missing
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, write_records
@@ -31,6 +32,8 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
     }
     if changes := source.decoding.changes():
         settings["decoding"] = changes
+    if lacking := missing(image.image for image in source.images):
+        settings["without"] = lacking  # once they are installed, it is another data set
     if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
         settings["group"] = table.group
     inputs = {"source": {"digest": digest, "content": digest}}
@@ -102,6 +105,8 @@ MEND_BAD = "mend or remove them, exclude them with dataset.exclude, or raise dat
 def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint: str = MEND_BAD) -> None:
     """Raise SourceError when more than the share `limit` of the images cannot be used."""
     if total and bad / total > limit:
+        if any(EXTRA in one.reason for one in examples):
+            hint = f"{EXTRA}, or {hint}"
         first = "; ".join(f"{safe(one.image)}: {safe(one.reason)}" for one in sorted(examples)[:3])
         raise SourceError(
             f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"

@@ -105,6 +105,8 @@ def _sync(home: Home, name: str, folder: str | None, started: float, progress: P
         except SimsearchError:
             _check_place(source, place)
             raise
+        for note in stages["dataset"].facts["notes"]:
+            progress.say(note)
         images = int(stages["index"].facts["ntotal"]) - len(rows_of(stages["index"], MASKED))
         if images < 1:
             raise SourceError(
