@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from nights import MATRIX
 
-from simsearch.bench.judging.gate import judge, pair_cells, quality, shared_queries, speed
+from simsearch.bench.judging.compared import shared_queries
+from simsearch.bench.judging.gate import judge, pair_cells, quality, speed
 from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.matrix import read_matrix
 from simsearch.bench.measuring.speed import Reference, measure
@@ -258,3 +259,88 @@ def test_200_nights_without_a_change_cry_wolf_in_at_most_1_percent(matrix):
 
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_a_sure_loss_fails_only_where_its_interval_lies_wholly_beyond_the_least(matrix):
+    good = values(np.random.default_rng(0))
+    bad = {**good, "recall@1": good["recall@1"].copy()}
+    hits = np.flatnonzero(good["recall@1"])
+    bad["recall@1"][hits[:12]] = 0  # a loss of .04 [.02, .06]
+
+    def found(least):
+        stricter = replace(matrix, gate=matrix.gate.model_copy(update={"least": {"recall": least}}))
+        pair = measured(cell(), good), measured(cell(), bad)
+        return next(f for f in quality(stricter, [pair]) if f.metric == "recall")
+
+    low, high = sorted(-end for end in found(0.0).interval)
+    assert 0.005 < low < 0.04 < high
+    assert found(0.0).p_holm < 0.01
+    assert found(low - 0.001).worse
+    assert not found(low + 0.001).worse, "part of the interval does not matter, though its middle does"
+
+
+def test_a_second_timing_that_is_worse_does_not_count(matrix):
+    before = measured(cell(), {}, names=["a"], figures=speeds(1.0, 10.0))
+    slow = measured(cell(), {}, names=["a"], figures=speeds(1.6, 6.0))
+    found = {f.metric: f for f in speed(matrix, [(before, slow)], lambda _: speeds(9.0, 0.1))}
+    assert (found["latency_p50"].after, found["qps"].after) == (1.6, 6.0)
+
+
+def redrawn_seeds(random, count, error):
+    """Pairs of nights that differ as seeds do, and stand-ins that are what they were."""
+    pairs = []
+    for seed in range(count):
+        old, new = (values(random, recall=0.95 - random.random() * 0.02, error=error) for error in (0.05, error))
+        pairs.append((measured(cell(seed=seed), old), measured(cell(seed=seed), new)))
+    return pairs, {before.cell.name: before for before, _ in pairs}
+
+
+OTHER_VERSIONS = replace(NIGHT, versions={"torch": "9"})
+
+
+def judged(matrix, pairs, stand_ins):
+    before, after = ([pair[side] for pair in pairs] for side in (0, 1))
+    return judge(matrix, (NIGHT, before), (OTHER_VERSIONS, after), never, stand_ins)
+
+
+def test_a_retraining_by_other_versions_is_judged_by_a_stand_in_and_with_few_seeds_not_itself(matrix):
+    random = np.random.default_rng(1)
+    pairs, stand_ins = redrawn_seeds(random, 2, error=0.5)
+    verdict = judged(matrix, pairs, stand_ins)
+    assert verdict.outcome == "pass"
+    assert all(f.difference == 0 for f in verdict.findings), "the accepted embedder answers as it did"
+    assert any("not judged: 2 seeds, at least 5 needed" in note for note in verdict.notes)
+    assert judged(matrix, pairs, {}).outcome == "regression", "as it is judged where nothing but the training moved"
+    name = pairs[0][0].cell.name
+    worse = replace(stand_ins[name], per_query={**stand_ins[name].per_query, "recall@1": np.zeros(QUERIES)})
+    assert {f.cell for f in judged(matrix, pairs, {**stand_ins, name: worse}).worse} == {name}
+    lost = Result(pairs[0][0].cell, "failed", error="it is not there any more")
+    verdict = judged(matrix, pairs, {**stand_ins, name: lost})
+    assert verdict.outcome == "failed"
+    assert any("could not be judged" in note and "not there any more" in note for note in verdict.notes)
+
+
+def test_a_retraining_of_five_seeds_is_judged_against_their_spread(matrix):
+    random = np.random.default_rng(2)
+    pairs, stand_ins = redrawn_seeds(random, 5, error=0.3)
+    verdict = judged(matrix, pairs, stand_ins)
+    assert {f.metric for f in verdict.worse} == {"cross_boundary_error", "map_at_r"}
+    assert {f.cause.stage for f in verdict.worse} == {"embedder"}
+    found = next(f for f in verdict.worse if f.metric == "map_at_r")
+    before, after = ([pair[side].per_query["map_at_r"].mean() for pair in pairs] for side in (0, 1))
+    assert found.difference == pytest.approx(np.mean(after) - np.mean(before))
+    half = 2.7764451 * np.std(before, ddof=1) * np.sqrt(2 / 5)  # t of 4 degrees of freedom
+    spread = max(half, 2.7764451 * np.sqrt(2 / 5) / QUERIES)
+    assert found.interval == pytest.approx((found.difference - spread, found.difference + spread))
+    assert any("judged by its mean over 5 seeds" in note for note in verdict.notes)
+    same, stand_ins = redrawn_seeds(random, 5, error=0.05)
+    assert judged(matrix, same, stand_ins).outcome == "pass"
+
+
+def test_seeds_that_came_out_alike_are_told_apart_by_a_query(matrix):
+    ones = {**values(np.random.default_rng(0)), "recall@1": np.ones(QUERIES)}
+    for lost, outcome in ((2, "pass"), (60, "regression")):
+        worse = {**ones, "recall@1": np.where(np.arange(QUERIES) < lost, 0.0, 1.0)}
+        pairs = [(measured(cell(seed=s), ones), measured(cell(seed=s), worse)) for s in range(5)]
+        verdict = judged(matrix, pairs, {before.cell.name: before for before, _ in pairs})
+        assert verdict.outcome == outcome

@@ -18,12 +18,14 @@ from pathlib import Path
 
 from simsearch.bench.causes.detective import Detective
 from simsearch.bench.history.history import History
+from simsearch.bench.judging.compared import Pair
 from simsearch.bench.judging.gate import AGAIN_REPEATS, judge, pair_cells
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.measuring import machine
 from simsearch.bench.measuring.measure import run_cell, speed_again
 from simsearch.bench.measuring.scratch import NightHome, remove_nights
 from simsearch.bench.measuring.speed import Reference
+from simsearch.bench.measuring.stand_in import redrawn, stand_in
 from simsearch.bench.outputs.words import cells
 from simsearch.bench.records import Cell, Night, NightFigure, Result, Story, Verdict
 from simsearch.console import Progress, safe
@@ -74,7 +76,7 @@ class Job:
         # Read before hours are spent: a damaged history is reported at once.
         before = history.results(accepted.number) if accepted is not None else []
         measured = self._measure(night, started)
-        verdict = self._judge(night, measured, accepted, before)
+        verdict = self._judge(night, measured, accepted, before, started)
         first = accepted is None and verdict.outcome == "pass"
         verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
         history.end(night.number, now(), verdict, accepted=FIRST_REASON if first else None)
@@ -146,7 +148,7 @@ class Job:
         return names
 
     def _judge(
-        self, night: Night, results: Sequence[Result], accepted: Night | None, before: Sequence[Result]
+        self, night: Night, results: Sequence[Result], accepted: Night | None, before: Sequence[Result], started: float
     ) -> Verdict:
         scratch = self._scratch(night)
 
@@ -155,15 +157,32 @@ class Job:
             result = next(result for result in results if result.cell == cell)
             return speed_again(result, scratch, Reference(), AGAIN_REPEATS)
 
-        held = None if accepted is None else (accepted, before)
-        verdict = judge(self.matrix, held, (night, results), again)
         if accepted is None:
-            return verdict
-        detective = Detective(self._scratch(accepted), scratch)
+            return judge(self.matrix, None, (night, results), again)
         pairs = pair_cells([r for r in before if r.status == "measured"], list(results))[0]
+        place = NightHome(self.folder / f"{night.folder}-accepted", self.home, self.progress)
+        stand_ins = self._stand_ins(accepted, night, pairs, place, started)
+        verdict = judge(self.matrix, (accepted, before), (night, results), again, stand_ins)
+        detective = Detective(self._scratch(accepted), scratch, (place, stand_ins))
         findings = tuple(detective.explain((*verdict.findings, *detective.agreement(pairs)), pairs))
         verdict = replace(verdict, findings=findings, notes=(*verdict.notes, *dict.fromkeys(detective.notes)))
         return replace(verdict, outcome="regression") if verdict.worse else verdict
+
+    def _stand_ins(
+        self, accepted: Night, night: Night, pairs: Sequence[Pair], place: NightHome, started: float
+    ) -> dict[str, Result]:
+        """Return the accepted embedders under tonight's versions, for the cells whose training was drawn anew."""
+        old, new = self._scratch(accepted), self._scratch(night)
+        found = {}
+        for before, after in pairs:
+            if redrawn((accepted, old, before), (night, new, after)):
+                name = after.cell.name
+                self.progress.say(f"Accepted embedder, tonight's versions: {safe(name)}")
+                found[name] = Result(after.cell, "dropped", error="no time left")
+                left = self.matrix.limits.seconds - (time.monotonic() - started)
+                with suppress(OutOfTimeError), bounded(left):
+                    found[name] = stand_in(after, old, place, self.home)
+        return found
 
     def _notes(self, night: Night, accepted: Night | None, first: bool) -> Iterator[str]:
         earlier = [one for one in self.history.nights() if one.number < night.number]

@@ -21,8 +21,15 @@ def t_test(values: Sequence[float]) -> tuple[float, tuple[float, float] | None, 
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
     if deviation < _NO_SPREAD:
         return (0.0, (0.0, 0.0), 1.0) if abs(mean) < _NO_SPREAD else (mean, None, None)
+    return mean, *t_interval(mean, deviation / math.sqrt(count), count - 1)
+
+
+def t_interval(estimate: float, error: float, freedom: int) -> tuple[tuple[float, float], float]:
+    """Return the 95 % t interval (low, high) of an estimate and the two-sided p-value of "it is zero".
+
+    `error`, above 0, is its standard error with `freedom` degrees of freedom.
+    """
     from scipy.special import stdtr, stdtrit  # type: ignore[import-untyped]
 
-    error = deviation / math.sqrt(count)
-    reach = float(stdtrit(count - 1, 0.975)) * error
-    return mean, (mean - reach, mean + reach), min(1.0, 2 * float(stdtr(count - 1, -abs(mean) / error)))
+    reach = float(stdtrit(freedom, 0.975)) * error
+    return (estimate - reach, estimate + reach), min(1.0, 2 * float(stdtr(freedom, -abs(estimate) / error)))

@@ -8,7 +8,7 @@ away, or whose code no longer gives what it gave, is named.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from simsearch.arrays import Pixels
 from simsearch.bench.causes import checks, rerun
-from simsearch.bench.judging.gate import Pair, shared_queries
+from simsearch.bench.judging.compared import Pair, shared_queries
 from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
 from simsearch.bench.measuring.measure import FAILURES, data_of, search_of, words_of
 from simsearch.bench.measuring.scratch import NightHome
@@ -40,10 +40,14 @@ NEEDED = ("dataset", "train", "embed", "index", "evaluate")
 
 @dataclass
 class Detective:
-    """Explains findings from the scratch areas of the accepted night and of tonight."""
+    """Explains findings from the scratch areas of the accepted night and of tonight.
+
+    `stand_ins` are the results that were judged in the place of tonight's, by the names of cells, and where they lie.
+    """
 
     accepted: NightHome
     tonight: NightHome
+    stand_ins: tuple[NightHome, Mapping[str, Result]] | None = None
     notes: list[str] = field(default_factory=list)
 
     def explain(self, findings: Sequence[Finding], pairs: Sequence[Pair]) -> Iterator[Finding]:
@@ -87,9 +91,13 @@ class Detective:
                 yield replace(found, worse=worse, cause=cause)
 
     def _cause(self, finding: Finding, before: Result, after: Result) -> Cause:
+        home = self.tonight
+        if self.stand_ins is not None and METRICS[finding.metric].judged == "paired":
+            place, others = self.stand_ins
+            home, after = (place, others[after.cell.name]) if after.cell.name in others else (home, after)
         try:
             with ExitStack() as stack:
-                sides = self._side(stack, before, self.accepted), self._side(stack, after, self.tonight)
+                sides = self._side(stack, before, self.accepted), self._side(stack, after, home)
                 if METRICS[finding.metric].judged == "speed":
                     return _cause_of_speed(*sides)
                 case = self._case(finding, before, after, sides)

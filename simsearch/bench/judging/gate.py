@@ -3,19 +3,25 @@
 A loss of quality fails the night when it is sure and when it matters: p of a paired sign-flip test over the same
 queries below the gate's level after Holm's correction over all tests of the night, and an interval that lies wholly
 beyond the least loss that matters. Speed is judged on one machine only, and measured again before it counts.
+
+A training is a draw: where versions, machine or threads changed, its loss is not held against the paired test but
+against the spread of seeds, and what is tested query by query is the accepted embedder, measured anew (a stand-in).
 """
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
-from simsearch.arrays import Doubles, Integers
-from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, kept_name, tested
+from simsearch.arrays import Doubles
+from simsearch.bench.judging.compared import Compared, Pair, compared, gated, shared_queries
+from simsearch.bench.judging.metrics import METRICS, RATIOS
+from simsearch.bench.judging.spread import against_seeds
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Verdict
 from simsearch.statistics.intervals import percentile_intervals
@@ -25,24 +31,9 @@ MOST_FLIPS = 199_999
 AGAIN_REPEATS = 15
 LEAST_SHARE = 0.9  # of a core, for the reference workload: below it the clock on the wall tells of other work
 
-Pair = tuple[Result, Result]  # of the accepted night, of tonight
+NO_STAND_INS: Mapping[str, Result] = MappingProxyType({})
+
 Again = Callable[[Cell], Sequence[NightFigure] | None]
-
-
-@dataclass(frozen=True)
-class _Compared:
-    """A figure of a cell: its means, and the differences of the shared queries (n,), NaN where one has no value."""
-
-    cell: str
-    key: Key
-    before: float
-    after: float
-    differences: Doubles
-
-    @property
-    def tested(self) -> Doubles:
-        """Return the differences of the queries that have one."""
-        return self.differences[~np.isnan(self.differences)]
 
 
 def judge(
@@ -50,10 +41,12 @@ def judge(
     accepted: tuple[Night, Sequence[Result]] | None,
     tonight: tuple[Night, Sequence[Result]],
     again: Again,
+    stand_ins: Mapping[str, Result] = NO_STAND_INS,
 ) -> Verdict:
     """Return what the gate says of tonight's results against those of the accepted night (None: there is none yet).
 
-    `again(cell)` measures the speed of a cell once more and returns its figures, None where it cannot.
+    `again(cell)` measures the speed of a cell once more and returns its figures, None where it cannot. `stand_ins` are,
+    by the names of cells, the accepted night's embedders as tonight's versions measure them.
     """
     night, results = tonight
     measured = [result for result in results if result.status == "measured"]
@@ -72,15 +65,14 @@ def judge(
         gone = tuple(result.cell.name for result in left_before)
         both = [pair for pair in pairs if pair[1].status == "measured"]
         notes += _changes(both)
+        judged = [(before, stand_ins.get(after.cell.name, after)) for before, after in both]
         apart = [
-            after for before, after in both if not gated(before, after) or not len(shared_queries(before, after)[0])
+            after for before, after in judged if not gated(before, after) or not len(shared_queries(before, after)[0])
         ]
-        notes += [
-            f"{after.cell.name}: could not be judged: it shares no query and k with the accepted night; when that was "
-            'meant: simsearch bench accept --reason "..."'
-            for after in apart
-        ]
-        findings += quality(matrix, both)
+        notes += [f"{after.cell.name}: could not be judged: {_apart(after)}" for after in apart]
+        spread, told = against_seeds([pair for pair in both if pair[1].cell.name in stand_ins])
+        findings += quality(matrix, judged, spread)
+        notes += told
         if accepted[0].fingerprint == night.fingerprint:
             findings += speed(matrix, both, again)
         else:
@@ -126,36 +118,37 @@ def pair_cells(before: Sequence[Result], after: Sequence[Result]) -> tuple[list[
     return pairs, left_before, left_after
 
 
-def shared_queries(before: Result, after: Result) -> tuple[Integers, Integers]:
-    """Return where the queries that both have stand in each, (n,) and (n,), in the order of `after`."""
-    place = {name: i for i, name in enumerate(before.queries)}
-    found = [(place[name], i) for i, name in enumerate(after.queries) if name in place]
-    columns = np.array(found, dtype=np.int64).reshape(-1, 2)
-    return columns[:, 0], columns[:, 1]
+def quality(matrix: Matrix, pairs: Sequence[Pair], spread: Sequence[Finding] = ()) -> list[Finding]:
+    """Return the paired findings of all cells and those of `spread`, corrected together.
 
-
-def quality(matrix: Matrix, pairs: Sequence[Pair]) -> list[Finding]:
-    """Return the paired findings of all cells, corrected together."""
-    compared: list[_Compared] = []
+    `spread` holds findings with their p-values, which are not yet corrected or judged.
+    """
+    found: list[Compared] = []
     ends: list[list[float]] = []
     for before, after in pairs:
-        entries = list(_compared(before, after))
+        entries = list(compared(before, after))
         if entries:  # the same draws of queries for all metrics of a cell
             ends += percentile_intervals(np.stack([entry.differences for entry in entries], axis=1)).tolist()
-        compared += entries
-    p_values = _p_values([entry.tested for entry in compared], matrix.gate.p)
-    findings = []
-    for entry, (low, high), p_value, p_holm in zip(compared, ends, p_values, holm(p_values), strict=True):
-        metric, least = METRICS[entry.key[0]], matrix.least(entry.key[0])
-        sure = p_holm < matrix.gate.p
-        losses = sorted((metric.loss(0.0, low), metric.loss(0.0, high)))
-        findings.append(
-            Finding(
-                entry.cell, *entry.key, entry.before, entry.after, entry.after - entry.before, (low, high), p_value,
-                p_holm, len(entry.tested), worse=sure and losses[0] > least, better=sure and losses[1] < -least,
-            )
-        )  # fmt: skip
-    return findings
+        found += entries
+    p_values = _p_values([entry.tested for entry in found], matrix.gate.p)
+    paired = [
+        Finding(
+            entry.cell, *entry.key, entry.before, entry.after, entry.after - entry.before, (low, high), p_value,
+            n=len(entry.tested),
+        )
+        for entry, (low, high), p_value in zip(found, ends, p_values, strict=True)
+    ]  # fmt: skip
+    findings = [*paired, *spread]
+    corrected = holm([1.0 if finding.p_value is None else finding.p_value for finding in findings])
+    return [_judged(matrix, finding, p_holm) for finding, p_holm in zip(findings, corrected, strict=True)]
+
+
+def _judged(matrix: Matrix, finding: Finding, p_holm: float) -> Finding:
+    """Return a finding with its verdict: sure, and wholly beyond the least loss that matters."""
+    metric, least = METRICS[finding.metric], matrix.least(finding.metric)
+    sure = p_holm < matrix.gate.p
+    losses = sorted(metric.loss(0.0, end) for end in finding.interval or (0.0,))
+    return replace(finding, p_holm=p_holm, worse=sure and losses[0] > least, better=sure and losses[-1] < -least)
 
 
 def speed(matrix: Matrix, pairs: Sequence[Pair], again: Again) -> list[Finding]:
@@ -205,33 +198,12 @@ def _ratios(figures: Sequence[NightFigure]) -> dict[tuple[str, str], NightFigure
     return {(figure.metric, figure.scope): figure for figure in judged}
 
 
-def _compared(before: Result, after: Result) -> Iterator[_Compared]:
-    """Yield what is tested of a cell, over the queries that both nights have."""
-    one, other = shared_queries(before, after)
-    if not len(one):
-        return
-    near = None
-    if "boundary" in before.per_query and "boundary" in after.per_query:
-        # Chosen by either night's reference: neither may leave out the queries that the other found hard.
-        near = (before.per_query["boundary"][one] > 0) | (after.per_query["boundary"][other] > 0)
-    for key in gated(before, after):
-        name, scope = kept_name(*key[:2]), key[2]
-        values = before.per_query[name][one], after.per_query[name][other]
-        usable = ~(np.isnan(values[0]) | np.isnan(values[1]))
-        if scope == "boundary":
-            usable &= False if near is None else near
-        if usable.any():
-            old, new = (np.where(usable, column, np.nan) for column in values)
-            # Shares of k as floats: 0.3 - 0.2 and 0.2 - 0.1 must tie.
-            differences = np.round(new - old, 9)
-            yield _Compared(after.cell.name, key, float(np.nanmean(old)), float(np.nanmean(new)), differences)
-
-
-def gated(before: Result, after: Result) -> list[Key]:
-    """Return which figures are tested: those of `tested` that both nights have, at the k that both have."""
-    both = before.per_query.keys() & after.per_query.keys()
-    ks = sorted(int(name.partition("@")[2]) for name in both if name.startswith("ann_recall@"))
-    return [key for key in tested(ks) if kept_name(*key[:2]) in both] if ks else []
+def _apart(after: Result) -> str:
+    """Return why a cell cannot be judged, and what to do when that was meant."""
+    why = "it shares no query and k with the accepted night"
+    if after.status != "measured":
+        why = f"the accepted night's embedder could not be measured by tonight's versions: {after.error}"
+    return f'{why}; when that was meant: simsearch bench accept --reason "..."'
 
 
 def _p_values(columns: Sequence[Doubles], level: float) -> list[float]:

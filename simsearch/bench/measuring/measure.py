@@ -52,9 +52,15 @@ def words_of(error: BaseException) -> str:
     return error.message if isinstance(error, SimsearchError) else f"{type(error).__name__}: {error}"
 
 
-def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Reference) -> Result:
-    """Return the result of a cell, a failed one where something raised: the others of the night are still run."""
-    plan = Plan(night, night.progress)
+def run_cell(
+    cell: Cell, night: NightHome, home: Home, reference: speed.Reference | None, plan: Plan | None = None
+) -> Result:
+    """Return the result of a cell, a failed one where something raised: the others of the night are still run.
+
+    Its stages are those of `plan`, by default all of them made in the night's home. Without a `reference` nothing is
+    timed.
+    """
+    plan = plan or Plan(night, night.progress)
     try:
         return _measured(cell, plan, home, reference)
     except FAILURES as error:
@@ -68,7 +74,7 @@ def run_cell(cell: Cell, night: NightHome, home: Home, reference: speed.Referenc
     return Result(cell, "failed", stage=plan.at, error=message, broken=broken)
 
 
-def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) -> Result:
+def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference | None) -> Result:
     named = find_recipe(cell.argument, list(cell.settings))
     reset_peak()
     pipeline = Pipeline(plan, named.recipe)
@@ -84,7 +90,7 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference) ->
     values = per_query(arrays, report["k"])
     memory = peak_memory()
     started = time.perf_counter()
-    timing = time_answers(data, stages, record.search, rows, reference)
+    timing = [] if reference is None else time_answers(data, stages, record.search, rows, reference)
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
     seconds = {name: float(artifact.manifest["seconds"]) for name, artifact in stages.items()}
