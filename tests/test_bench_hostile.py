@@ -148,7 +148,7 @@ def test_an_image_that_went_to_another_class_folder_is_relabelled():
             ImageRecord(i, name, name.partition("/")[0], True, False, True, False, f"sha of {name[-1]}")
             for i, name in enumerate(names)
         ]
-        return Listing(records, len(records), np.zeros(len(records), dtype=np.int64))
+        return Listing(records, len(records), np.zeros(len(records), dtype=np.int64), None)
 
     found = data_changes(table("a/1", "a/2", "b/3", "b/4"), table("a/1", "b/2", "b/x3", "b/5"))
     assert found == {"added": 1, "removed": 1, "with another label": 1, "with another name": 1}
