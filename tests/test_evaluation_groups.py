@@ -15,9 +15,11 @@ from simsearch.evaluation import few_shot as shots_module
 from simsearch.evaluation.boundary import boundary_queries
 from simsearch.evaluation.details.norm_buckets import norm_buckets
 from simsearch.evaluation.evaluate import Features, evaluate
+from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot
 from simsearch.evaluation.own import Own, numbered
 from simsearch.evaluation.retrieval import relevant_counts
+from simsearch.evaluation.strangers import stranger_table
 from simsearch.evaluation.verification import verify
 from simsearch.vectors.index import build
 from simsearch.vectors.normalize import normalize
@@ -227,7 +229,7 @@ def test_images_that_all_are_of_their_own_are_as_without_groups():
     case = features, labels, np.full(60, -1), 40, np.arange(30, 60)
     found, plain = measured(case), measured((*case[:2], None, *case[3:]))
     for one in (found, plain):
-        del one.report["index"]
+        del one.report["index"], one.report["groups"]
     assert found.report == plain.report
     assert numbered(["", "", ""]) is None
     assert numbered(["b", "", "a", "b"]).tolist() == [1, -1, 0, 1]
@@ -256,3 +258,24 @@ def test_bursts_flatter_until_they_are_told():
     honest = measured((*case[:2], groups, *case[3:])).report["systems"]["recipe/index"]["recall"]["1"]
     assert flattered == 1
     assert honest < 0.4
+
+
+def test_what_a_score_means_is_counted_without_pairs_of_a_group():
+    """A group that has two labels is a mistake, and its pairs are no false alarms and no strangers."""
+    random = np.random.default_rng(9)
+    labels = random.integers(0, 3, 80)
+    groups = random.integers(-10, 12, 80).clip(-1)
+    features = normalize((random.normal(size=(12, 6))[groups] + 0.3 * random.normal(size=(80, 6))).astype(np.float32))
+    scores, gallery, val = features @ features.T, 60, np.arange(40, 80)
+    apart = (groups[:, None] < 0) | (groups[:, None] != groups)
+    other = (labels[:, None] != labels) & apart
+    pairs = [scores[i, j] for i in range(80) for j in range(i) if other[i, j]]
+    found = false_accept_table(features, labels, groups)
+    assert found["pairs"] == len(pairs) < false_accept_table(features, labels)["pairs"]
+    assert found["table"][0][0] == pytest.approx(max(pairs), abs=1e-6)
+    best = sorted((max(scores[i, j] for j in range(gallery) if other[i, j]) for i in val.tolist()), reverse=True)
+    strangers = stranger_table(Array(features), labels, val, gallery, groups)
+    assert strangers["images"] == 40
+    for score, share in strangers["table"]:
+        assert share == pytest.approx(np.mean(np.array(best) >= score - 1e-6))
+    assert strangers["table"][0][0] < stranger_table(Array(features), labels, val, gallery)["table"][0][0]

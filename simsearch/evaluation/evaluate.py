@@ -151,8 +151,10 @@ def evaluate(
     false_accepts = strangers = None
     if labels is not None:
         progress("how near strangers come")
-        false_accepts = false_accept_table(gather(features.recipe, val), labels[val])
-        strangers = stranger_table(features.recipe, labels, val, gallery)
+        false_accepts = false_accept_table(
+            gather(features.recipe, val), labels[val], None if groups is None else groups[val]
+        )
+        strangers = stranger_table(features.recipe, labels, val, gallery, groups)
     taken = np.random.default_rng(0).permutation(gallery)[:COLLAPSE_ROWS]
     room = spread(normalize(gather(features.recipe, np.sort(taken))), report["classes"])
     report["collapse"] = room and room.to_json()

@@ -18,11 +18,12 @@ _BINS = 1 << 20  # of the scores from -1 to 1, 2^-19 wide: their edges are exact
 
 
 def false_accept_table(
-    features: Floats, labels: Labels, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
+    features: Floats, labels: Labels, groups: Labels | None = None, *, most_pairs: int = _MOST_PAIRS, seed: int = 0
 ) -> dict[str, Any] | None:
     """Return which share of the different-label pairs of rows scores at least s, for `false_accept_rate`; or None.
 
-    `features` (N, D) are raw, a score is the inner product of two embeddings, `labels` (N,) negative = left out. The
+    `features` (N, D) are raw, a score is the inner product of two embeddings, `labels` (N,) negative = left out; pairs
+    within a group, of `groups` (N,) (negative: one of its own), are no pairs: one object has one label. The
     table is {"images", "pairs" (of different labels), "sampled", "table": [[score, share], ...]}, scores falling, at
     most 2,000 of them: every one of the highest 500 that differ, then edges of bins of 2^-19. Each share is exact for
     the pairs that were taken: all of them when there are at most `most_pairs`, else a seeded sample in which all images
@@ -37,7 +38,7 @@ def false_accept_table(
     reach = max(1, most_pairs // count) if sampled else count // 2
     bins = np.zeros(_BINS + 1, dtype=np.int64)
     top, times = np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64)
-    for scores in _different(normalize(features[rows]), labels[rows], reach):
+    for scores in _different(normalize(features[rows]), labels[rows], reach, None if groups is None else groups[rows]):
         # In float64 the sum is exact, so that a score lies in the bin whose lower edge it reaches.
         bins += np.bincount(((scores.astype(np.float64) + 1) * (_BINS / 2)).astype(np.int64), minlength=_BINS + 1)
         if len(top) >= _TOP:
@@ -56,7 +57,7 @@ def false_accept_table(
     }
 
 
-def _different(embeddings: Floats, labels: Labels, reach: int) -> Iterator[Floats]:
+def _different(embeddings: Floats, labels: Labels, reach: int, groups: Labels | None = None) -> Iterator[Floats]:
     """Yield the scores (n,) of different-label pairs: rows stand on a circle, each is paired with the next `reach`.
 
     Half of an even circle pairs opposites twice, so there the second half reaches one less.
@@ -69,6 +70,8 @@ def _different(embeddings: Floats, labels: Labels, reach: int) -> Iterator[Float
         ahead = others - block[:, None]
         others = others % count
         taken = (ahead >= 1) & (ahead <= reaches[:, None]) & (labels[block][:, None] != labels[others])
+        if groups is not None:
+            taken &= (groups[block][:, None] < 0) | (groups[block][:, None] != groups[others])
         # Rounding leads a little beyond the range of a cosine.
         yield (embeddings[block] @ embeddings[others].T)[taken].clip(-1, 1)
 

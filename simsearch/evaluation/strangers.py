@@ -15,11 +15,14 @@ _TOP = 500  # highest scores that are kept one by one
 _BELOW = 1500  # entries for the rest, at counts that grow by the same factor
 
 
-def stranger_table(source: FeatureSource, labels: Labels, val_rows: Integers, gallery: int) -> dict[str, Any] | None:
+def stranger_table(
+    source: FeatureSource, labels: Labels, val_rows: Integers, gallery: int, groups: Labels | None = None
+) -> dict[str, Any] | None:
     """Return which share of the val queries scores at least s with their own label taken out of the gallery; or None.
 
     `source` holds raw features (N, D), `labels` (N,) are integers (negative: unlabelled, neither a query nor found),
-    rows [0, gallery) are searched exactly. The table is {"images", "table": [[score, share], ...]}, scores falling, at
+    rows [0, gallery) are searched exactly; no row is found that is of the query's group, of `groups` (N,) (negative:
+    one of its own). The table is {"images", "table": [[score, share], ...]}, scores falling, at
     most 2,000 of them: every one of the highest 500, then at shares that grow by the same factor; each share is exact.
     None without labelled val rows or where none has an image of another label. Memory: the val features and 32 MB.
     Raises VectorsError for a row without direction.
@@ -34,9 +37,11 @@ def stranger_table(source: FeatureSource, labels: Labels, val_rows: Integers, ga
         for first in range(0, len(block), _ROWS):
             part = block[first : first + _ROWS]
             of_part = labels[start + first : start + first + len(part)]
-            part, of_part = normalize(part[of_part >= 0]), of_part[of_part >= 0]
+            known = of_part >= 0
+            part, of_part = normalize(part[known]), of_part[known]
             if len(part):
-                _raise_best(best, queries, own, part, of_part)
+                of_groups = None if groups is None else (groups[rows], groups[start + first :][: len(known)][known])
+                _raise_best(best, queries, own, part, of_part, of_groups)
         start += len(block)
     best = best[np.isfinite(best)].clip(-1, 1)  # a query whose label is the only one meets no stranger
     if not len(best):
@@ -53,10 +58,18 @@ def stranger_table(source: FeatureSource, labels: Labels, val_rows: Integers, ga
     }
 
 
-def _raise_best(best: Floats, queries: Floats, own: Labels, base: Floats, labels: Labels) -> None:
-    """Raise `best` (V,) to the highest score that each of `queries` has with a row of `base` of another label."""
+def _raise_best(
+    best: Floats, queries: Floats, own: Labels, base: Floats, labels: Labels, groups: tuple[Labels, Labels] | None
+) -> None:
+    """Raise `best` (V,) to the highest score that each of `queries` has with a row of `base` of another label.
+
+    `groups` are those of the queries and of the rows, where they are in use; a row of the own group does not count.
+    """
     for start in range(0, len(queries), _QUERIES):
         span = slice(start, start + _QUERIES)
         scores = queries[span] @ base.T
         scores[own[span, None] == labels] = -np.inf
+        if groups is not None:
+            asked = groups[0][span, None]
+            scores[(asked >= 0) & (asked == groups[1])] = -np.inf
         np.maximum(best[span], scores.max(axis=1), out=best[span])
