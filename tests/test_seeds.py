@@ -16,8 +16,10 @@ from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.pipeline import seeds as seeds_module
 from simsearch.pipeline.run import run_build
+from simsearch.pipeline.systems import systems_of
 from simsearch.recipe.files import find_recipe
 from simsearch.report.over_seeds import over_seeds, render_with_seeds
+from simsearch.stages.evaluate import seeds as seeds_stage
 from simsearch.statistics.student import t_test
 
 SETTINGS = [*SMALL[1::2], "training.seed=3"]
@@ -91,6 +93,11 @@ def test_names_and_seeds_of_the_builds():
     assert [(run.name, run.recipe.training.seed, run.listed) for run in several] == [
         ("x", 7, True), ("x.seed-8", 8, False), ("x.seed-9", 9, False),
     ]  # fmt: skip
+    assert (alone.apart, {run.apart for run in several}) == (1, {3})
+    used = [(run.recipe.training.seed, run.recipe.training.seed + run.apart) for run in several]
+    assert len({seed for pair in used for seed in pair}) == 6, "no seed is used twice"
+    assert {run.apart for run in seeds_module.runs(recipe, "x", 3, 1)} == {1}, "as older builds were made"
+    assert seeds_module.runs(recipe, "x", 1, 3)[0].apart == 3
     last = several[2].recipe.model_dump()
     last["training"]["seed"] = 7
     assert last == recipe.model_dump(), "nothing but the seed differs"
@@ -100,7 +107,8 @@ def test_names_and_seeds_of_the_builds():
     ("settings", "name", "words"),
     [
         ([], "x" * 60, "not a build name"),
-        (["training.seed=2147483646"], "x", "above 2147483646"),
+        (["training.seed=2147483646"], "x", "above 2147483647"),
+        (["training.seed=2147483645"], "x", "above 2147483647"),
         (["training.epochs=0"], "x", "no effect"),
     ],
 )
@@ -153,7 +161,9 @@ def test_the_seeds_share_what_does_not_depend_on_them(over_two):
     home = over_two[1]
     stages = [json.loads((home / "builds" / f"{n}.json").read_bytes())["stages"] for n in ("photos", "photos.seed-4")]
     assert stages[0]["dataset"] == stages[1]["dataset"]
-    assert stages[0]["reference/train"] == stages[1]["baseline/train"], "plain softmax with the second seed"
+    names = ("baseline/train", "reference/train")
+    softmax = [of[name]["digest"] for of in stages for name in names]
+    assert len(set(softmax)) == 4, "the reference of one seed is not the baseline of the next"
     assert stages[0]["train"] != stages[1]["train"]
 
 
@@ -196,7 +206,7 @@ def test_the_table_ends_with_what_the_seeds_show(over_two):
 def test_another_count_and_another_seed(over_two):
     folder, home, _ = over_two
     done = run_build(find_recipe(str(folder), [*SETTINGS, "training.seed=4"]), Home(home), name="photos.seed-4")
-    assert done.ran == []
+    assert done.ran == ["Evaluated"], "alone its reference has the next seed, which the first of the two seeds has made"
     assert done.build.listed, "asked for by its name"
     assert done.report["seeds"] is None
 
@@ -219,3 +229,17 @@ def test_a_build_of_its_own_is_not_replaced(over_two):
     run_build(find_recipe(str(folder), [*SETTINGS, "training.seed=4"]), Home(home), name="mine.seed-4")
     with pytest.raises(RecipeError, match=r"replace the build mine\.seed-4"):
         run_build(find_recipe(str(folder), SETTINGS), Home(home), name="mine", seeds=2)
+
+
+@pytest.mark.parametrize("apart", [1, 2, 5])
+def test_references_have_seeds_of_their_own(apart):
+    recipe = find_recipe("digits", ["training.seed=3"]).recipe.resolve()
+    found = systems_of(recipe, apart)
+    assert found["baseline"].training.seed == 3
+    assert found["reference"].training.seed == 3 + apart
+    assert systems_of(recipe)["reference"].training.seed == 4, "as every single build was made"
+
+
+def test_the_seeds_stage_of_older_builds_keeps_its_address():
+    made = [seeds_stage([], [], *apart).digest for apart in ((), (1,), (2,))]
+    assert made[0] == made[1] != made[2]

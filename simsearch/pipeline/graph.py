@@ -33,10 +33,11 @@ FLAGS = {"fit": "fit", "val": "val", "gallery": "gallery", "query": "queries"}  
 
 
 class Pipeline:
-    """One recipe on its way through a plan."""
+    """One recipe on its way through a plan; its reference is trained with its seed plus `apart`."""
 
-    def __init__(self, plan: Plan, recipe: Recipe) -> None:
+    def __init__(self, plan: Plan, recipe: Recipe, apart: int = 1) -> None:
         self.plan = plan
+        self.apart = apart
         self.asked = recipe
         self.recipe = recipe.resolve()
         self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
@@ -45,7 +46,7 @@ class Pipeline:
         """Make every stage after `read`, which returned source and data; returns the build's record."""
         plan, recipe = self.plan, self.recipe
         plan.foresee("index", lambda: refuse_factory(recipe.index.factory, self._dim(), int(data.facts["gallery"])))
-        embedded = Systems(plan, recipe, self.weights, data).embedded()
+        embedded = Systems(plan, recipe, self.weights, data, self.apart).embedded()
         made = plan.make(index(data, embedded["recipe"], recipe.index))
         unseen = recipe.dataset.split == "disjoint"
         plan.make(evaluate(name, data, embedded, made, recipe.evaluation, recipe.index, few_shot=unseen))

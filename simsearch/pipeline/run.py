@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from simsearch.console import Progress
 from simsearch.errors import RecipeError
-from simsearch.home import Build, Home, Record, checked_name
+from simsearch.home import SEEDS_FILE, Build, Home, Record, checked_name
 from simsearch.locks import working_seconds
 from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline
@@ -70,7 +71,7 @@ def run_build(
     build_name = checked_name(name or named.name)
     if not retrain and (left := _standing(named, home, build_name, _command(named, name, 1), seeds, started)):
         return left
-    wanted = runs(named.recipe, build_name, seeds)
+    wanted = runs(named.recipe, build_name, seeds, None if retrain else _apart(home, build_name, seeds))
     home.prepare_environment()
     with home.writing(f"build {build_name}", progress):
         made = [_make(run, home, progress, renamed=name is not None, several=seeds > 1) for run in wanted]
@@ -102,6 +103,18 @@ def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: in
         return Outcome(build, report_of(build), [], working_seconds() - started, missed, standing=why)
 
 
+def _apart(home: Home, name: str, seeds: int) -> int | None:
+    """How far the seeds of references are from their own in the build that stands; None where that does not matter.
+
+    Without --seeds a build of several keeps its reference. One that an older version made has the next seed.
+    """
+    if not home.has_build(name) or "seeds" not in (stages := home.build(name).record.stages):
+        return None
+    with home.reading() as store:
+        found = json.loads(store.open("seeds", **stages["seeds"]).file(SEEDS_FILE).read_bytes())["seeds"]
+    return found.get("references_apart", 1) if seeds in (1, found["count"]) else None
+
+
 def _command(named: NamedRecipe, name: str | None, seeds: int) -> str:
     return named.command() + (f" --name {name}" if name else "") + (f" --seeds {seeds}" if seeds > 1 else "")
 
@@ -113,7 +126,7 @@ def _make(run: Run, home: Home, progress: Progress, *, renamed: bool, several: b
             hint="--name OTHER makes builds of other names",
         )
     plan = Plan(home, progress, heading=[run.heading] if run.heading else [])
-    pipeline = Pipeline(plan, run.recipe)
+    pipeline = Pipeline(plan, run.recipe, run.apart)
     source, data = pipeline.read(run.name, renamed=renamed or not run.listed, several=several)
     record = replace(pipeline.run(run.name, source, data), listed=run.listed)
     return Made(plan, pipeline, record, _name_it(home, run.name, record, plan))
@@ -123,7 +136,8 @@ def _with_seeds(made: list[Made], home: Home) -> Build:
     """The listed build, the first of `made`, with the stage over all seeds added."""
     plan, record = made[0].plan, made[0].record
     trained = [one.pipeline.recipe.training.seed for one in made]
-    found = plan.make(over_seeds(trained, [one.plan.stages["evaluate"] for one in made]))
+    evaluated = [one.plan.stages["evaluate"] for one in made]
+    found = plan.make(over_seeds(trained, evaluated, made[0].pipeline.apart))
     record = replace(record, stages={**record.stages, "seeds": found.reference})
     return _name_it(home, made[0].build.name, record, plan)
 

@@ -22,20 +22,24 @@ class Run:
     recipe: Recipe
     listed: bool = True
     heading: str | None = None
+    apart: int = 1  # the seed of its reference less its own
 
 
-def runs(recipe: Recipe, name: str, count: int) -> list[Run]:
+def runs(recipe: Recipe, name: str, count: int, apart: int | None = None) -> list[Run]:
     """The builds of `count` seeds, that of the recipe's own seed first; one build when count is 1.
 
-    Raises RecipeError when the seeds or the names would not be legal.
+    The reference of each has its seed plus `apart`, `count` where that is not told: with less, the reference of one
+    would be the scored baseline of the next, and what is said of the seeds would not be independent. Raises
+    RecipeError when the seeds or the names would not be legal.
     """
     checked_name(name)
     if count == 1:
-        return [Run(name, recipe)]
-    first = recipe.training.seed
-    if first + count - 1 > LARGEST_SEED:
+        return [Run(name, recipe, apart=apart or 1)]
+    first, apart = recipe.training.seed, apart or count
+    last = first + count - 1 + apart
+    if last - 1 > LARGEST_SEED:
         raise RecipeError(
-            f"--seeds {count}: the last seed would be {first + count - 1}, above {LARGEST_SEED}",
+            f"--seeds {count}: the last seed would be {last}, of a reference, above {LARGEST_SEED + 1}",
             hint="--set training.seed=0 starts with a lower one",
         )
     refuse_idle_seeds(recipe.resolve())
@@ -44,7 +48,7 @@ def runs(recipe: Recipe, name: str, count: int) -> list[Run]:
         training = recipe.training.model_copy(update={"seed": seed})
         build = name if number == 1 else checked_name(f"{name}{SEED}{seed}")
         heading = f"Seed {seed} ({number} of {count}): build {build}"
-        found.append(Run(build, recipe.model_copy(update={"training": training}), number == 1, heading))
+        found.append(Run(build, recipe.model_copy(update={"training": training}), number == 1, heading, apart))
     return found
 
 

@@ -22,13 +22,16 @@ from simsearch.stages.train import backbone, train
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
 
 
-def systems_of(recipe: Recipe) -> dict[str, Recipe | None]:
-    """Return what each system of a resolved recipe trains, by its name; None: the backbone is used as it is."""
+def systems_of(recipe: Recipe, apart: int = 1) -> dict[str, Recipe | None]:
+    """Return what each system of a resolved recipe trains, by its name; None: the backbone is used as it is.
+
+    The reference has the seed plus `apart`: of several seeds in a row, so many that it is none of them.
+    """
     trains = recipe.training.epochs != 0
     if not recipe.evaluation.baseline:
         return {"recipe": recipe if trains else None}
     softmax, seed = SoftmaxLoss(name="softmax"), recipe.training.seed
-    other = recipe.training.model_copy(update={"seed": seed + 1})
+    other = recipe.training.model_copy(update={"seed": seed + apart})
     return {
         "recipe": recipe if trains else None,
         "baseline": recipe.model_copy(update={"loss": softmax}) if trains else None,
@@ -40,16 +43,21 @@ def systems_of(recipe: Recipe) -> dict[str, Recipe | None]:
 
 @dataclass(frozen=True)
 class Systems:
-    """The systems of a resolved recipe on one data set; `weights` is the digest of its starting weights."""
+    """The systems of a resolved recipe on one data set; `weights` is the digest of its starting weights.
+
+    `apart` is what the seed of the reference is beyond that of the recipe.
+    """
 
     plan: Plan
     recipe: Recipe
     weights: str
     data: Data
+    apart: int = 1
 
     def embedded(self) -> dict[str, Artifact]:
         """Return the features of every system, made where they are missing."""
-        return {system: self._features(system, recipe) for system, recipe in systems_of(self.recipe).items()}
+        systems = systems_of(self.recipe, self.apart)
+        return {system: self._features(system, recipe) for system, recipe in systems.items()}
 
     def _features(self, system: str, recipe: Recipe | None) -> Artifact:
         prefix, make = "" if system == "recipe" else f"{system}/", self.plan.make

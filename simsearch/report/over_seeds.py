@@ -23,16 +23,19 @@ _WIDTHS = (18, 26, 26)
 Report = dict[str, Any]
 
 
-def over_seeds(reports: Sequence[Report], seeds: Sequence[int]) -> Report:
+def over_seeds(reports: Sequence[Report], seeds: Sequence[int], apart: int = 1) -> Report:
     """Return {"comparisons": further entries of that list, "seeds": means and values of every system's figures}.
 
-    `reports` are those of the single builds, one for each of `seeds`. A figure that a seed lacks is left out.
+    `reports` are those of the single builds, one for each of `seeds`; their references have the seeds `apart` from it,
+    1 in older versions, where the reference of one seed was the scored baseline of the next. A figure that a seed
+    lacks is left out.
     """
     return {
         "comparisons": _comparisons(reports),
         "seeds": {
             "count": len(seeds),
             "training_seeds": list(seeds),
+            **({"references_apart": apart} if apart > 1 else {}),
             "systems": {system: _figures(reports, system) for system in reports[0]["systems"]},
         },
     }

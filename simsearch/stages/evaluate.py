@@ -174,19 +174,23 @@ def _map(opened: dict[str, FeatureFile], queries: Integers, labels: list[str]) -
     return found
 
 
-def seeds(trained: Sequence[int], evaluated: Sequence[Artifact]) -> Step:
-    """Return the step over the seeds `trained`, made from the evaluate artifact of each."""
+def seeds(trained: Sequence[int], evaluated: Sequence[Artifact], apart: int = 1) -> Step:
+    """Return the step over the seeds `trained`, made from the evaluate artifact of each.
+
+    The seeds of their references are `apart` from their own; 1 is how older versions made them.
+    """
     inputs = {f"seed {seed}": artifact.reference for seed, artifact in zip(trained, evaluated, strict=True)}
-    work = partial(compare_seeds, trained, evaluated)
-    return Step("seeds", "Over seeds", 1, {"seeds": list(trained)}, inputs, work)
+    work = partial(compare_seeds, trained, evaluated, apart)
+    settings = {"seeds": list(trained)} | ({"references_apart": apart} if apart > 1 else {})
+    return Step("seeds", "Over seeds", 1, settings, inputs, work)
 
 
 def compare_seeds(
-    trained: Sequence[int], evaluated: Sequence[Artifact], space: Workspace, progress: Progress
+    trained: Sequence[int], evaluated: Sequence[Artifact], apart: int, space: Workspace, progress: Progress
 ) -> Result:
     """Write seeds.json; returns the number of seeds."""
     from simsearch.report.over_seeds import over_seeds
 
     reports = [json.loads(artifact.file("report.json").read_bytes()) for artifact in evaluated]
-    (space.out / SEEDS_FILE).write_text(json.dumps(over_seeds(reports, trained), indent=1, allow_nan=False))
+    (space.out / SEEDS_FILE).write_text(json.dumps(over_seeds(reports, trained, apart), indent=1, allow_nan=False))
     return {"count": len(trained)}, f"{len(trained)} seeds, each a build"
