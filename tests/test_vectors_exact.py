@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_info
 
 from simsearch.errors import VectorsError
 from simsearch.vectors import exact
+from simsearch.vectors.again import slack
 from simsearch.vectors.exact import Ranking, exact_search
 
 
@@ -142,3 +143,74 @@ def test_ranking_takes_minus_zero_for_zero_and_keeps_negative_scores_in_order():
     scores, rows = ranking.result()
     assert rows.tolist() == [[2, 1, 3, 4]]
     np.testing.assert_array_equal(scores, np.array([[2.0, 0, 0, -1e-30]], np.float32))
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@pytest.mark.parametrize("k", [1, 5, 40])
+def test_whole_numbers_of_any_centre_tie_by_row(metric, k):
+    """Every true score is a whole number; the centre is not, so that float32 rounds each of them otherwise."""
+    random = np.random.default_rng(k)
+    base, queries = random.integers(0, 4, (3000, 6)).astype(np.float32), random.integers(0, 4, (150, 6))
+    queries = queries.astype(np.float32)
+    own = np.where(np.arange(150) % 2 == 0, random.integers(0, 3000, 150), -1)
+    values, rows = collect(exact_search(queries, base, k, metric, own))
+    expected = slow(queries, base, k, metric, own)
+    np.testing.assert_array_equal(rows, expected[1])
+    np.testing.assert_allclose(values, expected[0], rtol=2e-6)
+
+
+def twins(apart, dim=64, groups=40, each=30):
+    """Unit directions times their lengths, `each` copies of every one of them moved by `apart` of its length."""
+    random = np.random.default_rng(dim)
+    middle = np.repeat(random.standard_normal((groups, dim)) * random.uniform(1, 3, (groups, 1)), each, axis=0)
+    moved = random.standard_normal(middle.shape)
+    moved *= apart * np.linalg.norm(middle, axis=1, keepdims=True) / np.linalg.norm(moved, axis=1, keepdims=True)
+    moved *= random.uniform(0.9, 1.1, (len(moved), 1))
+    return (middle + moved).astype(np.float32)[random.permutation(len(middle))]
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+@pytest.mark.parametrize("apart", [1e-2, 1e-3, 1e-4, 1e-5])
+def test_twins_are_ranked_as_in_float64(metric, apart):
+    base = twins(apart)
+    own = np.arange(120)
+    for k in (3, 10, 29):  # beyond the margin too: 29 twins of each, some of them after the k-th
+        values, rows = collect(exact_search(base[:120], base, k, metric, own))
+        expected = slow(base[:120], base, k, metric, own)
+        np.testing.assert_array_equal(rows, expected[1])
+        if metric == "l2":
+            np.testing.assert_allclose(values, expected[0], rtol=1e-6)
+
+
+def test_blocks_of_a_base_are_joined_in_float64():
+    base = twins(1e-4)
+    own = np.arange(120)
+    blocks = [base[start : start + 100] for start in range(0, len(base), 100)]
+    _, rows = exact.exact_neighbours(base[:120], blocks, 12, own)
+    np.testing.assert_array_equal(rows, slow(base[:120], base, 12, "ip", own)[1])
+
+
+@pytest.mark.parametrize("dim", [2, 64, 512, 2048])
+def test_float32_is_never_off_by_more_than_the_slack(dim):
+    random = np.random.default_rng(0)
+    for sign in (0, 1):  # all of one sign is the worst: nothing cancels
+        a, b = (np.abs(v) if sign else v for v in random.standard_normal((2, 400, dim)).astype(np.float32))
+        true = a.astype(np.float64) @ b.T.astype(np.float64)
+        product = np.linalg.norm(a, axis=1)[:, None] * np.linalg.norm(b, axis=1)
+        assert (np.abs(a @ b.T - true) <= slack(dim) * product).all()
+
+
+def test_one_very_long_vector_does_not_hide_the_near_ones():
+    base = twins(1e-4)
+    base[7] *= 1000
+    own = np.arange(120)
+    _, rows = collect(exact_search(base[:120], base, 5, "l2", own))
+    np.testing.assert_array_equal(rows, slow(base[:120], base, 5, "l2", own)[1])
+
+
+@pytest.mark.parametrize("metric", ["ip", "l2"])
+def test_of_a_deep_search_the_first_are_in_order_and_none_is_twice(metric):
+    base = twins(1e-4)
+    _, rows = collect(exact_search(base[:40], base, 400, metric))
+    np.testing.assert_array_equal(rows[:, :200], slow(base[:40], base, 200, metric, np.full(40, -1))[1])
+    assert all(len(set(row)) == 400 for row in rows.tolist())

@@ -9,6 +9,8 @@ For few neighbours most of that time would go into ranking rows that are far off
 base, which the k-th best of all cannot be worse than, is found first, and only scores that reach it are ranked.
 10 neighbours of 60,000 queries in as many rows then take about as long as with faiss.IndexFlatIP.
 
+The first k, at most 256, are then put in their true order in float64 (again.py).
+
 Blocks run side by side with one BLAS thread each. BLAS's own threads wait for each other in every product, which on a
 busy machine takes longer than the product.
 """
@@ -21,8 +23,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from simsearch.arrays import Floats, Integers, Labels
+from simsearch.arrays import Doubles, Floats, Integers, Labels
 from simsearch.errors import VectorsError
+from simsearch.vectors.again import MARGIN, Again
 from simsearch.vectors.normalize import norms
 
 if TYPE_CHECKING:
@@ -95,6 +98,12 @@ def exact_search(
 
     Raises VectorsError for shapes that do not fit and for vectors too long for float32 arithmetic.
     """
+    return _as_values(_search(*_checked(queries, base, k, exclude_self), metric), metric)
+
+
+def _checked(
+    queries: Floats, base: Floats, k: int, exclude_self: Labels | None
+) -> tuple[Floats, Floats, int, Integers, Doubles]:
     if queries.ndim != 2 or base.ndim != 2 or queries.shape[1] != base.shape[1]:
         raise VectorsError(
             f"queries and base must have the shapes (Q, D) and (N, D), seen {queries.shape}, {base.shape}"
@@ -105,11 +114,18 @@ def exact_search(
     k = min(k, len(base) - int(bool((own >= 0).any())))
     if k < 1:
         raise VectorsError(f"nothing to search: k {k} over a base of {len(base)} rows")
-    longest = [float(norms(part).max(initial=0.0)) for part in (queries, base)]
+    lengths = norms(base)
+    longest = [float(one.max(initial=0.0)) for one in (norms(queries), lengths)]
     # NaN fails the comparison too, which is what is wanted.
     if not sum(longest) ** 2 < 1e38:
         raise VectorsError(f"vectors of length {longest[0]:.3g} and {longest[1]:.3g} are beyond float32 arithmetic")
-    return _search(queries, base, k, metric, own)
+    return queries, base, k, own, lengths
+
+
+def _as_values(found: Iterator[tuple[slice, Doubles, Integers]], metric: Literal["ip", "l2"]) -> Iterator[Neighbours]:
+    for span, scores, rows in found:
+        values = (scores if metric == "ip" else np.abs(scores)).astype(np.float32)  # no -0.0 among distances
+        yield span, values, rows
 
 
 def exact_neighbours(
@@ -120,28 +136,45 @@ def exact_neighbours(
     `queries` (Q, D), at least one; `base` blocks (n, D) in row order, so that it is never in memory as a whole; k and
     `exclude_self` as in `exact_search`. Memory: the answer, and what `exact_search` takes for one block.
     """
-    scores, rows = np.empty((len(queries), 0), dtype=np.float32), np.empty((len(queries), 0), dtype=np.int64)
+    scores, rows = np.empty((len(queries), 0)), np.empty((len(queries), 0), dtype=np.int64)
     own = np.full(len(queries), -1) if exclude_self is None else exclude_self
     start = 0
     for block in base:
         inside = np.where((own >= start) & (own < start + len(block)), own - start, -1)
         if len(block) > int(bool((inside >= 0).any())):
-            parts = list(exact_search(queries, block, k, "ip", inside))
+            parts = list(_search(*_checked(queries, block, k, inside), "ip", every=True))
             scores = np.concatenate((scores, np.concatenate([part[1] for part in parts])), axis=1)
             rows = np.concatenate((rows, np.concatenate([part[2] for part in parts]) + start), axis=1)
             order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
             scores, rows = np.take_along_axis(scores, order, axis=1), np.take_along_axis(rows, order, axis=1)
         start += len(block)
-    return scores, rows
+    return scores.astype(np.float32), rows
 
 
-def _search(queries: Floats, base: Floats, k: int, metric: Literal["ip", "l2"], own: Integers) -> Iterator[Neighbours]:
+def _search(
+    queries: Floats,
+    base: Floats,
+    k: int,
+    own: Integers,
+    reach: Doubles,
+    metric: Literal["ip", "l2"],
+    *,
+    every: bool = False,
+) -> Iterator[tuple[slice, Doubles, Integers]]:
+    """Yield as `exact_search` does, but float64 and higher is nearer: all of them taken again, or where in doubt.
+
+    `reach` (N,) are the lengths of the base.
+    """
+    given = queries, base
     lengths = None
     if metric == "l2":
         # Distances do not change when everything moves together, but 2qb - bb cancels less near the origin.
         centre = base.mean(axis=0, dtype=np.float64).astype(np.float32)
         base, queries = base - centre, queries - centre
         lengths = np.einsum("nd,nd->n", base, base)
+        reach = np.sqrt(lengths, dtype=np.float64)
+    again = Again(*given, (queries, base), reach, metric, own, k, every)
+    k = min(k + MARGIN, len(base) - int(bool((own >= 0).any())))
     stride = max(16, -(-len(base) // _SAMPLE))
     sifts = 32 * k <= len(base) // stride
     step = _SIFTED if sifts else _QUERIES
@@ -158,12 +191,9 @@ def _search(queries: Floats, base: Floats, k: int, metric: Literal["ip", "l2"], 
     work, most = (sift, _SIFTING) if sifts else (rank, _RANKING)
     for start, found in _side_by_side(work, range(0, len(queries), step), most):
         span = slice(start, min(start + step, len(queries)))
-        block = queries[span]
         parts = [each.result() for each in found or rank(start)]  # not in the threads of the sift, which may be many
         values, rows = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
-        if lengths is not None:
-            values = np.maximum(np.einsum("nd,nd->n", block, block)[:, None] - values, 0)
-        yield span, values, rows
+        yield span, *again.settle(span, values, rows)
 
 
 def _side_by_side(
