@@ -1,5 +1,9 @@
 """Choosing an index by measuring: maths against slow loops, and a choice that holds what it says."""
 
+import dataclasses
+from functools import partial
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
@@ -7,8 +11,11 @@ from simsearch.errors import VectorsError
 from simsearch.vectors.index import FaissIndex, Trained, build, find_centroids
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
+from simsearch.vectors.tuning import sweep as sweeping
+from simsearch.vectors.tuning import verify
 from simsearch.vectors.tuning.candidates import Candidate, candidates, total_bytes
 from simsearch.vectors.tuning.choose import choose
+from simsearch.vectors.tuning.held import Without, hold_out
 from simsearch.vectors.tuning.sweep import Point, mark_pareto, search_seconds, sweep
 from simsearch.vectors.tuning.truth import Questions, ask, interval, take, unit_blocks
 
@@ -63,7 +70,7 @@ def test_the_choice_is_an_index_over_all_rows_that_reaches_the_target_on_queries
 def test_the_table_holds_every_point_and_one_of_them_is_chosen(chosen):
     _, choice = chosen
     stages = [line["stage"] for line in choice.table]
-    assert set(stages) == {"sample", "full", "check"}
+    assert set(stages) == {"sample", "full", "check", "served"}
     assert {line["factory"] for line in choice.table} >= {"Flat", "HNSW32", "IVF64,Flat", "PQ8x4fs,RFlat"}
     (line,) = (line for line in choice.table if line["chosen"])
     assert (line["stage"], line["factory"], line["ann_recall"]) == (
@@ -72,7 +79,8 @@ def test_the_table_holds_every_point_and_one_of_them_is_chosen(chosen):
         round(choice.ann_recall, 6),
     )
     assert {key: line[key] for key in choice.search.given()} == choice.search.given()
-    assert line["rows"] == N - 500
+    assert line["rows"] == N - 500 - sum(choice.held_out[key] for key in ("tuning", "verifying"))
+    assert {line["rows"] for line in choice.table if line["stage"] == "served"} == {N - 500}
     assert choice.factory in choice.why
     assert "0.95" in choice.why
     assert all(0 <= line["low"] <= line["ann_recall"] <= line["high"] <= 1 for line in choice.table)
@@ -98,7 +106,7 @@ def test_a_target_of_one_takes_the_flat_index():
     assert (choice.factory, choice.reached, choice.interval) == ("Flat", True, (1.0, 1.0))
 
 
-@pytest.mark.parametrize("rows", [1, 2, 19, 20, 25, 60])
+@pytest.mark.parametrize("rows", [1, 2, 19, 20, 25, 60, 999])
 def test_few_rows_are_searched_flat(rows):
     choice = choose(Array(clustered(rows)), rows, target_recall=0.99)
     assert (choice.factory, choice.reached, choice.index.ntotal) == ("Flat", True, rows)
@@ -311,3 +319,99 @@ def test_a_large_file_is_mapped_and_answers_alike(tmp_path):
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
+
+
+SMALL = 2500
+
+
+def watched(monkeypatch, low=lambda index, point: point.low):
+    """What was measured, (index rows, queries, whether to verify); `low` says the bound that a check finds."""
+    seen = []
+    plain = sweeping.measure
+
+    def measure(index, questions, search, *, verifying, **options):
+        point = plain(index, questions, search, **options)
+        seen.append((index, questions, verifying))
+        return dataclasses.replace(point, low=low(index, point)) if verifying else point
+
+    kinds = [Candidate("Flat"), Candidate("IVF64,Flat", 64)]
+    monkeypatch.setattr("simsearch.vectors.tuning.choose.candidates", lambda rows, dim: kinds)
+    monkeypatch.setattr(sweeping, "measure", partial(measure, verifying=False))
+    monkeypatch.setattr(verify, "measure", partial(measure, verifying=True))
+    return seen
+
+
+def test_rows_that_verify_tuned_nothing_and_are_in_no_index_that_is_tried(monkeypatch):
+    seen = watched(monkeypatch)
+    features = clustered(SMALL)
+    choice = choose(Array(features), SMALL, target_recall=0.9)
+    held = sum(choice.held_out[key] for key in ("tuning", "verifying"))
+    assert held == SMALL // 5
+    rows_of = {row.tobytes(): number for number, row in enumerate(normalize(features))}
+    tuned, checked = set(), set()
+    for index, questions, verifying in seen:
+        (checked if verifying else tuned).update(rows_of[row.tobytes()] for row in questions.embeddings)
+        if index.ntotal < SMALL:  # its own row would answer with 1
+            assert index.ntotal <= SMALL - held
+            assert (build_scores(index, questions) < 1 - 1e-5).all()
+    assert tuned
+    assert len(checked) == choice.held_out["verifying"]
+    assert not tuned & checked
+    assert choice.index.ntotal == SMALL
+
+
+def build_scores(index, questions):
+    if not index.scores_are_exact:
+        return np.zeros(1)
+    return index.search(questions.embeddings, 1)[0]
+
+
+def test_the_bound_decides_and_not_the_recall(monkeypatch):
+    watched(monkeypatch, low=lambda index, point: 1.0 if index.is_flat else 0.89)
+    choice = choose(Array(clustered(SMALL)), SMALL, target_recall=0.9)
+    checks = [line for line in choice.table if line["stage"] == "check" and line["factory"] != "Flat"]
+    assert checks
+    assert max(line["ann_recall"] for line in checks) > 0.9
+    assert (choice.factory, choice.reached) == ("Flat", True)
+
+
+def test_an_index_that_returns_less_over_all_rows_is_not_served(monkeypatch):
+    watched(monkeypatch, low=lambda index, point: 0.89 if index.ntotal == SMALL and not index.is_flat else 1.0)
+    choice = choose(Array(clustered(SMALL)), SMALL, target_recall=0.9)
+    assert any(line["stage"] == "served" and line["factory"] != "Flat" for line in choice.table)
+    assert (choice.factory, choice.reached) == ("Flat", True)
+
+
+def test_val_rows_are_held_out_first_and_others_only_where_they_are_few():
+    val = np.arange(100, 1600)
+    held = hold_out(20_000, val, 0)
+    assert held.to_json() == {"tuning": 750, "verifying": 750, "val": 1500, "others": 0}
+    assert set(held.rows()) == set(val)
+    few = hold_out(20_000, val[:300], 0)
+    assert few.to_json() == {"tuning": 2000, "verifying": 2000, "val": 300, "others": 3700}
+    assert set(val[:300]) <= set(few.rows())
+    assert len(set(few.rows())) == 4000
+    small = hold_out(1000, val, 0)  # val rows beyond the gallery are none of it
+    assert small.to_json() == {"tuning": 100, "verifying": 100, "val": 200, "others": 0}
+    assert set(small.rows()) <= set(range(100, 1000))
+
+
+def test_what_is_left_is_read_as_by_a_slow_loop():
+    features = clustered(50)
+    for held in ([0, 1, 7, 20, 48, 49], [25], []):
+        held = np.array(held, dtype=np.int64)
+        rest = Without(Array(features), 50, held)
+        kept = [row for row in range(50) if row not in held]
+        assert rest.shape == (len(kept), D)
+        assert rest.origin(np.arange(len(kept))).tolist() == kept
+        for start in range(len(kept) + 1):
+            for stop in range(start, len(kept) + 1):
+                np.testing.assert_array_equal(rest.read(start, stop), features[kept[start:stop]])
+
+
+def test_every_further_attempt_needs_a_wider_bound():
+    widths = [verify.doubt_after(attempt) for attempt in range(1, 7)]
+    assert widths[0] == pytest.approx(1.96, abs=1e-3)
+    assert widths == sorted(widths)
+    doubts = [NormalDist().cdf(-width) for width in widths]
+    assert sum(doubts) < 0.05

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simsearch.vectors.index import Index
 
 VERSION = 1
+CHOOSING = 2  # the version of an index that is chosen by measuring
 TARGET = {"target_recall", "max_bytes", "max_build_seconds"}
 SAMPLE = 200
 OTHER_SCORE = 0.05
@@ -34,7 +35,11 @@ def index(data: Data, embedded: Artifact, table: tables.Index) -> Step:
     """Return the step that indexes the features of `embedded`: by a factory, or to reach a target within limits."""
     settings = table.model_dump(include={"corpus", *({"factory"} if table.target_recall is None else TARGET)})
     inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
-    return Step("index", "Indexed", VERSION, settings, inputs, partial(make_index, data, embedded, table))
+    version = VERSION
+    if table.target_recall is not None:
+        version = CHOOSING
+        inputs |= {"val": data.view("train")} if "train" in data.facts["views"] else {}  # which rows are held out first
+    return Step("index", "Indexed", version, settings, inputs, partial(make_index, data, embedded, table))
 
 
 def search_settings(table: tables.Index, index: Artifact) -> Search:
@@ -88,6 +93,7 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
                 target_recall=table.target_recall,
                 max_bytes=table.max_bytes,
                 max_build_seconds=table.max_build_seconds,
+                val=np.array([r.row for r in data.records() if r.val and not r.query], dtype=np.int64),
                 rows_in_end=rows if table.corpus == "all" else gallery,
                 name=data.name,
                 progress=progress.tell,

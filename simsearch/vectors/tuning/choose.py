@@ -1,4 +1,4 @@
-"""Choose an index by measuring: tried on a sample, the best built in full, checked on rows that tuned nothing."""
+"""Choose an index by measuring: tried on a sample, the best built in full, verified on rows it has never seen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from simsearch.arrays import Integers
 from simsearch.console import Tell
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Index, build
@@ -15,16 +18,19 @@ from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning.candidates import candidates
 from simsearch.vectors.tuning.sweep import Point, entry, mark_pareto
 from simsearch.vectors.tuning.truth import K, Source
-from simsearch.vectors.tuning.tuning import Built, Tuning, beyond_bytes
+from simsearch.vectors.tuning.tuning import Tuning, beyond_bytes
+from simsearch.vectors.tuning.verify import Served, verified
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An index over all rows, its search settings, and what a check on rows that tuned nothing found.
+    """An index over all rows, its search settings, and what rows found that tuned nothing and were held out of it.
 
-    `reached`: the lower 95 % bound of ann_recall@10 reaches the target, and the limits are kept. `table` holds every
-    point that was measured, JSON-ready: "factory", settings, "stage" (sample, full or check), "rows", "ann_recall",
-    "low", "high", "qps", "bytes", "build_seconds", "pareto", "chosen".
+    `reached`: the lower bound of ann_recall@10 reaches the target, without the rows held out and with them, and the
+    limits are kept. `held_out`: how many rows tuned, how many verified, how many of them are val rows. `table` holds
+    every point that was measured, JSON-ready: "factory", settings, "stage" (sample; full and check: without the rows
+    held out; served: with them), "rows", "ann_recall", "low", "high", "qps", "bytes", "build_seconds", "pareto",
+    "chosen".
     """
 
     index: Index
@@ -39,6 +45,7 @@ class Choice:
     build_seconds: float
     tuning_seconds: float
     why: str
+    held_out: dict[str, int]
     table: list[dict[str, Any]]
 
     def to_json(self) -> dict[str, Any]:
@@ -54,18 +61,20 @@ def choose(
     max_bytes: int | None = None,
     max_build_seconds: float | None = None,
     rows_in_end: int | None = None,
+    val: Integers | None = None,
     seed: int = 0,
     name: Name | None = None,
     progress: Tell = lambda message: None,
 ) -> Choice:
     """Return the fastest index over the first `rows` rows of `source` whose ann_recall@10 reaches the target.
 
-    Speed is queries a second of a batch, with all threads that FAISS has. Candidates are tried on a sample, tuned with
-    rows that it leaves out; the best are built in full, tuned with those rows again (a row never counts as its own
-    neighbour), and the winner is checked on rows that tuned nothing. Memory: the index (two, where a second promises to
-    be faster), the sample of at most 512 MB, and a block. `rows_in_end`: how many rows the index will hold that is kept
-    within `max_bytes`, where more are added later. Raises VectorsError for a target outside (0, 1], limits that
-    nothing keeps, no rows, or the first row without direction, which `name(row)` names.
+    Speed is queries a second of a batch, with all threads that FAISS has. Rows are held out: of `val` first (which
+    trained nothing), others where these are fewer than 1,000. Candidates are tried on a sample of the rest, the best
+    built over all the rest, both tuned with half of the rows held out. The winner is verified on the other half, then
+    built over all rows and looked at once more; where either fails, the next is taken. Below 1,000 rows it is Flat.
+    Memory: two indexes, the sample of at most 512 MB, and a block. `rows_in_end`: how many rows the index will hold
+    that is kept within `max_bytes`, where more are added later. Raises VectorsError for a target outside (0, 1],
+    limits that nothing keeps, no rows, or the first row without direction, which `name(row)` names.
     """
     if not 0 < target_recall <= 1:
         raise VectorsError(f"target_recall: expected above 0 and at most 1, seen {target_recall}", hint="as 0.99")
@@ -73,16 +82,14 @@ def choose(
         raise VectorsError(f"index: expected 1 to {source.shape[0]} rows, seen {rows}", hint="give at least one row")
     run = Tuning(source, rows, target_recall, max_bytes, max_build_seconds, seed, name, progress, rows_in_end or rows)
     wanted = candidates(rows, source.shape[1])
-    if rows < 20:  # nothing can be held out
+    if len(wanted) == 1:  # too few to hold some out; a flat search is exact
         return _tiny(run)
-    run.draw(wanted)
+    run.draw(wanted, np.empty(0, dtype=np.int64) if val is None else val)
     ranked = run.try_on_sample(wanted)
-    tuned_with, checks = run.questions_in_full()
-    best = run.best_in_full(ranked, tuned_with)
-    found, reached = run.check(best, checks)
+    served = verified(run, ranked)
+    best, found, reached = served.built, served.point, served.reached
     tuning_seconds = time.perf_counter() - run.started
     slow = max_build_seconds is not None and best.build_seconds > max_build_seconds
-    run.table[-1]["chosen"] = True
     mark_pareto(run.table)
     return Choice(
         index=best.index,
@@ -92,12 +99,13 @@ def choose(
         reached=reached and not slow,
         ann_recall=found.recall,
         interval=(found.low, found.high),
-        qps=found.qps,
+        qps=served.qps,
         bytes=best.bytes,
         build_seconds=best.build_seconds,
         tuning_seconds=tuning_seconds,
+        held_out=run.held.to_json(),
         table=run.table,
-        why=_why(run, best, found, len(ranked), reached, slow),
+        why=_why(run, served, len(ranked), slow),
     )
 
 
@@ -120,23 +128,24 @@ def _tiny(run: Tuning) -> Choice:
     if slow:
         why = f"Flat took {seconds:,.1g} s to build, more than the {run.max_build_seconds:g} s allowed."
     return Choice(
-        index, "Flat", DEFAULT, run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, why, run.table
+        index, "Flat", DEFAULT, run.target, not slow, 1.0, (1.0, 1.0), qps, size, seconds, seconds, why, {}, run.table
     )
 
 
-def _why(run: Tuning, best: Built, found: Point, kinds: int, reached: bool, slow: bool) -> str:
+def _why(run: Tuning, served: Served, kinds: int, slow: bool) -> str:
     """Return a sentence that says why this index was chosen."""
+    best, found, reached, held = served.built, served.point, served.reached, run.held
+    others = len(held.tuning) + len(held.verifying) - held.val
+    drawn = "val rows" if not others else f"{held.val:,} val and {others:,} other rows" if held.val else "random rows"
     settings = ", ".join(f"{key} {value:g}" for key, value in found.search.given().items())
     what = best.candidate.factory + (f" with {settings}" if settings else "")
     measured = (
-        f"ann_recall@10 {found.recall:.4f} [{found.low:.4f}, {found.high:.4f}] on {run.held:,} rows that tuned "
-        f"nothing, {found.qps:,.0f} queries a second"
+        f"ann_recall@10 {found.recall:.4f} [{found.low:.4f}, {found.high:.4f}] on {len(held.verifying):,} rows that "
+        f"tuned nothing, held out of the index (of {drawn}), {served.qps:,.0f} queries a second"
     )
     flat = next((line["qps"] for line in run.table if line["factory"] == "Flat"), 0.0) * len(run.searched) / run.rows
     if best.candidate.factory != "Flat" and flat:
-        measured += f", {found.qps / flat:,.0f} times an exact search"
-    if kinds == 1 and best.index.is_flat and not slow:
-        return f"Flat: at {run.rows:,} rows every search is exact, {found.qps:,.0f} queries a second."
+        measured += f", {served.qps / flat:,.0f} times an exact search"
     among = f"of {kinds} kinds tried" + ("" if run.max_bytes is None else f" within {run.max_bytes:,} bytes")
     if not reached:
         return f"No index {among} reached ann_recall@10 {run.target:g}. The best is {what}: {measured}."

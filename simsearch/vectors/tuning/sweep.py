@@ -12,7 +12,7 @@ import numpy as np
 from simsearch.vectors.index import Index
 from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning.candidates import Candidate
-from simsearch.vectors.tuning.truth import Questions, interval
+from simsearch.vectors.tuning.truth import Questions, Z, interval
 
 _STEPS = tuple(2**power for power in range(12))
 _FACTORS = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -42,8 +42,11 @@ class Point:
         return self.recall - _MARGIN * (self.recall - self.low) >= target or self.low >= 1.0
 
 
-def measure(index: Index, questions: Questions, search: Search, *, exact_index: bool = False) -> Point:
-    """Return the point of an index at these settings; `exact_index`: it returns the exact answer by its nature."""
+def measure(index: Index, questions: Questions, search: Search, *, exact_index: bool = False, z: float = Z) -> Point:
+    """Return the point of an index at these settings; `exact_index`: it returns the exact answer by its nature.
+
+    `z`: half the width of the interval, in standard errors.
+    """
     k, seconds = questions.k, []
     extra = int(bool((questions.own >= 0).any()))
     for _ in range(_REPEATS):
@@ -54,7 +57,7 @@ def measure(index: Index, questions: Questions, search: Search, *, exact_index: 
             break
     shares = questions.shares(scores, rows, exact=index.scores_are_exact)
     recall = float(shares.mean())
-    low, high = (1.0, 1.0) if exact_index and recall > 0.9999 else interval(shares)
+    low, high = (1.0, 1.0) if exact_index and recall > 0.9999 else interval(shares, z)
     return Point(search, recall, low, high, len(rows) / min(seconds))
 
 

@@ -74,15 +74,15 @@ def ask(embeddings: Floats, own: Integers, blocks: Iterable[Floats]) -> Question
     return Questions(embeddings, own, *exact_neighbours(embeddings, blocks, _DEPTH, own))
 
 
-def interval(shares: Doubles) -> tuple[float, float]:
-    """Return the 95 % interval of the mean share, over queries.
+def interval(shares: Doubles, z: float = Z) -> tuple[float, float]:
+    """Return the interval of the mean share, over queries: the 95 % one, or that of `z` standard errors.
 
     One query that found nothing is added for the lower bound: where every query seen was perfect, a normal interval
     would have no width, although three in n may still be bad.
     """
     doubted = np.append(shares, 0.0)
-    low = doubted.mean() - Z * doubted.std(ddof=1) / np.sqrt(len(doubted))
-    high = shares.mean() + Z * shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else 1.0
+    low = doubted.mean() - z * doubted.std(ddof=1) / np.sqrt(len(doubted))
+    high = shares.mean() + z * shares.std(ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else 1.0
     return max(0.0, float(low)), min(1.0, float(high))
 
 

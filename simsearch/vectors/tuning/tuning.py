@@ -1,10 +1,10 @@
-"""One run of tuning: a sample to try candidates on, the best of them built in full, and a check."""
+"""One run of tuning: a sample to try candidates on, and the best of them built over all rows but those held out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -16,14 +16,13 @@ from simsearch.errors import VectorsError
 from simsearch.vectors.index import FaissIndex, Index, Trained, build, find_centroids
 from simsearch.vectors.index.building import SAMPLE_ROWS
 from simsearch.vectors.index.protocol import Name
-from simsearch.vectors.search import WHOLE, Search
 from simsearch.vectors.tuning.candidates import LEAST_SECONDS, SAMPLE_BYTES, Candidate, total_bytes
-from simsearch.vectors.tuning.sweep import Point, entry, graph_build_seconds, measure, search_seconds, sweep
+from simsearch.vectors.tuning.held import Held, Without, hold_out
+from simsearch.vectors.tuning.sweep import Point, entry, graph_build_seconds, search_seconds, sweep
 from simsearch.vectors.tuning.truth import Questions, Source, ask, take, unit_blocks
 
 _SEARCHED = 50_000, 125_000  # rows of the sample that are searched in: an eighth of all, within these
 _ROWS_A_LIST = 48
-_HELD = 2_000  # rows to tune with, and twice as many to check with
 _HELD_ON_SAMPLE = 1_000
 _BLOCK = 16_384  # rows added at a time
 _MOST_BUILT = 4  # in full
@@ -48,7 +47,7 @@ class Tried:
 
 @dataclass
 class Built:
-    """A candidate over all rows."""
+    """A candidate over all rows, or over all that are not held out."""
 
     candidate: Candidate
     index: Index
@@ -79,26 +78,26 @@ class Tuning:
     limit: float = LEAST_SECONDS
     sample: Floats = field(init=False)  # to find centroids with
     searched: Floats = field(init=False)  # the part of it that is searched in
-    asked: Floats = field(init=False)
-    asked_rows: Integers = field(init=False)
-    held: int = field(init=False)
+    held: Held = field(init=False)
+    rest: Without = field(init=False)  # what every index that is tried is built of
+    tuning: Floats = field(init=False)  # queries, the rows of `held`
+    verifying: Floats = field(init=False)
 
-    def draw(self, wanted: list[Candidate]) -> None:
-        """Read the sample, and the rows that are asked for: some to tune with, more to check with."""
+    def draw(self, wanted: list[Candidate], val: Integers) -> None:
+        """Hold rows out, half to tune with and half to verify with, and read them and a sample of the others."""
         dim = self.source.shape[1]
-        self.held = min(_HELD, self.rows // 5)
+        self.held = hold_out(self.rows, val, self.seed)
+        self.rest = Without(self.source, self.rows, self.held.rows())
+        left = self.rest.shape[0]
         most_lists = max(candidate.nlist for candidate in wanted)
         searched = min(max(self.rows // 8, _SEARCHED[0]), _SEARCHED[1])
-        size = min(
-            max(searched, _ROWS_A_LIST * most_lists),
-            self.rows - 3 * self.held,
-            max(SAMPLE_BYTES // (4 * dim), 2 * most_lists),
-        )
-        random = np.random.default_rng(self.seed)
-        chosen = random.choice(self.rows, size + 3 * self.held, replace=False)
-        vectors = take(self.source, self.rows, chosen, self.name)
-        self.asked, self.asked_rows = vectors[size:], chosen[size:]
+        size = min(max(searched, _ROWS_A_LIST * most_lists), left, max(SAMPLE_BYTES // (4 * dim), 2 * most_lists))
+        sampled = self.rest.origin(np.random.default_rng(self.seed).choice(left, size, replace=False))
+        rows = np.concatenate([sampled, self.held.tuning, self.held.verifying])
+        vectors = take(self.source, self.rows, rows, self.name)
         self.sample, self.searched = vectors[:size], vectors[: min(size, searched)]
+        tuning = size + len(self.held.tuning)
+        self.tuning, self.verifying = vectors[size:tuning], vectors[tuning:]
 
     def trained(self, candidate: Candidate) -> tuple[Trained, float]:
         """Return the sample and the centroids of a candidate, and the seconds that these took."""
@@ -114,9 +113,8 @@ class Tuning:
 
     def try_on_sample(self, wanted: list[Candidate]) -> list[Tried]:
         """Build each candidate over the sample and sweep its settings; the fastest over all rows comes first."""
-        own = np.full(self.held, -1, dtype=np.int64)
-        held = min(self.held, _HELD_ON_SAMPLE)
-        questions = ask(self.asked[:held], own[:held], [self.searched])
+        asked = self.tuning[:_HELD_ON_SAMPLE]
+        questions = ask(asked, none_own(asked), [self.searched])
         size, dim = self.searched.shape
         tried: list[Tried] = []
         for candidate in wanted:
@@ -144,7 +142,7 @@ class Tuning:
             build_seconds = centroid_seconds + training_seconds + adding_seconds * self.rows / size
             if candidate.is_graph:
                 build_seconds = graph_build_seconds(size, self.rows, adding_seconds)
-                self.limit = max(self.limit, build_seconds)
+                self.limit = max(self.limit, 2 * build_seconds)  # once without the rows held out, once with them
             total = total_bytes(candidate, size, self.rows_in_end, dim, bytes_)
             tried.append(Tried(candidate, best, predict(points, best), total, build_seconds))
         return self._ranked(tried)
@@ -183,42 +181,34 @@ class Tuning:
             key=lambda one: (0, one.seconds) if one.best.reaches(self.target) else (1, -one.best.recall),
         )
 
-    def questions_in_full(self) -> tuple[Questions, Iterator[Questions]]:
-        """Return the same rows searched in all rows, each leaving itself out: some to tune with, two to check with.
+    def ask_rest(self, asked: Floats) -> Questions:
+        """Return queries that are held out with their exact neighbours among the rows that are not."""
+        self.progress(f"exact neighbours of {len(asked):,} rows in {self.rest.shape[0]:,}")
+        return ask(asked, none_own(asked), unit_blocks(self.rest, self.rest.shape[0], None))
 
-        The second lot's exact neighbours are looked for only when it is asked for.
-        """
-        found = self._ask_all(slice(2 * self.held))
-        return found.part(0, self.held), self._checks(found.part(self.held, 2 * self.held))
-
-    def _checks(self, first: Questions) -> Iterator[Questions]:
-        yield first
-        yield self._ask_all(slice(2 * self.held, None))
-
-    def _ask_all(self, span: slice) -> Questions:
-        asked, own = self.asked[span], self.asked_rows[span]
-        self.progress(f"exact neighbours of {len(asked):,} rows in {self.rows:,}")
-        return ask(asked, own, unit_blocks(self.source, self.rows, self.name))
-
-    def build_in_full(self, one: Tried, questions: Questions, fastest: float) -> Built:
-        """Build a candidate over all rows and sweep its settings there, from those that reached on the sample."""
-        candidate = one.candidate
-        self.progress(f"building {candidate.factory} over {self.rows:,} rows")
+    def build(self, candidate: Candidate, source: Source, rows: int) -> tuple[Index, float]:
+        """Return an index over the first `rows` rows of `source`, and the seconds that it took."""
+        self.progress(f"building {candidate.factory} over {rows:,} rows")
         trained, seconds = self.trained(candidate)
         started = time.perf_counter()
 
         def blocks() -> Iterator[Floats]:
-            for start in range(0, self.rows, _BLOCK):
-                yield self.source.read(start, min(start + _BLOCK, self.rows))
+            for start in range(0, rows, _BLOCK):
+                yield source.read(start, min(start + _BLOCK, rows))
 
-        index = build(blocks, self.source.shape[1], candidate.factory, rows=self.rows, name=self.name, trained=trained)
-        built = time.perf_counter() - started
+        index = build(blocks, source.shape[1], candidate.factory, rows=rows, name=self.name, trained=trained)
+        return index, seconds + time.perf_counter() - started
+
+    def build_in_full(self, one: Tried, questions: Questions, fastest: float) -> Built:
+        """Build a candidate over all rows but those held out and sweep its settings, from those of the sample."""
+        candidate, rows = one.candidate, self.rest.shape[0]
+        index, seconds = self.build(candidate, self.rest, rows)
         self.progress(f"tuning {candidate.factory}")
         points = sweep(
             index, candidate, questions, self.target, lambda _, point: point.qps < fastest, first=one.best.search
         )
-        self.table += [entry(candidate.factory, "full", self.rows, one.bytes, seconds + built, p) for p in points]
-        return Built(candidate, index, points, one.bytes, seconds + built)
+        self.table += [entry(candidate.factory, "full", rows, one.bytes, seconds, point) for point in points]
+        return Built(candidate, index, points, one.bytes, seconds)
 
     def best_in_full(self, ranked: list[Tried], questions: Questions) -> Built:
         """Return the fastest of those built in full: another is built only if it promises more than the best."""
@@ -249,24 +239,17 @@ class Tuning:
         return best
 
     def _seconds_to_build(self) -> float:
-        """Return how long the next may take to build: nothing where too little were left to tune and check it."""
-        left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
-        return left if left >= (1 - _SHARE_FOR_BUILDING) * self.limit else 0.0
+        """Return how long the next may take to build: nothing where too little were left to tune and check it.
 
-    def check(self, best: Built, parts: Iterator[Questions]) -> tuple[Point, bool]:
-        """Return the chosen settings on rows that tuned nothing; where they fall short, dearer ones on others."""
-        flat = best.index.is_flat
-        chosen = best.best(self.target)
-        dearer = sorted((p for p in best.points if p.recall > chosen.recall), key=lambda p: p.recall)
-        found = chosen
-        for part in parts:
-            found = measure(best.index, part, chosen.search, exact_index=flat)
-            line = entry(best.candidate.factory, "check", self.rows, best.bytes, best.build_seconds, found)
-            self.table.append(line)
-            if found.low >= self.target or not chosen.reaches(self.target):
-                break
-            chosen = next(iter(dearer), None) or _dearer(chosen)
-        return found, found.low >= self.target
+        What is chosen is built twice: without the rows held out, and with them.
+        """
+        left = _SHARE_FOR_BUILDING * (self.limit - (time.perf_counter() - self.started))
+        return left / 2 if left >= (1 - _SHARE_FOR_BUILDING) * self.limit else 0.0
+
+
+def none_own(asked: Floats) -> Integers:
+    """Return that no query is a row of what is searched."""
+    return np.full(len(asked), -1, dtype=np.int64)
 
 
 def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
@@ -276,13 +259,6 @@ def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
         f"the smallest that was tried takes about {least:,}",
         hint=f"set [index] max_bytes to {least} or more",
     )
-
-
-def _dearer(point: Point) -> Point:
-    """Return settings a quarter dearer."""
-    now = point.search.given()
-    more = {key: value + max(1, value // 4) if key in WHOLE else value * 1.25 for key, value in now.items()}
-    return replace(point, search=Search.from_json(more))
 
 
 def _best(points: list[Point], target: float) -> Point:
