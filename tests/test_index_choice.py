@@ -149,6 +149,7 @@ def lines():
         {**shared, "factory": "Flat", "stage": "sample", "ann_recall": 1.0, "qps": 90.0, "chosen": False},
         {**lists, "nprobe": 3, "stage": "full", "ann_recall": 0.99, "qps": 5000.0},
         {**lists, "nprobe": 3, "stage": "check", "ann_recall": 0.98, "qps": 5100.0, "chosen": True},
+        {**lists, "nprobe": 3, "stage": "served", "ann_recall": 0.98, "qps": 5000.0},
     ]
 
 
@@ -159,7 +160,7 @@ def test_the_section_shows_why_the_chart_and_every_point():
     html = shown({"table": lines(), "target_recall": 0.97, "why": "because <it> is"})
     assert "because &lt;it&gt; is" in html
     assert "<b>IVF4" not in html
-    assert html.count("<tr>") == 5 + 4  # and those of the index that was chosen
+    assert html.count("<tr>") == 5 + 5  # and those of the index that was chosen
     assert "(chosen)" in html
     assert "nprobe 3" in html
     assert '<svg class="chart' in html
