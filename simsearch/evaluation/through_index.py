@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import median
 
 import numpy as np
 
@@ -15,12 +13,12 @@ from simsearch.evaluation.systems import FeatureSource, Found, Task, gather
 from simsearch.vectors.index import Index
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
+from simsearch.vectors.speed import queries_per_second
 
 _QUERIES = 8192  # a block: each reads the stored features of what it found once
 _TOLERANCE = 1e-6  # scores of one pair differ by this much between ways of summing
 _SHOWN = 10
 _TIMED_QUERIES = 10_000
-_TIMED_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,10 @@ def evaluate_index(
             yield span, rows
 
     system = task.measure(found(), boundary, deep=False)
-    qps = None if timed_k is None else _queries_per_second(index, embeddings, task.gallery, timed_k, search)
+    qps = None
+    if timed_k is not None:
+        batch, k = embeddings[:_TIMED_QUERIES], timed_k
+        qps, _ = queries_per_second(lambda: index.search(batch, k, search, rows_below=task.gallery), len(batch))
     return IndexResult(system, shares, qps, first_rows, first_scores)
 
 
@@ -88,17 +89,3 @@ def _true_scores(embeddings: Floats, rows: Integers, source: FeatureSource) -> F
     for column in range(rows.shape[1]):  # one column at a time: (B, k, D) would not be bounded in k
         scores[:, column] = np.einsum("bd,bd->b", embeddings, stored[place[:, column]])
     return scores
-
-
-def _queries_per_second(index: Index, embeddings: Floats, rows: int, k: int, search: Search) -> float:
-    """Return queries a second of one batch: a warm-up, then the median of up to 5 runs within about 2 seconds."""
-    batch = embeddings[:_TIMED_QUERIES]
-    seconds: list[float] = []
-    for run in range(6):
-        start = time.perf_counter()
-        index.search(batch, k, search, rows_below=rows)
-        if run:
-            seconds.append(time.perf_counter() - start)
-        if sum(seconds) > _TIMED_SECONDS:
-            break
-    return len(batch) / median(seconds)

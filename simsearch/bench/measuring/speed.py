@@ -1,6 +1,8 @@
 """How fast answers are, against a reference workload that is timed in the same run.
 
 A machine that is slow tonight is slow at both, so the ratio of the two hardly moves; the ratio is what is judged.
+That is why queries a second are not measured by vectors/speed.py here: each repeat has to lie between two of the
+reference, by the clock of one thread, and has quartiles. Both give the median of repeats after a warm-up.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from simsearch.vectors.index import Index, build
 from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
+from simsearch.vectors.speed import queries_per_second
 from simsearch.vectors.tuning.candidates import candidates
 from simsearch.vectors.tuning.sweep import Point, entry, mark_pareto
 from simsearch.vectors.tuning.truth import K, Source
@@ -117,9 +118,7 @@ def _tiny(run: Tuning) -> Choice:
     if run.max_bytes is not None and size > run.max_bytes:
         raise beyond_bytes(run.rows_in_end, run.max_bytes, size)
     queries = normalize(run.source.read(0, run.rows), name=run.name)
-    asked = time.perf_counter()
-    index.search(queries, min(K, run.rows))
-    qps = run.rows / (time.perf_counter() - asked)
+    qps, _ = queries_per_second(lambda: index.search(queries, min(K, run.rows)), run.rows)
     run.table.append(entry("Flat", "full", run.rows, size, seconds, Point(DEFAULT, 1.0, 1.0, 1.0, qps)))
     run.table[-1]["chosen"] = True
     mark_pareto(run.table)

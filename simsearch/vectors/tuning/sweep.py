@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,13 +10,14 @@ import numpy as np
 
 from simsearch.vectors.index import Index
 from simsearch.vectors.search import DEFAULT, Search
+from simsearch.vectors.speed import queries_per_second
 from simsearch.vectors.tuning.candidates import Candidate
 from simsearch.vectors.tuning.truth import Questions, Z, interval
 
 _STEPS = tuple(2**power for power in range(12))
 _FACTORS = (1, 2, 4, 8, 16, 32, 64, 128)
 _LEAST_EF = 12  # above the ten that are asked for and the row itself: FAISS looks at no fewer
-_REPEATS, _REPEAT_SECONDS = 15, 0.1
+SECONDS = 0.1  # of timing a point: a sweep measures dozens
 _MARGIN = 1.5  # times the half width of the interval: other queries must find the target reached too
 
 _LIST_SECONDS = 2e-7  # what visiting a list costs, however few rows it has
@@ -47,18 +47,13 @@ def measure(index: Index, questions: Questions, search: Search, *, exact_index: 
 
     `z`: half the width of the interval, in standard errors.
     """
-    k, seconds = questions.k, []
-    extra = int(bool((questions.own >= 0).any()))
-    for _ in range(_REPEATS):
-        started = time.perf_counter()
-        scores, rows, _ = index.search(questions.embeddings, k + extra, search)
-        seconds.append(time.perf_counter() - started)
-        if sum(seconds) > _REPEAT_SECONDS:
-            break
+    k = questions.k + int(bool((questions.own >= 0).any()))
+    answer = lambda: index.search(questions.embeddings, k, search)  # noqa: E731 - what is timed
+    qps, (scores, rows, _) = queries_per_second(answer, len(questions.embeddings), seconds=SECONDS)
     shares = questions.shares(scores, rows, exact=index.scores_are_exact)
     recall = float(shares.mean())
     low, high = (1.0, 1.0) if exact_index and recall > 0.9999 else interval(shares, z)
-    return Point(search, recall, low, high, len(rows) / min(seconds))
+    return Point(search, recall, low, high, qps)
 
 
 def sweep(
