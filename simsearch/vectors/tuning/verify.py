@@ -17,7 +17,7 @@ _DOUBT = 0.025  # that a bound is above the truth
 
 @dataclass
 class Served:
-    """An index over all rows, what its settings did without the rows held out, and queries a second with them."""
+    """An index over all rows, the lower of what its settings did with and without the rows held out, and its speed."""
 
     built: Built
     point: Point
@@ -51,8 +51,7 @@ def verified(run: Tuning, ranked: list[Tried]) -> Served:
             again = again or _ask_all(run)
             built, all_rows = _serve(run, best, point, again, z)
             if all_rows.low >= run.target:
-                run.table[line]["chosen"] = True
-                return Served(built, point, all_rows.qps, reached=True)
+                return _told(run, built, point, all_rows, line, reached=True)
         if not best.best(run.target).reaches(run.target):
             break  # all that are left were built and found no better
         kinds = {one.candidate.factory for one, _, _ in failed}
@@ -61,8 +60,14 @@ def verified(run: Tuning, ranked: list[Tried]) -> Served:
             left = [one for one in left if one.candidate.factory == "Flat"]
     best, point, line = max(failed, key=lambda one: one[1].recall)
     built, all_rows = _serve(run, best, point, again or _ask_all(run), doubt_after(attempts))
-    run.table[line]["chosen"] = True
-    return Served(built, point, all_rows.qps, reached=False)
+    return _told(run, built, point, all_rows, line, reached=False)
+
+
+def _told(run: Tuning, built: Built, point: Point, all_rows: Point, line: int, *, reached: bool) -> Served:
+    """Return what is served with the lower of both figures: more rows make a search harder, own rows easier."""
+    lower = all_rows.recall < point.recall
+    run.table[-1 if lower else line]["chosen"] = True
+    return Served(built, all_rows if lower else point, all_rows.qps, reached)
 
 
 def doubt_after(attempts: int) -> float:
@@ -92,6 +97,15 @@ def _dearer(search: Search) -> Search:
     )
 
 
+def _beside_itself(search: Search, k: int) -> Search:
+    """Return the settings under which k + 1 answers of a row cost what k of a query do.
+
+    k_factor candidates an answer are scored again: one more answer, which the row itself takes, is not to bring
+    k_factor more of them, only the one.
+    """
+    return search if search.k_factor is None else replace(search, k_factor=(k * search.k_factor + 1) / (k + 1))
+
+
 def _ask_all(run: Tuning) -> Questions:
     """Return the rows that verify with their exact neighbours among all rows, each leaving itself out."""
     run.progress(f"exact neighbours of {len(run.verifying):,} rows in {run.rows:,}")
@@ -101,6 +115,7 @@ def _ask_all(run: Tuning) -> Questions:
 def _serve(run: Tuning, best: Built, point: Point, questions: Questions, z: float) -> tuple[Built, Point]:
     """Build over all rows, by the same factory and training, and measure the settings there."""
     index, seconds = run.build(best.candidate, run.source, run.rows)
-    found = measure(index, questions, point.search, exact_index=index.is_flat, z=z)
+    found = measure(index, questions, _beside_itself(point.search, questions.k), exact_index=index.is_flat, z=z)
+    found = replace(found, search=point.search)
     run.table.append(entry(best.candidate.factory, "served", run.rows, best.bytes, seconds, found))
     return replace(best, index=index, build_seconds=seconds), found
