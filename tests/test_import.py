@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -309,12 +310,12 @@ def test_hints_are_about_the_file(tmp_path):
 
 
 def test_strict_says_no_when_no_index_reached_the_target(tmp_path, monkeypatch):
-    from simsearch.vectors.tuning.tuning import Tuning
+    from simsearch.vectors.tuning import choose as choosing
 
     np.save(tmp_path / "x.npy", ROWS)
     command = ["index", "import", str(tmp_path / "x.npy"), "--name", "mine", "--home", str(tmp_path / "home")]
-    whole = Tuning.check
-    monkeypatch.setattr(Tuning, "check", lambda *given: (whole(*given)[0], False))
+    whole = choosing.choose
+    monkeypatch.setattr(choosing, "choose", lambda *given, **limits: replace(whole(*given, **limits), reached=False))
     codes = []
     for more in (["--target-recall", "0.9"], ["--target-recall", "0.9", "--strict"], ["--strict"]):
         with pytest.raises(SystemExit) as caught:
