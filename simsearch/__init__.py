@@ -44,9 +44,10 @@ def build(
     return run_build(find_recipe(recipe, settings or []), Home.locate(home), name=name, progress=progress).build
 
 
-def open(build: str | Build | None = None, *, home: str | None = None) -> Searcher:
-    """Open a build by name (default: the newest) for searching."""
+def open(build: str | Build | None = None, *, home: str | None = None, rehash: bool = False) -> Searcher:
+    """Open a build by name (default: the newest) for searching; with `rehash` every file is read and hashed whole."""
     from simsearch.home import Home
     from simsearch.search import Searcher
 
-    return Searcher(Home.locate(home).build(build) if build is None or isinstance(build, str) else build)
+    found = Home.locate(home).build(build) if build is None or isinstance(build, str) else build
+    return Searcher(found, rehash=rehash)

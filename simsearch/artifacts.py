@@ -21,14 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simsearch.checked import Checked
 from simsearch.durable import fsync, write_durably
 from simsearch.errors import ArtifactError
-from simsearch.hashing import HashMemory, sha256_file
+from simsearch.hashing import sha256_file
 
 MANIFEST = "manifest.json"
 DIGEST = re.compile("[0-9a-f]{64}")
 LOCKS = ".locks"  # folders of files that are locked, and never deleted
-REMEMBER_BYTES = 64 * 2**20  # files above this may be remembered as checked
+REMEMBER_BYTES = 64 * 2**20  # files above this may be believed for some days
 ABANDONED_SECONDS = 7 * 86_400.0
 GRACE_SECONDS = 86_400.0  # for who opened a build before it was replaced
 
@@ -103,7 +104,7 @@ class Store:
     """All artifacts of a home folder."""
 
     root: Path
-    memory: HashMemory
+    checked: Checked
 
     def folder(self, stage: str) -> Path:
         """Where the artifacts of a stage lie."""
@@ -153,7 +154,7 @@ class Store:
             seen = path.stat().st_size
             if seen != size:
                 raise _damaged(path.parent, f"{path} is damaged: expected {size:,} bytes, seen {seen:,}")
-            actual = self.memory.sha256(path) if size > REMEMBER_BYTES else sha256_file(path)
+            actual = self.checked.sha256(path) if size > REMEMBER_BYTES else sha256_file(path)
         except FileNotFoundError:
             raise _damaged(path.parent, f"{path} is missing") from None
         if actual != sha256:

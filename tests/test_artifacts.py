@@ -7,14 +7,14 @@ import json
 import pytest
 
 from simsearch.artifacts import Store, canonical_json, content_of, digest_of
+from simsearch.checked import Checked
 from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError
-from simsearch.hashing import HashMemory
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Store(tmp_path / "artifacts", HashMemory(None))
+    return Store(tmp_path / "artifacts", Checked(None))
 
 
 MANIFEST = {"facts": {"n": 1}, "inputs": {}, "seconds": 0.0, "versions": {}, "device": "cpu"}

@@ -13,9 +13,9 @@ from commands import run_process
 from conftest import SMALL, artifact_file, picture, run_cli, snapshot, write_folder
 
 from simsearch.artifacts import Store
+from simsearch.checked import Checked
 from simsearch.console import Shown
 from simsearch.errors import SourceError
-from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
@@ -50,7 +50,7 @@ def test_a_build_leaves_what_the_design_says(built):
     record = json.loads((home / "builds" / "photos.json").read_bytes())
     assert set(record["stages"]) >= {"dataset", "train", "embed", "index", "evaluate", "baseline/train"}
     for name, reference in record["stages"].items():
-        artifact = Store(home / "artifacts", HashMemory(None)).open(name.rpartition("/")[2], **reference)
+        artifact = Store(home / "artifacts", Checked(None)).open(name.rpartition("/")[2], **reference)
         assert {"settings", "inputs", "versions", "device", "seconds"} <= set(artifact.manifest)
         assert all(set(file) == {"size", "sha256"} for file in artifact.manifest["files"].values())
     with artifact_file(home, "dataset", "images.csv").open() as file:

@@ -11,8 +11,8 @@ from conftest import SMALL, run_cli, snapshot, write_folder
 from scipy import stats
 
 from simsearch.artifacts import Store
+from simsearch.checked import Checked
 from simsearch.errors import RecipeError
-from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.pipeline import seeds as seeds_module
 from simsearch.pipeline.run import run_build
@@ -137,7 +137,7 @@ def test_the_report_has_differences_over_seeds(over_two):
         record = json.loads((home / "builds" / f"{name}.json").read_bytes())
         assert record["listed"] == (name == "photos")
         for stage, reference in record["stages"].items():
-            Store(home / "artifacts", HashMemory(None)).open(stage.rpartition("/")[2], **reference)
+            Store(home / "artifacts", Checked(None)).open(stage.rpartition("/")[2], **reference)
         single.append(json.loads((home / "builds" / name / "report.json").read_bytes()))
     assert outcome.report == single[0]
     assert single[1]["seeds"] is None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import digest_of
+from simsearch.checked import DAYS
 from simsearch.errors import ArtifactError
 from simsearch.vectors.search import Search
 
@@ -128,6 +129,12 @@ class Build:
     def listed(self) -> bool:
         """Whether it is shown and may be the newest; builds that only serve another one are not."""
         return self.record.listed
+
+    @property
+    def rehash_days(self) -> float:
+        """For how many days a query believes a large file after it was hashed whole."""
+        days = (self.record.recipe.get("run") or {}).get("rehash_days", DAYS)
+        return float(days) if isinstance(days, int | float) else DAYS
 
     @property
     def of_vectors(self) -> bool:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from simsearch.artifacts import LOCKS, Store
+from simsearch.checked import DAYS, Checked
 from simsearch.console import Progress, safe
 from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError, RecipeError, did_you_mean
@@ -32,7 +33,8 @@ class Home:
         self.datasets = path / "datasets"
         self.builds = path / "builds"
         self.memory = HashMemory(path / "datasets" / ".hashes.sqlite")
-        self.store = Store(path / "artifacts", self.memory)
+        self.checked = Checked(path / "artifacts" / ".checked.json")
+        self.store = Store(path / "artifacts", self.checked)
         self._lock: Lock | None = None  # the home's, while this object writes
         self._who, self._progress = "simsearch", Progress()
 
@@ -74,18 +76,24 @@ class Home:
                 build.take(who, self._waiting)
             self._lock, self._who = lock, who
             try:
-                yield self.store
+                with self.checked.believing(None):
+                    yield self.store
             finally:
                 self._lock = None
                 self.memory.close()
 
     @contextmanager
-    def reading(self) -> Iterator[Store]:
-        """Yield the store for opening artifacts, of which none is removed meanwhile; nothing is written for it."""
+    def reading(self, *, days: float | None = DAYS) -> Iterator[Store]:
+        """Yield the store for opening artifacts, of which none is removed meanwhile.
+
+        Large files are believed for so many days after they were hashed whole (None: not at all), and nothing but that
+        is written.
+        """
         with ExitStack() as held:
             held.callback(self.memory.close)
             with suppress(OSError):  # of a home that nobody has written to, or may read the lock of
                 held.enter_context(Lock(self.path / LOCK, may_write=False)).share(lambda who: None)
+            held.enter_context(self.checked.believing(days))
             yield self.store
 
     @contextmanager

@@ -13,10 +13,10 @@ import numpy as np
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Store
 from simsearch.changes.state import MASKED, rows_of
+from simsearch.checked import Checked
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import SimsearchError, VectorsError
 from simsearch.evaluation.systems import gather
-from simsearch.hashing import HashMemory
 from simsearch.home import Build
 from simsearch.images.records import RecordTable
 from simsearch.report.published import page_fault, report_fault
@@ -73,7 +73,7 @@ class Verified:
 
 def verify_build(build: Build) -> Verified:
     """Check a build from its files to its answers; every file is read, nothing is remembered from before."""
-    store = Store(build.home / "artifacts", HashMemory(None))
+    store = Store(build.home / "artifacts", Checked(None))
     checks: list[Check] = []
     artifacts: dict[str, Artifact] = {}
 

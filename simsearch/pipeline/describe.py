@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
-from simsearch.artifacts import Artifact
+from simsearch.artifacts import REMEMBER_BYTES, Artifact
 from simsearch.changes.compare import in_words
 from simsearch.durable import bytes_below
 from simsearch.errors import SimsearchError
@@ -41,7 +42,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
             "synced": build.record.synced,
             "recipe": build.record.recipe,
             "stages": {
-                name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]))
+                name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]), home)
                 for name, reference in build.record.stages.items()
             },
         }
@@ -60,7 +61,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     return {
         "recipe_name": named.name,
         "recipe": pipeline.recipe.model_dump(),
-        "stages": {name: _stage(artifact) for name, artifact in plan.stages.items()},
+        "stages": {name: _stage(artifact, home) for name, artifact in plan.stages.items()},
         "next": missing,
     }
 
@@ -71,9 +72,17 @@ def _bytes(home: Home, build: Build) -> int:
     return sum(map(bytes_below, {home.store.path(name.rpartition("/")[2], which["digest"]) for name, which in named}))
 
 
-def _stage(artifact: Artifact) -> dict[str, Any]:
+def _stage(artifact: Artifact, home: Home) -> dict[str, Any]:
+    """What is shown of a stage; `hashed` says when each of its large files was last hashed whole."""
     shown = ("seconds", "device", "versions")
-    return {**artifact.reference, "path": str(artifact.path), **{key: artifact.manifest[key] for key in shown}}
+    large = (name for name, file in artifact.manifest["files"].items() if file["size"] > REMEMBER_BYTES)
+    hashed = {name: _when(home.checked.when(artifact.path / name)) for name in large}
+    whole = {**artifact.reference, "path": str(artifact.path), **{key: artifact.manifest[key] for key in shown}}
+    return {**whole, "hashed": hashed} if hashed else whole
+
+
+def _when(seconds: float | None) -> str | None:
+    return None if seconds is None else dt.datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
 
 
 def render(found: dict[str, Any]) -> str:
@@ -97,6 +106,7 @@ def render(found: dict[str, Any]) -> str:
     lines += [*recipe_lines(found["recipe"]), ""]
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")
+        lines += [f"#   {file} last hashed whole {when or 'never'}" for file, when in stage.get("hashed", {}).items()]
     if found.get("next"):
         lines.append(f"# next: {found['next']}")
     last = next(reversed(found["stages"].values()), None)

@@ -94,7 +94,7 @@ def run_build(
 
 
 def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: int, started: float) -> Outcome | None:
-    with home.reading() as store:
+    with home.reading(days=None) as store:
         found = left_standing(home, name, named.recipe.resolve().model_dump(), command, seeds)
         if found is None:
             return None

@@ -66,4 +66,6 @@ def _same(recipe: dict[str, Any], record: Record) -> bool:
     asked = json.loads(json.dumps(recipe))
     if not record.labelled:
         asked["training"]["epochs"] = record.recipe["training"]["epochs"]
-    return bool(asked == with_defaults(record.recipe))
+    known = with_defaults(record.recipe)
+    del asked["run"], known["run"]  # how commands go about it is no reason to train
+    return bool(asked == known)

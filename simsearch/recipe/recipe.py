@@ -16,7 +16,7 @@ from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
-from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
+from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 # Without them a photo is taken as it is; fine-tuning a pretrained backbone on a few thousand photos needs them.
@@ -45,6 +45,7 @@ class Recipe(Table):
     training: Training = Training()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
+    run: Run = Run()
 
     @property
     def fine_tunes(self) -> bool:
@@ -148,13 +149,13 @@ class Recipe(Table):
 
 
 def with_defaults(tables: dict[str, Any]) -> dict[str, Any]:
-    """Return the tables of a build's recipe, where a key is missing that came later, with that key at its default."""
+    """Return the tables of a build's recipe; tables and keys that came later stand at their defaults."""
     later = {
         name: {key: one.get_default(call_default_factory=True) for key, one in table.model_fields.items()}
         for name, field in Recipe.model_fields.items()
         if isinstance(table := field.annotation, type) and issubclass(table, Table)
     }
-    return {name: {**later.get(name, {}), **keys} for name, keys in tables.items()}
+    return {name: {**later.get(name, {}), **tables.get(name, {})} for name in {**tables, **later}}
 
 
 def make_recipe(tables: dict[str, Any], where: str) -> Recipe:

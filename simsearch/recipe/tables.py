@@ -158,6 +158,13 @@ class Index(Table):
         return self
 
 
+class Run(Table):
+    """[run]: how commands go about a build, and nothing that enters a digest."""
+
+    # A query believes a file above 64 MiB for so many days after it was hashed whole; 0: never.
+    rehash_days: float = Field(default=7.0, ge=0, le=36_500)
+
+
 class Evaluation(Table):
     """[evaluation]: the k of every figure at k, whether the baseline is trained, and the map drawn."""
 

@@ -50,8 +50,11 @@ Picture = str | os.PathLike[str] | bytes | Pixels
 class Searcher:
     """An opened build that answers images with their nearest neighbours; several threads may use it until `close`."""
 
-    def __init__(self, build: Build) -> None:
+    def __init__(self, build: Build, *, rehash: bool = False) -> None:
         """Open a build; every file is checked against its sha256 before it is parsed.
+
+        Files above 64 MiB are believed for `[run] rehash_days` after they were hashed whole, unless `rehash` is asked
+        for, as by a server that stays open for long.
 
         Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
         """
@@ -59,7 +62,7 @@ class Searcher:
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
         stages = build.record.stages
         try:
-            with Home(build.home).reading() as store:
+            with Home(build.home).reading(days=None if rehash else build.rehash_days) as store:
                 dataset, index, evaluated = (
                     store.open(name, **stages[name]) for name in ("dataset", "index", "evaluate")
                 )

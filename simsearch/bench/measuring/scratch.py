@@ -39,7 +39,8 @@ class NightHome(Home):
         self.progress = progress
         self.datasets = home.datasets
         self.memory = home.memory
-        self.store = NightStore(path / "artifacts", home.memory, home.store)
+        self.checked = home.checked
+        self.store = NightStore(path / "artifacts", home.checked, home.store)
 
 
 def named_by_nights(folder: Path) -> set[str]:
