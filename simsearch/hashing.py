@@ -19,14 +19,14 @@ CHUNK_BYTES = 1 << 20
 RACY_NS = 2_000_000_000
 MANY = 1000  # from so many files on, reading what is remembered at once is faster than asking for each
 
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, int, int, int]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS files (
-    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB
+    path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, ctime_ns INTEGER, inode INTEGER, sha256 BLOB
 ) WITHOUT ROWID
 """
-_BETWEEN = "SELECT path, size, mtime_ns, inode, sha256 FROM files WHERE path BETWEEN ? AND ?"
+_BETWEEN = "SELECT path, size, mtime_ns, ctime_ns, inode, sha256 FROM files WHERE path BETWEEN ? AND ?"
 
 
 def sha256_file(path: str | os.PathLike[str]) -> str:
@@ -61,11 +61,12 @@ def _absolute(path: str | os.PathLike[str]) -> str:
 
 
 def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    # ctime: a program that edits in place may put size and mtime back, but nobody can put back this one.
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 class HashMemory:
-    """Hashes remembered by (absolute path, size, mtime_ns, inode) in a small SQLite file; safe for threads.
+    """Hashes remembered by (absolute path, size, mtime_ns, ctime_ns, inode) in a small SQLite file; safe for threads.
 
     A file that changed less than 2 s ago is not remembered, as its next change may leave the same time stamp
     (git calls it racily clean). A memory that is damaged or cannot be written costs time, never the answer.
@@ -96,17 +97,23 @@ class HashMemory:
         found = self._recall(key, name)
         return found if found is not None else self._learn(key, name)
 
-    def many(self, paths: Iterable[str], *, threads: int = 2) -> list[tuple[int, str] | OSError]:
-        """Return (size in bytes, SHA-256) of each file in order, or the OSError that kept it from being read."""
+    def many(self, paths: Iterable[str], *, threads: int = 2, again: bool = False) -> list[tuple[int, str] | OSError]:
+        """Return (size in bytes, SHA-256) of each file in order, or the OSError that kept it from being read.
+
+        With `again` every file is read, whatever is remembered of it.
+        """
         names = [_absolute(path) for path in paths]
-        known = self._remembered(os.fsencode(min(names)), os.fsencode(max(names))) if len(names) > MANY else {}
+        ask = len(names) > MANY and not again
+        known = self._remembered(os.fsencode(min(names)), os.fsencode(max(names))) if ask else {}
         results: list[tuple[int, str] | OSError | None] = []
         unknown: list[int] = []
         for position, name in enumerate(names):
             try:
                 key = os.fsencode(name)
                 found = known.get(key)
-                if found is None:
+                if again:
+                    results.append(None)
+                elif found is None:
                     results.append(self._recall(key, name))
                 else:
                     stamp = _stamp(os.stat(name))
@@ -140,7 +147,7 @@ class HashMemory:
 
             rows = [(key, *stamp, digest) for key, (stamp, digest) in self._new.items()]
             with contextlib.suppress(sqlite3.Error), database:
-                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", rows)
+                database.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", rows)
             database.close()
             self._new.clear()
 
@@ -179,9 +186,11 @@ class HashMemory:
             found: dict[bytes, tuple[Stamp, bytes]] = {}
             if self._database is not None:
                 with contextlib.suppress(sqlite3.Error):
-                    for path, size, mtime_ns, inode, digest in self._database.execute(_BETWEEN, (first, last)):
+                    for path, size, mtime_ns, ctime_ns, inode, digest in self._database.execute(
+                        _BETWEEN, (first, last)
+                    ):
                         if isinstance(digest, bytes) and len(digest) == 32:
-                            found[path] = (size, mtime_ns, inode), digest
+                            found[path] = (size, mtime_ns, ctime_ns, inode), digest
             return found if first == last else found | self._new
 
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
@@ -193,7 +202,9 @@ class HashMemory:
         stamp, digest = _hash(name)
         if stamp is None:
             return os.stat(name).st_size, digest
-        if stamp[1] < time.time_ns() - RACY_NS:
+        if max(stamp[1], stamp[2]) < time.time_ns() - RACY_NS:
             with self._lock:
+                if not self._opened:  # else nothing is written when all was read again
+                    self._database, self._opened = self._open(), True
                 self._new[key] = stamp, bytes.fromhex(digest)
         return stamp[0], digest

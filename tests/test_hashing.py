@@ -19,6 +19,13 @@ def old_file(path, data=b"picture"):
     return path
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_young(request, monkeypatch):
+    """Every file of a test was changed just now, and its ctime cannot be set back."""
+    if "young" not in request.node.name:
+        monkeypatch.setattr(hashing, "RACY_NS", -(10**15))
+
+
 @pytest.fixture
 def counted(monkeypatch):
     calls = []
@@ -66,6 +73,53 @@ def test_any_change_of_the_stamp_hashes_again(tmp_path, counted):
         replacement.rename(path)
         assert memory.sha256(path) == hashlib.sha256(b"another").hexdigest()
     assert len(counted) == 3
+
+
+def test_an_edit_that_keeps_size_and_mtime_is_noticed(tmp_path, counted):
+    """As exiftool -P -overwrite_original_in_place, cp -p over a file, and an edit through a hard link do it."""
+    path, other = old_file(tmp_path / "x.png"), old_file(tmp_path / "y.png", b"PICTURE")
+    link = tmp_path / "link.png"
+    os.link(path, link)
+    with HashMemory(tmp_path / "memory") as memory:
+        memory.many([path, link, path])
+        before = len(counted)
+        memory.many([path, link])
+        assert len(counted) == before
+    inode = path.stat().st_ino
+    subprocess.run(["cp", "-p", other, link], check=True)
+    assert (path.stat().st_ino, path.stat().st_size, path.stat().st_mtime_ns) == (inode, 7, 10**18)
+    with HashMemory(tmp_path / "memory") as memory:
+        assert [digest for _, digest in memory.many([path, link])] == [hashlib.sha256(b"PICTURE").hexdigest()] * 2
+    with path.open("r+b") as file:
+        file.write(b"pixture")
+    os.utime(path, ns=(10**18, 10**18))
+    with HashMemory(tmp_path / "memory") as memory:
+        assert memory.sha256(path) == hashlib.sha256(b"pixture").hexdigest()
+
+
+def test_a_young_ctime_is_not_remembered(tmp_path, counted):
+    path = old_file(tmp_path / "x.png")
+    with HashMemory(tmp_path / "memory") as memory:
+        memory.sha256(path)
+        memory.sha256(path)
+    assert len(counted) == 2
+
+
+def test_a_memory_without_ctime_is_made_anew(tmp_path, counted):
+    """A hash that was remembered by size and mtime alone is not trusted."""
+    place, path = tmp_path / "memory", old_file(tmp_path / "x.png")
+    status = path.stat()
+    with sqlite3.connect(place) as database:
+        database.execute(
+            "CREATE TABLE files (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER, inode INTEGER, sha256 BLOB)"
+        )
+        row = (os.fsencode(path), status.st_size, status.st_mtime_ns, status.st_ino, b"\0" * 32)
+        database.execute("INSERT INTO files VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+    for _ in range(2):
+        with HashMemory(place) as memory:
+            assert memory.sha256(path) == hashlib.sha256(b"picture").hexdigest()
+    assert len(counted) == 1
 
 
 def test_young_files_are_not_remembered(tmp_path, counted):
@@ -152,7 +206,7 @@ def test_many_files_are_recalled_at_once(tmp_path, counted, monkeypatch):
         first = memory.many(paths)
     assert len(counted) == 4
     with sqlite3.connect(tmp_path / "memory") as database:
-        database.execute("INSERT INTO files VALUES (?, 1, 1, 1, 'no digest')", (os.fsencode(tmp_path / "b0.png"),))
+        database.execute("INSERT INTO files VALUES (?, 1, 1, 1, 1, 'no digest')", (os.fsencode(tmp_path / "b0.png"),))
     os.utime(paths[1], ns=(10**18 + 1, 10**18 + 1))
     with HashMemory(tmp_path / "memory") as memory:
         asked = []
@@ -166,7 +220,8 @@ def test_many_files_are_recalled_at_once(tmp_path, counted, monkeypatch):
 def test_several_programs_write_to_one_memory(tmp_path):
     """What each learnt is remembered, and none is told that the file is locked."""
     program = """
-import sys; from pathlib import Path; from simsearch.hashing import HashMemory
+import sys; from pathlib import Path; from simsearch import hashing; from simsearch.hashing import HashMemory
+hashing.RACY_NS = -(10**15)
 place, mine = Path(sys.argv[1]), sys.argv[2]
 for number in range(20):
     with HashMemory(place / "memory.sqlite") as memory:

@@ -93,8 +93,8 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
     return source
 
 
-def changes_of(source: FileSource, state: State, home: Home, build: Build) -> Changes:
-    """What changed since `state`; files are known by (size, time, inode) or hashed.
+def changes_of(source: FileSource, state: State, home: Home, build: Build, *, rehash: bool = False) -> Changes:
+    """What changed since `state`; files are known by (size, times, inode) or hashed, with `rehash` all are hashed.
 
     Raises SourceError when a folder cannot be looked into, or when nothing is left of what the build holds: a disk that
     is not there looks the same as one from which everything was deleted.
@@ -108,7 +108,7 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build) -> Ch
                     + NOTHING_DELETED,
                     hint="make the folder readable, or remove it, and run the same command again",
                 )
-    hashed = home.memory.many(f"{source.root}/{image.image}" for image in source.images)
+    hashed = home.memory.many((f"{source.root}/{image.image}" for image in source.images), again=rehash)
     now = (
         (image, seen if isinstance(seen, OSError) else seen[1])
         for image, seen in zip(source.images, hashed, strict=True)

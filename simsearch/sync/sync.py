@@ -70,30 +70,34 @@ def run_sync(
     name: str | None = None,
     *,
     dry: bool = False,
+    rehash: bool = False,
     progress: Progress | None = None,
 ) -> Synced:
     """Bring a build in step with its source (or with `folder`, to which its images were moved).
 
-    With `dry` nothing is written. Raises SimsearchError, the build as it was, for a source that is not there, images of
-    which too many cannot be used, or a build that cannot be gone on from.
+    With `dry` nothing is written; with `rehash` every image is read, whatever is remembered of it. Raises
+    SimsearchError, the build as it was, for a source that is not there, images of which too many cannot be used, or a
+    build that cannot be gone on from.
     """
     started, progress = working_seconds(), progress or Progress()
     build = choose_build(home, folder, name)
     if dry:
         with home.reading():
-            return _sync(home, build.name, folder, started, progress, dry=True)
+            return _sync(home, build.name, folder, started, progress, dry=True, rehash=rehash)
     home.prepare_environment()
     with home.writing(f"sync {build.name}", progress):
-        return _sync(home, build.name, folder, started, progress, dry=False)
+        return _sync(home, build.name, folder, started, progress, dry=False, rehash=rehash)
 
 
-def _sync(home: Home, name: str, folder: str | None, started: float, progress: Progress, *, dry: bool) -> Synced:
+def _sync(
+    home: Home, name: str, folder: str | None, started: float, progress: Progress, *, dry: bool, rehash: bool
+) -> Synced:
     build = home.build(name)
     dataset = _open(home, build, "dataset")
     source = open_now(build, home, folder)
     place = _identity(source.root)
     state = State.of(dataset)
-    changes = changes_of(source, state, home, build)
+    changes = changes_of(source, state, home, build, rehash=rehash)
     lists = changes.to_json()
     images, compacted = int(build.record.images), False
     if dry:
