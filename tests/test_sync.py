@@ -206,7 +206,7 @@ def test_too_few_rows_for_the_factory_are_left_masked(built, tmp_path):
     run_cli("build", folder, *SMALL, *kind, "--home", home, check=0)
     for path in sorted((folder / "class 0").iterdir()) + sorted((folder / "class 1").iterdir())[:2]:
         path.unlink()
-    done = sync(home)
+    done = sync(home, allow_deletes=True)
     assert (done.counts["deleted"], done.compacted, done.images) == (12, False, 18)
     searcher = simsearch.open("photos", home=str(home))
     found = searcher.ask(folder / "class 1" / "05.png", Question(100))
@@ -221,7 +221,7 @@ def test_figures_and_comparisons_stay_those_of_the_build(ours):
     before = [path.read_bytes() for path in files]
     for path in sorted((folder / "class 1").iterdir())[:8]:
         path.unlink()
-    assert sync(home, name="photos").compacted
+    assert sync(home, name="photos", allow_deletes=True).compacted
     assert [path.read_bytes() for path in files] == before
     told = run_cli("compare", "before", "photos", "--json", "--home", home, check=0)
     assert json.loads(told.stdout)["shared"] == 6

@@ -1,4 +1,4 @@
-"""What a sync does not take for granted: that a file whose size and time stayed is the same file."""
+"""What a sync does not take for granted: that the same size and time is the same file, that what is gone is deleted."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 from conftest import picture, run_cli
-from synced import moved_copy, sync
+from synced import moved_copy, state_of, sync
 
 from simsearch import hashing
 
@@ -60,3 +60,40 @@ def test_rehash_reads_what_the_memory_holds_wrongly(edited):
     done = run_cli("sync", folder, "--rehash", "--home", home, check=0)
     assert "1 changed" in done.stderr
     assert not sync(home).changes.count, "what was read is what is remembered now"
+
+
+def test_a_folder_that_is_empty_for_a_moment_deletes_nothing(ours, tmp_path):
+    folder, home = ours
+    before = state_of(home)
+    for name in sorted(path.name for path in folder.iterdir() if path.is_dir())[:2]:
+        (folder / name).rename(tmp_path / name)
+        (folder / name).mkdir()
+    done = run_cli("sync", folder, "--home", home, check=2)
+    assert "20 of the 30 images of build photos are gone" in done.stderr
+    assert "class 0 (10 of 10), class 1 (10 of 10); nothing was deleted" in done.stderr
+    assert "--allow-deletes" in done.stderr
+    assert state_of(home) == before
+    done = run_cli("sync", folder, "--dry-run", "--home", home, check=0)
+    assert len(done.stdout.splitlines()) == 20
+    assert "Without --allow-deletes, sync stops here: 20 of the 30" in done.stderr
+    for name in ("class 0", "class 1"):
+        (folder / name).rmdir()
+        (tmp_path / name).rename(folder / name)
+    assert not sync(home).changes.count
+
+
+def test_a_fifth_is_believed_and_more_is_not(ours, tmp_path):
+    """6 of 30 are deleted as asked; 7 are not, and moves are no deletions."""
+    folder, home = ours
+    (folder / "class 0").rename(folder / "renamed")
+    images = sorted((folder / "renamed").glob("*.png"))
+    for path in images[:7]:
+        path.rename(tmp_path / path.name)
+    run_cli("sync", folder, "--dry-run", "--home", home, check=0)
+    run_cli("sync", folder, "--home", home, check=2)
+    (tmp_path / images[0].name).rename(images[0])
+    assert sync(home).counts["deleted"] == 6
+    assert not sync(home).changes.count
+    for path in (folder / "class 1").glob("*.png"):
+        path.unlink()
+    assert sync(home, allow_deletes=True).counts["deleted"] == 10

@@ -93,12 +93,12 @@ class Model:
             for name in near[:two]:
                 self.remove(name)
         elif kind == "sync":
-            self.compacted |= sync(self.home).compacted
+            self.compacted |= sync(self.home, allow_deletes=True).compacted
             self.synced = dict(self.files)
             self.check(self.synced)
         elif kind == "kill":
             before = record(self.home)
-            words = [sys.executable, KILLED, str(one), "sync", "--home", self.home]
+            words = [sys.executable, KILLED, str(one), "sync", "--allow-deletes", "--home", self.home]
             killed = subprocess.run(words, capture_output=True)
             assert killed.returncode in (0, -signal.SIGKILL), killed.stderr
             if record(self.home) != before:

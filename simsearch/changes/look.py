@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from simsearch.images.source import FileSource
 from simsearch.images.sources import open_source
 
 NOTHING_DELETED = "nothing was deleted"
+MOST_DELETED = 0.2  # of the build's images: above it, a disk or folder that is not there is likelier than a deletion
+MANY_DELETED = 5  # fewer are never held up, so that small sets are no nuisance
+SHOWN_FOLDERS = 5
 
 
 def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
@@ -121,3 +125,15 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build, *, re
             hint="check that it is the right folder and its disk is there; simsearch build --retrain starts anew",
         )
     return changes
+
+
+def check_deleted(changes: Changes, state: State, root: str, build: Build) -> str | None:
+    """What is said of so many deletions that they look like a disk that is not there; None when they are few."""
+    count, before = len(changes.deleted), len(state.rows)
+    if count < MANY_DELETED or count <= MOST_DELETED * before:
+        return None
+    tops = Counter(image.split("/")[0] if "/" in image else "." for image in changes.deleted)
+    held = Counter(image.split("/")[0] if "/" in image else "." for image in state.rows)
+    shown = ", ".join(f"{safe(top)} ({gone:,} of {held[top]:,})" for top, gone in tops.most_common(SHOWN_FOLDERS))
+    more = f" and {len(tops) - SHOWN_FOLDERS:,} more folders" if len(tops) > SHOWN_FOLDERS else ""
+    return f"{count:,} of the {before:,} images of build {build.name} are gone from {root!r}: {shown}{more}"

@@ -15,9 +15,18 @@ from simsearch.console import Shown, safe, say
 @click.option("--build", "name", metavar="NAME", help="Which build [that made from FOLDER; the newest].")
 @click.option("--dry-run", is_flag=True, help="List what changed, and change nothing.")
 @click.option("--rehash", is_flag=True, help="Read every image, also those whose size and times are as they were.")
+@click.option("--allow-deletes", is_flag=True, help="Go on when more than a fifth of the images are gone.")
 @HOME_OPTION
 @JSON_OPTION
-def sync(folder: str | None, name: str | None, dry_run: bool, rehash: bool, home: str | None, as_json: bool) -> None:
+def sync(
+    folder: str | None,
+    name: str | None,
+    dry_run: bool,
+    rehash: bool,
+    allow_deletes: bool,
+    home: str | None,
+    as_json: bool,
+) -> None:
     """Bring a build in step with its FOLDER (or .csv table): new, changed, moved and deleted images, without training.
 
     New images can be found from then on; the report stays that of the images that the build was made with.
@@ -26,7 +35,7 @@ def sync(folder: str | None, name: str | None, dry_run: bool, rehash: bool, home
     from simsearch.sync.sync import run_sync
 
     place = find_home(home)
-    done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, progress=Shown())
+    done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
     if as_json:
         print(json.dumps(done.to_json()))
     elif dry_run:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from simsearch.artifacts import MANIFEST, Artifact
 from simsearch.changes.compare import KINDS, Changes
-from simsearch.changes.look import NOTHING_DELETED, changes_of, choose_build, open_now
+from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import check_embedder
@@ -71,26 +71,37 @@ def run_sync(
     *,
     dry: bool = False,
     rehash: bool = False,
+    allow_deletes: bool = False,
     progress: Progress | None = None,
 ) -> Synced:
     """Bring a build in step with its source (or with `folder`, to which its images were moved).
 
     With `dry` nothing is written; with `rehash` every image is read, whatever is remembered of it. Raises
-    SimsearchError, the build as it was, for a source that is not there, images of which too many cannot be used, or a
-    build that cannot be gone on from.
+    SimsearchError, the build as it was, for a source that is not there, more deletions than are believed without
+    `allow_deletes`, images of which too many cannot be used, or a build that cannot be gone on from.
     """
     started, progress = working_seconds(), progress or Progress()
     build = choose_build(home, folder, name)
     if dry:
         with home.reading():
-            return _sync(home, build.name, folder, started, progress, dry=True, rehash=rehash)
+            return _sync(
+                home, build.name, folder, started, progress, dry=True, rehash=rehash, allow_deletes=allow_deletes
+            )
     home.prepare_environment()
     with home.writing(f"sync {build.name}", progress):
-        return _sync(home, build.name, folder, started, progress, dry=False, rehash=rehash)
+        return _sync(home, build.name, folder, started, progress, dry=False, rehash=rehash, allow_deletes=allow_deletes)
 
 
 def _sync(
-    home: Home, name: str, folder: str | None, started: float, progress: Progress, *, dry: bool, rehash: bool
+    home: Home,
+    name: str,
+    folder: str | None,
+    started: float,
+    progress: Progress,
+    *,
+    dry: bool,
+    rehash: bool,
+    allow_deletes: bool,
 ) -> Synced:
     build = home.build(name)
     dataset = _open(home, build, "dataset")
@@ -98,6 +109,15 @@ def _sync(
     place = _identity(source.root)
     state = State.of(dataset)
     changes = changes_of(source, state, home, build, rehash=rehash)
+    suspect = None if allow_deletes else check_deleted(changes, state, source.root, build)
+    if suspect and dry:
+        progress.say(f"Without --allow-deletes, sync stops here: {suspect}")
+    elif suspect:
+        raise SourceError(
+            f"{suspect}; {NOTHING_DELETED}",
+            hint="check that the folders and their disk are there; if the images were deleted on purpose: "
+            "simsearch sync --allow-deletes",
+        )
     lists = changes.to_json()
     images, compacted = int(build.record.images), False
     if dry:
