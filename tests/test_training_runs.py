@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from conftest import SMALL, write_folder
 
@@ -14,6 +15,8 @@ from simsearch.errors import EmbedderError
 from simsearch.home import Home
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
+from simsearch.recipe.loss import QuadrupletLoss, TripletLoss
+from simsearch.stages.training import collapse_words, margin_of
 
 QUICK = [*SMALL[1::2], "evaluation.baseline=false"]
 
@@ -47,6 +50,38 @@ def test_pair_losses_train_on_balanced_batches(photos, home, loss, capsys):
     assert done.curves == train.file("training.png")
     # 10 images a label: 8 in the gallery, of which 1 is val.
     assert said.count("drawn with replacement") == ("loss.images_per_class=4" not in loss)
+    assert "COLLAPS" not in said
+
+
+def near_one_point(noise):
+    random = np.random.default_rng(0)
+    return (random.standard_normal(16) + noise * random.standard_normal((200, 16))).astype(np.float32)
+
+
+def test_features_that_are_one_point_are_told_from_those_that_are_only_near():
+    triplet = TripletLoss(name="triplet", margin=0.2)
+    margin = margin_of(triplet)
+    assert margin == 0.2
+    assert "COLLAPSED" in collapse_words(near_one_point(1e-3), 10, 0.2, margin)
+    assert "COLLAPSED" in collapse_words(near_one_point(1e-3), 10, 7.0, None)
+    assert "COLLAPSED" in collapse_words(np.zeros((20, 4), dtype=np.float32), 10, 0.2, margin), "without direction"
+    near = near_one_point(0.1)
+    words = collapse_words(near, 10, 0.2005, margin)
+    assert "COLLAPSING: the loss stands at its margin, 0.201" in words or "margin, 0.200" in words
+    assert collapse_words(near, 10, 0.19, margin) is None, "it learns"
+    assert collapse_words(near, 10, 0.2005, None) is None, "a loss without margin"
+    assert collapse_words(near_one_point(1.0), 10, 0.2, margin) is None, "hard triplets of a sound training"
+    quadruplet = QuadrupletLoss(name="quadruplet", margin1=0.2, margin2=0.1)
+    assert margin_of(quadruplet) == pytest.approx(0.3)
+
+
+@pytest.mark.slow
+def test_a_training_that_ends_as_one_point_says_so_and_a_sound_one_does_not(home, capsys):
+    common = ["evaluation.baseline=false", "evaluation.map=false"]
+    build("digits", home, [*common, "loss.name=softmax", "training.learning_rate=100", "training.epochs=2"])
+    assert "warning: COLLAPSED: the features of all images are one point" in capsys.readouterr().err
+    build("digits", home, [*common, "training.epochs=1"], name="sound")
+    assert "COLLAPS" not in capsys.readouterr().err
 
 
 def test_more_classes_a_batch_than_there_are(photos, home):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simsearch.arrays import Integers
+from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.export import export_onnx
@@ -33,12 +33,13 @@ from simsearch.embedder.training.precision import choose_device, choose_precisio
 from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import VectorsError
+from simsearch.evaluation.collapse import spread
 from simsearch.images.loading import PixelStore, pixel_batches
 from simsearch.images.preprocess import Preprocess, Resize, data_mean_std
 from simsearch.images.records import ImageRecord
 from simsearch.page.plots import training_curves
 from simsearch.recipe import Recipe, filled
-from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss
+from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss, QuadrupletLoss, TripletLoss
 from simsearch.recipe.tables import Images, Training
 from simsearch.stages.common import THREADS, Data, Frozen, bundle_of
 from simsearch.stages.step import Result
@@ -49,6 +50,7 @@ VAL_IMAGES = 1000  # a progress figure: a seeded part of the rows is enough
 VAL_GALLERY = 4000
 VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
 CLASSES_PER_BATCH = 10
+NEARLY_ONE_POINT, AT_MARGIN = 0.95, 0.01  # mean cosine, and how near to its margin a loss stands
 MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
 
 
@@ -93,10 +95,11 @@ def train_embedder(
     else:
         prepare = make_prepare(preprocess.mean, preprocess.std)
         fetch = _fetch_pixels(data, records, preprocess, device)
+    embed: Callable[[Integers], Any] = lambda rows: extract(  # noqa: E731 - what is watched, and looked at in the end
+        learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32"
+    )
     watched = recall_at_1(
-        lambda rows: extract(
-            learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32"
-        ),
+        embed,
         labels,
         val,
         fit,
@@ -134,6 +137,10 @@ def train_embedder(
         freeze_batch_norm=filled(training.freeze_batch_norm),
         threads=THREADS,
     )
+    looked_at = np.random.default_rng(0).permutation(len(records))[:VAL_IMAGES]  # val rows alone may be a few of a kind
+    last = trained.metrics[-1]["loss"] if trained.metrics else None
+    if last is not None and (said := collapse_words(embed(looked_at), len(classes), last, margin_of(table))):
+        progress.say(f"warning: {said}")
     write_bundle(space, model, preprocess, classes, float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None)
     if frozen:
         save_loss(loss, space.out / "loss.safetensors")
@@ -211,6 +218,35 @@ def recall_at_1(
         return float((labels[base_rows[nearest]] == labels[queries]).mean())
 
     return measure
+
+
+def margin_of(table: Loss) -> float | None:
+    """Return the loss of features that are all one point, where it tells of nothing else; None for other losses."""
+    if isinstance(table, TripletLoss):
+        return table.margin
+    return table.margin1 + filled(table.margin2) if isinstance(table, QuadrupletLoss) and table.margin2 else None
+
+
+def collapse_words(features: Floats, labels: int, loss: float, margin: float | None) -> str | None:
+    """Return what is to be said of a training that came to nothing, from raw features (N, D) at its end; else None.
+
+    A loss that stands at its margin tells of it only where features are near to one point too: over hard triplets a
+    sound training may stand there for an epoch.
+    """
+    try:
+        found = spread(normalize(features), labels)
+    except VectorsError:
+        return "COLLAPSED: a feature has no direction or is not finite"
+    if found is None:
+        return None
+    if found.collapsed:
+        return found.words
+    if margin is not None and found.mean_cosine > NEARLY_ONE_POINT and abs(loss - margin) < AT_MARGIN * margin:
+        return (
+            f"COLLAPSING: the loss stands at its margin, {loss:.3f}, and features are nearly one point (mean cosine "
+            f"{found.mean_cosine:.3f}); try a smaller training.learning_rate or more epochs"
+        )
+    return None
 
 
 def preprocess_of(images: Images, backbone: str, data: Data) -> Preprocess:
