@@ -15,6 +15,7 @@ from conftest import picture, run_cli, snapshot
 from old_home.asking import (
     ASKED,
     BUILDS,
+    CHOSEN,
     COMMANDS,
     EVALUATE_IS_MADE_ANEW,
     MADE_OF_EVALUATE,
@@ -62,7 +63,13 @@ def fresh(tmp_path):
 def test_every_build_is_up_to_date(old):
     place, before, words = old
     after = snapshot(place / "home")
-    new = {path for path in after.keys() ^ before.keys() if path.split("/")[1] not in MADE_OF_EVALUATE}
+    # An index that is chosen by measuring was chosen by rows that it held: it is chosen anew, and nothing is trained.
+    new = {
+        path
+        for path in after.keys() ^ before.keys()
+        if path.split("/")[1] not in MADE_OF_EVALUATE
+        and json.loads({**before, **after}[path])["settings"].get("target_recall") is None
+    }
     assert not new
     assert all(after[path] == text for path, text in before.items() if path in after)
     if not EVALUATE_IS_MADE_ANEW:
@@ -75,7 +82,7 @@ def test_answers_are_those_of_the_old_code(old, name):
     same(golden(name), standing(ASKED[name](old[0]), name))
 
 
-@pytest.mark.parametrize("build", BUILDS)
+@pytest.mark.parametrize("build", [build for build in BUILDS if build != CHOSEN])
 def test_pages_say_the_same(old, build):
     assert words_differ(golden("pages")[build], page(old[0], build)) == []
 
@@ -101,11 +108,13 @@ def evaluated(tmp_path_factory):
 def test_evaluate_made_anew_says_the_same(evaluated, build):
     same(golden("reports")[build], report(evaluated, build))
     same(golden("queries")[build], per_query(evaluated, build))
+    beside = json.loads((evaluated / "home" / "builds" / build / "report.json").read_bytes())
+    assert beside == json.loads(told(evaluated, "evaluate", build, "--json"))
+    if build == CHOSEN:
+        return
     unknown = COMMAND if build == "split" else ()
     wanted = [piece for piece in golden("pages")[build] if not piece.startswith(unknown)]
     assert words_differ(wanted, [piece for piece in page(evaluated, build) if not piece.startswith(unknown)]) == []
-    beside = json.loads((evaluated / "home" / "builds" / build / "report.json").read_bytes())
-    assert beside == json.loads(told(evaluated, "evaluate", build, "--json"))
 
 
 def test_python_gives_the_same_hits(old):

@@ -30,6 +30,8 @@ GOLDEN = Path(__file__).parent / "golden"
 # anew, under another digest; every other stage must still stand as it is.
 EVALUATE_IS_MADE_ANEW = True
 
+# Its index is chosen by measuring, which is done anew since rows are held out of it; which one wins is told by timing.
+CHOSEN = "head"
 BUILDS = (*RECIPES, "vectors")
 COMMANDS = {
     **{name: ("build", f"{name}.toml") for name in RECIPES},
@@ -253,6 +255,8 @@ def golden(name: str) -> Any:
 
 def standing(value: Any, name: str) -> Any:
     """What must still be so of what NAME is expected to be."""
+    if name in ("builds", "verified") and isinstance(value, dict) and CHOSEN in value:
+        value = {**value, CHOSEN: _without_index(value[CHOSEN])}
     if not EVALUATE_IS_MADE_ANEW or name not in ("builds", "others", "recipes", "verified"):
         return value
     if isinstance(value, dict):
@@ -260,6 +264,13 @@ def standing(value: Any, name: str) -> Any:
     if isinstance(value, list):
         return [standing(one, name) for one in value if not (name == "verified" and one["check"] in MADE_OF_EVALUATE)]
     return value
+
+
+def _without_index(value: Any) -> Any:
+    """What is shown or verified of a build, without its index."""
+    if isinstance(value, list):
+        return [one for one in value if one["check"] != "index"]
+    return {**value, "stages": {name: stage for name, stage in value["stages"].items() if name != "index"}}
 
 
 def _plain(array: Any) -> Any:
