@@ -122,7 +122,7 @@ def test_label_figures_where_there_are_labels(imported):
     assert "false_accepts" not in report["reasons"]
     done = run_cli("query", "--vectors", imported[0] / "q.npy", "--max-far", 0.5, "--build", "tagged",
                    "--home", imported[1], check=0)  # fmt: skip
-    assert "false alarms" in done.stdout
+    assert "strangers" in done.stdout
 
 
 def test_test_vectors_are_the_queries_and_never_in_the_corpus(imported):

@@ -128,7 +128,8 @@ def test_k_factor_reaches_the_index(chosen):
 
 
 def test_digests_of_recipes_without_a_target_are_what_they_were():
-    data, embedded = SimpleNamespace(view=lambda view: {}), SimpleNamespace(reference={})
+    data = SimpleNamespace(view=lambda view: {}, facts={"views": {}})
+    embedded = SimpleNamespace(reference={})
     table = find_recipe("digits", []).recipe.resolve().index
     assert index(data, embedded, table).settings == {"factory": "Flat", "corpus": "gallery"}
     assert search_settings(table, SimpleNamespace(facts={})).to_json() == {"nprobe": None, "efSearch": None}
