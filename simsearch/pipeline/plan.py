@@ -78,6 +78,7 @@ class Plan:
         self.heading.clear()
         self.home.set_aside(step.kind, step.digest)
         started = time.perf_counter()
+        space = None
         try:
             with self.progress.stage(step.title) as progress:
                 space = self.home.store.workspace(step.kind, step.digest, step.inputs)
@@ -96,6 +97,10 @@ class Plan:
             told = self._disk_error(error)
             if told is None:
                 raise
+            if space is not None:
+                # What is half written goes, as it would at the next run: then what is free is what was not enough.
+                shutil.rmtree(space.out, ignore_errors=True)
+                told = self._disk_error(error) or told
             raise told from error
         self.ran.append(step.title)
         return made
