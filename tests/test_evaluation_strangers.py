@@ -136,6 +136,9 @@ def test_one_point_and_one_line_are_a_collapse_and_two_labels_may_be_opposite():
     assert "one line" in spread(line, 3).words
     assert not spread(line, 2).collapsed
     assert not spread(normalize(random.standard_normal((200, D))), C).collapsed
+    wide = normalize(random.standard_normal((5, 40)))
+    values = np.linalg.svd(wide, compute_uv=False) ** 2 / len(wide)
+    assert spread(wide, C).effective_rank == pytest.approx(np.exp(-(values * np.log(values)).sum()))
     assert spread(point[:1], C) is None
     assert spread(point, 1) is None
 

@@ -51,7 +51,9 @@ def spread(embeddings: Floats, labels: int | None) -> Spread | None:
         return None
     points = embeddings.astype(np.float64)
     mean_cosine = (float(np.square(points.sum(axis=0)).sum()) - count) / (count * (count - 1))
-    shares = np.linalg.eigvalsh(points.T @ points / count)
+    # Both products have the same eigenvalues above 0: an untrained backbone may give more columns than there are rows.
+    smaller = points @ points.T if count < points.shape[1] else points.T @ points
+    shares = np.linalg.eigvalsh(smaller / count)
     shares = shares[shares > 1e-12] / shares.sum()
     rank = float(np.exp(-(shares * np.log(shares)).sum()))
     return Spread(min(1.0, mean_cosine), rank if labels is None or labels > 2 else max(rank, RANK))
