@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
+from simsearch.images.ranges import floats_to_bytes
 
 WHITE = 255
 BITS_PER_SAMPLE = 258
@@ -37,7 +37,7 @@ def flatten(image: Image.Image, raw: str = "") -> Pixels:
     if mode.startswith("I"):
         return _from_integers(image)
     if mode == "F":
-        return _from_floats(np.asarray(image))
+        return floats_to_bytes(np.asarray(image))
     if mode == "P":
         if "transparency" not in image.info and image.palette is not None and image.palette.mode != "RGBA":
             return _array(image.convert("RGB"))
@@ -102,13 +102,3 @@ def _from_integers(image: Image.Image) -> Pixels:
     if isinstance(key, int):
         out[values == key] = WHITE
     return out
-
-
-def _from_floats(values: npt.NDArray[Any]) -> Pixels:
-    if not np.isfinite(values).all():
-        raise ImageError("float pixels that are not finite")
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 65535:
-        raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535")
-    scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
-    return np.floor(values.astype(np.float64) * scale + 0.5).astype(np.uint8)

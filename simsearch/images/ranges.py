@@ -33,7 +33,7 @@ def to_bytes(
     if not isinstance(decoding.range, str):
         return _linear(values, *decoding.range), ()
     if kind == "f":
-        return _floats(values), ()
+        return floats_to_bytes(values, f"; {SAY}"), ()
     low, high = int(values.min()), int(values.max())
     if low < 0:
         raise ImageError(f"integer pixels from {low} to {high}: expected 0 or more; {SAY}")
@@ -76,11 +76,12 @@ def _linear(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
     return np.floor(scaled.clip(0, 255) + 0.5).astype(np.uint8)
 
 
-def _floats(values: npt.NDArray[Any]) -> Pixels:
+def floats_to_bytes(values: npt.NDArray[Any], advice: str = "") -> Pixels:
+    """Return floats of any shape as uint8, taken as 0..1, 0..255 or 0..65535 by their range; else raises ImageError."""
     if not np.isfinite(values).all():
         raise ImageError("float pixels that are not finite")
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 65535:
-        raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535; {SAY}")
+        raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535{advice}")
     scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
     return np.floor(values.astype(np.float64) * scale + 0.5).astype(np.uint8)
