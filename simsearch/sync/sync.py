@@ -82,14 +82,10 @@ def run_sync(
     """
     started, progress = working_seconds(), progress or Progress()
     build = choose_build(home, folder, name)
-    if dry:
-        with home.reading():
-            return _sync(
-                home, build.name, folder, started, progress, dry=True, rehash=rehash, allow_deletes=allow_deletes
-            )
-    home.prepare_environment()
-    with home.writing(f"sync {build.name}", progress):
-        return _sync(home, build.name, folder, started, progress, dry=False, rehash=rehash, allow_deletes=allow_deletes)
+    if not dry:
+        home.prepare_environment()
+    with home.reading() if dry else home.writing(f"sync {build.name}", progress):
+        return _sync(home, build.name, folder, started, progress, dry=dry, rehash=rehash, allow_deletes=allow_deletes)
 
 
 def _sync(
