@@ -95,9 +95,10 @@ def train_embedder(
     else:
         prepare = make_prepare(preprocess.mean, preprocess.std)
         fetch = _fetch_pixels(data, records, preprocess, device)
-    embed: Callable[[Integers], Any] = lambda rows: extract(  # noqa: E731 - what is watched, and looked at in the end
-        learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32"
-    )
+
+    def embed(rows: Integers) -> Floats:
+        return extract(learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32")
+
     watched = recall_at_1(
         embed,
         labels,
