@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from simsearch.hashing import sha256_file
+from simsearch.hashing import sha256_file, stamp_of
 
 DAYS = 7.0
 DAY = 86_400.0
@@ -91,8 +91,7 @@ class Checked:
 
 
 def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+    return list(stamp_of(path.stat()))  # as JSON gives it back
 
 
 def _of(known: list[Any] | None, stamp: list[int]) -> bool:

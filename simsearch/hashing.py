@@ -48,8 +48,8 @@ def _hash(path: str) -> tuple[Stamp | None, str]:
         digest = hashlib.sha256()
         while piece := os.read(descriptor, CHUNK_BYTES):
             digest.update(piece)
-        same = _stamp(before) == _stamp(os.fstat(descriptor))
-        return (_stamp(before) if same else None), digest.hexdigest()
+        same = stamp_of(before) == stamp_of(os.fstat(descriptor))
+        return (stamp_of(before) if same else None), digest.hexdigest()
     finally:
         os.close(descriptor)
 
@@ -60,7 +60,8 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     return name if name.startswith("/") and "//" not in name and "/." not in name else os.path.abspath(name)
 
 
-def _stamp(status: os.stat_result) -> Stamp:
+def stamp_of(status: os.stat_result) -> Stamp:
+    """Return what changes with every write to a file: size, mtime and ctime in ns, inode."""
     # ctime: a program that edits in place may put size and mtime back, but nobody can put back this one.
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
@@ -116,7 +117,7 @@ class HashMemory:
                 elif found is None:
                     results.append(self._recall(key, name))
                 else:
-                    stamp = _stamp(os.stat(name))
+                    stamp = stamp_of(os.stat(name))
                     results.append((stamp[0], found[1].hex()) if stamp == found[0] else None)
             except OSError as error:
                 results.append(error)
@@ -194,7 +195,7 @@ class HashMemory:
             return found if first == last else found | self._new
 
     def _recall(self, key: bytes, name: str) -> tuple[int, str] | None:
-        stamp = _stamp(os.stat(name))
+        stamp = stamp_of(os.stat(name))
         known = self._new.get(key) or self._remembered(key, key).get(key)
         return (stamp[0], known[1].hex()) if known is not None and known[0] == stamp else None
 

@@ -20,6 +20,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 SMALL = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "training.epochs=1"]
 SMALL += ["--set", "evaluation.map=false"]  # t-SNE takes a second to import
 
+# What each EXIF orientation asks for, on (H, W, C) arrays.
+TURNED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
+    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda a: a.transpose(1, 0, 2)[::-1],
+}
+
 
 def picture(label: int, number: int, size: int = 24) -> Image.Image:
     """A gray picture whose bright square tells the label, on seeded noise."""

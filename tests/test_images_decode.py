@@ -10,6 +10,7 @@ import zlib
 
 import numpy as np
 import pytest
+from conftest import TURNED
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -62,16 +63,7 @@ def test_exif_orientation_is_applied(kind, orientation):
     exif[0x0112] = orientation
     options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(kind, {})
     plain = decode(save(Image.fromarray(flat), kind, **options)).astype(int)
-    wanted = {
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.transpose(1, 0, 2),
-        6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
-        7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-        8: lambda a: a.transpose(1, 0, 2)[::-1],
-    }[orientation](plain)
+    wanted = TURNED[orientation](plain)
     seen = decode(save(Image.fromarray(flat), kind, exif=exif, **options)).astype(int)
     assert seen.shape == wanted.shape
     assert np.abs(seen - wanted).max() <= 1

@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+from conftest import TURNED
 from PIL import Image
 
 from simsearch.errors import ImageError
@@ -168,18 +169,6 @@ def test_rules_1_know_no_settings_and_a_query_in_a_new_format_is_read_all_the_sa
     assert (decode_query(data, None, FIRST) == decode(data)).all()
     white = save(logo((255, 255, 255)), "PNG")
     assert (decode_query(white, None, FIRST) == decode(white, decoding=FIRST)).all()
-
-
-TURNED = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.transpose(1, 0, 2),
-    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
-    7: lambda a: a[::-1, ::-1].transpose(1, 0, 2),
-    8: lambda a: a.transpose(1, 0, 2)[::-1],
-}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
