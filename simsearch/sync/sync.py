@@ -100,10 +100,11 @@ def _sync(
     allow_deletes: bool,
 ) -> Synced:
     build = home.build(name)
-    dataset = _open(home, build, "dataset")
+    # All of them, changed or not: large files are hashed whole when they are opened here.
+    base = {stage: _open(home, build, stage) for stage in ("dataset", "train", "embed", "index")}
     source = open_now(build, home, folder)
     place = _identity(source.root)
-    state = State.of(dataset)
+    state = State.of(base["dataset"])
     changes = changes_of(source, state, home, build, rehash=rehash)
     suspect = None if allow_deletes else check_deleted(changes, state, source.root, build)
     if suspect and dry:
@@ -121,7 +122,7 @@ def _sync(
     elif changes.count:
         try:
             with progress.stage("Synced", line=False) as shown:
-                stages, compacted = _make(home, build, dataset, source, state, changes, shown)
+                stages, compacted = _make(home, build, base, source, state, changes, shown)
         except SimsearchError:
             _check_place(source, place)
             raise
@@ -152,17 +153,22 @@ def _open(home: Home, build: Build, stage: str) -> Artifact:
 
 
 def _make(
-    home: Home, build: Build, dataset: Artifact, source: FileSource, state: State, changes: Changes, progress: Progress
+    home: Home,
+    build: Build,
+    base: dict[str, Artifact],
+    source: FileSource,
+    state: State,
+    changes: Changes,
+    progress: Progress,
 ) -> tuple[dict[str, Artifact], bool]:
     """The artifacts of the next state, and whether they were compacted."""
     from simsearch.stages.sync import Transition, whole_rows
 
-    base = {"dataset": dataset, **{stage: _open(home, build, stage) for stage in ("train", "embed", "index")}}
     _check_version(base["train"], build.name)
     for stage, what in (("embed", "the features"), ("index", "the index")):
         check_embedder(base[stage], what, base["train"], build.name)
     limit = float(build.record.recipe["dataset"]["max_bad_fraction"])
-    whole = whole_rows(dataset)
+    whole = whole_rows(base["dataset"])
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
     compact = differing > COMPACT_ABOVE * whole
     try:
