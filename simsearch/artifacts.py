@@ -76,6 +76,11 @@ class Artifact:
         """The (digest, content) pair by which a build or a consumer refers to this artifact."""
         return {"digest": self.digest, "content": self.content}
 
+    @property
+    def large(self) -> list[str]:
+        """The names of its files that queries believe for some days after they were hashed whole."""
+        return [name for name, file in self.manifest["files"].items() if file["size"] > REMEMBER_BYTES]
+
     def file(self, name: str) -> Path:
         """Path of a file that the manifest lists; ArtifactError when it does not."""
         if name not in self.manifest["files"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from simsearch.artifacts import REMEMBER_BYTES, Artifact
+from simsearch.artifacts import Artifact
 from simsearch.changes.compare import in_words
 from simsearch.durable import bytes_below
 from simsearch.errors import SimsearchError
@@ -75,8 +75,7 @@ def _bytes(home: Home, build: Build) -> int:
 def _stage(artifact: Artifact, home: Home) -> dict[str, Any]:
     """What is shown of a stage; `hashed` says when each of its large files was last hashed whole."""
     shown = ("seconds", "device", "versions")
-    large = (name for name, file in artifact.manifest["files"].items() if file["size"] > REMEMBER_BYTES)
-    hashed = {name: _when(home.checked.when(artifact.path / name)) for name in large}
+    hashed = {name: _when(home.checked.when(artifact.path / name)) for name in artifact.large}
     whole = {**artifact.reference, "path": str(artifact.path), **{key: artifact.manifest[key] for key in shown}}
     return {**whole, "hashed": hashed} if hashed else whole
 
