@@ -84,7 +84,7 @@ def test_no_query_is_ever_a_stranger_of_the_table():
     assert run(val_rows=[]).strangers is None
     assert "no val image" in run(val_rows=[]).report["reasons"]["strangers"]
     without = run(labels=None)
-    assert without.strangers is without.report["wrong_by_score"] is None
+    assert without.strangers is without.report["first_hits_by_score"] is None
 
 
 @pytest.mark.parametrize("factory_rows", [False, True])
@@ -93,7 +93,7 @@ def test_wrong_first_hits_by_score_are_those_of_the_index(factory_rows):
     if factory_rows:  # many equal scores, which are never divided
         recipe.features[G : G + 45] = recipe.features[:45]
     found = run(recipe)
-    table = found.report["wrong_by_score"]
+    table = found.report["first_hits_by_score"]
     units = normalize(recipe.features).astype(np.float64)
     scores = units[G:] @ units[:G].T
     first, best = scores.argmax(axis=1), scores.max(axis=1)

@@ -18,7 +18,7 @@ from simsearch.evaluation.collapse import ROWS as COLLAPSE_ROWS
 from simsearch.evaluation.collapse import spread
 from simsearch.evaluation.comparison import BASELINES, HEADLINE
 from simsearch.evaluation.details.collect import Evidence, collect, reasons
-from simsearch.evaluation.details.first_hits import wrong_by_score
+from simsearch.evaluation.details.first_hits import first_hits_by_score
 from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
@@ -158,7 +158,7 @@ def evaluate(
     taken = np.random.default_rng(0).permutation(gallery)[:COLLAPSE_ROWS]
     room = spread(normalize(gather(features.recipe, np.sort(taken))), report["classes"])
     report["collapse"] = room and room.to_json()
-    report["wrong_by_score"] = wrong_by_score(measured, strangers)
+    report["first_hits_by_score"] = first_hits_by_score(measured, strangers)
     known = {**report, "false_accepts": false_accepts, "strangers": strangers}
     report["reasons"] = reasons(known, labelled=labels is not None, baseline=features.baseline is not None)
     per_query = _per_query(results, task, boundary, through)

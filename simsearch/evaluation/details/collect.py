@@ -135,7 +135,7 @@ def reasons(report: Json, *, labelled: bool, baseline: bool) -> dict[str, str]:
         "label_suspects": f"fewer than {LEAST_NEIGHBOURS} neighbours were looked at",
         "false_accepts": "the val images have no pair of different labels",
         "strangers": "no val image, or no other label in the gallery",
-        "wrong_by_score": "no query has another image of its label in the gallery",
+        "first_hits_by_score": "no query has another image of its label in the gallery",
     }
     missing = [key for key in words if report[key] is None or (key == "comparisons" and not report[key])]
     return {key: words[key] if labelled else "no labels" for key in missing}

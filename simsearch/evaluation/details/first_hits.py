@@ -13,7 +13,7 @@ from simsearch.statistics.intervals import wilson_interval
 BINS = 10
 
 
-def wrong_by_score(measured: Evidence, strangers: dict[str, Any] | None) -> list[dict[str, Any]] | None:
+def first_hits_by_score(measured: Evidence, strangers: dict[str, Any] | None) -> list[dict[str, Any]] | None:
     """Return the share of wrong first hits in each tenth of the answerable queries by the score of their first hit.
 
     As the index returns them, the highest scores first: {"low", "high" (scores), "queries", "wrong", "share",

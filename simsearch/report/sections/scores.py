@@ -129,7 +129,7 @@ def false_alarms(far: Report | None) -> list[tuple[str, str]]:
     return rows
 
 
-def wrong_by_score(report: Report) -> list[tuple[str, ...]]:
+def first_hits_by_score(report: Report) -> list[tuple[str, ...]]:
     """Return the table of first hits by their score, of wrong ones among them, and of strangers that score as much."""
     return [
         (
@@ -139,7 +139,7 @@ def wrong_by_score(report: Report) -> list[tuple[str, ...]]:
             ends(entry["interval"], ".3f"),
             "-" if entry["stranger_rate"] is None else one_in(entry["stranger_rate"]),
         )
-        for entry in report.get("wrong_by_score") or []
+        for entry in report.get("first_hits_by_score") or []
     ]
 
 
