@@ -25,7 +25,7 @@ def opened(kind: Format, data: bytes, check: Check) -> Image.Image | bytes:
         if kind.name == "HEIC":
             from pillow_heif import HeifImageFile
 
-            image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))  # type: ignore[no-untyped-call]
+            image: ImageFile.ImageFile = HeifImageFile(io.BytesIO(data))
         else:
             image = getattr(importlib.import_module(kind.module), kind.opener)(io.BytesIO(data))
     except ImportError:
