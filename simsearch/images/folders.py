@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from simsearch.errors import SourceError
-from simsearch.images.source import IMAGE_SUFFIXES, SPLIT_NAMES, FileSource, SourceImage
+from simsearch.images.layout import NO_LABEL, label
+from simsearch.images.source import IMAGE_SUFFIXES, FileSource, SourceImage
 
-NO_LABEL = "no label: lies beside the class folders"
 UNREADABLE_FOLDER = "folder cannot be read"
 
 
@@ -41,7 +41,7 @@ def open_folder(path: str, *, spec: str, exclude: list[str], title: str | None =
             f"no images in {path!r}: {_seen(scan)}",
             hint=f"expected class/x.jpg with one of {' '.join(sorted(IMAGE_SUFFIXES))}",
         )
-    images, unlabelled = _label(scan)
+    images, unlabelled = label(scan.images)
     notes = _notes(scan)
     if not images:
         images = [SourceImage(image, "", split) for image, split in unlabelled]
@@ -131,24 +131,6 @@ def _visit(
         scan.images.append(path)
     else:
         scan.rejected.append((path, "not a regular file" if os.path.exists(entry) else "leads nowhere (broken link)"))
-
-
-def _label(scan: _Scan) -> tuple[list[SourceImage], list[tuple[str, str | None]]]:
-    """Return the images that have a label, and (name, split) of those that lie too high in the tree to have one."""
-    # A folder without images, as annotations/, says nothing about the others.
-    top = {path.partition("/")[0] for path in scan.images if "/" in path}
-    splits = {name: SPLIT_NAMES[name.lower()] for name in top if name.lower() in SPLIT_NAMES}
-    with_splits = len(splits) == len(top) and "train" in splits.values()
-    labelled, unlabelled = [], []
-    for path in scan.images:
-        parts = path.split("/")
-        split = splits.get(parts[0]) if with_splits and len(parts) > 1 else None
-        depth = 1 if split else 0
-        if len(parts) - 1 > depth:
-            labelled.append(SourceImage(path, parts[depth], split))
-        else:
-            unlabelled.append((path, split))
-    return labelled, unlabelled
 
 
 def _notes(scan: _Scan) -> list[str]:
