@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from typing import Any
-
 import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
@@ -54,6 +52,13 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
 @click.option("--name", required=True, metavar="NAME", help="Name of the build.")
 @click.option("--factory", metavar="F", help="FAISS factory string [Flat].")
 @click.option("--target-recall", type=float, metavar="R", help="Choose the fastest index with this ann_recall@10.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="index.KEY=VALUE",
+    help="Change a key of [index]: nprobe, efSearch, k_factor, max_bytes, ...",
+)
 @click.option("--strict", is_flag=True, help="Exit with 1 when no index reached --target-recall.")
 @HOME_OPTION
 @JSON_OPTION
@@ -62,6 +67,7 @@ def import_vectors(
     name: str,
     factory: str | None,
     target_recall: float | None,
+    settings: tuple[str, ...],
     strict: bool,
     home: str | None,
     as_json: bool,
@@ -71,9 +77,14 @@ def import_vectors(
     Prints the path of the report. simsearch query --vectors, evaluate, export and index verify then work on the build.
     """
     from simsearch.exchange.vectors_in import run_import
+    from simsearch.recipe.files import settings_of
 
-    given: dict[str, Any] = {"factory": factory, "target_recall": target_recall}
-    wanted = {key: value for key, value in given.items() if value is not None}
+    wanted = settings_of("index", settings)
+    for key, value in (("factory", factory), ("target_recall", target_recall)):
+        if value is not None:
+            if key in wanted:
+                raise click.UsageError(f"--{key.replace('_', '-')} and --set index.{key} say the same: give one of them")
+            wanted[key] = value
     outcome = run_import(file, find_home(home), name, wanted, Shown())
     if outcome.missed:
         say(f"warning: {safe(outcome.missed)}")

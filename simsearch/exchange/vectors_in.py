@@ -26,17 +26,26 @@ from simsearch.stages.index import missed_target, search_settings
 from simsearch.stages.vectors import copied, vectors, without_pictures
 from simsearch.vectors.formats import VectorFile, open_vectors
 
+CORPUS = "gallery"  # [index] corpus of every build of vectors
+OPTIONS = ("factory", "target_recall")  # keys of [index] that have an option of their own
+LEFT_OUT = {("corpus", CORPUS), ("factory", "Flat")}
+
 
 def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress: Progress | None = None) -> Outcome:
     """Make the build `name` of a file or folder of vectors; return what came of it.
 
-    `index` holds keys of [index]: factory, or target_recall. Raises VectorsError for vectors that cannot be used, and
-    RecipeError for a factory, target or name that cannot.
+    `index` holds keys of [index]: factory, target_recall, nprobe, ... Raises VectorsError for vectors that cannot be
+    used, and RecipeError for keys of [index] or a name that cannot.
     """
     started = working_seconds()
     checked_name(name)
     progress = progress or Progress()
-    recipe = make_recipe({"dataset": {"source": "digits"}, "index": {**index, "corpus": "gallery"}}, "index import")
+    if index.get("corpus", CORPUS) != CORPUS:
+        raise RecipeError(
+            f"index import: [index] corpus: expected {CORPUS}, seen {index['corpus']!r}",
+            hint="the vectors that a file brings to search with are never searched in",
+        )
+    recipe = make_recipe({"dataset": {"source": "digits"}, "index": {**index, "corpus": CORPUS}}, "index import")
     place = Path(os.path.realpath(os.path.expanduser(path)) if path else "")
     evaluation = tables.Evaluation(baseline=False, map=False)
     before = home.build(name) if home.has_build(name) else None
@@ -70,9 +79,11 @@ def import_command(build: Build) -> str | None:
     if not build.of_vectors:
         return None
     index, place = build.record.recipe["index"], str(build.record.source).removeprefix(VECTORS)
-    key = "factory" if index.get("target_recall") is None else "target_recall"
-    choice = [] if index[key] == "Flat" else [f"--{key.replace('_', '-')}", str(index[key])]
-    return shlex.join(["simsearch", "index", "import", place, "--name", build.name, *choice])
+    given = {key: value for key, value in index.items() if value is not None and (key, value) not in LEFT_OUT}
+    words = ["simsearch", "index", "import", place, "--name", build.name]
+    for key, value in given.items():
+        words += [f"--{key.replace('_', '-')}", str(value)] if key in OPTIONS else ["--set", f"index.{key}={value}"]
+    return shlex.join(words)
 
 
 def _shape(file: VectorFile) -> str:

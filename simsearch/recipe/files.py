@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,19 @@ def parse_setting(text: str) -> tuple[str, str, Any]:
     except (ValueError, RecursionError):  # also a number of thousands of digits, and brackets nested as deep
         return table, key, right.strip()
     return table, key, parsed["value"] if len(parsed) == 1 else right.strip()
+
+
+def settings_of(table: str, settings: Iterable[str]) -> dict[str, Any]:
+    """The keys and values that `--set` gives the one table that a command takes; RecipeError for another table."""
+    found: dict[str, Any] = {}
+    for text in settings:
+        other, key, value = parse_setting(text)
+        if other != table:
+            raise RecipeError(
+                f"--set takes keys of [{table}] here, seen {text!r}", hint=f"as --set {table}.KEY=VALUE"
+            )
+        found[key] = value
+    return found
 
 
 def _with_settings(tables: dict[str, Any], settings: list[str]) -> dict[str, Any]:
