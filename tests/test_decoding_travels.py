@@ -38,8 +38,8 @@ def test_what_decoding_decided_is_counted_said_and_travels(logos, home, tmp_path
     said = run_cli("build", logos, *SMALL, "--home", home, check=0).stderr
     for line in (
         "9 pictures light on a transparent ground",
-        "1 picture decode to one flat colour",
-        "1 picture have the very pixels of another file",
+        "1 picture decodes to one flat colour",
+        "1 picture has the very pixels of another file",
     ):
         assert line in said
     facts = manifest(home, "dataset")["facts"]

@@ -8,13 +8,22 @@ from collections.abc import Mapping
 from simsearch.images.loading import Surveyed
 
 FLAT, ALIKE = "one flat colour", "equal pixels"
-SAY = {
-    FLAT: "{n} decode to one flat colour: they are all alike to a search",
-    ALIKE: "{n} have the very pixels of another file, whose bytes are others",
-    "alpha not used": "{n} with alpha that is nowhere opaque: read without it",
-    "on black": "{n} light on a transparent ground: laid on black (images.background)",
-    "first of several pages": "{n} of several pages: the first is used",
-    "no end marker": "{n} JPEG without an end marker: every row is there, so they are used",
+SAY = {  # what one of them does, and what several do
+    FLAT: (
+        "decodes to one flat colour: like any other of that colour to a search",
+        "decode to one flat colour: they are all alike to a search",
+    ),
+    ALIKE: (
+        "has the very pixels of another file, whose bytes are others",
+        "have the very pixels of another file, whose bytes are others",
+    ),
+    "alpha not used": ("with alpha that is nowhere opaque: read without it",) * 2,
+    "on black": ("light on a transparent ground: laid on black (images.background)",) * 2,
+    "first of several pages": ("of several pages: the first is used",) * 2,
+    "no end marker": (
+        "JPEG without an end marker: every row is there, so it is used",
+        "JPEG without an end marker: every row is there, so they are used",
+    ),
 }
 
 
@@ -47,5 +56,5 @@ def in_words(counts: Mapping[str, int]) -> list[str]:
 
 
 def _sentence(key: str, count: int) -> str:
-    pictures = "1 picture" if count == 1 else f"{count:,} pictures"
-    return SAY.get(key, f"{{n}} {key} (images.range)").format(n=pictures)
+    one, several = SAY.get(key, (f"{key} (images.range)",) * 2)
+    return f"1 picture {one}" if count == 1 else f"{count:,} pictures {several}"
