@@ -1,4 +1,4 @@
-"""`simsearch index import --set index.KEY=VALUE`: search settings and limits of an index over vectors made elsewhere."""
+"""`simsearch index import --set index.KEY=VALUE`: search settings, and limits of a target."""
 
 from __future__ import annotations
 

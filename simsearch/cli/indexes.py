@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+
 import click
 
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
@@ -83,7 +84,7 @@ def import_vectors(
     for key, value in (("factory", factory), ("target_recall", target_recall)):
         if value is not None:
             if key in wanted:
-                raise click.UsageError(f"--{key.replace('_', '-')} and --set index.{key} say the same: give one of them")
+                raise click.UsageError(f"--{key.replace('_', '-')} and --set index.{key}: give one of them")
             wanted[key] = value
     outcome = run_import(file, find_home(home), name, wanted, Shown())
     if outcome.missed:
