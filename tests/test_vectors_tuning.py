@@ -323,13 +323,13 @@ SMALL = 2500
 
 
 def watched(monkeypatch, low=lambda index, point: point.low):
-    """What was measured, (index rows, queries, whether to verify); `low` says the bound that a check finds."""
+    """What was measured, (index, queries, whether to verify, z); `low` says the bound that a check finds."""
     seen = []
     plain = sweeping.measure
 
     def measure(index, questions, search, *, verifying, **options):
         point = plain(index, questions, search, **options)
-        seen.append((index, questions, verifying))
+        seen.append((index, questions, verifying, options.get("z")))
         return dataclasses.replace(point, low=low(index, point)) if verifying else point
 
     kinds = [Candidate("Flat"), Candidate("IVF64,Flat", 64)]
@@ -347,7 +347,7 @@ def test_rows_that_verify_tuned_nothing_and_are_in_no_index_that_is_tried(monkey
     assert held == SMALL // 5
     rows_of = {row.tobytes(): number for number, row in enumerate(normalize(features))}
     tuned, checked = set(), set()
-    for index, questions, verifying in seen:
+    for index, questions, verifying, _ in seen:
         (checked if verifying else tuned).update(rows_of[row.tobytes()] for row in questions.embeddings)
         if index.ntotal < SMALL:  # its own row would answer with 1
             assert index.ntotal <= SMALL - held
@@ -365,12 +365,29 @@ def build_scores(index, questions):
 
 
 def test_the_bound_decides_and_not_the_recall(monkeypatch):
-    watched(monkeypatch, low=lambda index, point: 1.0 if index.is_flat else 0.89)
+    """Without the rows held out, and only there: the look at the index over all rows would let it pass."""
+    seen = watched(monkeypatch, low=lambda index, point: 1.0 if index.is_flat or index.ntotal == SMALL else 0.89)
     choice = choose(Array(clustered(SMALL)), SMALL, target_recall=0.9)
     checks = [line for line in choice.table if line["stage"] == "check" and line["factory"] != "Flat"]
     assert checks
     assert max(line["ann_recall"] for line in checks) > 0.9
     assert (choice.factory, choice.reached) == ("Flat", True)
+    assert {line["factory"] for line in choice.table if line["stage"] == "served"} == {"Flat"}
+    # Each further attempt on the same rows by a wider bound, and what is served by that of its own.
+    widths = [verify.doubt_after(attempt + 1) for attempt in range(len(checks) + 1)]
+    assert [z for _, _, verifying, z in seen if verifying] == [*widths, widths[-1]]
+
+
+def test_a_wider_bound_is_lower(monkeypatch):
+    unit = normalize(clustered(SMALL))
+    index = build(lambda: [unit[:2000]], D, "PQ4x4fs")
+    questions = ask(unit[2000:], np.full(500, -1), [unit[:2000]])
+    monkeypatch.setattr(sweeping, "SECONDS", 0.0)
+    points = [sweeping.measure(index, questions, Search(), z=z) for z in (1.0, 2.0, 3.0)]
+    assert len({point.recall for point in points}) == 1
+    steps = np.diff([point.low for point in points])
+    assert steps[0] == pytest.approx(steps[1])
+    assert steps[0] < -0.001
 
 
 def test_an_index_that_returns_less_over_all_rows_is_not_served(monkeypatch):
