@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from simsearch import hashing
+from simsearch.checked import Checked
 from simsearch.hashing import HashMemory, sha256_file
 
 
@@ -95,6 +97,51 @@ def test_an_edit_that_keeps_size_and_mtime_is_noticed(tmp_path, counted):
     os.utime(path, ns=(10**18, 10**18))
     with HashMemory(tmp_path / "memory") as memory:
         assert memory.sha256(path) == hashlib.sha256(b"pixture").hexdigest()
+
+
+FIELDS = ("st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_each_field_of_the_stamp_alone_tells_a_change(tmp_path, counted, monkeypatch, field):
+    """ctime changes with all of them here, but not on every file system; both ways of recalling look."""
+    paths = [str(old_file(tmp_path / name)) for name in ("x.png", "y.png")]
+    with HashMemory(tmp_path / "memory") as memory:
+        memory.many(paths)
+        assert memory.many(paths)
+        assert len(counted) == 2
+    plain = os.stat
+
+    def changed(name, **options):
+        status = plain(name, **options)
+        seen = SimpleNamespace(**{key: getattr(status, key) for key in (*FIELDS, "st_mode")})
+        setattr(seen, field, getattr(seen, field) + (str(name) == paths[0]))
+        return seen
+
+    for most in 1000, 1:
+        monkeypatch.setattr(hashing, "MANY", most)
+        counted.clear()
+        with HashMemory(tmp_path / "memory") as memory, monkeypatch.context() as patched:
+            patched.setattr(os, "stat", changed)
+            memory.many(paths)
+        assert counted == paths[:1]
+
+
+@pytest.mark.parametrize("reading", [HashMemory, Checked])
+def test_a_file_that_changed_while_it_was_read_is_not_remembered(tmp_path, monkeypatch, reading):
+    path, read = old_file(tmp_path / "x.png", b"picture"), os.read
+
+    def torn(descriptor, size):
+        piece = read(descriptor, size)
+        if piece:
+            path.write_bytes(b"PICTURE")
+        return piece
+
+    memory = reading(tmp_path / "memory")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", torn)
+        assert memory.sha256(path) == hashlib.sha256(b"picture").hexdigest()
+    assert memory.sha256(path) == hashlib.sha256(b"PICTURE").hexdigest()
 
 
 def test_a_young_ctime_is_not_remembered(tmp_path, counted):

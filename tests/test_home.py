@@ -15,6 +15,7 @@ import pytest
 from simsearch.console import Shown
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Home, checked_name
+from simsearch.home.build import SYNCED
 from simsearch.locks import working_seconds
 
 
@@ -55,7 +56,6 @@ def test_the_newest_is_by_time_and_not_by_name_or_text(tmp_path):
         {"images": "many"},
         {"root": 5},
         {"stages": {}},
-        {"stages": {"dataset": {"digest": "../..", "content": "c"}}},
         {"search": {}},
         {"schema": 2},
         {"recipe": []},
@@ -64,6 +64,19 @@ def test_the_newest_is_by_time_and_not_by_name_or_text(tmp_path):
 def test_a_build_file_that_is_none_of_ours(tmp_path, damage):
     home = Home(tmp_path)
     write(home, "a", **{"when": "2026-01-01T10:00:00+00:00", **damage})
+    with pytest.raises(ArtifactError, match=r"a\.json"):
+        home.build()
+
+
+@pytest.mark.parametrize("reference", [{"digest": "../../x"}, {"digest": "/x"}, {"content": "a/b"}, {"digest": 3}])
+@pytest.mark.parametrize("key", ["stages", "built"])
+def test_a_digest_is_no_path(tmp_path, key, reference):
+    """It is a name below `artifacts`: with a "/" in it the file would lead out of the home."""
+    home = Home(tmp_path)
+    sound = {stage: {"digest": "d", "content": "c"} for stage in (*SYNCED, "train", "evaluate")}
+    write(home, "a", "2026-01-01T10:00:00+00:00", **{key: sound})
+    assert home.build().name == "a"
+    write(home, "a", "2026-01-01T10:00:00+00:00", **{key: {**sound, "embed": {**sound["embed"], **reference}}})
     with pytest.raises(ArtifactError, match=r"a\.json"):
         home.build()
 
