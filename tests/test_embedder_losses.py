@@ -123,18 +123,21 @@ def test_tuple_losses_in_float32(table, rule):
     torch.testing.assert_close(given.grad.double(), slow.grad, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "dim"), [(8, 6), (32, 3)])
 @pytest.mark.parametrize("table", TUPLE_LOSSES, ids=IDS)
-def test_drawn_losses_are_the_loop_over_their_draws(table):
-    """The tuples drawn with the same state of torch, in a slow loop."""
+def test_drawn_losses_are_the_loop_over_their_draws(table, size, dim):
+    """The tuples drawn with the same state of torch, in a slow loop; the width and not the batch says how likely."""
     table = {**table, "mining": "distance_weighted"}
-    given, slow = features("random"), features("random")
+    labels = LABELS.repeat(size // len(LABELS))
+    values = torch.randn(size, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    given, slow = values.clone().requires_grad_(), values.clone().requires_grad_()
     form, margins = table.get("form"), (table.get("margin1", 0.4), table.get("margin2") or table.get("margin1"))
     torch.manual_seed(11)
-    value, active = make_loss(table, 6, 4, seed=0)(given, LABELS)
+    value, active = make_loss(table, dim, 4, seed=0)(given, labels)
     torch.manual_seed(11)
     distances, plain = slow_distances(slow)
-    draws = Distribution(torch.tensor(plain), LABELS, 6)
-    (anchors, positives), negatives, drawn = draw_negatives(draws, LABELS)
+    draws = Distribution(torch.tensor(plain), labels, dim)
+    (anchors, positives), negatives, drawn = draw_negatives(draws, labels)
     within = list(zip(anchors.tolist(), positives.tolist(), strict=True))
 
     def mean_cost(between, there, margin):
