@@ -45,9 +45,11 @@ def test_the_first_parenthesis_is_the_group_else_all_that_matches():
     assert groups(r"(\d)?x", "a/1x.png", "a/x.png") == ["1", ""], "a parenthesis that takes no part finds nothing"
 
 
-def test_a_split_folder_on_top_is_no_part_of_the_group():
+def test_a_split_folder_is_no_part_of_the_group():
     both = [*images("train/a/1_exp1.png", split="train"), *images("Test/a/1_exp2.png", split="test")]
     assert {image.group for image in by_pattern(both, r"(.*)_exp\d")} == {"a/1"}
+    below = [SourceImage(f"a/{split}/1_exp{n}.png", "a", split) for n, split in enumerate(("train", "test"))]
+    assert {image.group for image in by_pattern(below, r"(.*)_exp\d")} == {"a/1"}
     assert groups(r"(.*)_exp\d", "train/a/1_exp1.png") == ["train/a/1"], "no split, no split folder"
 
 

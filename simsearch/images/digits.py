@@ -29,7 +29,7 @@ def open_digits(home: Path, *, exclude: list[str], memory: HashMemory) -> FileSo
                 f"cannot write the digits to {str(folder)!r}: {error.strerror}",
                 hint="give a --home that can be written",
             ) from None
-    source = open_folder(str(folder), spec="digits", exclude=exclude, title="Digits")
+    source = open_folder(str(folder), spec="digits", exclude=exclude, title="Digits", rules=1)
     source.identity = "digits"
     source.notes = [note for note in source.notes if "hidden" not in note]
     return source

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from simsearch.errors import SourceError
-from simsearch.images.layout import NO_LABEL, label
-from simsearch.images.source import IMAGE_SUFFIXES, FileSource, SourceImage
+from simsearch.images.decoding import RULES
+from simsearch.images.layout import label
+from simsearch.images.source import IMAGE_SUFFIXES, FileSource
 
 UNREADABLE_FOLDER = "folder cannot be read"
 
@@ -29,8 +30,12 @@ class _Scan:
     others: Counter[str] = field(default_factory=Counter)
 
 
-def open_folder(path: str, *, spec: str, exclude: list[str], title: str | None = None) -> FileSource:
-    """Return the source of a folder; raises SourceError when it is missing or holds no image."""
+def open_folder(
+    path: str, *, spec: str, exclude: list[str], title: str | None = None, rules: int = RULES, labels: bool = True
+) -> FileSource:
+    """Return the source of a folder, read by `rules`; without `labels` all images are used, without one.
+
+    Raises SourceError when it is missing or holds no image."""
     root = os.path.realpath(path)
     if not os.path.isdir(root):
         seen = "it is a file" if os.path.exists(root) else "no such folder"
@@ -41,23 +46,16 @@ def open_folder(path: str, *, spec: str, exclude: list[str], title: str | None =
             f"no images in {path!r}: {_seen(scan)}",
             hint=f"expected class/x.jpg with one of {' '.join(sorted(IMAGE_SUFFIXES))}",
         )
-    images, unlabelled = label(scan.images)
-    notes = _notes(scan)
-    if not images:
-        images = [SourceImage(image, "", split) for image, split in unlabelled]
-        notes.insert(0, "flat folder: building without labels (put images into one folder a label to measure quality)")
-        labelled = False
-    else:
-        scan.rejected += [(image, NO_LABEL) for image, _ in unlabelled]
-        labelled = True
+    found = label(scan.images, rules, labels=labels)
+    notes = [*found.notes, *_notes(scan)]
     return FileSource(
         spec=spec,
         title=title or os.path.basename(root) or root,
         root=root,
         identity=f"folder:{root}",
-        images=sorted(images, key=lambda image: image.image),
-        labelled=labelled,
-        rejected=sorted(scan.rejected),
+        images=sorted(found.images, key=lambda image: image.image),
+        labelled=found.labelled,
+        rejected=sorted(scan.rejected + found.rejected),
         notes=notes,
     )
 

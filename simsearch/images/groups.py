@@ -1,6 +1,6 @@
 """Groups: pictures of one object, burst or series, which no split may part. Told by a pattern over paths, or by a list.
 
-The key of a group is looked for in the path below the root, but for a split folder on top: `train/a/1_exp1.jpg` and
+The key of a group is looked for in the path below the root without its split folder: `train/a/1_exp1.jpg` and
 `test/a/1_exp2.jpg` are of one group, `a/1_exp1.jpg` and `b/1_exp1.jpg` are of two unless the pattern says otherwise.
 """
 
@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from simsearch.errors import SourceError
-from simsearch.images.source import SPLIT_NAMES, SourceImage
+from simsearch.images.layout import split_of
+from simsearch.images.source import SourceImage
 
 HINT = (
     r"dataset.group is a regular expression, as '(.*)_exp\d+'; its first parenthesis, or all that matches, is the group"
@@ -78,8 +79,11 @@ def tidy(group: str) -> str:
 
 
 def _path(image: SourceImage) -> str:
-    top, _, below = image.image.partition("/")
-    return below if below and image.split and top.lower() in SPLIT_NAMES else image.image
+    parts = image.image.split("/")
+    for level, folder in enumerate(parts[:-1][:2] if image.split else ()):
+        if split_of(folder) == image.split:
+            return "/".join(parts[:level] + parts[level + 1 :])
+    return image.image
 
 
 def _key(found: re.Match[str] | None) -> str:

@@ -17,7 +17,13 @@ from simsearch.images.formats import suffixes
 Fingerprint = list[tuple[str, int, str]]
 
 IMAGE_SUFFIXES = suffixes(1)
-SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_USUAL = {
+    "train": "train training trainset train_set training_set train_images training_images train_data gallery",
+    "val": "val valid validation dev valset val_set validation_set val_images validation_images val_data",
+    "test": "test tests testing testset test_set testing_set test_images testing_images test_data eval evaluation "
+    "query queries",
+}
+SPLIT_NAMES = {name: split for split, names in _USUAL.items() for name in names.split()}  # as lower case has them
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,8 @@ LEAVE_OUT = "leave it out"
 
 
 def open_source(spec: str, *, decoding: Decoding = PRESENT, **asked: Any) -> Source:
-    """Return what `_open` gives, to be decoded as `decoding` says."""
-    source = _open(spec, **asked)
+    """Return what `_open` gives, picked and to be decoded as `decoding` says."""
+    source = _open(spec, rules=decoding.rules, **asked)
     source.decoding = decoding
     return source
 
@@ -30,6 +30,7 @@ def open_source(spec: str, *, decoding: Decoding = PRESENT, **asked: Any) -> Sou
 def _open(
     spec: str,
     *,
+    rules: int,
     home_datasets: Path,
     options: dict[str, Any],
     exclude: list[str],
@@ -64,7 +65,7 @@ def _open(
         )
     path = os.path.join(base, os.path.expanduser(rest))
     if kind == "folder":
-        return _grouped(open_folder(path, spec=spec, exclude=exclude), group)
+        return _grouped(open_folder(path, spec=spec, exclude=exclude, rules=rules), group)
     if kind == "table":
         return open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base), group=group)
     if kind == "digits":
