@@ -85,7 +85,6 @@ def test_a_setting_that_cannot_be_used_is_refused(logos, home, given, reason):
 
 def test_once_a_plugin_is_installed_what_it_reads_is_tried_again(logos, home, monkeypatch):
     pillow_heif = pytest.importorskip("pillow_heif")
-    monkeypatch.setattr("simsearch.images.folders.IMAGE_SUFFIXES", formats.suffixes(2))
     file = logos / "class 0" / "phone.heic"
     pillow_heif.from_pillow(logo(3, 64).convert("RGB")).save(file)
     with monkeypatch.context() as without:

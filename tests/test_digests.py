@@ -18,8 +18,9 @@ from simsearch.changes.compare import Changes, Found
 from simsearch.changes.state import State
 from simsearch.exchange.vectors_in import make_stages as make_import
 from simsearch.home import Build, Home, Record
+from simsearch.images.decoding import FIRST
 from simsearch.integrity.repairing import remake_synced_index
-from simsearch.pipeline.graph import Pipeline
+from simsearch.pipeline.graph import Pipeline, open_dataset
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe.files import find_recipe
 from simsearch.recipe.tables import Evaluation
@@ -116,6 +117,16 @@ def test_the_stages_of_a_recipe(recipe, plan, tmp_path):
     pipeline = Pipeline(plan, named.recipe)
     pipeline.run(named.name, *pipeline.read(named.name))
     assert plan.digests() == PINNED[recipe]
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if f"{name}, rules 1" in PINNED])
+def test_the_stages_of_a_build_whose_files_rules_1_read(recipe, plan, tmp_path):
+    write_pictures(tmp_path)
+    named = find_recipe(*RECIPES[recipe])
+    like = open_dataset(named.recipe.dataset, plan.home, offline=True, decoding=FIRST)
+    pipeline = Pipeline(plan, named.recipe, like=like)
+    pipeline.run(named.name, *pipeline.read(named.name))
+    assert plan.digests() == PINNED[f"{recipe}, rules 1"]
 
 
 @pytest.mark.parametrize("compact", [False, True])

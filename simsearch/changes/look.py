@@ -13,7 +13,7 @@ from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
-from simsearch.images.decoding import told
+from simsearch.images.decoding import Decoding, told
 from simsearch.images.folders import UNREADABLE_FOLDER
 from simsearch.images.source import FileSource
 from simsearch.images.sources import open_source
@@ -51,8 +51,10 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
     return build
 
 
-def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
+def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | None = None) -> FileSource:
     """The build's source as it is now, at `folder` when that is given.
+
+    It is read as the build was made, or as `decoding` says.
 
     Raises SourceError when it is not there, holds nothing, or has labels where it had none or the reverse.
     """
@@ -79,7 +81,7 @@ def open_now(build: Build, home: Home, folder: str | None) -> FileSource:
             group=table.get("group"),  # which earlier builds do not know
             base=Path.cwd(),
             memory=home.memory,
-            decoding=told(dataset.facts),
+            decoding=decoding or told(dataset.facts),
         )
     except SourceError as error:
         raise SourceError(

@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 when no index reached [index] target_recall.")
 @click.option("--dry-run", is_flag=True, help="Only print images, rows, memory, disk and time; nothing is written.")
-@click.option("--retrain", is_flag=True, help="Train a synced build anew, on all images that are there now.")
+@click.option(
+    "--retrain",
+    is_flag=True,
+    help="Train a synced build anew, on all images that are there now, and by the present rules of reading files.",
+)
 @HOME_OPTION
 @JSON_OPTION
 def build(
@@ -87,6 +91,8 @@ def say_outcome(outcome: Outcome) -> None:
         say(f"Built {name} in {seconds:.1f} s")
     else:
         say(f"{name} is up to date ({outcome.build.record.images:,} images checked in {seconds:.1f} s)")
+    for note in outcome.notes:
+        say(safe_lines(note))
     if outcome.missed:
         say(f"warning: {safe(outcome.missed)}")
 

@@ -6,13 +6,14 @@ import fnmatch
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from simsearch.errors import SourceError
 from simsearch.images.decoding import RULES
+from simsearch.images.formats import suffixes
 from simsearch.images.layout import label
-from simsearch.images.source import IMAGE_SUFFIXES, FileSource
+from simsearch.images.source import FileSource
 
 UNREADABLE_FOLDER = "folder cannot be read"
 
@@ -40,11 +41,11 @@ def open_folder(
     if not os.path.isdir(root):
         seen = "it is a file" if os.path.exists(root) else "no such folder"
         raise SourceError(f"cannot use the folder {path!r}: {seen}", hint="give a folder that holds class/x.jpg")
-    scan = _walk(root, exclude)
+    scan = _walk(root, exclude, suffixes(rules))
     if not scan.images:
         raise SourceError(
             f"no images in {path!r}: {_seen(scan)}",
-            hint=f"expected class/x.jpg with one of {' '.join(sorted(IMAGE_SUFFIXES))}",
+            hint=f"expected class/x.jpg with one of {' '.join(sorted(suffixes(rules)))}",
         )
     found = label(scan.images, rules, labels=labels)
     notes = [*found.notes, *_notes(scan)]
@@ -69,7 +70,7 @@ def query_files(paths: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
         if path == "-":
             yield from (line for line in lines if line)
         elif os.path.isdir(path):
-            scan = _walk(path, [])
+            scan = _walk(path, [], suffixes())
             if not scan.images:
                 raise SourceError(f"no images in {path!r}: {_seen(scan)}", hint="give an image, or a folder of images")
             yield from (os.path.join(path, image) for image in sorted(scan.images))
@@ -77,8 +78,11 @@ def query_files(paths: Iterable[str], lines: Iterable[str]) -> Iterator[str]:
             yield path
 
 
-def _walk(root: str, exclude: list[str]) -> _Scan:
-    """Return what lies below `root` but for what one of the glob patterns names, in which * also matches "/"."""
+def _walk(root: str, exclude: list[str], wanted: Collection[str]) -> _Scan:
+    """Return what lies below `root`, images by their suffixes `wanted`, but for what `exclude` names.
+
+    In its glob patterns * also matches "/".
+    """
     excluded = re.compile("|".join(map(fnmatch.translate, exclude)) or "(?!)").match
     scan = _Scan()
     stack = [""]
@@ -93,16 +97,21 @@ def _walk(root: str, exclude: list[str]) -> _Scan:
             for entry in entries:
                 name = entry.name
                 # Most entries are plain image files: seen to be so at half the price of the whole account below.
-                plain = not exclude and name[name.rfind(".") :].lower() in IMAGE_SUFFIXES and name[0] != "."
+                plain = not exclude and name[name.rfind(".") :].lower() in wanted and name[0] != "."
                 if plain and entry.is_file(follow_symlinks=False):
                     scan.images.append(prefix + name)
                 else:
-                    _visit(entry, prefix, scan, stack, excluded)
+                    _visit(entry, prefix, scan, stack, excluded, wanted)
     return scan
 
 
 def _visit(
-    entry: os.DirEntry[str], prefix: str, scan: _Scan, stack: list[str], excluded: Callable[[str], object]
+    entry: os.DirEntry[str],
+    prefix: str,
+    scan: _Scan,
+    stack: list[str],
+    excluded: Callable[[str], object],
+    wanted: Collection[str],
 ) -> None:
     name = entry.name
     path = prefix + name
@@ -123,7 +132,7 @@ def _visit(
     suffix = os.path.splitext(name)[1].lower()
     if entry.is_symlink() and os.path.isdir(entry):
         scan.linked += 1
-    elif suffix not in IMAGE_SUFFIXES:
+    elif suffix not in wanted:
         scan.others[suffix[1:] or "no suffix"] += 1
     elif entry.is_file(follow_symlinks=False) or os.path.isfile(entry):
         scan.images.append(path)

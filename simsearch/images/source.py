@@ -12,11 +12,9 @@ from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.images.decode import Decoded, decode, examine, read_bytes
 from simsearch.images.decoding import PRESENT, Decoding
-from simsearch.images.formats import suffixes
 
 Fingerprint = list[tuple[str, int, str]]
 
-IMAGE_SUFFIXES = suffixes(1)
 _USUAL = {
     "train": "train training trainset train_set training_set train_images training_images train_data gallery",
     "val": "val valid validation dev valset val_set validation_set val_images validation_images val_data",

@@ -5,7 +5,7 @@ Nothing here imports torch, so that an unchanged build is checked within a secon
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
 from simsearch.images.decoding import PRESENT, Decoding, told
-from simsearch.images.source import Source
+from simsearch.images.source import Fingerprint, Source
 from simsearch.images.sources import open_source
 from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
 from simsearch.pipeline.systems import Systems, weights_digest
 from simsearch.recipe import Recipe
@@ -33,11 +34,18 @@ FLAGS = {"fit": "fit", "val": "val", "gallery": "gallery", "query": "queries"}  
 
 
 class Pipeline:
-    """One recipe on its way through a plan; its reference is trained with its seed plus `apart`."""
+    """One recipe on its way through a plan; its reference is trained with its seed plus `apart`.
 
-    def __init__(self, plan: Plan, recipe: Recipe, apart: int = 1) -> None:
+    A build that older rules made is gone on with by them, unless it is made `anew`, or `like` another that was read.
+    """
+
+    def __init__(
+        self, plan: Plan, recipe: Recipe, apart: int = 1, *, anew: bool = False, like: Source | None = None
+    ) -> None:
         self.plan = plan
         self.apart = apart
+        self.anew = anew
+        self.like = like
         self.asked = recipe
         self.recipe = recipe.resolve()
         self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
@@ -60,17 +68,15 @@ class Pipeline:
         `several`: it is one of several seeds, which need something to train. NotBuiltError ends a plan that may not run
         anything, here and in `run`.
         """
-        home, plan = self.plan.home, self.plan
-        images = self.recipe.images
-        source = open_dataset(self.recipe.dataset, home, offline=offline, decoding=images.decoding())
-        self._refuse_other_source(name, source, renamed)
+        plan = self.plan
+        source, listing = self._open(name, renamed, offline)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
         self._adapt_to_labels(source)
         if several:  # without labels nothing is trained, which only the source can tell
             refuse_idle_seeds(self.recipe)
         before, table = len(plan.ran), self.recipe.dataset
-        made = plan.make(dataset(source, source.fingerprint(home.memory), table))
+        made = plan.make(dataset(source, listing, table))
         facts = made.facts
         check_bad(facts["bad"], facts["bad"] + facts["images"], table.max_bad_fraction, [])
         check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
@@ -79,6 +85,34 @@ class Pipeline:
         # An artifact that was made before says by which rules; what is made of it goes on by them.
         how = told(facts) if table.kind in ("folder", "table") else source.decoding
         return source, Data(made, source.reader().under(how))
+
+    def _open(self, name: str, renamed: bool, offline: bool) -> tuple[Source, Fingerprint]:
+        """Return the source by the rules that hold for the build, and what its files are."""
+        home, table, own = self.plan.home, self.recipe.dataset, self.recipe.images.decoding()
+        older = None if self.anew or self.like is not None else older_rules(home, name, self.recipe)
+        if older is not None:
+            with suppress(SourceError):  # the present rules may take what these refuse
+                source = open_dataset(table, home, offline=offline, decoding=older)
+                self._refuse_other_source(name, source, renamed)
+                listing = source.fingerprint(home.memory)
+                if dataset(source, listing, table).digest == home.build(name).measured["dataset"]["digest"]:
+                    return source, listing
+        how = own if self.like is None else self.like.decoding
+        source = open_dataset(table, home, offline=offline, decoding=how)
+        self._refuse_other_source(name, source, renamed)
+        return source, source.fingerprint(home.memory)
+
+    def differing(self, name: str, source: Source, again: str) -> str | None:
+        """Return what would differ by the present rules, where the build `name` is of older ones."""
+        own = self.recipe.images.decoding()
+        if source.decoding.rules == own.rules:
+            return None
+        return what_differs(
+            source,
+            lambda: open_dataset(self.recipe.dataset, self.plan.home, offline=True, decoding=own),
+            name,
+            again,
+        )
 
     def _say_split(self, made: Artifact) -> None:
         say, facts = self.plan.progress.say, made.facts

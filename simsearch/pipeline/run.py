@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from simsearch.console import Progress
 from simsearch.errors import RecipeError
 from simsearch.home import SEEDS_FILE, Build, Home, Record, checked_name
+from simsearch.images.source import Source
 from simsearch.locks import working_seconds
 from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline
@@ -30,7 +32,7 @@ class Outcome:
 
     `missed`: why an index that was to be chosen by measuring did not reach its target, None where it did or none was
     set. `standing`: why nothing was looked at, where the build was synced. `curves`: a picture of a training that ran.
-    `advice`: a command that may give better answers, and what it costs.
+    `advice`: a command that may give better answers, and what it costs. `notes`: what else is to be said of the source.
     """
 
     build: Build
@@ -41,6 +43,7 @@ class Outcome:
     standing: str | None = None
     curves: Path | None = None
     advice: str | None = None
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Made:
 
     plan: Plan
     pipeline: Pipeline
+    source: Source
     record: Record
     build: Build
 
@@ -74,7 +78,10 @@ def run_build(
     wanted = runs(named.recipe, build_name, seeds, None if retrain else _apart(home, build_name, seeds))
     home.prepare_environment()
     with home.writing(f"build {build_name}", progress):
-        made = [_make(run, home, progress, renamed=name is not None, several=seeds > 1) for run in wanted]
+        made: list[Made] = []
+        for run in wanted:
+            like = made[0].source if made else None
+            made.append(_make(run, home, progress, like, renamed=name is not None, several=seeds > 1, anew=retrain))
         build = made[0].build if seeds == 1 else _with_seeds(made, home)
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
         report = report_of(build)
@@ -82,6 +89,8 @@ def run_build(
             from simsearch.report.publish import publish_page
 
             publish_page(build, report, plan.stages, _command(named, name, seeds))
+    again = f"{_command(named, name, seeds)} --retrain trains anew by these"
+    differing = made[0].pipeline.differing(build_name, made[0].source, again)
     return Outcome(
         build,
         report,
@@ -90,6 +99,7 @@ def run_build(
         missed=next((why for one in made if (why := missed_target(one.plan.stages["index"]))), None),
         curves=plan.stages["train"].file("training.png") if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
+        notes=[differing] if differing else [],
     )
 
 
@@ -98,9 +108,9 @@ def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: in
         found = left_standing(home, name, named.recipe.resolve().model_dump(), command, seeds)
         if found is None:
             return None
-        build, why = found
-        missed = missed_target(store.open("index", **build.measured["index"]))
-        return Outcome(build, report_of(build), [], working_seconds() - started, missed, standing=why)
+        missed = missed_target(store.open("index", **found.build.measured["index"]))
+        took = working_seconds() - started
+        return Outcome(found.build, report_of(found.build), [], took, missed, standing=found.why, notes=found.notes)
 
 
 def _apart(home: Home, name: str, seeds: int) -> int | None:
@@ -119,17 +129,19 @@ def _command(named: NamedRecipe, name: str | None, seeds: int) -> str:
     return named.command() + (f" --name {name}" if name else "") + (f" --seeds {seeds}" if seeds > 1 else "")
 
 
-def _make(run: Run, home: Home, progress: Progress, *, renamed: bool, several: bool) -> Made:
+def _make(
+    run: Run, home: Home, progress: Progress, like: Source | None, *, renamed: bool, several: bool, anew: bool
+) -> Made:
     if not run.listed and home.has_build(run.name) and home.build(run.name).listed:
         raise RecipeError(
             f"--seeds would replace the build {run.name}, which is one of its own",
             hint="--name OTHER makes builds of other names",
         )
     plan = Plan(home, progress, heading=[run.heading] if run.heading else [])
-    pipeline = Pipeline(plan, run.recipe, run.apart)
+    pipeline = Pipeline(plan, run.recipe, run.apart, anew=anew, like=like)
     source, data = pipeline.read(run.name, renamed=renamed or not run.listed, several=several)
     record = replace(pipeline.run(run.name, source, data), listed=run.listed)
-    return Made(plan, pipeline, record, _name_it(home, run.name, record, plan))
+    return Made(plan, pipeline, source, record, _name_it(home, run.name, record, plan))
 
 
 def _with_seeds(made: list[Made], home: Home) -> Build:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from simsearch.changes.look import changes_of, open_now
 from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
-from simsearch.home import Build, Home, Record
+from simsearch.home import Build, Home
+from simsearch.images.decoding import PRESENT, RULES
 from simsearch.pipeline.estimate import seconds_of_sync
-from simsearch.recipe.recipe import with_defaults
+from simsearch.pipeline.rules import asks_the_same, what_differs
 from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import report_of
 
 
-def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> tuple[Build, str] | None:
-    """Return the build `name` when it was synced and the (resolved) recipe asks for the same, and what could be done.
+class Standing(NamedTuple):
+    """A build that is left as it is, why, and what else is to be said."""
+
+    build: Build
+    why: str
+    notes: list[str]
+
+
+def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> Standing | None:
+    """Return the build `name` when it was synced and the (resolved) recipe asks for the same, with what could be done.
 
     `command` is the one that asked for it. None when there is no such build, or another recipe is asked for: then it is
     built as any other. Raises RecipeError for several seeds, ArtifactError when the build is damaged.
@@ -26,7 +34,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
     if not home.has_build(name):
         return None
     build = home.build(name)
-    if not build.record.synced or not _same(recipe, build.record):
+    if not build.record.synced or not asks_the_same(recipe, build.record):
         return None
     again = f"{safe(command)} --retrain"
     if seeds > 1:
@@ -58,14 +66,8 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             publish_again(build, home.store, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
-    return build, why
-
-
-def _same(recipe: dict[str, Any], record: Record) -> bool:
-    """Whether a resolved recipe is that of a record; without labels epochs became 0 when it was built."""
-    asked = json.loads(json.dumps(recipe))
-    if not record.labelled:
-        asked["training"]["epochs"] = record.recipe["training"]["epochs"]
-    known = with_defaults(record.recipe)
-    del asked["run"], known["run"]  # how commands go about it is no reason to train
-    return bool(asked == known)
+    notes = []
+    if source.decoding.rules < RULES:
+        told = what_differs(source, lambda: open_now(build, home, None, PRESENT), name, f"{again} trains anew by these")
+        notes = [told] if told else []
+    return Standing(build, why, notes)

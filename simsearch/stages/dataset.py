@@ -8,6 +8,7 @@ from typing import Any
 from simsearch.artifacts import Workspace, digest_of, escaped
 from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
+from simsearch.images.decoding import FIRST
 from simsearch.images.formats import EXTRA, missing
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
@@ -21,6 +22,7 @@ from simsearch.stages.common import THREADS
 from simsearch.stages.step import Result, Step
 
 VERSION = 1
+OF_RULES = {1: 1, 2: 2}  # the version for files, by the rules that pick and decode them
 
 
 def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
@@ -37,7 +39,12 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
     if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
         settings["group"] = table.group
     inputs = {"source": {"digest": digest, "content": digest}}
-    return Step("dataset", "Read", VERSION, settings, inputs, partial(make_dataset, source, listing, table))
+    version = OF_RULES[source.decoding.rules] if _of_files(table) else VERSION
+    return Step("dataset", "Read", version, settings, inputs, partial(make_dataset, source, listing, table))
+
+
+def _of_files(table: Dataset) -> bool:
+    return table.kind in ("folder", "table")
 
 
 def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Workspace, progress: Progress) -> Result:
@@ -81,8 +88,8 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
         **flags,
         "notes": [*notes, *in_words(decoded)],
         **({"decoded": decoded} if decoded else {}),
-        # How files were decoded, which those of digits and torchvision's sets cannot be otherwise.
-        **({"decoding": how.to_json()} if table.kind in ("folder", "table") or how.changes() else {}),
+        # How files were decoded, which those of digits and torchvision's sets cannot be otherwise; FIRST had no word.
+        **({"decoding": how.to_json()} if how != FIRST and (_of_files(table) or how.changes()) else {}),
         # What training and embedding look at: a renamed image changes the table, but neither of these.
         "views": {
             "train": digest_of([(r.sha256, escaped(r.label), r.fit) for r in records if r.fit or r.val]),

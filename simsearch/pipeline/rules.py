@@ -1,0 +1,96 @@
+"""By which rules a build reads its files: one that older rules made is left so, until a training is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from simsearch.artifacts import MANIFEST
+from simsearch.errors import SimsearchError, SourceError
+from simsearch.home import Home, Record
+from simsearch.images.decoding import FIRST, PRESENT, RULES, Decoding, told
+from simsearch.images.source import Source
+from simsearch.recipe import Recipe
+from simsearch.recipe.recipe import with_defaults
+
+OF_TRAINING = ("images", "embedder", "loss", "augmentation", "training")
+# JPEG apart, every format knows transparency, depths above 8 bits or several pages, which rules 2 read otherwise.
+ALIKE = {"jpg", "jpeg", "jpe"}
+SHOWN = 6
+
+
+def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
+    """Return the older rules that the build `name` is of, where a resolved recipe asks for no other training.
+
+    Of a data set that is lost the first are supposed; whether that is right, its digest tells.
+    """
+    if recipe.dataset.kind not in ("folder", "table") or recipe.images.decoding() != PRESENT:
+        return None
+    if not home.has_build(name) or not asks_the_same(recipe.model_dump(), home.build(name).record, OF_TRAINING):
+        return None
+    rules = FIRST
+    with suppress(OSError, ValueError, KeyError, TypeError, SimsearchError):
+        manifest = home.store.path("dataset", home.build(name).measured["dataset"]["digest"]) / MANIFEST
+        rules = told(json.loads(manifest.read_bytes())["facts"])
+    return rules if rules.rules < RULES else None
+
+
+def asks_the_same(recipe: dict[str, Any], record: Record, tables: Iterable[str] | None = None) -> bool:
+    """Return whether a resolved recipe is that of a record, in `tables` or in all that a digest may depend on.
+
+    Without labels epochs became 0 when it was built.
+    """
+    asked, known = json.loads(json.dumps(recipe)), with_defaults(record.recipe)
+    if not record.labelled:
+        asked["training"]["epochs"] = record.recipe["training"]["epochs"]
+    looked_at = (asked.keys() | known.keys()) - {"run"} if tables is None else tables
+    return all(asked.get(table) == known.get(table) for table in looked_at)
+
+
+def what_differs(old: Source, opened: Callable[[], Source], name: str, again: str) -> str | None:
+    """Return what would differ if the build `name` were made by the present rules, None where that is nothing.
+
+    `old` is its source by older rules, `opened` opens it by the present ones. No picture is decoded for it. `again` is
+    the command that makes it so.
+    """
+    start = f"{name} was made by rules {old.decoding.rules} of reading files; by rules {RULES}"
+    try:
+        new = opened()
+    except SourceError as error:
+        return f"{start} nothing could be built: {error.message}"
+    before, after = ({image.image: image for image in source.images} for source in (old, new))
+    more, fewer = after.keys() - before.keys(), before.keys() - after.keys()
+    both = before.keys() & after.keys()
+    labels = sum(before[image].label != after[image].label for image in both)
+    splits = sum(before[image].split != after[image].split for image in both)
+    pictures = [image for image in both if _kind(image) not in ALIKE]
+    parts = [
+        f"{_files(more)} more would be read" if more else "",
+        f"{_files(fewer)} fewer" if fewer else "",
+        f"{labels:,} with another label" if labels else "",
+        f"{splits:,} on another side of the split" if splits else "",
+        f"transparency, depths above 8 bits and pages are read otherwise ({_kinds(pictures)})" if pictures else "",
+    ]
+    said = "; ".join(part for part in parts if part)
+    if not said:
+        return None
+    return f"{start}, {said}: {again}"
+
+
+def _files(names: Iterable[str]) -> str:
+    found = list(names)
+    return f"{len(found):,} {'file' if len(found) == 1 else 'files'} ({_kinds(found)})"
+
+
+def _kinds(names: Iterable[str]) -> str:
+    counted = Counter(map(_kind, names)).most_common()
+    shown = [f"{kind} {count:,}" for kind, count in sorted(counted, key=lambda one: (-one[1], one[0]))]
+    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
+
+
+def _kind(name: str) -> str:
+    return os.path.splitext(name)[1][1:].lower() or "no suffix"
