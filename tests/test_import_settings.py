@@ -70,7 +70,10 @@ def test_limits_go_with_a_target(place):
         (["--set", "index.max_bytes=4000"], ["max_bytes belongs to target_recall"]),
         (["--target-recall", "0.9", "--set", "index.nprobe=4"], ["target_recall", "nprobe", "leave one"]),
         (["--factory", "Flat", "--set", "index.factory=HNSW8"], ["--factory", "--set index.factory"]),
-        (["--target-recall", "1", "--set", "index.target_recall=0.9"], ["--target-recall", "--set index.target_recall"]),
+        (
+            ["--target-recall", "1", "--set", "index.target_recall=0.9"],
+            ["--target-recall", "--set index.target_recall"],
+        ),
     ],
 )
 def test_settings_that_cannot_be(place, options, words):

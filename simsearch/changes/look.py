@@ -78,7 +78,8 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
             options=table["options"],
             exclude=table["exclude"],
             root=table["root"],
-            group=table.get("group"),  # which earlier builds do not know
+            group=table.get("group"),  # which earlier builds do not know, as
+            columns=table.get("columns"),
             base=Path.cwd(),
             memory=home.memory,
             decoding=decoding or told(dataset.facts),

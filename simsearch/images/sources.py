@@ -39,10 +39,12 @@ def _open(
     memory: HashMemory,
     offline: bool = False,
     group: str | None = None,
+    columns: dict[str, str] | None = None,
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
 
-    `group` is a pattern over paths that tells which images belong together (images/groups.py), or a table's column.
+    `group` is a pattern over paths that tells which images belong together (images/groups.py), or a table's column;
+    `columns` are the names of a table's other columns, `rules` those of `Decoding`.
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
     torchvision sets.
@@ -57,6 +59,8 @@ def _open(
         raise SourceError(f"dataset.options is for torchvision:NAME, and the source is {spec!r}", hint=LEAVE_OUT)
     if root is not None and kind != "table":
         raise SourceError(f"dataset.root is for table:FILE, and the source is {spec!r}", hint=LEAVE_OUT)
+    if columns and kind != "table":
+        raise SourceError(f"dataset.columns is for table:FILE, and the source is {spec!r}", hint=LEAVE_OUT)
     if exclude and kind not in ("digits", "folder"):
         raise SourceError(f"dataset.exclude is for folder:PATH, and the source is {spec!r}", hint=LEAVE_OUT)
     if group is not None and kind == "torchvision":
@@ -67,7 +71,8 @@ def _open(
     if kind == "folder":
         return _grouped(open_folder(path, spec=spec, exclude=exclude, rules=rules), group)
     if kind == "table":
-        return open_table(path, spec=spec, root=root and os.path.expanduser(root), base=str(base), group=group)
+        root = root and os.path.expanduser(root)
+        return open_table(path, spec=spec, root=root, base=str(base), columns=columns, group=group, rules=rules)
     if kind == "digits":
         return _grouped(open_digits(home_datasets, exclude=exclude, memory=memory), group)
     return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=memory)

@@ -25,7 +25,7 @@ from simsearch.pipeline.systems import Systems, weights_digest
 from simsearch.recipe import Recipe
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import Data
-from simsearch.stages.dataset import check_bad, check_usable, dataset
+from simsearch.stages.dataset import check_bad, check_usable, dataset, mending
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index, refuse_factory, search_settings
 from simsearch.vectors.search import Search
@@ -78,7 +78,7 @@ class Pipeline:
         before, table = len(plan.ran), self.recipe.dataset
         made = plan.make(dataset(source, listing, table))
         facts = made.facts
-        check_bad(facts["bad"], facts["bad"] + facts["images"], table.max_bad_fraction, [])
+        check_bad(facts["bad"], facts["bad"] + facts["images"], table.max_bad_fraction, [], mending(table.kind))
         check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
         if len(plan.ran) > before:
             self._say_split(made)
@@ -178,6 +178,7 @@ def open_dataset(
             exclude=table.exclude,
             root=table.root,
             group=table.group,
+            columns=table.columns,
             base=Path.cwd(),
             offline=offline,
             decoding=decoding,

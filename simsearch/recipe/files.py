@@ -20,10 +20,13 @@ PACKAGE = Path(__file__).parent.parent
 # In a wheel the recipes travel inside the package; in a checkout they lie at the root.
 NIGHTLY = "nightly"  # lies beside the recipes, and is the matrix of the nightly job
 SHIPPED_FOLDERS = (PACKAGE / "pipelines", PACKAGE.parent / "pipelines")
+# Workbooks too: they are refused where lists are read, with what to do.
+LISTS = {".csv", ".tsv", ".tab", ".txt", ".parquet", ".xlsx", ".xls", ".ods"}
 WHEN_LEFT_OUT = {
     "mean": "measured on the fit images",
     "std": "measured on the fit images",
     "root": "the folder of the source",
+    "columns": "path, label and split",
     "classes_per_batch": "10, or as many as there are",
     "margin2": 'not used by form = "text"',
     **dict.fromkeys(KINDS, "FAISS's default"),
@@ -70,7 +73,7 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
     elif path.is_dir():
         tables = {"dataset": {"source": f"folder:{os.path.abspath(path)}"}}
         name, where = build_name(path.resolve().name), f"folder {argument}"
-    elif path.is_file() and path.suffix.lower() in {".csv", ".parquet"}:
+    elif path.is_file() and path.suffix.lower() in LISTS:
         tables = {"dataset": {"source": f"table:{os.path.abspath(path)}"}}
         name, where = build_name(path.stem), f"table {argument}"
     elif path.is_file():
@@ -108,9 +111,7 @@ def settings_of(table: str, settings: Iterable[str]) -> dict[str, Any]:
     for text in settings:
         other, key, value = parse_setting(text)
         if other != table:
-            raise RecipeError(
-                f"--set takes keys of [{table}] here, seen {text!r}", hint=f"as --set {table}.KEY=VALUE"
-            )
+            raise RecipeError(f"--set takes keys of [{table}] here, seen {text!r}", hint=f"as --set {table}.KEY=VALUE")
         found[key] = value
     return found
 

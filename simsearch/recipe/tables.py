@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from simsearch.errors import RecipeError
+from simsearch.images.columns import KEYS as COLUMNS
 from simsearch.images.decoding import MAX_PIXELS, Decoding
 from simsearch.recipe.table import Options, Table
 from simsearch.vectors.search import KINDS
@@ -26,6 +27,7 @@ class Dataset(Table):
     test_classes: int | float = 0.5
     exclude: list[str] = Field(default=[])
     group: str | None = Field(default=None, min_length=1)  # a pattern over paths, or a list's column: one object
+    columns: dict[str, str] | None = None  # of a list: what its path, label, split are called
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
 
@@ -33,6 +35,26 @@ class Dataset(Table):
     def kind(self) -> str:
         """`digits`, `torchvision`, `folder` or `table`."""
         return self.source.partition(":")[0]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _group_is_one_key(cls, given: Any) -> Any:
+        """What `columns` says of the group goes to `group`, so that one key tells it."""
+        columns = given.get("columns") if isinstance(given, dict) else None
+        if not isinstance(columns, dict) or "group" not in columns:
+            return given
+        if given.get("group") not in (None, columns["group"]):
+            raise ValueError(f"columns.group is {columns['group']!r} and group is {given['group']!r}: leave one out")
+        rest = {key: name for key, name in columns.items() if key != "group"}
+        return {**given, "columns": rest or None, "group": columns["group"]}
+
+    @field_validator("columns")
+    @classmethod
+    def _known_columns(cls, columns: dict[str, str] | None) -> dict[str, str] | None:
+        unknown = sorted((columns or {}).keys() - set(COLUMNS))
+        if unknown:
+            raise ValueError(f"expected path, label, split or group and the name of its column, seen {unknown[0]!r}")
+        return columns or None
 
     @field_validator("source")
     @classmethod

@@ -38,6 +38,8 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
         settings["without"] = lacking  # once they are installed, it is another data set
     if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
         settings["group"] = table.group
+    if table.columns is not None:
+        settings["columns"] = table.columns
     inputs = {"source": {"digest": digest, "content": digest}}
     version = OF_RULES[source.decoding.rules] if _of_files(table) else VERSION
     return Step("dataset", "Read", version, settings, inputs, partial(make_dataset, source, listing, table))
@@ -69,7 +71,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
                 digests.append(found.sha256)
                 thumbnails(found.thumbnail)
             progress(done, len(listed))
-    check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad)
+    check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad, mending(table.kind))
     asked = table.model_dump(include={"split", "test_classes", "seed"})
     records, notes = assign(kept, digests, **asked, labelled=source.labelled)
     write_records(space.out, records, groups=table.group is not None)
@@ -106,10 +108,14 @@ def count_flags(records: list[ImageRecord]) -> dict[str, int]:
     return {**counted, "queries": sum(record.query for record in records)}
 
 
-MEND_BAD = "mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction"
+def mending(kind: str) -> str:
+    """Return what to do about images of a kind of source that cannot be used."""
+    if kind == "table":
+        return "mend or remove these rows (paths start at dataset.root), or raise dataset.max_bad_fraction"
+    return "mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction"
 
 
-def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint: str = MEND_BAD) -> None:
+def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint: str) -> None:
     """Raise SourceError when more than the share `limit` of the images cannot be used."""
     if total and bad / total > limit:
         if any(EXTRA in one.reason for one in examples):

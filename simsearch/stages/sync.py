@@ -40,8 +40,8 @@ from simsearch.vectors.index import FaissIndex, Index, build
 VERSION = 1
 # A sync keeps the recipe that the build was made with.
 MEND_BAD = (
-    "mend or remove them and sync again (until then the build stays as it is), or simsearch build --retrain with "
-    "another --set dataset.max_bad_fraction or dataset.exclude"
+    "mend or remove {} and sync again (until then the build stays as it is), or simsearch build --retrain with "
+    "another --set dataset.max_bad_fraction{}"
 )
 
 
@@ -125,7 +125,8 @@ def sync_dataset(
             tally.add(seen)
             progress(len(added), len(listed))
     live = len(change.state.images) - len(change.deleted) + len(added)
-    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD)
+    words = ("them", " or dataset.exclude") if change.source.rows is None else ("these rows", "")
+    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD.format(*words))
     write_quarantine(space.out, bad)
     counts = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
     moved: dict[int, dict[str, Any]] = {

@@ -1,0 +1,110 @@
+"""Which column of a table is which, and the setting that would say so where it does not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from simsearch.errors import SourceError, did_you_mean
+from simsearch.images.formats import suffixes
+from simsearch.images.groups import HINT as PATTERN
+
+KEYS = ("path", "label", "split")
+HINT = "a table has the columns path, label and, if you like, split; dataset.columns names others"
+# What other tools call them, the likeliest first.
+PATHS = ("filename", "filepath", "file_path", "file_name", "file", "image_path", "image_name", "image", "img_path",
+         "img", "image_id", "name", "id")  # fmt: skip
+LABELS = ("class", "category", "target", "y", "label_name", "class_name", "labels", "classes", "species", "tag")
+
+
+@dataclass(frozen=True)
+class Places:
+    """The positions of the columns of a table, None for one that it does not have."""
+
+    path: int
+    label: int | None
+    split: int | None
+    group: int | None
+
+
+def find_columns(
+    table: str, names: Sequence[str], first: Sequence[str], given: Mapping[str, str], group: str | None
+) -> Places:
+    """Return where the columns of a table are; `given` are the names of those that are called otherwise.
+
+    `first` are fields of its first row, which a guess goes by. Raises SourceError for columns that are not there.
+    """
+    known = [_key(name) for name in names]
+    seen = f"(seen: {', '.join(names) or 'nothing'})"
+    for key, name in given.items():
+        if _key(name) not in known:
+            raise SourceError(
+                f"{table!r} has no column {name!r} for dataset.columns.{key} {seen}{did_you_mean(name, names)}",
+                hint=_hint(names, first, {**given, key: ""}),
+            )
+    path = _key(given.get("path", "path"))
+    if path not in known:
+        raise SourceError(f"{table!r} has no column path {seen}", hint=_hint(names, first, given))
+    if group is not None and not is_column(group, names) and re.fullmatch(r"[\w \-]*", group):
+        raise SourceError(
+            f"dataset.group is {group!r}, and {table!r} has no such column {seen}",
+            hint=f"name a column that tells what belongs together, or give a pattern: {PATTERN}",
+        )
+
+    def place(name: str | None) -> int | None:
+        return known.index(_key(name)) if name is not None and _key(name) in known else None
+
+    label, split = (place(given.get(key, key)) for key in ("label", "split"))
+    return Places(known.index(path), label, split, place(group))
+
+
+def is_column(group: str | None, names: Sequence[str]) -> bool:
+    """Return whether `group` is one of the columns of a table, as they are compared."""
+    return group is not None and _key(group) in map(_key, names)
+
+
+def likely_label(names: Sequence[str]) -> str | None:
+    """Return the column that others would call the label, if any."""
+    return _likely(names, LABELS)
+
+
+def setting(columns: Mapping[str, str]) -> str:
+    """Return the option of a command that calls columns so."""
+    inner = ", ".join(f"{key}={json.dumps(name, ensure_ascii=False)}" for key, name in columns.items())
+    return f"--set {shlex.quote(f'dataset.columns={{{inner}}}')}"
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().lower()
+
+
+def _likely(names: Sequence[str], called: Sequence[str]) -> str | None:
+    keys = {re.sub(r"[\s\-.]+", "_", _key(name)): name for name in reversed(names)}
+    return next((keys[name] for name in called if name in keys), None)
+
+
+def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) -> str:
+    """Return what would mend it: `given`, with a guess for what is "" or missing in it."""
+    if any(_is_image(name) for name in names):
+        return "its first line seems to be no header: put one above it, as path,label"
+    known = set(map(_key, names))
+    wanted = {key: name for key, name in given.items() if _key(name) in known}
+    if "path" not in wanted and ("path" not in known or "path" in given):
+        by_value = [name for name, value in zip(names, first, strict=False) if _is_image(value)]
+        path = _likely(by_value, PATHS) or next(iter(by_value), None) or _likely(names, PATHS)
+        if path is None:
+            example = next((name for name in names if name), "file")
+            return f"say which column is the path, as {setting({'path': example})}"
+        wanted = {"path": path, **wanted}
+    if "label" not in wanted and "label" not in known and (label := likely_label(names)):
+        wanted["label"] = label
+    return f"say which column is which: {setting(wanted)}" if wanted else HINT
+
+
+def _is_image(value: str) -> bool:
+    return os.path.splitext(value.strip())[1].lower() in suffixes()
