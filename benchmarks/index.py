@@ -1,11 +1,14 @@
 """Search at ann_recall@10 >= 0.99: queries a second and build time of the index that measuring chose, against peers.
 
 300,000 and 1,000,000 vectors of 64 dimensions, clustered and unclustered (sides/index_data.py, seed 0), and the
-embeddings of a build of MNIST (60,000, one epoch) where its files are there. 10,000 queries in one batch, all cores.
-Ours (sides/index_ours.py): `choose` with target_recall 0.99, tuned on rows of the base, never on these queries.
+embeddings of a build of MNIST (60,000, one epoch) where its files are there. 10,000 fresh queries (of MNIST 8,000) in
+one batch, all cores: no side has seen them, and recall and speed are theirs.
+Ours (sides/index_ours.py): `choose` with target_recall 0.99, tuned and verified on rows that it holds out of the base.
 Peers (sides/index_peer.py): hnswlib, usearch, FAISS HNSW32 and what autofaiss builds, each at the least setting that
-reaches 0.99 on these queries. Each side is a process that builds once, then answers batches in turn with the others.
-Tuning may take 60 s, or as long as one HNSW32 takes to build; the build alone at most a third of that.
+reaches 0.99 on 2,000 other queries, which are no rows. Ours must hold 0.99 by a bound, a peer on those it tuned with.
+Each side is a process that builds once, then answers batches in turn with the others. Choosing may take 60 s, or as
+long as two builds of HNSW32: what is chosen is built twice, without the rows held out and with them. The second build
+alone may take a third of one HNSW32 where vectors are clustered.
 
 Peers run in a Python of their own (pip install hnswlib usearch autofaiss "pyarrow<20"): --peers PYTHON, else
 $SIMSEARCH_PEERS, else this one. --only WORD takes the data whose name begins with it, as clustered/300000.
@@ -109,8 +112,8 @@ def _compare(name: str, target: float | None, data: Path, peers: str, rounds: in
     graph = sides[GRAPH].built["build_seconds"]
     aim = BUILD_TARGET if name.startswith("clustered") else None
     yield Row(f"index/build/{name}", ours["build_seconds"], graph, sides[GRAPH].built["name"], "s", aim)
-    limit = max(TUNING_SECONDS, graph)
-    yield Row(f"index/tuning/{name}", ours["tuning_seconds"], graph, "one HNSW32 build", "s", limit=limit)
+    limit = max(TUNING_SECONDS, 2 * graph)
+    yield Row(f"index/tuning/{name}", ours["tuning_seconds"], 2 * graph, "two HNSW32 builds", "s", limit=limit)
 
 
 def _write_mnist(folder: Path, data: Path) -> None:

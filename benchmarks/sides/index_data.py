@@ -3,6 +3,7 @@
 `clustered`: 1,000 classes of uneven size, as metric learning makes them: a class is a random direction with noise in
 16 directions of its own and a little in all. `unclustered`: random directions, each a random sum of 300 shared factors.
 A block of rows depends on the seed and its own number only, so that any size is written in constant memory.
+Two sets of queries are no rows: one to choose a setting with, a fresh one to measure what was chosen.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 
 DIM, BLOCK, K = 64, 65_536, 10
 CLASSES, RANK, FACTORS = 1_000, 16, 300
-QUERIES, JUDGED = 10_000, 2_000  # timed, and of these judged
+QUERIES, TUNING = 10_000, 2_000  # fresh ones, timed and judged; and those to choose a setting with
 TARGET = 0.99
 TOLERANCE = 1e-6
 
@@ -61,42 +62,41 @@ def blocks(kind, rows, seed=0):
         yield block / np.linalg.norm(block, axis=1, keepdims=True)
 
 
-def queries(kind, seed=0):
-    """Return queries that are no rows, (10,000, 64)."""
-    block = KINDS[kind](seed)(2**40, QUERIES)
+def queries(kind, number, count, seed=0):
+    """Return queries that are no rows, (count, 64): others for another number."""
+    block = KINDS[kind](seed)(2**40 + number, count)
     return block / np.linalg.norm(block, axis=1, keepdims=True)
 
 
 def write(kind, rows, folder):
-    """Write base.npy, queries.npy and kth.npy (the tenth best score of the judged queries) to `folder`."""
+    """Write base.npy and both sets of queries to `folder`."""
     base = np.lib.format.open_memmap(folder / "base.npy", "w+", np.float32, (rows, DIM))
     start = 0
     for block in blocks(kind, rows):
         base[start : start + len(block)] = block
         start += len(block)
-    finish(base, queries(kind), folder)
+    finish(base, queries(kind, 1, TUNING), queries(kind, 0, QUERIES), folder)
 
 
-def finish(base, asked, folder):
-    """Write queries.npy and kth.npy."""
+def finish(base, tuning, fresh, folder):
+    """Write the queries to tune with and the fresh ones, and the tenth best score of each."""
     from simsearch.vectors.exact import exact_search
 
-    np.save(folder / "queries.npy", asked)
-    kth = np.concatenate([scores[:, -1] for _, scores, _ in exact_search(asked[:JUDGED], np.asarray(base), K, "ip")])
-    np.save(folder / "kth.npy", kth)
+    for name, asked in (("tuning", tuning), ("fresh", fresh)):
+        found = exact_search(asked, np.asarray(base), K, "ip")
+        np.savez(folder / name, queries=asked, kth=np.concatenate([scores[:, -1] for _, scores, _ in found]))
 
 
 def opened(folder):
-    """Return base (mapped), queries and tenth best scores."""
+    """Return base (mapped), and the queries and tenth best scores to tune with, and the fresh ones."""
     folder = Path(folder)
-    base = np.load(folder / "base.npy", mmap_mode="r")
-    return base, np.load(folder / "queries.npy"), np.load(folder / "kth.npy")
+    asked = [np.load(folder / f"{name}.npz") for name in ("tuning", "fresh")]
+    return np.load(folder / "base.npy", mmap_mode="r"), *((one["queries"], one["kth"]) for one in asked)
 
 
 def recall(base, asked, kth, rows):
     """Return ann_recall@10 of returned rows (Q, 10), ties allowed, by their true scores."""
-    rows = np.asarray(rows, dtype=np.int64)[: len(kth)]
-    scores = np.einsum("qd,qkd->qk", asked[: len(kth)], base[rows])
+    scores = np.einsum("qd,qkd->qk", asked, base[np.asarray(rows, dtype=np.int64)])
     return float((scores >= kth[:, None] - TOLERANCE).mean())
 
 

@@ -1,4 +1,7 @@
-"""Ours in index.py: FOLDER; chosen by measuring for ann_recall@10 0.99, then one batch for each line of stdin."""
+"""Ours in index.py: FOLDER; chosen by measuring for ann_recall@10 0.99, then one batch for each line of stdin.
+
+`choose` holds rows of the base out to tune with; it sees neither set of queries.
+"""
 
 import os
 import sys
@@ -22,7 +25,7 @@ class Source:
 
 
 def main():
-    base, asked, kth = index_data.opened(sys.argv[1])
+    base, _, (asked, kth) = index_data.opened(sys.argv[1])
     say = lambda words: print(words, file=sys.stderr, flush=True)  # noqa: E731
     chosen = choose(Source(base), len(base), target_recall=index_data.TARGET, progress=say)
 

@@ -1,7 +1,7 @@
 """A peer in index.py: NAME FOLDER THREADS; runs in a Python of its own and imports nothing of ours.
 
-Each peer gets the least setting of its search that reaches ann_recall@10 0.99 on the judged queries themselves, which
-ours never sees. Where even the last does not, that one is timed, and its recall is printed.
+Each peer gets the least setting of its search that reaches ann_recall@10 0.99 on the queries to tune with, where even
+the last does not, that one. The recall printed and the speed are those of the fresh queries.
 """
 
 import sys
@@ -79,16 +79,16 @@ PEERS = {"hnswlib": hnswlib_index, "usearch": usearch_index, "faiss": faiss_inde
 
 
 def main():
-    base, asked, kth = index_data.opened(sys.argv[2])
+    base, (tuning, tuning_kth), (asked, kth) = index_data.opened(sys.argv[2])
     base = np.array(base)
     began = time.perf_counter()
     name, choose, search, least = PEERS[sys.argv[1]](base, int(sys.argv[3]))
     seconds = time.perf_counter() - began
     for step in (step for step in STEPS if step >= least):
         choose(step)
-        found = index_data.recall(base, asked, kth, search(asked[: len(kth)]))
-        if found >= index_data.TARGET:
+        if index_data.recall(base, tuning, tuning_kth, search(tuning)) >= index_data.TARGET:
             break
+    found = index_data.recall(base, asked, kth, search(asked))
     index_data.serve(search, asked, name=f"{name}, {step}", recall=found, build_seconds=seconds)
 
 

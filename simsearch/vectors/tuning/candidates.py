@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LEAST_SECONDS = 60.0  # that tuning may take; where one HNSW32 takes longer to build, so long
+LEAST_SECONDS = 60.0  # that tuning may take; where two builds of HNSW32 take longer, so long
 SAMPLE_BYTES = 512 << 20  # at most
 
 _LEAST = 1_000  # rows; below, a flat search takes less than what surrounds it
