@@ -80,6 +80,7 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
             root=table["root"],
             group=table.get("group"),  # which earlier builds do not know, as
             columns=table.get("columns"),
+            labels=table.get("labels", True),
             base=Path.cwd(),
             memory=home.memory,
             decoding=decoding or told(dataset.facts),

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from simsearch.images.decoding import RULES
-from simsearch.images.source import SPLIT_NAMES, SourceImage
+from simsearch.images.source import SPLIT_NAMES, UNLABELLED, SourceImage
 
 NO_LABEL = "no label: lies beside the class folders"
 ALL_IMAGES = "--set dataset.labels=false takes all images, without labels"
@@ -83,7 +83,7 @@ def label(paths: Sequence[str], rules: int = RULES, *, labels: bool = True) -> L
     if rules > 1 and labelled:
         notes += [*_doubts(tree, read), *_written_twice(name for name in names if name)]
     if not labels:
-        notes.insert(0, "building without labels, as dataset.labels = false says")
+        notes.insert(0, UNLABELLED)
     elif not labelled:
         notes.insert(0, "flat folder: building without labels (put images into one folder a label to measure quality)")
     return Layout([image for image in images if image.label or not labelled], labelled, rejected, notes)

@@ -13,6 +13,8 @@ from simsearch.hashing import HashMemory
 from simsearch.images.decode import Decoded, decode, examine, read_bytes
 from simsearch.images.decoding import PRESENT, Decoding
 
+UNLABELLED = "building without labels, as dataset.labels = false says"
+
 Fingerprint = list[tuple[str, int, str]]
 
 _USUAL = {

@@ -40,11 +40,13 @@ def _open(
     offline: bool = False,
     group: str | None = None,
     columns: dict[str, str] | None = None,
+    labels: bool = True,
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
 
     `group` is a pattern over paths that tells which images belong together (images/groups.py), or a table's column;
-    `columns` are the names of a table's other columns, `rules` those of `Decoding`.
+    `columns` are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is used,
+    without one.
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
     torchvision sets.
@@ -67,12 +69,18 @@ def _open(
         raise SourceError(
             f"dataset.group is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
         )
+    if not labels and kind not in ("folder", "table"):
+        raise SourceError(
+            f"dataset.labels is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
+        )
     path = os.path.join(base, os.path.expanduser(rest))
     if kind == "folder":
-        return _grouped(open_folder(path, spec=spec, exclude=exclude, rules=rules), group)
+        return _grouped(open_folder(path, spec=spec, exclude=exclude, rules=rules, labels=labels), group)
     if kind == "table":
         root = root and os.path.expanduser(root)
-        return open_table(path, spec=spec, root=root, base=str(base), columns=columns, group=group, rules=rules)
+        return open_table(
+            path, spec=spec, root=root, base=str(base), columns=columns, group=group, rules=rules, labels=labels
+        )
     if kind == "digits":
         return _grouped(open_digits(home_datasets, exclude=exclude, memory=memory), group)
     return open_torchvision(rest, spec=spec, home=home_datasets, options=options, offline=offline, memory=memory)

@@ -15,7 +15,7 @@ from simsearch.images.decoding import RULES
 from simsearch.images.delimited import Sheet, read_delimited
 from simsearch.images.groups import by_pattern, tidy, told
 from simsearch.images.lookup import MISSING, Lookup
-from simsearch.images.source import SPLIT_NAMES, FileSource, SourceImage
+from simsearch.images.source import SPLIT_NAMES, UNLABELLED, FileSource, SourceImage
 
 SPLITS = {**SPLIT_NAMES, "fit": "train", "query": "test"}
 
@@ -31,12 +31,13 @@ def open_table(
     columns: Mapping[str, str] | None = None,
     group: str | None = None,
     rules: int = RULES,
+    labels: bool = True,
 ) -> FileSource:
     """Return the source of a table; relative paths in it lie under `root` (itself under `base`) or the table's folder.
 
     `columns` says what path, label and split are called, where it is not that. `group` is the column that tells which
     images belong together, else a pattern over their paths. By `rules` 1, rows of nothing are rows without a path,
-    and labels are told apart however their accents are coded.
+    and labels are told apart however their accents are coded. Without `labels` every image is used, without one.
 
     Raises SourceError when the table cannot be read, names no usable image, or holds a split that does not exist.
     """
@@ -53,7 +54,7 @@ def open_table(
     in_column = is_column(group, sheet.columns)
     rows, notes = _rows(sheet, table, given, group, rules, stripped=not is_parquet)
     kept, rejected = _resolve(rows, Lookup(folder, sheet.encoding))
-    labelled = any(label for _, _, label, _, _ in rows)
+    labelled = labels and any(label for _, _, label, _, _ in rows)
     any_split = any(split for _, _, _, split, _ in rows)
     images = []
     for line, name, label, split, of_group in kept:
@@ -61,7 +62,7 @@ def open_table(
         if labelled and not label:
             rejected.append((name, "no label"))
         else:
-            images.append(SourceImage(name, label, place, tidy(of_group)))
+            images.append(SourceImage(name, label if labels else "", place, tidy(of_group)))
     if not images:
         first = f": {rejected[0][0]!r} {rejected[0][1]}" if rejected else ""
         lost = any(reason.startswith((MISSING, "lies outside")) for _, reason in rejected)
@@ -69,7 +70,9 @@ def open_table(
             f"no image can be used of {len(rows):,} rows in {path!r}{first}",
             hint=f"its paths start at {folder}; --set dataset.root=FOLDER starts them elsewhere" if lost else HINT,
         )
-    if not labelled:
+    if not labels:
+        notes.append(UNLABELLED)
+    elif not labelled:
         notes.append(_why_unlabelled(sheet.columns, given))
     images.sort(key=lambda image: image.image)
     if group is not None:

@@ -179,6 +179,7 @@ def open_dataset(
             root=table.root,
             group=table.group,
             columns=table.columns,
+            labels=table.labels,
             base=Path.cwd(),
             offline=offline,
             decoding=decoding,

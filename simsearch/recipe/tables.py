@@ -28,6 +28,7 @@ class Dataset(Table):
     exclude: list[str] = Field(default=[])
     group: str | None = Field(default=None, min_length=1)  # a pattern over paths, or a list's column: one object
     columns: dict[str, str] | None = None  # of a list: what its path, label, split are called
+    labels: bool = True  # false: every image is used, without one
     max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
     seed: int = Field(default=0, ge=0, lt=2**31)
 

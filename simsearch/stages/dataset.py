@@ -40,6 +40,8 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
         settings["group"] = table.group
     if table.columns is not None:
         settings["columns"] = table.columns
+    if not table.labels:
+        settings["labels"] = False
     inputs = {"source": {"digest": digest, "content": digest}}
     version = OF_RULES[source.decoding.rules] if _of_files(table) else VERSION
     return Step("dataset", "Read", version, settings, inputs, partial(make_dataset, source, listing, table))
@@ -120,6 +122,8 @@ def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint
     if total and bad / total > limit:
         if any(EXTRA in one.reason for one in examples):
             hint = f"{EXTRA}, or {hint}"
+        if any(one.reason.startswith("no label") for one in examples):
+            hint = f"--set dataset.labels=false builds without labels, or {hint}"
         first = "; ".join(f"{safe(one.image)}: {safe(one.reason)}" for one in sorted(examples)[:3])
         raise SourceError(
             f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"
