@@ -287,7 +287,7 @@ def test_factories_on_which_faiss_ends_the_process_or_never_ends_are_refused(tmp
 def test_rows_that_needed_a_wider_search_are_marked(tmp_path, capsys):
     np.save(tmp_path / "x.npy", ROWS)
     home = Home(tmp_path / "home")
-    build = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat"}).build
+    build = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat", "nprobe": 1}).build
     searcher = simsearch.open(build)
     capsys.readouterr()
     show_vectors(searcher, str(tmp_path / "x.npy"), Question(50), as_json=True)

@@ -41,6 +41,12 @@ def test_settings_are_searched_with_kept_and_shown(place):
     assert len(simsearch.open(home.build("mine")).search_vectors(ROWS[:1])[0]) == 10
 
 
+def test_more_lists_than_there_are_are_all_of_them(place):
+    done = run_cli(*command(place, "--factory", "IVF8,Flat", "--set", "index.nprobe=100", "--json"), check=0)
+    assert json.loads(done.stdout)["index"]["ann_recall"]["10"] == 1
+    assert "nprobe 100: IVF8,Flat has 8 lists, which are all searched" in done.stderr
+
+
 def test_limits_go_with_a_target(place):
     options = ("--target-recall", "0.9", "--set", "index.max_bytes=100000", "--set", "index.max_build_seconds=9.5")
     run_cli(*command(place, *options), check=0)
@@ -68,6 +74,13 @@ def test_limits_go_with_a_target(place):
         (["--set", "nprobe=4"], ["table.key=value", "nprobe=4"]),
         (["--set", "index.corpus=all"], ["corpus", "gallery", "'all'"]),
         (["--set", "index.max_bytes=4000"], ["max_bytes belongs to target_recall"]),
+        (["--factory", "IVF8_HNSW4,Flat", "--set", "index.efSearch=9"], ["IVF8_HNSW4,Flat has no efSearch", "nprobe"]),
+        (["--factory", "Flat", "--target-recall", "0.9"], ["target_recall chooses factory", "leave one"]),
+        (
+            ["--factory", "IVF8,Flat", "--target-recall", "0.9", "--set", "index.max_bytes=99"],
+            ["max_bytes belongs to a choice among factories", "IVF8,Flat"],
+        ),
+        (["--factory", "IVF301,Flat"], ["301 rows", "seen 300"]),
         (["--target-recall", "0.9", "--set", "index.nprobe=4"], ["target_recall", "nprobe", "leave one"]),
         (["--factory", "Flat", "--set", "index.factory=HNSW8"], ["--factory", "--set index.factory"]),
         (

@@ -21,8 +21,8 @@ from simsearch.report.publish import publish_page
 from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import name_build, report_of
 from simsearch.stages.evaluate import evaluate
+from simsearch.stages.index import checked_settings, missed_target, refuse_factory, search_settings
 from simsearch.stages.index import index as indexed
-from simsearch.stages.index import missed_target, search_settings
 from simsearch.stages.vectors import copied, vectors, without_pictures
 from simsearch.vectors.formats import VectorFile, open_vectors
 
@@ -34,8 +34,9 @@ LEFT_OUT = {("corpus", CORPUS), ("factory", "Flat")}
 def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress: Progress | None = None) -> Outcome:
     """Make the build `name` of a file or folder of vectors; return what came of it.
 
-    `index` holds keys of [index]: factory, target_recall, nprobe, ... Raises VectorsError for vectors that cannot be
-    used, and RecipeError for keys of [index] or a name that cannot.
+    `index` holds keys of [index]: factory, target_recall, nprobe, ... A factory whose search settings are not given has
+    them tuned to ann_recall@10 0.95. Raises VectorsError for vectors that cannot be used, and RecipeError for keys of
+    [index] or a name that cannot.
     """
     started = working_seconds()
     checked_name(name)
@@ -57,8 +58,12 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
     file = open_vectors(place if path else path)
     try:
         with home.writing(f"index import {name}", progress):
-            plan = Plan(home, progress, heading=[f"{safe(place.name)}: {_shape(file)}", *map(safe, file.notes)])
-            record = make_stages(plan, name, file, f"{VECTORS}{place}", recipe.resolve().index, evaluation)
+            rows, dim = file.vectors.shape
+            refuse_factory(recipe.index.factory, dim, rows)  # before anything is copied
+            table, notes = checked_settings(recipe.resolve().index, dim)
+            heading = [f"{safe(place.name)}: {_shape(file)}", *map(safe, [*file.notes, *notes])]
+            plan = Plan(home, progress, heading=heading)
+            record = make_stages(plan, name, file, f"{VECTORS}{place}", table, evaluation)
             # An unchanged build keeps the time when it was made.
             if before is not None and not plan.ran and before.stands_for(record):
                 build = before

@@ -178,7 +178,7 @@ def remake_synced_index(plan: Plan, build: Build, sound: dict[str, Artifact], bu
         left = left or plan.home.store.open("index", **built)
     if left:
         facts |= left.facts
-    elif table.get("target_recall") is None:
+    elif table.get("factory") is not None:
         facts["factory"] = table["factory"]
     else:
         raise ArtifactError(

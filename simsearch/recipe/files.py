@@ -170,7 +170,9 @@ def recipe_lines(recipe: dict[str, Any]) -> list[str]:
     for table, keys in recipe.items():
         lines.append(f"[{table}]")
         lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
-        lines += [f"# {key}: {WHEN_LEFT_OUT.get(key, 'none')}" for key, value in keys.items() if value is None]
+        tuned = dict.fromkeys(KINDS, "tuned to target_recall") if keys.get("target_recall") is not None else {}
+        why = {**WHEN_LEFT_OUT, **tuned}
+        lines += [f"# {key}: {why.get(key, 'none')}" for key, value in keys.items() if value is None]
     return lines
 
 

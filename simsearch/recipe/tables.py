@@ -149,7 +149,10 @@ class Training(Table):
 
 
 class Index(Table):
-    """[index]: a FAISS factory string with search settings, or the ann_recall@10 that one is chosen to reach."""
+    """[index]: a FAISS factory string with search settings, or the ann_recall@10 that both are chosen to reach.
+
+    A factory beside the target is taken as it is, and only its search settings are tuned to reach it.
+    """
 
     factory: str | None = Field(default=None, min_length=1)  # Flat, where no target is set
     target_recall: float | None = Field(default=None, gt=0, le=1)
@@ -168,12 +171,15 @@ class Index(Table):
             raise ValueError(f"expected sizes above 0 (HNSW above 1, NSG above 7) in the factory, seen {factory!r}")
         if re.search(r"Refine\([^)]*(IVF|LSH)", factory):
             raise ValueError(f"expected Refine(Flat) or Refine(SQ8) in the factory, seen {factory!r}")
-        given = [key for key in ("factory", *KINDS) if getattr(self, key) is not None]
+        tuned = self.factory is not None and any(re.search(kind, factory) for kind in KINDS.values())
+        given = [key for key in (*(() if tuned else ("factory",)), *KINDS) if getattr(self, key) is not None]
         if self.target_recall is not None and given:
             raise ValueError(f"target_recall chooses {', '.join(given)} by measuring: leave one or the other out")
         limits = [key for key in ("max_bytes", "max_build_seconds") if getattr(self, key) is not None]
         if self.target_recall is None and limits:
             raise ValueError(f"{', '.join(limits)} belongs to target_recall, as target_recall = 0.99")
+        if self.factory is not None and limits:
+            raise ValueError(f"{', '.join(limits)} belongs to a choice among factories, seen factory {factory!r}")
         for key, kind in KINDS.items():
             if getattr(self, key) is not None and not re.search(kind, factory):
                 what = kind.replace("|", " and ")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsearch.arrays import Floats
+from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress, safe
+from simsearch.errors import VectorsError
 from simsearch.recipe import tables
 from simsearch.stages.common import BLOCK_ROWS, Data
 from simsearch.stages.step import Result, Step
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 VERSION = 1
 CHOOSING = 2  # the version of an index that is chosen by measuring
 TARGET = {"target_recall", "max_bytes", "max_build_seconds"}
+DEFAULT_TARGET = 0.95  # ann_recall@10 that the settings of imported vectors are tuned to, where none are given
 SAMPLE = 200
 OTHER_SCORE = 0.05
 CORPUS = "index.faiss"
@@ -32,8 +34,9 @@ GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figu
 
 
 def index(data: Data, embedded: Artifact, table: tables.Index) -> Step:
-    """Return the step that indexes the features of `embedded`: by a factory, or to reach a target within limits."""
-    settings = table.model_dump(include={"corpus", *({"factory"} if table.target_recall is None else TARGET)})
+    """Return the step that indexes the features of `embedded`: by a factory, to reach a target, or both."""
+    keys = set() if table.target_recall is None else TARGET
+    settings = table.model_dump(include={"corpus", *keys, *({"factory"} if table.factory or not keys else ())})
     inputs = {"dataset": data.view("rows"), "embed": embedded.reference}
     version = VERSION
     if table.target_recall is not None:
@@ -61,6 +64,29 @@ def refuse_factory(factory: str | None, dim: int, rows: int) -> None:
         check_factory(str(factory), dim, rows)
 
 
+def checked_settings(table: tables.Index, dim: int) -> tuple[tables.Index, list[str]]:
+    """Return [index], with a target for the search settings of its factory where it has some and none is given; notes.
+
+    Raises VectorsError for a factory that FAISS refuses, and for settings that its kind does not have.
+    """
+    if table.factory in (None, "Flat"):
+        return table, []
+    from simsearch.vectors.index import settings_of
+
+    factory, given = str(table.factory), Search.from_json(table.model_dump()).given()
+    has = settings_of(factory, dim)
+    for key in given.keys() - has.keys():
+        raise VectorsError(
+            f"index {factory} has no {key}", hint=f"it has {', '.join(has)}" if has else "it has no search settings"
+        )
+    if given:
+        lists, nprobe = has.get("nprobe"), table.nprobe
+        beyond = lists is not None and nprobe is not None and nprobe > lists
+        return table, [f"nprobe {nprobe}: {factory} has {lists} lists, which are all searched"] if beyond else []
+    untuned = has and table.target_recall is None
+    return table.model_copy(update={"target_recall": DEFAULT_TARGET}) if untuned else table, []
+
+
 def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Workspace, progress: Progress) -> Result:
     """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
 
@@ -72,6 +98,7 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
     from simsearch.vectors.features import FeatureFile
     from simsearch.vectors.index import build
     from simsearch.vectors.tuning.choose import choose
+    from simsearch.vectors.tuning.given import tune
 
     gallery, rows = int(data.facts["gallery"]), int(data.facts["images"])
     with FeatureFile(embedded.file("features.h5")) as file:
@@ -86,6 +113,17 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
             made: Index = build(
                 lambda: blocks(0, gallery), rows=gallery, dim=file.shape[1], factory=str(table.factory), name=data.name
             )
+        elif table.factory is not None:
+            choice = tune(
+                file,
+                gallery,
+                table.factory,
+                target_recall=table.target_recall,
+                val=_val_rows(data),
+                name=data.name,
+                progress=progress.tell,
+            )
+            made = choice.index
         else:
             choice = choose(
                 file,
@@ -93,7 +131,7 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
                 target_recall=table.target_recall,
                 max_bytes=table.max_bytes,
                 max_build_seconds=table.max_build_seconds,
-                val=np.array([r.row for r in data.records() if r.val and not r.query], dtype=np.int64),
+                val=_val_rows(data),
                 rows_in_end=rows if table.corpus == "all" else gallery,
                 name=data.name,
                 progress=progress.tell,
@@ -132,6 +170,10 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
     (space.out / "index.json").write_text(json.dumps(told, indent=1, allow_nan=False))
     facts["embedder"] = embedded.facts.get("embedder")
     return facts, f"{made.factory}, {line}, {size / 1024:,.0f} KB"
+
+
+def _val_rows(data: Data) -> Integers:
+    return np.array([r.row for r in data.records() if r.val and not r.query], dtype=np.int64)
 
 
 def _warn_of_other_scores(index: Index, features: Floats, search: Search, progress: Progress) -> None:

@@ -55,6 +55,22 @@ def find_centroids(sample: Floats, nlist: int, seed: int = 0) -> Floats:
     return centroids
 
 
+def settings_of(factory: str, dim: int) -> dict[str, int | None]:
+    """Return the search settings that indexes of a factory have, with the most that is of use where that is known.
+
+    That is the number of lists for nprobe. Raises VectorsError for a factory that FAISS refuses.
+    """
+    native = _empty(dim, factory)
+    core, found = core_of(native), dict[str, int | None]()
+    if isinstance(core, faiss.IndexIVF):
+        found["nprobe"] = int(core.nlist)
+    if isinstance(core, faiss.IndexHNSW):
+        found["efSearch"] = None
+    if isinstance(native, faiss.IndexRefine):
+        found["k_factor"] = None
+    return found
+
+
 def check_factory(factory: str, dim: int, rows: int) -> None:
     """Raise the VectorsError that `build` would raise, as far as it can be told before there are rows.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
+
+from simsearch.vectors.search import REFINE
 
 LEAST_SECONDS = 60.0  # that tuning may take; where two builds of HNSW32 take longer, so long
 SAMPLE_BYTES = 512 << 20  # at most
 
-_LEAST = 1_000  # rows; below, a flat search takes less than what surrounds it
+FEW = 1_000  # rows; below, a flat search takes less than what surrounds it, and too few could be held out
 _ROWS_A_LIST = 24  # at least
 _MOST_PARTS, _MOST_FINE_PARTS = 128, 256
 _MOST_LISTS = 32_768
@@ -16,26 +19,30 @@ _MOST_LISTS = 32_768
 
 @dataclass(frozen=True)
 class Candidate:
-    """A FAISS factory string, and how many lists it has (0: none)."""
+    """A FAISS factory string, and how many lists it has (0: none).
+
+    `given`: a recipe names it. It is trained as it would be without tuning, not with centroids found once for many.
+    """
 
     factory: str
     nlist: int = 0
+    given: bool = False
 
     @property
     def refines(self) -> bool:
         """Whether candidates are scored again by the vectors themselves."""
-        return self.factory.endswith("RFlat")
+        return bool(re.search(REFINE, self.factory))
 
     @property
     def is_graph(self) -> bool:
         """Whether it is an HNSW graph."""
-        return self.factory.startswith("HNSW")
+        return bool(re.search(r"(^|,)HNSW", self.factory))
 
 
 def candidates(rows: int, dim: int) -> list[Candidate]:
     """Return what is tried for `rows` x `dim`, in the order in which it is tried."""
     found = [Candidate("Flat")]
-    if rows < _LEAST:
+    if rows < FEW:
         return found
     middle = 2 ** round(math.log2(math.sqrt(rows)))
     most = min(_MOST_LISTS, rows // _ROWS_A_LIST)

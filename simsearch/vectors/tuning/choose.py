@@ -131,17 +131,28 @@ def _tiny(run: Tuning) -> Choice:
     )
 
 
-def _why(run: Tuning, served: Served, kinds: int, slow: bool) -> str:
-    """Return a sentence that says why this index was chosen."""
-    best, found, reached, held = served.built, served.point, served.reached, run.held
+def in_words(search: Search) -> str:
+    """Return search settings as people read them: "nprobe 8, k_factor 4"."""
+    return ", ".join(f"{key} {value:g}" for key, value in search.given().items())
+
+
+def verified_words(run: Tuning, served: Served) -> str:
+    """Return what was found on rows that tuned nothing, and where these come from."""
+    found, held = served.point, run.held
     others = len(held.tuning) + len(held.verifying) - held.val
     drawn = "val rows" if not others else f"{held.val:,} val and {others:,} other rows" if held.val else "random rows"
-    settings = ", ".join(f"{key} {value:g}" for key, value in found.search.given().items())
-    what = best.candidate.factory + (f" with {settings}" if settings else "")
-    measured = (
+    return (
         f"ann_recall@10 {found.recall:.4f} [{found.low:.4f}, {found.high:.4f}] on {len(held.verifying):,} rows that "
-        f"tuned nothing, held out of the index (of {drawn}), {served.qps:,.0f} queries a second"
+        f"tuned nothing, held out of the index (of {drawn})"
     )
+
+
+def _why(run: Tuning, served: Served, kinds: int, slow: bool) -> str:
+    """Return a sentence that says why this index was chosen."""
+    best, found, reached = served.built, served.point, served.reached
+    settings = in_words(found.search)
+    what = best.candidate.factory + (f" with {settings}" if settings else "")
+    measured = f"{verified_words(run, served)}, {served.qps:,.0f} queries a second"
     flat = next((line["qps"] for line in run.table if line["factory"] == "Flat"), 0.0) * len(run.searched) / run.rows
     if best.candidate.factory != "Flat" and flat:
         measured += f", {served.qps / flat:,.0f} times an exact search"

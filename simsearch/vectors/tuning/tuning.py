@@ -32,6 +32,7 @@ _PROMISING = 0.5  # a sample may predict twice too much: so far, another index i
 # Times slower than the fastest, at which a kind is given up before it reaches the target. Codes get no better by more
 # time, the others may only have met a busy moment.
 _CODES_SLACK, _SLACK = 1.5, 2.0
+_LEAST_GAIN = 0.02  # of what is missing of the target, by a setting that is doubled
 
 
 @dataclass
@@ -92,6 +93,7 @@ class Tuning:
         most_lists = max(candidate.nlist for candidate in wanted)
         searched = min(max(self.rows // 8, _SEARCHED[0]), _SEARCHED[1])
         size = min(max(searched, _ROWS_A_LIST * most_lists), left, max(SAMPLE_BYTES // (4 * dim), 2 * most_lists))
+        size = 0 if wanted[0].given else size
         sampled = self.rest.origin(np.random.default_rng(self.seed).choice(left, size, replace=False))
         rows = np.concatenate([sampled, self.held.tuning, self.held.verifying])
         vectors = take(self.source, self.rows, rows, self.name)
@@ -186,10 +188,10 @@ class Tuning:
         self.progress(f"exact neighbours of {len(asked):,} rows in {self.rest.shape[0]:,}")
         return ask(asked, none_own(asked), unit_blocks(self.rest, self.rest.shape[0], None))
 
-    def build(self, candidate: Candidate, source: Source, rows: int) -> tuple[Index, float]:
+    def build(self, candidate: Candidate, source: Source, rows: int) -> tuple[FaissIndex, float]:
         """Return an index over the first `rows` rows of `source`, and the seconds that it took."""
         self.progress(f"building {candidate.factory} over {rows:,} rows")
-        trained, seconds = self.trained(candidate)
+        trained, seconds = (None, 0.0) if candidate.given else self.trained(candidate)
         started = time.perf_counter()
 
         def blocks() -> Iterator[Floats]:
@@ -204,11 +206,11 @@ class Tuning:
         candidate, rows = one.candidate, self.rest.shape[0]
         index, seconds = self.build(candidate, self.rest, rows)
         self.progress(f"tuning {candidate.factory}")
-        points = sweep(
-            index, candidate, questions, self.target, lambda _, point: point.qps < fastest, first=one.best.search
-        )
-        self.table += [entry(candidate.factory, "full", rows, one.bytes, seconds, point) for point in points]
-        return Built(candidate, index, points, one.bytes, seconds)
+        hopeless = partial(_stuck, self.target) if candidate.given else lambda _, point: point.qps < fastest
+        points = sweep(index, candidate, questions, self.target, hopeless, first=one.best.search)
+        size = index.measured_bytes() if candidate.given else one.bytes  # no sample told
+        self.table += [entry(candidate.factory, "full", rows, size, seconds, point) for point in points]
+        return Built(candidate, index, points, size, seconds)
 
     def best_in_full(self, ranked: list[Tried], questions: Questions) -> Built:
         """Return the fastest of those built in full: another is built only if it promises more than the best."""
@@ -263,6 +265,12 @@ def beyond_bytes(rows: int, allowed: int, least: int) -> VectorsError:
 
 def _best(points: list[Point], target: float) -> Point:
     return max(points, key=lambda p: (p.reaches(target), p.qps if p.reaches(target) else p.recall))
+
+
+def _stuck(target: float, points: list[Point], point: Point) -> bool:
+    """Return whether a setting was doubled for next to nothing: then no step that follows brings it to the target."""
+    alone = len(point.search.given()) == 1 and len(points) > 2
+    return alone and point.recall - points[-2].recall < _LEAST_GAIN * (target - point.recall)
 
 
 def _slower(predict: Callable[[list[Point], Point], float], limit: float, points: list[Point], point: Point) -> bool:

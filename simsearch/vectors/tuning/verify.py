@@ -12,6 +12,7 @@ from simsearch.vectors.tuning.truth import Questions, ask, unit_blocks
 from simsearch.vectors.tuning.tuning import Built, Tried, Tuning
 
 _MOST_KINDS = 2  # verified; then only Flat is, which is exact
+_MORE = 4  # settings of a kind that is given, each a quarter dearer
 _DOUBT = 0.025  # that a bound is above the truth
 
 
@@ -86,15 +87,18 @@ def _settings(best: Built, target: float) -> Iterator[Search]:
     if best.index.is_flat:
         return
     dearer = sorted((p for p in best.points if p.recall > chosen.recall), key=lambda p: p.recall)
-    yield dearer[0].search if dearer else _dearer(chosen.search)
+    search = dearer[0].search if dearer else _dearer(chosen.search, best.candidate.nlist)
+    yield search
+    for _ in range(_MORE if best.candidate.given else 0):  # no other kind may be taken
+        search = _dearer(search, best.candidate.nlist)
+        yield search
 
 
-def _dearer(search: Search) -> Search:
-    """Return settings a quarter dearer."""
+def _dearer(search: Search, nlist: int) -> Search:
+    """Return settings a quarter dearer; of lists no more than there are."""
     now = search.given()
-    return Search.from_json(
-        {key: value + max(1, value // 4) if key in WHOLE else value * 1.25 for key, value in now.items()}
-    )
+    found = {key: value + max(1, value // 4) if key in WHOLE else value * 1.25 for key, value in now.items()}
+    return Search.from_json({**found, **({"nprobe": min(found["nprobe"], nlist)} if "nprobe" in found else {})})
 
 
 def _beside_itself(search: Search, k: int) -> Search:
