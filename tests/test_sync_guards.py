@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 
@@ -48,14 +49,30 @@ def test_an_edit_that_keeps_size_and_time_is_noticed(edited):
     assert "1 changed" in done.stderr
 
 
-def test_rehash_reads_what_the_memory_holds_wrongly(edited):
+def believe(home, path):
     """A file system that keeps no ctime: the memory of before is made to fit the edited file."""
-    folder, home = edited
-    path = folder / "class 0" / "04.png"
     with sqlite3.connect(home / "datasets" / ".hashes.sqlite") as database:
         values = (path.stat().st_ctime_ns, os.fsencode(path))
         assert database.execute("UPDATE files SET ctime_ns = ? WHERE path = ?", values).rowcount == 1
     database.close()
+
+
+def test_verify_reads_the_bytes_of_pictures(edited):
+    folder, home = edited
+    believe(home, folder / "class 0" / "04.png")
+    done = run_cli("index", "verify", "--json", "--home", home, check=1)
+    no = [check for check in map(json.loads, done.stdout.splitlines()) if not check["ok"]]
+    assert [check["check"] for check in no] == ["pictures"]
+    assert no[0]["detail"] == "of 30 pictures 1 is not what the build was made from: class 0/04.png"
+    assert "simsearch sync --build photos --rehash" in done.stderr
+    assert "--repair" not in done.stderr, "features cannot mend a picture"
+    assert "1 changed" in run_cli("sync", "--build", "photos", "--home", home, check=0).stderr, "what was read is known"
+    run_cli("index", "verify", "--home", home, check=0)
+
+
+def test_rehash_reads_what_the_memory_holds_wrongly(edited):
+    folder, home = edited
+    believe(home, folder / "class 0" / "04.png")
     assert not sync(home).changes.count
     done = run_cli("sync", folder, "--rehash", "--home", home, check=0)
     assert "1 changed" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import ClassVar
 
 import faiss
 import numpy as np
@@ -12,7 +13,7 @@ from conftest import artifact_file, run_cli
 from sealing import seal
 
 import simsearch
-from simsearch.console import Shown
+from simsearch.console import Progress, Shown
 from simsearch.exchange.vectors_in import run_import
 from simsearch.exchange.vectors_out import export
 from simsearch.home import Home
@@ -65,7 +66,7 @@ def test_a_sound_build(built, imported):
     done = run_cli("index", "verify", "photos", "--home", built[1], check=0)
     lines = [line.split()[:2] for line in done.stdout.splitlines()]
     stages = ["dataset", "train", "embed", "baseline/train", "baseline/embed", "reference/train", "reference/embed"]
-    names = ["build", *stages, "index", "evaluate", "inputs", "rows", "norms", "answers", "report"]
+    names = ["build", *stages, "index", "evaluate", "inputs", "rows", "norms", "answers", "report", "pictures"]
     assert sorted(lines) == sorted(["ok", name] for name in names)
     done = run_cli("index", "verify", "lists", "--json", "--home", imported, check=0)
     checks = [json.loads(line) for line in done.stdout.splitlines()]
@@ -99,7 +100,8 @@ def test_a_flipped_byte_is_seen_and_mended_where_features_can(copy_of_built, sta
     no = {stage} | ({"report"} if stage == "evaluate" else set())
     assert found.said_no() == no
     unknown = {check.name for check in found.checks if check.ok is None}
-    assert unknown == ({"rows", "norms", "answers"} if stage in ("dataset", "embed", "index") else set())
+    not_checked = {"rows", "norms", "answers"} if stage in ("dataset", "embed", "index") else set()
+    assert unknown == not_checked | ({"pictures"} if stage == "dataset" else set())
     build, after = repair_build(before, place, Shown())
     assert after.said_no() == (set() if mended else no)
     told = capsys.readouterr().err
@@ -245,3 +247,41 @@ def test_features_and_report_lost_together(imported, capsys):
         flip(home.store.open(stage, **build.record.stages[stage]).file(name))
     assert repair_build(build, home, Shown())[1].said_no() == {"embed", "evaluate", "report"}
     assert "simsearch index import" in capsys.readouterr().err
+
+
+def test_pictures_that_are_not_here_are_no_damage(ours):
+    folder, home = ours
+    (folder / "class 0" / "01.png").unlink()
+    (folder / "class 1").rename(folder / "away")
+    done = run_cli("index", "verify", "--home", home, check=0)
+    line = done.stdout.splitlines()[-1]
+    assert line.split()[:2] == ["ok", "pictures"]
+    assert line.endswith(f"19 below {folder}, byte for byte as the build was made from, 11 are not here")
+    folder.rename(folder.parent / "elsewhere")
+    done = run_cli("index", "verify", "--home", home, check=0)
+    assert done.stdout.splitlines()[-1].split()[:4] == ["-", "pictures", "not", "checked:"]
+
+
+def test_a_picture_that_cannot_be_read_is_named_and_a_deleted_one_is_not_looked_for(ours):
+    folder, home = ours
+    one, other = folder / "class 0" / "01.png", folder / "class 0" / "02.png"
+    one.unlink()
+    run_cli("sync", folder, "--home", home, check=0)
+    one.mkdir()  # no picture of the build any more
+    assert verify_build(Home(home).build("photos")).sound
+    other.unlink()
+    other.mkdir()
+    check = verify_build(Home(home).build("photos")).checks[-1]
+    assert (check.name, check.ok) == ("pictures", False)
+    assert "1 is not readable: class 0/02.png" in check.words
+
+
+def test_verify_says_how_far_it_is(built):
+    class Counted(Progress):
+        calls: ClassVar[list] = []
+
+        def __call__(self, done, total, unit="images"):
+            self.calls.append((done, total))
+
+    verify_build(Home(built[1]).build("photos"), Counted())
+    assert Counted.calls == [(30, 30)]

@@ -24,7 +24,7 @@ def index() -> None:
 @HOME_OPTION
 @JSON_OPTION
 def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool) -> None:
-    """Check BUILD [the newest]: digests, row counts, unit norms, and a sample of answers against exact search.
+    """Check BUILD [the newest]: digests, row counts, unit norms, a sample of answers against exact search, pictures.
 
     Prints a line a check; exit 1 when one says no.
     """
@@ -37,13 +37,16 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
 
         build, found = repair_build(build, place, Shown())
     else:
-        found = verify_build(build)
+        found = verify_build(build, Shown())
     for check in found.checks:
         word = {True: "ok", False: "no", None: "-"}[check.ok]
         told = f"{word:<3} {safe(check.name):<18} {safe(check.words)}"
         print(json.dumps(check.to_json(build.name)) if as_json else told)
     if not found.sound:
-        if not repair:
+        for check in found.checks:
+            if check.hint is not None and check.ok is False:
+                say(f"{check.name}: {safe(check.hint)}")
+        if not repair and any(check.ok is False and check.hint is None for check in found.checks):
             say(f"Next: simsearch index verify {build.name} --repair" + home_words(home))
         raise SystemExit(SAID_NO)
 

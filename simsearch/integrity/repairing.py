@@ -35,14 +35,14 @@ def repair_build(build: Build, home: Home, progress: Progress | None = None) -> 
     progress = progress or Progress()
     with home.writing(f"index verify --repair {build.name}", progress):
         build = home.build(build.name)
-        found = verify_build(build)
+        found = verify_build(build, progress)
         if found.sound:
             return build, found
         for check in found.checks:
             if check.ok is False:
                 progress.say(f"{check.name}: {safe(check.words)}")
         build = _Repair(build, found, Plan(home, progress)).run()
-        return build, verify_build(build)
+        return build, verify_build(build, progress)
 
 
 class _Repair:

@@ -1,4 +1,4 @@
-"""Is a build what it says it is? Digests, row counts, unit norms, and answers compared with exact search."""
+"""Is a build what it says it is? Digests, row counts, unit norms, answers compared with exact search, pictures."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Store
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.checked import Checked
+from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import check_embedder
-from simsearch.errors import SimsearchError, VectorsError
+from simsearch.errors import SimsearchError, SourceError, VectorsError
 from simsearch.evaluation.systems import gather
 from simsearch.home import Build
 from simsearch.images.records import RecordTable
+from simsearch.integrity.pictures import pictures
 from simsearch.report.published import page_fault, report_fault
 from simsearch.report.reading import report_of
 from simsearch.stages.index import CORPUS, GALLERY
@@ -38,16 +40,21 @@ HALF = 0.5  # of it, where the index has other rows than were measured
 SEARCHED = ("dataset", "embed", "index")  # what an answer comes from
 SEALED = "its file is sealed and as it was written"
 UNSEALED = "its file is unsealed: an older simsearch wrote it; the next command that writes it seals it"
+PICTURES = "pictures"
 FEW = "fewer than two rows: there is nothing to compare"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: `ok` is None where it could not be made, because another said no."""
+    """One check: `ok` is None where it could not be made: another said no, or no picture is on this machine.
+
+    `hint` says what to do where features cannot mend it.
+    """
 
     name: str
     ok: bool | None
     words: str
+    hint: str | None = None
 
     def to_json(self, build: str) -> dict[str, Any]:
         """The line of `index verify --json`."""
@@ -71,8 +78,9 @@ class Verified:
         return {check.name for check in self.checks if check.ok is False}
 
 
-def verify_build(build: Build) -> Verified:
+def verify_build(build: Build, progress: Progress | None = None) -> Verified:
     """Check a build from its files to its answers; every file is read, nothing is remembered from before."""
+    progress = progress or Progress()
     store = Store(build.home / "artifacts", Checked(None))
     checks: list[Check] = []
     artifacts: dict[str, Artifact] = {}
@@ -101,7 +109,21 @@ def verify_build(build: Build) -> Verified:
         check("norms", lambda: _norms(build, **vectors))
         check("answers", lambda: _answers(build, artifacts.get("evaluate"), **vectors))
     check("report", lambda: _report(build))
+    if build.record.root is not None:
+        checks.append(_pictures(build, artifacts.get("dataset"), progress))
     return Verified(checks, artifacts)
+
+
+def _pictures(build: Build, dataset: Artifact | None, progress: Progress) -> Check:
+    if dataset is None:
+        return Check(PICTURES, None, "not checked: dataset is damaged")
+    try:
+        seen = pictures(build, dataset, progress)
+    except SourceError as error:
+        return Check(PICTURES, False, error.message, error.hint)
+    if seen is None:
+        return Check(PICTURES, None, f"not checked: none of them is below {build.record.root} on this machine")
+    return Check(PICTURES, True, seen)
 
 
 def _named(build: Build) -> dict[str, dict[str, str]]:
