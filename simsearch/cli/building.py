@@ -77,6 +77,14 @@ def build(
     return SAID_NO if strict and outcome.missed else OK
 
 
+def say_low_recall(outcome: Outcome) -> None:
+    """Say where the index misses much of what is nearest."""
+    from simsearch.report.verdict import low_recall
+
+    if low := low_recall(outcome.report):
+        say(f"warning: {safe(low)}")
+
+
 def say_outcome(outcome: Outcome) -> None:
     """Say what a build did."""
     name, seconds = outcome.build.name, outcome.seconds
@@ -91,6 +99,8 @@ def say_outcome(outcome: Outcome) -> None:
         say(f"Built {name} in {seconds:.1f} s")
     else:
         say(f"{name} is up to date ({outcome.build.record.images:,} images checked in {seconds:.1f} s)")
+    if not outcome.ran:
+        say_low_recall(outcome)
     for note in outcome.notes:
         say(safe_lines(note))
     if outcome.missed:

@@ -7,6 +7,7 @@ import shlex
 
 import click
 
+from simsearch.cli.building import say_low_recall
 from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
 from simsearch.console import Shown, safe, say
 
@@ -92,6 +93,7 @@ def import_vectors(
     outcome = run_import(file, find_home(home), name, wanted, Shown())
     if outcome.missed:
         say(f"warning: {safe(outcome.missed)}")
+    say_low_recall(outcome)
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))

@@ -9,7 +9,7 @@ from simsearch.evaluation.collapse import Spread
 from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import columns, headline, headline_k
 from simsearch.report.columns import ends, number, row, wrapped
-from simsearch.report.verdict import Verdict, comparisons, shown, verdict
+from simsearch.report.verdict import Verdict, comparisons, low_recall, shown, verdict
 
 _COLUMNS = 5  # of figures, side by side
 _COMPARED = (16, 11, 8, -8, -11, -19, -7)
@@ -93,10 +93,11 @@ def render_table(report: dict[str, Any]) -> str:
 
 def _index(report: dict[str, Any], k: str) -> list[str]:
     index = report["index"]
-    return wrapped(
+    lines = wrapped(
         f"index {index['factory']}: ann_recall@{k} {number(index['ann_recall'][k])}, {index['qps']:,.0f} queries/s, "
         f"{index['ntotal']:,} rows, {index['bytes']:,} bytes"
     )
+    return lines + (wrapped(f"warning: {low}") if (low := low_recall(report)) else [])
 
 
 def _compared(entries: Sequence[Comparison]) -> list[str]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from simsearch.evaluation.comparison import BASELINES, HEADLINE, Comparison
-from simsearch.evaluation.figures import BY_KEY, CLAIM, Place
+from simsearch.evaluation.figures import BY_KEY, CLAIM, Place, headline_k
 from simsearch.page.html import get
 
 Report = Mapping[str, Any]
+
+ENOUGH_RECALL = 0.9  # of an index: below, it is warned of
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,20 @@ def verdict(report: Report) -> Verdict | None:
         return None if value is None else float(value)
 
     return Verdict(found, error(found.system), error(found.baseline), (error("recipe/cosine"), error(BASELINES[-1])))
+
+
+def low_recall(report: Report) -> str | None:
+    """Return a sentence where the index misses more than a tenth of the exact neighbours, and what to do; else None."""
+    k = str(headline_k(report["k"]))
+    share = (report["index"].get("ann_recall") or {}).get(k)
+    if share is None or share >= ENOUGH_RECALL:
+        return None
+    missed = f"{1 - share:.0%}".replace("%", " %")
+    return (
+        f"ann_recall@{k} {share:.3f}: the index misses {missed} of the exact first {k}. Let it look at more (--set "
+        "index.nprobe=, index.efSearch= or index.k_factor=, which its factory has), or have one chosen by --set "
+        "index.target_recall=0.95, without a factory"
+    )
 
 
 def most_seeds(report: Report, baseline: str, *systems: str) -> Comparison | None:
