@@ -79,12 +79,18 @@ def test_a_sure_loss_below_the_least_that_matters_passes(matrix):
     assert found.worse
 
 
-def test_a_large_loss_that_is_not_sure_passes(matrix):
+@pytest.mark.parametrize("lost", [4, 9])
+def test_a_large_loss_that_is_not_sure_passes(matrix, lost):
+    """Nine lost queries would be sure in a test by itself, and are not among all tests of a night."""
+    matrix = replace(matrix, gate=matrix.gate.model_copy(update={"least": {"recall": 0.0}}))
     good = values(np.random.default_rng(0))
     bad = {**good, "recall@1": good["recall@1"].copy()}
-    bad["recall@1"][np.flatnonzero(good["recall@1"])[:4]] = 0
-    found = quality(matrix, [(measured(cell(), good), measured(cell(), bad))])
-    assert not any(f.worse for f in found)
+    bad["recall@1"][np.flatnonzero(good["recall@1"])[:lost]] = 0
+    findings = quality(matrix, [(measured(cell(), good), measured(cell(), bad))])
+    assert not any(f.worse for f in findings)
+    (found,) = [f for f in findings if f.metric == "recall"]
+    assert found.p_holm > matrix.gate.p
+    assert (found.p_value < matrix.gate.p) == (lost == 9)
 
 
 def test_boundary_queries_are_those_of_either_night(matrix):
@@ -259,6 +265,7 @@ def test_200_nights_without_a_change_cry_wolf_in_at_most_1_percent(matrix):
 
 def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.5, 0.4]) == [1.0, 1.0, 1.0]
 
 
 def test_a_sure_loss_fails_only_where_its_interval_lies_wholly_beyond_the_least(matrix):
@@ -267,16 +274,18 @@ def test_a_sure_loss_fails_only_where_its_interval_lies_wholly_beyond_the_least(
     hits = np.flatnonzero(good["recall@1"])
     bad["recall@1"][hits[:12]] = 0  # a loss of .04 [.02, .06]
 
-    def found(least):
+    def found(least, *nights):
         stricter = replace(matrix, gate=matrix.gate.model_copy(update={"least": {"recall": least}}))
-        pair = measured(cell(), good), measured(cell(), bad)
-        return next(f for f in quality(stricter, [pair]) if f.metric == "recall")
+        before, after = (measured(cell(), night) for night in nights)
+        return next(f for f in quality(stricter, [(before, after)]) if f.metric == "recall")
 
-    low, high = sorted(-end for end in found(0.0).interval)
+    low, high = sorted(-end for end in found(0.0, good, bad).interval)
     assert 0.005 < low < 0.04 < high
-    assert found(0.0).p_holm < 0.01
-    assert found(low - 0.001).worse
-    assert not found(low + 0.001).worse, "part of the interval does not matter, though its middle does"
+    assert found(0.0, good, bad).p_holm < 0.01
+    assert found(low - 0.001, good, bad).worse
+    assert not found(low + 0.001, good, bad).worse, "part of the interval does not matter, though its middle does"
+    assert found(low - 0.001, bad, good).better
+    assert not found(low + 0.001, bad, good).better, "a gain is one by the same rule"
 
 
 def test_a_second_timing_that_is_worse_does_not_count(matrix):

@@ -296,6 +296,13 @@ def test_patience_keeps_the_best_epoch_and_stops(tmp_path, whole):
     assert same(kept, weights)
 
 
+def test_patience_without_a_validation_trains_all_epochs_and_keeps_the_last(tmp_path, whole):
+    trained, weights = run(tmp_path / "blind", patience=1)
+    assert (len(trained.metrics), trained.kept) == (3, 3)
+    assert {row["val_recall_at_1"] for row in trained.metrics} == {None}
+    assert same(weights, whole[1])
+
+
 def test_the_kept_epoch_survives_an_interruption(tmp_path):
     _, expected = run(tmp_path / "whole", validate=falling([0.7, 0.6, 0.5]), patience=9)
     seen = []

@@ -53,6 +53,16 @@ def test_pair_losses_train_on_balanced_batches(photos, home, loss, capsys):
     assert "COLLAPS" not in said
 
 
+def test_patience_where_no_image_can_be_watched_is_said_and_trains_all_epochs(tmp_path, home, capsys):
+    few = write_folder(tmp_path / "few", each=4)
+    settings = [one for one in QUICK if "epochs" not in one]
+    train = facts(build(few, home, [*settings, "training.epochs=3", "training.patience=1"]), "train")
+    assert "No val rows to watch: all epochs are trained, and the last is kept" in capsys.readouterr().err
+    assert (train.facts["epochs"], train.facts["kept"]) == (3, 3)
+    rows = [json.loads(line) for line in train.file("metrics.jsonl").read_text().splitlines()]
+    assert [row["val_recall_at_1"] for row in rows] == [None] * 3
+
+
 def near_one_point(noise):
     random = np.random.default_rng(0)
     return (random.standard_normal(16) + noise * random.standard_normal((200, 16))).astype(np.float32)

@@ -390,6 +390,17 @@ def test_a_wider_bound_is_lower(monkeypatch):
     assert steps[0] < -0.001
 
 
+def test_where_no_bound_holds_the_highest_recall_is_served_and_said_not_to_reach(monkeypatch):
+    watched(monkeypatch, low=lambda index, point: 0.5)
+    choice = choose(Array(clustered(SMALL)), SMALL, target_recall=0.9)
+    assert not choice.reached
+    assert choice.why.startswith("No index of ")
+    checks = [line for line in choice.table if line["stage"] == "check"]
+    assert {line["factory"] for line in checks} == {"Flat", "IVF64,Flat"}
+    assert max(checks, key=lambda line: line["ann_recall"])["factory"] == choice.factory == "Flat"
+    assert choice.index.ntotal == SMALL
+
+
 def test_an_index_that_returns_less_over_all_rows_is_not_served(monkeypatch):
     watched(monkeypatch, low=lambda index, point: 0.89 if index.ntotal == SMALL and not index.is_flat else 1.0)
     choice = choose(Array(clustered(SMALL)), SMALL, target_recall=0.9)
