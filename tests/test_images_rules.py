@@ -148,6 +148,13 @@ def test_gray_that_uses_its_16_bits_is_as_it_was():
             assert (decode(data) == decode(data, decoding=FIRST)).all()
 
 
+def test_32_bits_in_full_are_rounded_to_the_nearest():
+    top = (1 << 31) - 1
+    stored = np.array([[0, top // 510 - 10, top // 510 + 10, top // 2 + 10, top]], dtype=np.int32)
+    data = save(Image.fromarray(stored), "TIFF")
+    assert decode(data, decoding=Decoding(range="full")).tolist() == [[0, 0, 1, 128, 255]]
+
+
 def test_a_png_that_says_how_many_bits_are_in_use():
     plain = save(Image.fromarray((GRAY * 129).astype(np.uint16)), "PNG")  # to 15 bits
     said = plain[:33] + struct.pack(">I", 1) + b"sBIT\x0f" + bytes(4) + plain[33:]

@@ -139,13 +139,17 @@ def test_a_dry_run_lists_and_writes_nothing(ours):
 def test_a_second_sync_goes_on_from_the_first(ours):
     folder, home = ours
     change_some(folder)
+    before = record(home)
     sync(home)
     (folder / "class 1" / "new.png").unlink()
     (folder / "class 2" / "moved.png").rename(folder / "class 0" / "02.png")
     done = sync(home)
     assert done.counts == {"added": 0, "changed": 0, "moved": 1, "deleted": 1, "set_aside": 0}
     assert {image: label for image, (label, _) in live(home).items()} == on_disk(folder)
-    counts = {kind: record(home)["synced"][kind] for kind in ("added", "changed", "moved", "deleted")}
+    now = record(home)
+    assert now["built"] == {stage: before["stages"][stage] for stage in now["built"]}, "not what the first sync made"
+    assert now["when"] == before["when"]
+    counts = {kind: now["synced"][kind] for kind in ("added", "changed", "moved", "deleted")}
     assert counts == {"added": 1, "changed": 1, "moved": 2, "deleted": 2}
     lines = run_cli("show", "photos", "--home", home, check=0).stdout.splitlines()
     assert "1 added, 1 changed, 2 moved, 2 deleted since it was built" in lines[1]
