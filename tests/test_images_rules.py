@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 from conftest import TURNED
 from PIL import Image
+from test_images_pixels import png
 
 from simsearch.errors import ImageError
 from simsearch.images.decode import decode, decode_query, examine
@@ -148,6 +150,40 @@ def test_gray_that_uses_its_16_bits_is_as_it_was():
             assert (decode(data) == decode(data, decoding=FIRST)).all()
 
 
+def with_significant_bits(data, bits):
+    """The same gray PNG with a chunk that says how many bits are in use."""
+    chunk = b"sBIT" + bytes([bits])
+    return data[:33] + struct.pack(">I", 1) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_a_value_above_the_bits_is_of_more_bits(bits):
+    """The first value that does not fit tells, also where the file says otherwise."""
+    stored = GRAY.copy()
+    stored[0, 0] = 1 << bits
+    assert examine(save(Image.fromarray(stored), "TIFF")).notes == (f"scaled from {bits + 2} bits",)
+    said = with_significant_bits(save(Image.fromarray(stored), "PNG"), bits)
+    assert examine(said).notes == (f"scaled from {bits + 2} bits",)
+
+
+@pytest.mark.parametrize(("colour", "samples"), [(2, [0, 1, 1]), (6, [0, 1, 1, None]), (4, [1, None])])
+def test_dark_colours_of_16_bits_are_refused_where_only_their_high_bytes_can_be_had(colour, samples):
+    """Below 2^14 in every colour, whatever the alpha; gray alone and TIFF give all bits."""
+
+    def file(value):
+        row = [65535 if sample is None else sample * value for sample in samples]
+        return png(16, 1, colour, [b"\0" + struct.pack(f">{len(row)}H", *row)])
+
+    dark, bright = file((1 << 14) - 1), file(1 << 14)
+    with pytest.raises(ImageError, match="below 14 bits: save it as TIFF"):
+        decode(dark)
+    assert decode(dark, decoding=Decoding(range="full")).max() == 63
+    assert decode(bright).max() == 64
+    assert not decode(file(0)).any()
+    with pytest.raises(ImageError, match="is for gray and for TIFF"):
+        decode(bright, decoding=Decoding(range=(0.0, 4095.0)))
+
+
 def test_32_bits_in_full_are_rounded_to_the_nearest():
     top = (1 << 31) - 1
     stored = np.array([[0, top // 510 - 10, top // 510 + 10, top // 2 + 10, top]], dtype=np.int32)
@@ -157,14 +193,12 @@ def test_32_bits_in_full_are_rounded_to_the_nearest():
 
 def test_a_png_that_says_how_many_bits_are_in_use():
     plain = save(Image.fromarray((GRAY * 129).astype(np.uint16)), "PNG")  # to 15 bits
-    said = plain[:33] + struct.pack(">I", 1) + b"sBIT\x0f" + bytes(4) + plain[33:]
     assert examine(plain).notes == ()
+    said = bytearray(with_significant_bits(plain, 15))
+    said[33 + 9] ^= 1
     with pytest.raises(ImageError):  # its checksum is wrong, which Pillow looks at
-        decode(said)
-    import zlib
-
-    said = plain[:33] + struct.pack(">I", 1) + b"sBIT\x0f" + struct.pack(">I", zlib.crc32(b"sBIT\x0f")) + plain[33:]
-    found = examine(said)
+        decode(bytes(said))
+    found = examine(with_significant_bits(plain, 15))
     assert found.notes == ("scaled from 15 bits",)
     assert (found.pixels == np.floor(GRAY * 129 / 32767 * 255 + 0.5)).all()
 
