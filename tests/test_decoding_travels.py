@@ -45,6 +45,8 @@ def test_what_decoding_decided_is_counted_said_and_travels(logos, home, tmp_path
     facts = manifest(home, "dataset")["facts"]
     assert facts["decoded"] == {"equal pixels": 1, "on black": 9, "one flat colour": 1}
     assert facts["decoding"]["background"] == "auto"
+    assert json.loads((home / "builds/logos/report.json").read_bytes())["decoded"] == facts["decoded"]
+    assert "9 pictures light on a transparent ground" in (home / "builds/logos/report.html").read_text()
     bundle = json.loads(artifact_file(home, "train", "embedder.json").read_bytes())
     assert bundle["preprocessing"]["version"] == 2
     assert bundle["preprocessing"]["decoding"] == facts["decoding"]

@@ -76,7 +76,7 @@ def test_excluding_what_spoils_the_split_layout(tmp_path):
     source = opened(tmp_path / "p", exclude=["masks/**", "*skip*"])
     assert names(source) == ["test/a/1.png", "train/a/1.png"]
     assert {image.split for image in source.images} == {"train", "test"}
-    assert source.notes == ["2 left out by dataset.exclude"]
+    assert source.left_out.words() == ["2 left out by dataset.exclude"]
 
 
 def test_flat_folder_is_unlabelled(tmp_path):
@@ -101,7 +101,10 @@ def test_other_files_are_counted_and_not_bad(tmp_path):
     source = opened(tmp_path / "p")
     assert names(source) == ["a/1.png"]
     assert source.rejected == []
-    assert source.notes == ["6 other files ignored (csv 2, no suffix 1, hidden 3)", "2 linked folders not followed"]
+    assert source.left_out.words() == [
+        "6 other files ignored (csv 2, no suffix 1, hidden 3)",
+        "2 linked folders not followed: --set dataset.follow_links=true follows them",
+    ]
 
 
 def test_links_pipes_and_folders_with_image_names(tmp_path):
@@ -294,7 +297,7 @@ def test_a_folder_without_images_does_not_hide_the_splits(tmp_path):
         Image.new("L", (4, 4)).save(path)
     (tmp_path / "annotations").mkdir()
     (tmp_path / "annotations" / "x.txt").write_text("x")
-    source = open_folder(str(tmp_path), spec="folder:x", exclude=[])
+    source = open_folder(str(tmp_path), spec="folder:x")
     assert {(image.label, image.split) for image in source.images} == {
         (label, split) for label in "ab" for split in ("train", "test")
     }

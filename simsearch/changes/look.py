@@ -14,9 +14,9 @@ from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.decoding import Decoding, told
-from simsearch.images.folders import UNREADABLE_FOLDER
 from simsearch.images.source import FileSource
 from simsearch.images.sources import open_source
+from simsearch.images.walk import UNREADABLE_FOLDER
 
 NOTHING_DELETED = "nothing was deleted"
 MOST_DELETED = 0.2  # of the build's images: above it, a disk or folder that is not there is likelier than a deletion
@@ -81,6 +81,8 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
             group=table.get("group"),  # which earlier builds do not know, as
             columns=table.get("columns"),
             labels=table.get("labels", True),
+            follow_links=table.get("follow_links", False),
+            machine_folders=table.get("machine_folders", False),
             base=Path.cwd(),
             memory=home.memory,
             decoding=decoding or told(dataset.facts),

@@ -14,6 +14,7 @@ from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.images.folders import open_folder
 from simsearch.images.source import FileSource, fingerprint_files
+from simsearch.images.walk import Picking
 
 MARKER = ".complete.json"
 
@@ -29,7 +30,7 @@ def open_digits(home: Path, *, exclude: list[str], memory: HashMemory) -> FileSo
                 f"cannot write the digits to {str(folder)!r}: {error.strerror}",
                 hint="give a --home that can be written",
             ) from None
-    source = open_folder(str(folder), spec="digits", exclude=exclude, title="Digits", rules=1)
+    source = open_folder(str(folder), spec="digits", picking=Picking(tuple(exclude), rules=1), title="Digits")
     source.identity = "digits"
     source.notes = [note for note in source.notes if "hidden" not in note]
     return source

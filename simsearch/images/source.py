@@ -12,6 +12,7 @@ from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.images.decode import Decoded, decode, examine, read_bytes
 from simsearch.images.decoding import PRESENT, Decoding
+from simsearch.images.left_out import LeftOut
 
 UNLABELLED = "building without labels, as dataset.labels = false says"
 
@@ -99,6 +100,7 @@ class Source(ABC):
 
     `root` is the real path of the folder below which image names are files, None when images are no files.
     `identity` tells two sources apart that would build under one name; `rejected` holds (image name, reason).
+    `left_out`: the files that are no images of it.
     """
 
     spec: str
@@ -109,6 +111,7 @@ class Source(ABC):
     labelled: bool
     rejected: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    left_out: LeftOut = field(default_factory=LeftOut)
     decoding: Decoding = PRESENT
 
     @abstractmethod

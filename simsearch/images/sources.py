@@ -13,9 +13,11 @@ from simsearch.images.decoding import PRESENT, Decoding
 from simsearch.images.digits import open_digits
 from simsearch.images.folders import open_folder
 from simsearch.images.groups import by_pattern, told
+from simsearch.images.left_out import unread
 from simsearch.images.source import FileSource, Source
 from simsearch.images.tables import open_table
 from simsearch.images.torchvision_sets import open_torchvision
+from simsearch.images.walk import Picking
 
 LEAVE_OUT = "leave it out"
 
@@ -24,6 +26,8 @@ def open_source(spec: str, *, decoding: Decoding = PRESENT, **asked: Any) -> Sou
     """Return what `_open` gives, picked and to be decoded as `decoding` says."""
     source = _open(spec, rules=decoding.rules, **asked)
     source.decoding = decoding
+    if isinstance(source, FileSource):
+        source.left_out.unread = unread(image.image for image in source.images)
     return source
 
 
@@ -41,12 +45,16 @@ def _open(
     group: str | None = None,
     columns: dict[str, str] | None = None,
     labels: bool = True,
+    follow_links: bool = False,
+    machine_folders: bool = False,
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
 
     `group` is a pattern over paths that tells which images belong together (images/groups.py), or a table's column;
-    `columns` are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is used,
-    without one.
+    `columns` are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is
+    used, without one.
+
+    `follow_links` and `machine_folders` say what of a folder is walked through (images/walk.py).
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
     torchvision sets.
@@ -65,6 +73,9 @@ def _open(
         raise SourceError(f"dataset.columns is for table:FILE, and the source is {spec!r}", hint=LEAVE_OUT)
     if exclude and kind not in ("digits", "folder"):
         raise SourceError(f"dataset.exclude is for folder:PATH, and the source is {spec!r}", hint=LEAVE_OUT)
+    for key, given in (("follow_links", follow_links), ("machine_folders", machine_folders)):
+        if given and kind != "folder":
+            raise SourceError(f"dataset.{key} is for folder:PATH, and the source is {spec!r}", hint=LEAVE_OUT)
     if group is not None and kind == "torchvision":
         raise SourceError(
             f"dataset.group is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
@@ -75,7 +86,8 @@ def _open(
         )
     path = os.path.join(base, os.path.expanduser(rest))
     if kind == "folder":
-        return _grouped(open_folder(path, spec=spec, exclude=exclude, rules=rules, labels=labels), group)
+        picking = Picking(tuple(exclude), rules, follow_links, machine_folders)
+        return _grouped(open_folder(path, spec=spec, picking=picking, labels=labels), group)
     if kind == "table":
         root = root and os.path.expanduser(root)
         return open_table(

@@ -71,14 +71,18 @@ class Pipeline:
         plan = self.plan
         source, listing = self._open(name, renamed, offline)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
-        plan.heading += [f"{safe(source.title)}: {len(source.images):,} images{labels}", *map(safe, source.notes)]
+        plan.heading += [
+            f"{safe(source.title)}: {len(source.images):,} images{labels}",
+            *map(safe, [*source.notes, *source.left_out.words()]),
+        ]
         self._adapt_to_labels(source)
         if several:  # without labels nothing is trained, which only the source can tell
             refuse_idle_seeds(self.recipe)
         before, table = len(plan.ran), self.recipe.dataset
         made = plan.make(dataset(source, listing, table))
         facts = made.facts
-        check_bad(facts["bad"], facts["bad"] + facts["images"], table.max_bad_fraction, [], mending(table.kind))
+        bad = facts["bad"] - facts.get("unread", 0)
+        check_bad(bad, bad + facts["images"], table.max_bad_fraction, [], mending(table.kind))
         check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
         if len(plan.ran) > before:
             self._say_split(made)
@@ -180,6 +184,8 @@ def open_dataset(
             group=table.group,
             columns=table.columns,
             labels=table.labels,
+            follow_links=table.follow_links,
+            machine_folders=table.machine_folders,
             base=Path.cwd(),
             offline=offline,
             decoding=decoding,

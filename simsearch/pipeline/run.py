@@ -99,7 +99,7 @@ def run_build(
         missed=next((why for one in made if (why := missed_target(one.plan.stages["index"]))), None),
         curves=plan.stages["train"].file("training.png") if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
-        notes=[differing] if differing else [],
+        notes=[*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])],
     )
 
 

@@ -66,8 +66,8 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             publish_again(build, home.store, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
-    notes = []
+    notes = source.left_out.words()
     if source.decoding.rules < RULES:
         told = what_differs(source, lambda: open_now(build, home, None, PRESENT), name, f"{again} trains anew by these")
-        notes = [told] if told else []
+        notes += [told] if told else []
     return Standing(build, why, notes)

@@ -26,6 +26,8 @@ class Dataset(Table):
     split: Literal["closed", "disjoint"] = "closed"
     test_classes: int | float = 0.5
     exclude: list[str] = Field(default=[])
+    follow_links: bool = False  # into linked folders
+    machine_folders: bool = False  # take in what NAS, desktop and cloud systems make
     group: str | None = Field(default=None, min_length=1)  # a pattern over paths, or a list's column: one object
     columns: dict[str, str] | None = None  # of a list: what its path, label, split are called
     labels: bool = True  # false: every image is used, without one

@@ -36,6 +36,9 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
         settings["decoding"] = changes
     if lacking := missing(image.image for image in source.images):
         settings["without"] = lacking  # once they are installed, it is another data set
+    for key in ("follow_links", "machine_folders"):
+        if getattr(table, key):
+            settings[key] = True
     if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
         settings["group"] = table.group
     if table.columns is not None:
@@ -73,7 +76,10 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
                 digests.append(found.sha256)
                 thumbnails(found.thumbnail)
             progress(done, len(listed))
-    check_bad(len(bad), len(kept) + len(bad), table.max_bad_fraction, bad, mending(table.kind))
+    damaged = damaged_of(bad)
+    check_bad(len(damaged), len(kept) + len(damaged), table.max_bad_fraction, damaged, mending(table.kind))
+    if not kept and bad:
+        raise SourceError(f"nothing here reads the {len(bad):,} images of {source.title!r}", hint=EXTRA)
     asked = table.model_dump(include={"split", "test_classes", "seed"})
     records, notes = assign(kept, digests, **asked, labelled=source.labelled)
     write_records(space.out, records, groups=table.group is not None)
@@ -87,11 +93,13 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
     facts = {
         "images": len(records),
         "bad": len(bad),
+        **unread_of(bad, damaged),
         "labelled": source.labelled,
         "labels": len({r.label for r in records}) if source.labelled else 0,
         **flags,
         "notes": [*notes, *in_words(decoded)],
         **({"decoded": decoded} if decoded else {}),
+        **({"left_out": source.left_out.to_json()} if _of_files(table) else {}),
         # How files were decoded, which those of digits and torchvision's sets cannot be otherwise; FIRST had no word.
         **({"decoding": how.to_json()} if how != FIRST and (_of_files(table) or how.changes()) else {}),
         # What training and embedding look at: a renamed image changes the table, but neither of these.
@@ -117,11 +125,19 @@ def mending(kind: str) -> str:
     return "mend or remove them, exclude them with dataset.exclude, or raise dataset.max_bad_fraction"
 
 
+def damaged_of(bad: list[SetAside]) -> list[SetAside]:
+    """Return those that no extra would make readable: what nobody installed is no sign of a damaged disk."""
+    return [one for one in bad if EXTRA not in one.reason]
+
+
+def unread_of(bad: list[SetAside], damaged: list[SetAside]) -> dict[str, int]:
+    """Return the fact of how many images only want an extra, where there are any."""
+    return {"unread": len(bad) - len(damaged)} if len(bad) > len(damaged) else {}
+
+
 def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint: str) -> None:
     """Raise SourceError when more than the share `limit` of the images cannot be used."""
     if total and bad / total > limit:
-        if any(EXTRA in one.reason for one in examples):
-            hint = f"{EXTRA}, or {hint}"
         if any(one.reason.startswith("no label") for one in examples):
             hint = f"--set dataset.labels=false builds without labels, or {hint}"
         first = "; ".join(f"{safe(one.image)}: {safe(one.reason)}" for one in sorted(examples)[:3])

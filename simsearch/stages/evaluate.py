@@ -127,6 +127,8 @@ def make_report(
         looks = lookalikes(reduced, range(corpus)) if pictures else None
         alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, opened["recipe"])
         found.report["duplicates"] = alike
+        # Earlier data sets say nothing of it.
+        found.report.update({key: data.facts[key] for key in ("left_out", "decoded") if key in data.facts})
         if few_shot and data.facts["labelled"]:
             why = "the labels searched were not trained on"
             found.report["reasons"] |= {"false_accepts": why, "strangers": why}

@@ -29,7 +29,7 @@ from simsearch.images.source import FileSource, changed
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
-from simsearch.stages.dataset import check_bad, count_flags
+from simsearch.stages.dataset import check_bad, count_flags, damaged_of, unread_of
 from simsearch.stages.embed import Bundle, Engine, local
 from simsearch.stages.index import CORPUS
 from simsearch.stages.step import Result, Step
@@ -126,7 +126,8 @@ def sync_dataset(
             progress(len(added), len(listed))
     live = len(change.state.images) - len(change.deleted) + len(added)
     words = ("them", " or dataset.exclude") if change.source.rows is None else ("these rows", "")
-    check_bad(len(bad), len(bad) + live, max_bad_fraction, bad, MEND_BAD.format(*words))
+    damaged = damaged_of(bad)
+    check_bad(len(damaged), len(damaged) + live, max_bad_fraction, damaged, MEND_BAD.format(*words))
     write_quarantine(space.out, bad)
     counts = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
     moved: dict[int, dict[str, Any]] = {
@@ -158,11 +159,13 @@ def sync_dataset(
         "images": rows,
         "deleted": len(deleted),
         "bad": len(bad),
+        **unread_of(bad, damaged),
         "labelled": base.facts["labelled"],
         "labels": len(labels) if base.facts["labelled"] else 0,
         **counts,
         "notes": in_words(decoded),
         **({"decoded": decoded} if decoded else {}),
+        "left_out": change.source.left_out.to_json(),
         **{key: base.facts[key] for key in ("decoding",) if key in base.facts},
         # From how many rows on a fifth is counted: those of the last build or compaction.
         "synced": {"whole": rows if change.compact else whole_rows(base)},

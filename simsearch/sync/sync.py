@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from simsearch.artifacts import MANIFEST, Artifact
 from simsearch.changes.compare import KINDS, Changes
 from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
-from simsearch.console import Progress
+from simsearch.console import Progress, safe
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import SYNCED, Build, Home
@@ -35,7 +35,10 @@ COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the las
 
 @dataclass(frozen=True)
 class Synced:
-    """What a sync did, or with `dry` would do: counts of images, and how many can be searched afterwards."""
+    """What a sync did, or with `dry` would do: counts of images, and how many can be searched afterwards.
+
+    `left_out`: what the source passed over, counted by kind.
+    """
 
     build: Build
     changes: Changes
@@ -44,6 +47,7 @@ class Synced:
     compacted: bool
     seconds: float
     dry: bool
+    left_out: dict[str, Any] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -60,6 +64,7 @@ class Synced:
             "images": self.images,
             "compacted": self.compacted,
             "seconds": round(self.seconds, 3),
+            "left_out": self.left_out,
             "lists": self.lists,
         }
 
@@ -104,6 +109,10 @@ def _sync(
     base = {stage: _open(home, build, stage) for stage in ("dataset", "train", "embed", "index")}
     source = open_now(build, home, folder)
     place = _identity(source.root)
+    for note in source.left_out.words():
+        progress.say(safe(note))
+    if newer := source.left_out.newer(source.decoding.rules):
+        progress.say(safe(newer))
     state = State.of(base["dataset"])
     changes = changes_of(source, state, home, build, rehash=rehash)
     suspect = None if allow_deletes else check_deleted(changes, state, source.root, build)
@@ -142,7 +151,7 @@ def _sync(
         build = _name(home, build, source, {}, images, lists)
     if not dry:
         _remove_remains(home, progress)
-    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry)
+    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry, source.left_out.to_json())
 
 
 def _open(home: Home, build: Build, stage: str) -> Artifact:

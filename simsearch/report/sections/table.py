@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simsearch.evaluation.figures import FIGURES, Place, places
+from simsearch.images.left_out import rows
+from simsearch.images.tally import in_words
 from simsearch.page.html import NONE, count, get, interval, number
 from simsearch.report.verdict import shown
 
@@ -84,6 +86,16 @@ def counts(report: Report, facts: Report) -> dict[str, int]:
         "queries whose group is in the gallery too, left out": get(report, "groups", "queries_left_out_for"),
     }
     return found | {words: number for words, number in further.items() if number is not None}
+
+
+def left_out(report: Report) -> list[tuple[str, int]]:
+    """Return what of the source is no picture of the build, in words, and how much of each."""
+    return rows(report.get("left_out") or {})
+
+
+def decided(report: Report) -> list[str]:
+    """Return sentences on what decoding had to decide."""
+    return in_words(report.get("decoded") or {})
 
 
 def headlines(near: Report) -> list[tuple[str, str, str]]:
