@@ -23,8 +23,9 @@ from typing import Any
 
 from simsearch.checked import Checked
 from simsearch.durable import fsync, write_durably
-from simsearch.errors import ArtifactError
+from simsearch.errors import ArtifactError, LockedError, SimsearchError
 from simsearch.hashing import sha256_file
+from simsearch.locks import Lock
 
 MANIFEST = "manifest.json"
 DIGEST = re.compile("[0-9a-f]{64}")
@@ -88,6 +89,14 @@ class Artifact:
         return self.path / name
 
 
+def _differing(path: Path, how: str) -> SimsearchError:
+    # HDF5 marks a file while it is open for writing, and takes the mark away again.
+    with suppress(OSError), Lock(path, may_write=False) as lock:
+        if lock.busy:
+            return LockedError(f"{path} cannot be judged: another process holds it open for writing")
+    return _damaged(path.parent, f"{path} is damaged: {how}")
+
+
 def _damaged(artifact: Path, what: str) -> ArtifactError:
     """An error that says what to do about it: the folder of an artifact is named after its stage."""
     hint = f"move it away ({artifact}) and run the same simsearch build again: only this is made anew"
@@ -128,7 +137,7 @@ class Store:
         """The artifact with every file's size and sha256 checked, before anything parses it.
 
         `content` is what a build or a consumer recorded. Raises ArtifactError when something is missing, differs,
-        or is another artifact than the one recorded.
+        or is another artifact than the one recorded; LockedError when another process is writing to what differs.
         """
         path = self.path(stage, digest)
         try:
@@ -158,12 +167,12 @@ class Store:
         try:
             seen = path.stat().st_size
             if seen != size:
-                raise _damaged(path.parent, f"{path} is damaged: expected {size:,} bytes, seen {seen:,}")
+                raise _differing(path, f"expected {size:,} bytes, seen {seen:,}")
             actual = self.checked.sha256(path) if size > REMEMBER_BYTES else sha256_file(path)
         except FileNotFoundError:
             raise _damaged(path.parent, f"{path} is missing") from None
         if actual != sha256:
-            raise _damaged(path.parent, f"{path} is damaged: its sha256 differs from the manifest's")
+            raise _differing(path, "its sha256 differs from the manifest's")
 
     def workspace(self, stage: str, digest: str, inputs: Mapping[str, Any] | None = None) -> Workspace:
         """The workspace of a stage: an empty `out`, and `scratch` as an earlier, interrupted run left it.

@@ -8,7 +8,8 @@
     ├── VectorsError        features or an index
     │   └── InvariantError  an index that does not hold what it promises: its rows, unit vectors, its own features
     ├── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
-    └── DiskError           a disk that is full or cannot be written
+    ├── LockedError         a file that another process holds open for writing: nothing is known to be wrong with it
+    └── DiskError           a disk that is full, has no locks or cannot be written
 
 The command line prints one `error:` line and one `hint:` line and exits with 2.
 """
@@ -30,6 +31,9 @@ _DISK = {
     errno.EFBIG: ("no file may grow as large as is needed:", "raise the bound (ulimit -f), or use another disk", (
         "File too large",
     )),
+    errno.ENOLCK: ("there are no locks, which keep two commands from writing at once, on the file system of", (
+        "give a --home on a disk that has locks, or mount this one with them"
+    ), ("No locks available",)),
     errno.EROFS: ("nothing can be written to the read-only disk of", "remount it, or give another place", (
         "Read-only file system",
     )),
@@ -91,8 +95,14 @@ class ArtifactError(SimsearchError):
     default_hint = "simsearch show lists the builds of this home"
 
 
+class LockedError(SimsearchError):
+    """A file that another process holds open for writing; nothing is known to be wrong with it."""
+
+    default_hint = "close it there, or wait until it has been written, and run the same command again"
+
+
 class DiskError(SimsearchError):
-    """A disk that is full, or that nothing can be written to."""
+    """A disk that is full, that has no locks, or that nothing can be written to."""
 
     default_hint = FREE
 

@@ -6,6 +6,7 @@ A lock file is never deleted, and neither its existence nor its age means anythi
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import fcntl
 import json
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 from simsearch.durable import make_folder
 
 NOTE_BYTES = 4096
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # what file systems without locks say
 _waited = threading.local()
 
 
@@ -30,13 +32,14 @@ class Lock:
     """The lock of one file, which is opened here and held from `take` or `alone` on; its `with` lets go of it.
 
     `may_write` False opens a file that is there already, for a shared lock in a place that cannot be written.
-    Raises OSError when the file cannot be opened.
+    Raises OSError when the file cannot be opened; so do the others, by ENOLCK, where the file system has no locks.
     """
 
     def __init__(self, path: Path, *, may_write: bool = True) -> None:
         if may_write:
             make_folder(path.parent)
         flags = os.O_RDWR | os.O_CREAT if may_write else os.O_RDONLY
+        self._path = path
         self._file = os.open(path, flags | os.O_CLOEXEC, 0o666)
 
     def __enter__(self) -> Lock:
@@ -59,7 +62,7 @@ class Lock:
         """Whether another has the lock, exclusively; not to be asked by who holds it."""
         if not self._tried(fcntl.LOCK_SH):
             return True
-        fcntl.flock(self._file, fcntl.LOCK_UN)
+        self._flock(fcntl.LOCK_UN)
         return False
 
     def take(self, who: str, waiting: Callable[[str], None]) -> None:
@@ -77,12 +80,12 @@ class Lock:
         if free:
             self._note(who)
         else:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._flock(fcntl.LOCK_UN)
         return free
 
     def _tried(self, kind: int) -> bool:
         try:
-            fcntl.flock(self._file, kind | fcntl.LOCK_NB)
+            self._flock(kind | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
@@ -93,9 +96,17 @@ class Lock:
         waiting(self.holder)
         started = time.perf_counter()
         try:
-            fcntl.flock(self._file, kind)
+            self._flock(kind)
         finally:
             _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - started
+
+    def _flock(self, operation: int) -> None:
+        try:
+            fcntl.flock(self._file, operation)
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK), str(self._path)) from None
+            raise
 
     def _note(self, who: str) -> None:
         since = dt.datetime.now().astimezone().isoformat(timespec="seconds")

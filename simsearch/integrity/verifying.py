@@ -16,7 +16,7 @@ from simsearch.changes.state import MASKED, rows_of
 from simsearch.checked import Checked
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import check_embedder
-from simsearch.errors import SimsearchError, SourceError, VectorsError
+from simsearch.errors import LockedError, SimsearchError, SourceError, VectorsError
 from simsearch.evaluation.systems import gather
 from simsearch.home import Build
 from simsearch.images.records import RecordTable
@@ -79,7 +79,10 @@ class Verified:
 
 
 def verify_build(build: Build, progress: Progress | None = None) -> Verified:
-    """Check a build from its files to its answers; every file is read, nothing is remembered from before."""
+    """Check a build from its files to its answers; every file is read, nothing is remembered from before.
+
+    Raises LockedError while another process writes to the features: what is wrong then cannot be told.
+    """
     progress = progress or Progress()
     store = Store(build.home / "artifacts", Checked(None))
     checks: list[Check] = []
@@ -88,6 +91,8 @@ def verify_build(build: Build, progress: Progress | None = None) -> Verified:
     def check(name: str, look: Callable[[], str]) -> None:
         try:
             checks.append(Check(name, True, look()))
+        except LockedError:
+            raise  # nothing is known to be wrong, and nothing to be mended
         except SimsearchError as error:
             checks.append(Check(name, False, error.message))
 

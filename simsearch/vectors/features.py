@@ -12,7 +12,7 @@ import numpy as np
 from simsearch.arrays import Floats
 from simsearch.durable import replaced, writing
 from simsearch.errors import VectorsError, disk_error
-from simsearch.vectors.plain_hdf5 import Table, write_tables
+from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
 
 DATASET = "features"
 _CHUNK_BYTES = 1 << 20  # of the cache of chunks, which grows to 8 MB by default; files of before are in chunks
@@ -106,14 +106,15 @@ def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[Floats]) 
 class FeatureFile:
     """An open features.h5: raw float32 features (N, D) in row order.
 
-    Raises VectorsError, with path, expected and seen, for anything but one plain, whole data set: virtual, external
-    and linked ones can read other files, and all of them read what is missing as zeros without an error.
+    Raises LockedError while another process writes to it, and VectorsError, with path, expected and seen, for anything
+    but one plain, whole data set: virtual, external and linked ones can read other files, and all of them read what is
+    missing as zeros without an error.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = h5py.File(path, "r", rdcc_nbytes=_CHUNK_BYTES)
+            self._file = open_to_read(path, rdcc_nbytes=_CHUNK_BYTES)
         except (OSError, ValueError) as error:
             raise VectorsError(f"cannot read features {path}: expected an HDF5 file, seen: {error}") from error
         self._data, seen = plain(self._file, DATASET)

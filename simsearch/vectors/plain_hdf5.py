@@ -1,4 +1,4 @@
-"""HDF5 files of plain data sets, written so that HDF5 itself never meets a full disk.
+"""HDF5 files of plain data sets: opened whoever else has them, written so that HDF5 never meets a full disk.
 
 A full disk that HDF5 meets in closing a file ends the process with SIGSEGV. So HDF5 writes its few kilobytes of
 headers into memory, with the places of the data sets in them; those and the numbers are written here, to a file whose
@@ -7,18 +7,42 @@ room was asked for before.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from simsearch.durable import reserve, writing
-from simsearch.errors import VectorsError
+from simsearch.errors import LockedError, VectorsError
+from simsearch.locks import NO_LOCKS
+
+
+def open_to_read(path: Path, **options: Any) -> h5py.File:
+    """Return an HDF5 file open for reading; where the file system has no locks, it is read without one.
+
+    Raises LockedError when another process has it open for writing, OSError or ValueError for what is no HDF5 file.
+    """
+    try:
+        return h5py.File(path, "r", **options)
+    except OSError as error:
+        said = str(error)
+        # The second: this process has it open without a lock already.
+        if error.errno in NO_LOCKS or "locking flag values" in said:
+            return h5py.File(path, "r", locking=False, **options)
+        if error.errno in (errno.EAGAIN, errno.EACCES) and "unable to lock" in said:
+            raise LockedError(f"cannot read {path}: another process holds it open for writing") from None
+        if "already open for write" in said:
+            raise LockedError(
+                f"cannot read {path}: it is marked as open for writing, by a process that has it open or died so",
+                hint=f"close it there, or wait; if nothing has it open, h5clear -s {path} takes the mark away",
+            ) from None
+        raise
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.features import plain
 from simsearch.vectors.formats.parts import NUMBERS, Part
-from simsearch.vectors.plain_hdf5 import Table, write_tables
+from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
 
 TRAIN, TEST = "train", "test"
 
@@ -43,11 +43,14 @@ class Hdf5Part(Part):
 
 
 def open_hdf5(path: Path) -> tuple[Part, Part | None, str | None]:
-    """Return train, test (None without one) and the distance that the file is made for (None where it does not say)."""
+    """Return train, test (None without one) and the distance that the file is made for (None where it does not say).
+
+    Raises LockedError while another process writes to it, VectorsError for what cannot be used.
+    """
     try:
         if not path.is_file():
             raise OSError("no such file" if not path.exists() else "not a regular file")
-        file = h5py.File(path, "r")
+        file = open_to_read(path)
     except (OSError, ValueError) as error:
         raise VectorsError(
             f"cannot read {path}: expected an HDF5 file, seen: {error}",
