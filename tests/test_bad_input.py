@@ -74,8 +74,10 @@ def test_wrong_settings(copy_of_built, setting, word):
 
 
 def test_one_class_or_classes_of_one(tmp_path, home):
-    refused("build", write_folder(tmp_path / "one", labels=1), *SMALL, "--home", home, words=["classes"])
-    refused("build", write_folder(tmp_path / "single", labels=4, each=1), *SMALL, "--home", home, words=["classes"])
+    disjoint = [*SMALL, "--set", "dataset.split=disjoint", "--home", home]
+    refused("build", write_folder(tmp_path / "one", labels=1), *disjoint, words=["both sides need"])
+    refused("build", write_folder(tmp_path / "single", labels=4, each=1), *disjoint, words=["dataset.split=closed"])
+    refused("build", tmp_path / "single", *SMALL, "--home", home, words=["no image is left to train on", "epochs=0"])
 
 
 def test_no_weights_and_no_network_names_the_option(photos, home):

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsearch.errors import SourceError
+from simsearch.images.limits import why_unmeasured, why_untrained
 from simsearch.images.source import SourceImage
 from simsearch.images.splits import assign
 
@@ -37,11 +38,10 @@ def test_counts_of_the_closed_split():
 @given(sizes=st.lists(st.integers(1, 40), min_size=2, max_size=8), seed=st.integers(0, 5))
 def test_the_rules_of_the_closed_split(sizes, seed):
     rows = images(**{f"c{n}": size for n, size in enumerate(sizes)})
-    if sum(size >= 2 for size in sizes) < 2:
-        with pytest.raises(SourceError, match="two images or more"):
-            run(rows, seed=seed)
-        return
     records, _ = run(rows, seed=seed)
+    if max(sizes) < 2:
+        assert all(record.gallery and not record.fit for record in records), "each is searched with without itself"
+        return
     assert [record.row for record in records] == list(range(len(rows)))
     assert sorted(record.image for record in records) == sorted(row.image for row in rows)
     for record in records:
@@ -50,6 +50,44 @@ def test_the_rules_of_the_closed_split(sizes, seed):
     assert set(by_label(records, "fit")) == {row.label for row in rows}
     order = [(not record.gallery, record.image) for record in records]
     assert order == sorted(order)
+
+
+def reasons(rows, **how):
+    records, _ = run(rows, **how)
+    why = why_unmeasured(records)
+    return (why and why[0]), why_untrained(records)
+
+
+def test_what_a_data_set_cannot_give():
+    assert reasons(images(a=9, b=9)) == (None, None)
+    none = "no label has two images to train on"
+    assert reasons(images(a=1, b=1, c=1)) == ("each of 3 labels has one image", none)
+    assert reasons(images(a=2, b=2)) == (None, none), "one of each is searched with"
+    assert reasons(images(a=2, b=1)) == (None, none)
+    assert reasons(images(a=3, b=1)) == (None, None)
+    only = ["all images that are searched have one label, 'a', so that every answer would be right"]
+    only.append("all images to train on have one label, 'a'")
+    assert list(reasons(images(a=9))) == only
+    good = [SourceImage(f"train/a/{n}", "a", "train") for n in range(3)]
+    assert list(reasons([*good, SourceImage("t/a", "a", "test"), SourceImage("t/b", "b", "test")])) == only
+    field = [SourceImage(f"{split}/{label}", label, split) for label in "abc" for split in ("train", "test")]
+    assert reasons(field) == (None, none)
+    apart = [*images(a=3, b=3), SourceImage("t/c", "c", "test")]
+    assert reasons(apart) == ("no image that is searched with has another of its label to find", None)
+    kept = [SourceImage(f"{split}/{label}", label, split) for label in "ab" for split in ("val", "test")]
+    assert reasons(kept) == (None, "no image is left to train on")
+    grouped = [SourceImage(f"{label}/{n}", label, None, group=label) for label in "ab" for n in range(4)]
+    assert reasons(grouped) == ("each of 2 labels has one group of images", "no image is left to train on")
+
+
+def test_where_no_label_has_two_images_a_fifth_is_searched_with():
+    records, notes = run(images(**{f"c{n:02d}": 1 for n in range(20)}))
+    assert notes == []
+    assert all(record.gallery for record in records)
+    assert sum(record.query for record in records) == 4
+    assert not any(record.fit or record.val for record in records)
+    assert sum(record.query for record in run(images(a=1, b=1))[0]) == 1
+    assert not run(images(a=1))[0][0].query, "it would have nothing to search in"
 
 
 def test_official_splits_are_followed():

@@ -8,6 +8,7 @@ its key. An official split that parts a group is kept, counted and said.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from simsearch.errors import SourceError
 from simsearch.images.choosing import Row, by_group, by_label, choose, share_of
@@ -61,9 +62,11 @@ def _closed(rows: list[Row], seed: int) -> list[str]:
         for row in rows:
             row.query = row.image.split == "test"
         sizes = _sizes(rows)
-        _need_pairs(sizes, grouped=grouped)
         if all(row.query for row in rows):
-            raise SourceError("every image belongs to the test split: nothing is left to search in")
+            raise SourceError(
+                "every image belongs to the test split: nothing is left to search in",
+                hint="give images of another split, or leave the split out, so that one is made",
+            )
         unseen = {row.image.label for row in rows} - {row.image.label for row in rows if not row.query}
         if unseen:
             notes.append(f"{_count(len(unseen))} only in the test split: searched with, never found")
@@ -72,8 +75,10 @@ def _closed(rows: list[Row], seed: int) -> list[str]:
         watched = {row.key for row in rows if row.image.split == "val"}
         pool = [row for row in rows if row.key not in watched]
         sizes = {row.image.label: 0 for row in rows} | _sizes(pool)
-        _need_pairs(sizes, grouped=grouped)
-        for row in choose(pool, QUERY_SHARE, seed, "query", one_at_least=True):
+        chosen = choose(pool, QUERY_SHARE, seed, "query", one_at_least=True)
+        if not chosen:
+            return _alone(rows, pool or rows, seed)
+        for row in chosen:
             row.query = True
     for row in rows:
         row.gallery = row.fit = not row.query
@@ -86,6 +91,15 @@ def _closed(rows: list[Row], seed: int) -> list[str]:
         notes.append(f"{_count(single, verb)} one {'group' if grouped else 'image'}: {where}")
     _hold_back(rows, seed, official=any(row.image.split == "val" for row in rows))
     return notes
+
+
+def _alone(rows: list[Row], pool: list[Row], seed: int) -> list[str]:
+    """Where no label can be parted: all are searched in, and some are searched with, each without itself."""
+    apart = [Row(replace(row.image, label=""), row.sha256) for row in pool]
+    chosen = {row.image.image for row in choose(apart, QUERY_SHARE, seed, "query", one_at_least=True)}
+    for row in rows:
+        row.gallery, row.val, row.query = True, row.image.split == "val", row.image.image in chosen
+    return []
 
 
 def _disjoint(rows: list[Row], test_classes: int | float, seed: int) -> list[str]:
@@ -172,7 +186,7 @@ def _need_pairs(sizes: dict[str, int], kind: str = "", *, grouped: bool = False)
         raise SourceError(
             f"{pairs} of {len(sizes)} {kind}classes {'has' if pairs == 1 else 'have'} {two}: "
             "expected at least 2 such classes",
-            hint=put,
+            hint=f"{put}; --set dataset.split=closed builds without figures, too",
         )
 
 

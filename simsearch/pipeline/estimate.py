@@ -16,6 +16,7 @@ from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Build, Home, checked_name
+from simsearch.images.limits import why_untrained
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
 from simsearch.pipeline.graph import open_dataset
 from simsearch.recipe import Recipe
@@ -53,9 +54,9 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
 
     called = checked_name(name or named.name)
     recipe = named.recipe.resolve()
-    images, labels, gallery = _count(recipe, home)
+    images, labels, gallery, trainable = _count(recipe, home)
     backbone = find_backbone(str(recipe.embedder.backbone))
-    trains = bool(recipe.training.epochs) and labels > 0
+    trains = bool(recipe.training.epochs) and (trainable or bool(labels and named.recipe.training.epochs))
     size = int(recipe.images.size or backbone.size)
     dim = recipe.embedder.dim if trains else backbone.width(size)
     rows = images if recipe.index.corpus == "all" else gallery
@@ -96,11 +97,14 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     }
 
 
-def _count(recipe: Recipe, home: Home) -> tuple[int, int, int]:
-    """How many images, labels and gallery rows the source has. Sources of files are opened; others would write."""
+def _count(recipe: Recipe, home: Home) -> tuple[int, int, int, bool]:
+    """How many images, labels and gallery rows the source has, and whether they can train anything.
+
+    Sources of files are opened; others would write.
+    """
     table = recipe.dataset
     if table.kind == "digits":
-        return DIGITS, 10, DIGITS_GALLERY
+        return DIGITS, 10, DIGITS_GALLERY, True
     if table.kind == "torchvision":
         unpacked = home.datasets / ".unpacked"
         if not any(unpacked.glob(f"{table.source.partition(':')[2]}-*")):
@@ -116,7 +120,8 @@ def _count(recipe: Recipe, home: Home) -> tuple[int, int, int]:
         labelled=source.labelled,
     )
     gallery = sum(record.gallery for record in records)
-    return len(records), len({record.label for record in records} - {""}), gallery
+    labels = len({record.label for record in records} - {""})
+    return len(records), labels, gallery, source.labelled and why_untrained(records) is None
 
 
 def _index_seconds(recipe: Recipe, rows: int, dim: int) -> float:

@@ -83,6 +83,9 @@ class Pipeline:
         facts = made.facts
         bad = facts["bad"] - facts.get("unread", 0)
         check_bad(bad, bad + facts["images"], table.max_bad_fraction, [], mending(table.kind))
+        self._adapt_to_images(facts)
+        if several:
+            refuse_idle_seeds(self.recipe)
         check_usable(facts, safe(source.title), trains=bool(self.recipe.training.epochs))
         if len(plan.ran) > before:
             self._say_split(made)
@@ -150,6 +153,16 @@ class Pipeline:
                 f"{safe(source.title)} has no labels, and [training] epochs = {self.asked.training.epochs} needs them",
                 hint="leave epochs out to search by the backbone's own features, or put images into class folders",
             )
+        self._train_nothing()
+
+    def _adapt_to_images(self, facts: dict[str, Any]) -> None:
+        """With too few images of a label nothing is trained, unless it was asked for."""
+        if "untrained" in facts and self.asked.training.epochs is None and self.recipe.training.epochs:
+            self._train_nothing()
+            why = f"{facts['untrained']}: the backbone's own features are used (training.epochs = 0)"
+            self.plan.heading.append(f"Nothing is trained, as {safe(why)}")
+
+    def _train_nothing(self) -> None:
         training = self.recipe.training.model_copy(update={"epochs": 0})
         self.recipe = self.recipe.model_copy(update={"training": training})
 

@@ -39,13 +39,15 @@ def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
     return rules if rules.rules < RULES else None
 
 
-def asks_the_same(recipe: dict[str, Any], record: Record, tables: Iterable[str] | None = None) -> bool:
+def asks_the_same(
+    recipe: dict[str, Any], record: Record, tables: Iterable[str] | None = None, *, trains: bool = True
+) -> bool:
     """Return whether a resolved recipe is that of a record, in `tables` or in all that a digest may depend on.
 
-    Without labels epochs became 0 when it was built.
+    Where its images or their labels can train nothing (`trains`), epochs became 0 when it was built.
     """
     asked, known = json.loads(json.dumps(recipe)), with_defaults(record.recipe)
-    if not record.labelled:
+    if not record.labelled or not trains:
         asked["training"]["epochs"] = record.recipe["training"]["epochs"]
     looked_at = (asked.keys() | known.keys()) - {"run"} if tables is None else tables
     return all(asked.get(table) == known.get(table) for table in looked_at)

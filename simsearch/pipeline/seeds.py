@@ -56,6 +56,7 @@ def refuse_idle_seeds(resolved: Recipe) -> None:
     """Raise RecipeError for several seeds of a recipe that trains nothing."""
     if not resolved.training.epochs:
         raise RecipeError(
-            "--seeds: nothing is trained with [training] epochs = 0 (or without labels), so seeds have no effect",
+            "--seeds: nothing is trained with [training] epochs = 0 (or without labels, or two images of one): seeds "
+            "have no effect",
             hint="leave --seeds out, or --set training.epochs=5",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from simsearch.changes.look import changes_of, open_now
@@ -34,7 +35,7 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
     if not home.has_build(name):
         return None
     build = home.build(name)
-    if not build.record.synced or not asks_the_same(recipe, build.record):
+    if not build.record.synced or not asks_the_same(recipe, build.record, trains=_trains(home, build)):
         return None
     again = f"{safe(command)} --retrain"
     if seeds > 1:
@@ -71,3 +72,10 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
         told = what_differs(source, lambda: open_now(build, home, None, PRESENT), name, f"{again} trains anew by these")
         notes += [told] if told else []
     return Standing(build, why, notes)
+
+
+def _trains(home: Home, build: Build) -> bool:
+    """Whether the images that a build was made of can train anything."""
+    with suppress(ArtifactError):
+        return "untrained" not in home.store.open("dataset", **build.measured["dataset"]).facts
+    return True

@@ -26,7 +26,9 @@ def summarize(report: dict[str, Any]) -> str:
 def _quality(report: dict[str, Any]) -> str:
     if report["unanswerable"] is None:
         k, share = list(report["index"]["ann_recall"].items())[-1]
-        return f"No labels, so quality is not measured; the index returns {share:.4f} of the exact first {k}."
+        why = report.get("unmeasured")
+        start = f"No figures: {why}" if why else "No labels, so quality is not measured"
+        return f"{start}; the index returns {share:.4f} of the exact first {k}."
     if not recall_words(report):
         return "No query has another image of its label in the gallery, so quality is not measured."
     first = f"{recall_words(report)} on {report['queries'] - report['unanswerable']:,} queries"

@@ -10,6 +10,7 @@ from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
 from simsearch.images.decoding import FIRST
 from simsearch.images.formats import EXTRA, missing
+from simsearch.images.limits import why_unmeasured, why_untrained
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, write_records
@@ -89,6 +90,8 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
         for record in records:
             thumbnails(unordered[position[record.image]])
     write_quarantine(space.out, bad)
+    unmeasured, untrained = (why_unmeasured(records), why_untrained(records)) if source.labelled else (None, None)
+    no_figures = [] if unmeasured is None else [f"warning: no figures: {unmeasured[0]}; searchable; {unmeasured[1]}"]
     flags, decoded, how = count_flags(records), tally.counts(), source.decoding
     facts = {
         "images": len(records),
@@ -97,7 +100,9 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
         "labelled": source.labelled,
         "labels": len({r.label for r in records}) if source.labelled else 0,
         **flags,
-        "notes": [*notes, *in_words(decoded)],
+        "notes": [*notes, *no_figures, *in_words(decoded)],
+        **({} if unmeasured is None else {"unmeasured": unmeasured[0]}),
+        **({} if untrained is None else {"untrained": untrained}),
         **({"decoded": decoded} if decoded else {}),
         **({"left_out": source.left_out.to_json()} if _of_files(table) else {}),
         # How files were decoded, which those of digits and torchvision's sets cannot be otherwise; FIRST had no word.

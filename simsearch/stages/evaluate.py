@@ -90,6 +90,7 @@ def make_report(
     names = sorted(set(labels) - {""})
     pictures = THUMBNAILS in data.artifact.manifest["files"]  # a build of vectors has none
     gallery = int(data.facts["gallery"])
+    unmeasured = data.facts.get("unmeasured")
     number = {label: i for i, label in enumerate(names)}
     groups = numbered(of_images)
     copies = near = None
@@ -108,7 +109,9 @@ def make_report(
             features=Features(opened["recipe"], opened.get("baseline"), opened.get("reference")),
             gallery=gallery,
             query_rows=queries,
-            labels=np.array([number.get(label, -1) for label in labels]) if data.facts["labelled"] else None,
+            labels=np.array([number.get(label, -1) for label in labels])
+            if data.facts["labelled"] and not unmeasured
+            else None,
             label_names=names,
             groups=groups,
             val_rows=[] if few_shot else val,  # where unseen labels are searched, val has seen ones
@@ -132,6 +135,9 @@ def make_report(
         if few_shot and data.facts["labelled"]:
             why = "the labels searched were not trained on"
             found.report["reasons"] |= {"false_accepts": why, "strangers": why}
+        if unmeasured:
+            found.report.update(classes=len(names), unmeasured=unmeasured)
+            found.report["reasons"] = dict.fromkeys(found.report["reasons"], unmeasured)
         shown = None
         if table.map:
             progress.tell("map of the features before and after")
