@@ -74,14 +74,14 @@ def checked_settings(table: tables.Index, dim: int) -> tuple[tables.Index, list[
     from simsearch.vectors.index import settings_of
 
     factory, given = str(table.factory), Search.from_json(table.model_dump()).given()
-    has = settings_of(factory, dim)
-    for key in given.keys() - has.keys():
+    has, lists = settings_of(factory, dim)
+    for key in given.keys() - set(has):
         raise VectorsError(
             f"index {factory} has no {key}", hint=f"it has {', '.join(has)}" if has else "it has no search settings"
         )
     if given:
-        lists, nprobe = has.get("nprobe"), table.nprobe
-        beyond = lists is not None and nprobe is not None and nprobe > lists
+        nprobe = table.nprobe
+        beyond = nprobe is not None and nprobe > lists
         return table, [f"nprobe {nprobe}: {factory} has {lists} lists, which are all searched"] if beyond else []
     untuned = has and table.target_recall is None
     return table.model_copy(update={"target_recall": DEFAULT_TARGET}) if untuned else table, []

@@ -16,6 +16,7 @@ from simsearch.vectors.index.index import FaissIndex
 from simsearch.vectors.index.native import core_of, sentence
 from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.normalize import normalize
+from simsearch.vectors.search import HNSW, IVF, KINDS, REFINE
 
 Blocks = Callable[[], Iterable[Floats]]
 
@@ -55,20 +56,16 @@ def find_centroids(sample: Floats, nlist: int, seed: int = 0) -> Floats:
     return centroids
 
 
-def settings_of(factory: str, dim: int) -> dict[str, int | None]:
-    """Return the search settings that indexes of a factory have, with the most that is of use where that is known.
+def settings_of(factory: str, dim: int) -> tuple[list[str], int]:
+    """Return the search settings that indexes of a factory have, and the number of its lists, 0 for one without.
 
-    That is the number of lists for nprobe. Raises VectorsError for a factory that FAISS refuses.
+    Raises VectorsError for a factory that FAISS refuses.
     """
     native = _empty(dim, factory)
-    core, found = core_of(native), dict[str, int | None]()
-    if isinstance(core, faiss.IndexIVF):
-        found["nprobe"] = int(core.nlist)
-    if isinstance(core, faiss.IndexHNSW):
-        found["efSearch"] = None
-    if isinstance(native, faiss.IndexRefine):
-        found["k_factor"] = None
-    return found
+    core = core_of(native)
+    kinds = {IVF: isinstance(core, faiss.IndexIVF), HNSW: isinstance(core, faiss.IndexHNSW)}
+    kinds[REFINE] = isinstance(native, faiss.IndexRefine)
+    return [key for key, kind in KINDS.items() if kinds[kind]], int(core.nlist) if kinds[IVF] else 0
 
 
 def check_factory(factory: str, dim: int, rows: int) -> None:

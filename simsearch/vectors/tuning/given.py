@@ -38,8 +38,8 @@ def tune(
     and verify as `choose` does, then over all. Below 1,000 rows it looks everywhere. What no setting reaches is served
     at its best, as not reached. Raises VectorsError for a factory that FAISS refuses.
     """
-    has = settings_of(factory, source.shape[1])
-    candidate = Candidate(factory, has.get("nprobe") or 0, given=True)
+    has, nlist = settings_of(factory, source.shape[1])
+    candidate = Candidate(factory, nlist, given=True)
     run = Tuning(source, rows, target_recall, None, None, seed, name, progress, rows)
     if rows < FEW:
         return _everywhere(run, candidate, has)
@@ -73,11 +73,11 @@ def _others(search: Search) -> str:
     return f"{' '.join(f'--set index.{key}=' for key in search.given())} for another"
 
 
-def _everywhere(run: Tuning, candidate: Candidate, has: dict[str, int | None]) -> Choice:
+def _everywhere(run: Tuning, candidate: Candidate, has: list[str]) -> Choice:
     """Return the index with every list, node or code looked at: of so few rows too few could be held out."""
     index, seconds = run.build(candidate, run.source, run.rows)
     most = {"nprobe": candidate.nlist, "efSearch": max(run.rows, _LEAST_EF), "k_factor": float(-(-run.rows // K))}
-    search = Search.from_json({key: most[key] for key in has})
+    search = Search.from_json({key: value for key, value in most.items() if key in has})
     asked = _unit(run)
     questions = ask(asked, np.arange(run.rows), [asked])
     point = measure(index, questions, search)
