@@ -243,6 +243,29 @@ def test_pictures_that_only_an_extra_reads_are_set_aside_named_and_no_reason_to_
     assert "10 added" in said("sync", home=home)
 
 
+def test_a_build_with_an_extra_stands_where_it_is_not_installed(photos, home, monkeypatch):
+    pillow_heif = pytest.importorskip("pillow_heif")
+    from simsearch.images import formats
+
+    pillow_heif.from_pillow(picture(1, 3, 64).convert("RGB")).save(photos / "class 1" / "x.heic", quality=90)
+    said("build", photos, *FAST, home=home)
+    before = record(home)
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    lines = said("build", photos, *FAST, home=home)
+    assert "1 picture that nothing here reads (heic 1)" in lines
+    assert "up to date" in lines
+    assert "up to date" in said("sync", home=home)
+    assert record(home) == before
+
+
+def test_images_that_a_layout_leaves_aside_are_counted_and_said_each_time(tmp_path):
+    put(tmp_path / "p", "train/good/1.png", "train/bad/1.png", "test/good/2.png", "ground_truth/bad/1.png", "val/x.png")
+    source = opened(tmp_path / "p")
+    assert source.notes == []
+    assert source.left_out.to_json() == {"aside": {"ground_truth": 1, "val": 1}}
+    assert len(source.left_out.words()) == 2
+
+
 def test_linked_class_folders_are_built_synced_queried_and_verified(tmp_path, home):
     store, root = write_folder(tmp_path / "store"), tmp_path / "photos"
     root.mkdir()

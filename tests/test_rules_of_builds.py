@@ -12,6 +12,7 @@ import pytest
 from conftest import picture, snapshot
 from old_home.asking import ask, record, told, unpack
 
+from simsearch.images import formats
 from simsearch.images.decoding import FIRST, PRESENT
 from simsearch.images.decoding import told as rules_told
 
@@ -50,6 +51,21 @@ def test_an_old_build_is_left_as_it_is_and_made_anew_when_that_is_asked(place):
     assert rules_told(facts(place, "split")) == PRESENT
     assert record(place, "split")["images"] == images + 1
     assert "is up to date" in ask(place, "build", "split.toml")[2]
+
+
+def test_machine_folders_and_pictures_that_want_an_extra_are_named(place, monkeypatch):
+    for name in ("cat/@eaDir", "dog/@eaDir"):
+        (place / "split" / "train" / name).mkdir(parents=True)
+        picture(1, 70).save(place / "split" / "train" / name / "00.png")
+    (place / "split" / "train" / "cat" / "x.heic").write_bytes(b"")
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    told(place, "sync", "--build", "split")
+    said = ask(place, "build", "split.toml")[2]
+    assert f"{DIFFERS}1 file (heic 1) more would be read, HEIC with {formats.EXTRA}; 2 files (png 2) fewer" in said
+    assert "as machine folders or masks (@eaDir 2)" in said
+    said = ask(place, "sync", "--build", "split")[2]
+    assert "1 other file ignored (heic 1)" in said
+    assert "pictures since rules 2, which simsearch build --retrain goes by: heic" in said
 
 
 def test_a_training_that_is_asked_for_reads_by_the_present_rules(place):

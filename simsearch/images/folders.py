@@ -30,6 +30,7 @@ def open_folder(
     if not scan.images:
         raise SourceError(f"no images in {path!r}: {scan.seen()}", hint=_hint(scan, picking))
     found = label(scan.images, picking.rules, labels=labels)
+    scan.left.aside, scan.left.said = found.aside, found.said
     return FileSource(
         spec=spec,
         title=title or os.path.basename(root) or root,
@@ -38,7 +39,7 @@ def open_folder(
         images=sorted(found.images, key=lambda image: image.image),
         labelled=found.labelled,
         rejected=sorted(scan.rejected + found.rejected),
-        notes=[*found.notes, *scan.notes],
+        notes=[*(note for note in found.notes if note not in found.said), *scan.notes],
         left_out=scan.left,
     )
 

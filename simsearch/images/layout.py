@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,12 +32,17 @@ Parts = list[str]
 
 @dataclass
 class Layout:
-    """The images of a tree as its folders label and split them, those that it refuses, and what is to be said."""
+    """The images of a tree as its folders label and split them, those that it refuses, and what is to be said.
+
+    `aside`: how many images were left aside, by folder; `said` are those of the `notes` that say so.
+    """
 
     images: list[SourceImage]
     labelled: bool
     rejected: list[tuple[str, str]]
     notes: list[str]
+    aside: Counter[str]
+    said: list[str]
 
 
 @dataclass
@@ -68,13 +73,14 @@ class _Reading:
 
 def label(paths: Sequence[str], rules: int = RULES, *, labels: bool = True) -> Layout:
     """Return what the folders on the way to each image say, by `rules`; without `labels` all are used, without one."""
-    tree = [path.split("/") for path in paths]
+    tree = whole = [path.split("/") for path in paths]
     read = _read_first(tree) if rules == 1 else _read(tree)
     notes: list[str] = []
     if rules > 1:
         tree = _without_masks(tree, read, notes)
         if labels:
             tree = _without_flat_splits(tree, read, notes)
+    aside, said = _missing_in(tree, whole, read), list(notes)
     names = dict.fromkeys((read.label(parts) for parts in tree) if labels else (), "")
     names |= {name: unicodedata.normalize("NFC", name) if rules > 1 else name for name in names}
     images = [SourceImage("/".join(p), names.get(read.label(p), ""), read.split(p)) for p in tree]
@@ -86,7 +92,7 @@ def label(paths: Sequence[str], rules: int = RULES, *, labels: bool = True) -> L
         notes.insert(0, UNLABELLED)
     elif not labelled:
         notes.insert(0, "flat folder: building without labels (put images into one folder a label to measure quality)")
-    return Layout([image for image in images if image.label or not labelled], labelled, rejected, notes)
+    return Layout([image for image in images if image.label or not labelled], labelled, rejected, notes, aside, said)
 
 
 def split_of(folder: str) -> str | None:
@@ -142,6 +148,14 @@ def _without_flat_splits(tree: list[Parts], read: _Reading, notes: list[str]) ->
     for folder, count in sorted(flat.items()):
         notes.append(f"{folder} has no label folders: {_images(count)} left aside ({ALL_IMAGES})")
     return [parts for parts in tree if len(parts) <= read.split_at + 1 or parts[read.split_at] not in flat]
+
+
+def _missing_in(tree: list[Parts], whole: list[Parts], read: _Reading) -> Counter[str]:
+    """How many images of the whole tree were left aside, by the folder that was."""
+    if len(tree) == len(whole) or read.split_at is None:
+        return Counter()
+    kept, at = set(map(id, tree)), read.split_at
+    return Counter(parts[at] for parts in whole if id(parts) not in kept)
 
 
 def _doubts(tree: list[Parts], read: _Reading) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simsearch.console import safe
+from simsearch.images.decoding import RULES
 from simsearch.images.formats import EXTRA, FORMATS, suffixes
 
 SHOWN = 6
@@ -21,6 +22,7 @@ ROWS = {
     "excluded": "named by dataset.exclude",
     "linked": "linked folders, not followed",
     "again": "linked folders that lead to what is read already",
+    "aside": "{}: images left aside by the layout of the folders",
     "unread": "{}: nothing that reads it was installed",
 }
 
@@ -30,7 +32,8 @@ class LeftOut:
     """Counts by kind: `others`, files by suffix; `hidden` ones; `machine`, folders and files of systems, by name.
 
     `excluded`: what dataset.exclude names; `linked`: linked folders that were not followed; `again`: those that were,
-    and lead to what is read already. `unread`: pictures, by suffix, for which nothing is installed here.
+    and lead to what is read already. `unread`: pictures, by suffix, for which nothing is installed here. `aside`: images
+    that the layout of the folders leaves aside, by folder; `said` are the sentences that say so.
     """
 
     others: Counter[str] = field(default_factory=Counter)
@@ -40,6 +43,8 @@ class LeftOut:
     linked: int = 0
     again: list[str] = field(default_factory=list)
     unread: Counter[str] = field(default_factory=Counter)
+    aside: Counter[str] = field(default_factory=Counter)
+    said: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts that are not zero, kinds by name."""
@@ -51,12 +56,13 @@ class LeftOut:
             "linked": self.linked,
             "again": len(self.again),
             "unread": by_count(self.unread),
+            "aside": _fewer(by_count(self.aside)),
         }
         return {kind: count for kind, count in counts.items() if count}
 
     def words(self) -> list[str]:
         """Return a sentence for each kind that there is."""
-        notes = []
+        notes = [*self.said]
         ignored = by_count(self.others) | ({"hidden": self.hidden} if self.hidden else {})
         if ignored:
             total = sum(ignored.values())
@@ -81,7 +87,9 @@ class LeftOut:
     def newer(self, rules: int) -> str | None:
         """Return what is said of files that the present rules take for pictures, and these do not."""
         kinds = sorted(kind for kind in self.others if f".{kind}" in suffixes() - suffixes(rules))
-        return f"{', '.join(kinds)}: read by a build that simsearch build --retrain makes" if kinds else None
+        if not kinds:
+            return None
+        return f"pictures since rules {RULES}, which simsearch build --retrain goes by: {', '.join(kinds)}"
 
 
 def rows(kept: Mapping[str, Any]) -> list[tuple[str, int]]:

@@ -28,6 +28,7 @@ from simsearch.stages.common import Data
 from simsearch.stages.dataset import check_bad, check_usable, dataset, mending
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index, refuse_factory, search_settings
+from simsearch.stages.step import Step
 from simsearch.vectors.search import Search
 
 FLAGS = {"fit": "fit", "val": "val", "gallery": "gallery", "query": "queries"}  # as they are said, and as counted
@@ -79,7 +80,7 @@ class Pipeline:
         if several:  # without labels nothing is trained, which only the source can tell
             refuse_idle_seeds(self.recipe)
         before, table = len(plan.ran), self.recipe.dataset
-        made = plan.make(dataset(source, listing, table))
+        made = plan.make(self._dataset(source, listing))
         facts = made.facts
         bad = facts["bad"] - facts.get("unread", 0)
         check_bad(bad, bad + facts["images"], table.max_bad_fraction, [], mending(table.kind))
@@ -108,6 +109,15 @@ class Pipeline:
         source = open_dataset(table, home, offline=offline, decoding=how)
         self._refuse_other_source(name, source, renamed)
         return source, source.fingerprint(home.memory)
+
+    def _dataset(self, source: Source, listing: Fingerprint) -> Step:
+        """The step of the data set: where an extra is not installed now, still the one that was made with it."""
+        table = self.recipe.dataset
+        if source.left_out.unread:
+            whole = dataset(source, listing, table, whole=True)
+            if self.plan.home.store.find(whole.kind, whole.digest):
+                return whole
+        return dataset(source, listing, table)
 
     def differing(self, name: str, source: Source, again: str) -> str | None:
         """Return what would differ by the present rules, where the build `name` is of older ones."""

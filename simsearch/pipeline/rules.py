@@ -13,6 +13,8 @@ from simsearch.artifacts import MANIFEST
 from simsearch.errors import SimsearchError, SourceError
 from simsearch.home import Home, Record
 from simsearch.images.decoding import FIRST, PRESENT, RULES, Decoding, told
+from simsearch.images.formats import EXTRA, missing
+from simsearch.images.left_out import by_count, listed
 from simsearch.images.source import Source
 from simsearch.recipe import Recipe
 from simsearch.recipe.recipe import with_defaults
@@ -20,7 +22,6 @@ from simsearch.recipe.recipe import with_defaults
 OF_TRAINING = ("images", "embedder", "loss", "augmentation", "training")
 # JPEG apart, every format knows transparency, depths above 8 bits or several pages, which rules 2 read otherwise.
 ALIKE = {"jpg", "jpeg", "jpe"}
-SHOWN = 6
 
 
 def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
@@ -71,8 +72,8 @@ def what_differs(old: Source, opened: Callable[[], Source], name: str, again: st
     splits = sum(before[image].split != after[image].split for image in both)
     pictures = [image for image in both if _kind(image) not in ALIKE]
     parts = [
-        f"{_files(more)} more would be read" if more else "",
-        f"{_files(fewer)} fewer" if fewer else "",
+        f"{_files(more)} more would be read{_unless(more)}" if more else "",
+        f"{_files(fewer)} fewer{_why(new)}" if fewer else "",
         f"{labels:,} with another label" if labels else "",
         f"{splits:,} on another side of the split" if splits else "",
         f"transparency, depths above 8 bits and pages are read otherwise ({_kinds(pictures)})" if pictures else "",
@@ -83,15 +84,24 @@ def what_differs(old: Source, opened: Callable[[], Source], name: str, again: st
     return f"{start}, {said}: {again}"
 
 
+def _why(new: Source) -> str:
+    """In which folders lie the files that the present rules leave out."""
+    folders = by_count(new.left_out.machine + new.left_out.aside)
+    return f", as machine folders or masks ({listed(folders)})" if folders else ""
+
+
+def _unless(names: Iterable[str]) -> str:
+    lacking = missing(names)
+    return f", {' and '.join(lacking)} with {EXTRA}" if lacking else ""
+
+
 def _files(names: Iterable[str]) -> str:
     found = list(names)
     return f"{len(found):,} {'file' if len(found) == 1 else 'files'} ({_kinds(found)})"
 
 
 def _kinds(names: Iterable[str]) -> str:
-    counted = Counter(map(_kind, names)).most_common()
-    shown = [f"{kind} {count:,}" for kind, count in sorted(counted, key=lambda one: (-one[1], one[0]))]
-    return ", ".join(shown[:SHOWN]) + (", ..." if len(shown) > SHOWN else "")
+    return listed(by_count(Counter(map(_kind, names))))
 
 
 def _kind(name: str) -> str:

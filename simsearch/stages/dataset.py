@@ -26,8 +26,11 @@ VERSION = 1
 OF_RULES = {1: 1, 2: 2}  # the version for files, by the rules that pick and decode them
 
 
-def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
-    """Return the step that reads every image of `source`, whose files are those of `listing`."""
+def dataset(source: Source, listing: Fingerprint, table: Dataset, *, whole: bool = False) -> Step:
+    """Return the step that reads every image of `source`, whose files are those of `listing`.
+
+    `whole`: as if everything were installed that reads pictures.
+    """
     digest = digest_of([[escaped(name), *rest] for name, *rest in listing])
     settings = {
         "kind": table.kind if table.kind != "torchvision" else table.source,
@@ -35,7 +38,7 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset) -> Step:
     }
     if changes := source.decoding.changes():
         settings["decoding"] = changes
-    if lacking := missing(image.image for image in source.images):
+    if lacking := [] if whole else missing(image.image for image in source.images):
         settings["without"] = lacking  # once they are installed, it is another data set
     for key in ("follow_links", "machine_folders"):
         if getattr(table, key):
