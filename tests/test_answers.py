@@ -33,7 +33,7 @@ def hits(*rates, label="a", image="a/1.png"):
 class SearcherOf:
     """What the words about an answer need of a searcher."""
 
-    build = SimpleNamespace(name="b")
+    build = SimpleNamespace(name="b", record=SimpleNamespace(root=None))
 
     def __init__(self, labelled=True, rated=False):
         self.labelled, self.rates, self.asked = (

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from simsearch.errors import SimsearchError
-from simsearch.images.montage import BORDER, TILE, MontageRow, montage, printable, shorten
+from simsearch.images.montage import BORDER, TILE, MontageRow, Tile, montage, printable, shorten
 
 
 def flat(height, width, value=100):
@@ -15,7 +15,7 @@ def flat(height, width, value=100):
 
 
 def test_rows_and_columns(tmp_path):
-    hits = [(flat(50, 20), ["seven", "0.991"]), (None, ["one", "0.5"]), (np.zeros((8, 8), np.uint8), ["x"])]
+    hits = [Tile(flat(50, 20), ["seven", "0.991"]), Tile(None, ["one", "0.5"]), Tile(np.zeros((8, 8), np.uint8), ["x"])]
     montage([MontageRow(flat(28, 28), "query.png", hits), MontageRow(flat(300, 100), "b", [])], tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.format == "PNG"
@@ -38,7 +38,7 @@ def test_pictures_are_whole(tmp_path):
 
 
 def drawn(text, out):
-    montage([MontageRow(flat(5, 5), text, [(flat(5, 5), [text] * 5)])], out)
+    montage([MontageRow(flat(5, 5), text, [Tile(flat(5, 5), [text] * 5)])], out)
     with Image.open(out) as picture:
         return picture.size, picture.tobytes()
 

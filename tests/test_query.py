@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 
+import numpy as np
 import pytest
 from commands import run_process
 from conftest import artifact_file, picture, run_cli
@@ -14,6 +15,7 @@ from remade import remade
 from sealing import seal
 
 import simsearch
+from simsearch.images.montage import MARKED, TILE
 
 
 def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built):
@@ -185,6 +187,57 @@ def test_montage_without_the_original_files(built, tmp_path):
                    "--home", tmp_path / "elsewhere", check=0)  # fmt: skip
     assert json.loads(done.stdout)["hits"][0]["path"] is None
     assert (tmp_path / "m.png").stat().st_size > 1000
+
+
+def test_a_hit_whose_file_is_gone_is_marked_and_said_once(ours, tmp_path):
+    folder, home = ours
+    query = folder / "class 0" / "01.png"
+    before = [line.split() for line in run_cli("query", query, "--home", home, check=0).stdout.splitlines()[2:]]
+    gone = [tuple(line[-2:]) for line in before if line[-1].endswith(".png") and line[-1] != "0/01.png"][:2]
+    assert len(gone) == 2
+    for name in gone:
+        (folder / " ".join(name)).unlink()
+    done = run_cli("query", query, query, "--montage", tmp_path / "m.png", "--home", home, check=0)
+    marked = [line for line in done.stdout.splitlines() if line.endswith("  (gone)")]
+    assert sorted({tuple(line.split()[-3:-1]) for line in marked}) == sorted(gone)
+    assert len(marked) == 4
+    assert done.stderr.count("simsearch sync --build photos brings the build in step") == 1
+    assert "2 files shown above are gone" in done.stderr
+    assert marks(tmp_path / "m.png") == 4
+    hits = json.loads(run_cli("query", query, "--json", "--home", home, check=0).stdout)["hits"]
+    assert {tuple(hit["image"].split()) for hit in hits if hit["path"] is None} == set(gone)
+    assert all("gone" not in hit for hit in hits)
+    run_cli("sync", "--build", "photos", "--home", home, check=0)
+    done = run_cli("query", query, "--montage", tmp_path / "m.png", "--home", home, check=0)
+    assert "(gone)" not in done.stdout
+    assert "gone:" not in done.stderr
+    assert marks(tmp_path / "m.png") == 0
+
+
+def marks(montage):
+    """How many tiles of a montage bear a word: its first line of pixels has no letters in it."""
+    with Image.open(montage) as image:
+        red = (np.asarray(image.convert("RGB")) == MARKED).all(axis=2)
+    first = red & ~np.roll(red, 1, axis=0)
+    return int((first.sum(axis=1) // TILE).sum())
+
+
+def test_files_that_changed_are_marked_in_the_montage(ours, tmp_path):
+    folder, home = ours
+    picture(7, 70).save(folder / "class 0" / "02.png")
+    done = run_cli("query", folder / "class 0" / "01.png", "-k", 30, "--montage", tmp_path / "m.png", "--home", home)
+    assert "1 file in it changed since" in done.stderr
+    assert marks(tmp_path / "m.png") == 1
+
+
+def test_no_hit_is_marked_where_the_whole_folder_is_not_here(ours, tmp_path):
+    folder, home = ours
+    shutil.copy(folder / "class 0" / "01.png", tmp_path / "query.png")
+    shutil.rmtree(folder)
+    done = run_cli("query", tmp_path / "query.png", "--montage", tmp_path / "m.png", "--home", home, check=0)
+    assert "(gone)" not in done.stdout
+    assert f"None of these images is on this machine: there is no {folder}" in done.stderr
+    assert marks(tmp_path / "m.png") == 0
 
 
 def test_k_beyond_the_corpus_gives_the_corpus(built):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MONTAGE_ROWS = 50
 LABEL_WIDTH = 24
+GONE, CHANGED = "gone", "changed"  # of a file, since the build saw it
 FAR_HEAD, STRANGERS_HEAD = "false alarms", "strangers"
 KEYS = ("rank", "score", "row", "image", "label")  # of a hit of a vector
 
@@ -35,6 +36,7 @@ def show_hits(
     drawn: list[tuple[str, Answer]] = []
     answer: Answer | None = None
     asked = failed = widened = 0
+    gone: set[str] = set()
     for path in paths:
         asked += 1
         try:
@@ -48,6 +50,7 @@ def show_hits(
             _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], digits=2)
         else:
             print("\n".join(hit_table(searcher, path, answer.hits)))
+            gone.update(hit.image for hit in answer.hits if hit.gone)
         if montage and len(drawn) < MONTAGE_ROWS:
             drawn.append((path, answer))
     if not asked:
@@ -58,6 +61,10 @@ def show_hits(
         if words:
             say(words)
     _say_widened(widened)
+    if gone:
+        say(f"{_files(len(gone))} shown above {'is' if len(gone) == 1 else 'are'} gone: {_in_step(searcher)}")
+    elif not as_json and hits and searcher.build.record.root is not None and not searcher.build.pictures_here:
+        say(f"None of these images is on this machine: there is no {safe(searcher.build.record.root)}")
     if montage and drawn:
         _draw_montage(searcher, drawn, Path(montage))
     elif not montage and not as_json and not failed and hits:
@@ -113,6 +120,18 @@ def say_if_too_few(searcher: Searcher, max_far: float | None) -> None:
         )
 
 
+def _files(count: int) -> str:
+    return f"{count:,} {'file' if count == 1 else 'files'}"
+
+
+def _in_step(searcher: Searcher) -> str:
+    """Return the command that brings what a build knows in step with its files."""
+    build = searcher.build
+    if str(build.record.recipe["dataset"]["source"]).partition(":")[0] in ("folder", "table"):
+        return f"simsearch sync --build {build.name} brings the build in step"
+    return "the same simsearch build again makes them anew"
+
+
 def _say_widened(count: int) -> None:
     if count:
         say(f"{count:,} {'query' if count == 1 else 'queries'} needed a wider search than the index is set to")
@@ -150,6 +169,7 @@ def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:
     lines = [safe(path), f"    score  {columns('label', head)}image"]
     for hit, label, rate in zip(hits, labels, rates, strict=True):
         mark = ("  (same file)" if hit.same_file else "") + (f"  (+{hit.alike} alike)" if hit.alike else "")
+        mark += f"  ({GONE})" if hit.gone else ""
         start = f"{hit.rank:>2}  {hit.score:.3f}  {columns(label, rate)}"
         lines.append(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
     return lines if hits else [*lines, "    no hit scores high enough"]
@@ -187,15 +207,19 @@ def sure_hits(hits: Sequence[Hit], least: float | None) -> str | None:
 def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], out: Path) -> None:
     """Draw each query beside its neighbours into the picture `out`, and say so."""
     from simsearch.images.decode import read_bytes
-    from simsearch.images.montage import MontageRow, montage
+    from simsearch.images.montage import MontageRow, Tile, montage
 
-    rows = [
-        MontageRow(
-            searcher.decoded(read_bytes(Path(path))),
-            os.path.basename(path),
-            [(searcher.picture(hit), [hit.label or hit.image, f"{hit.score:.3f}"]) for hit in answer.hits],
-        )
-        for path, answer in answered
-    ]
+    rows, changed = [], set()
+    for path, answer in answered:
+        row = MontageRow(searcher.decoded(read_bytes(Path(path))), os.path.basename(path))
+        for hit in answer.hits:
+            picture, other = searcher.looked_at(hit)
+            if other:
+                changed.add(hit.image)
+            mark = GONE if hit.gone else CHANGED if other else ""
+            row.hits.append(Tile(picture, [hit.label or hit.image, f"{hit.score:.3f}"], mark))
+        rows.append(row)
     montage(rows, out)
     say(f"Montage of {len(rows)} {'query' if len(rows) == 1 else 'queries'}: {safe(str(out))}")
+    if changed:
+        say(f"{_files(len(changed))} in it changed since, drawn as the build saw them: {_in_step(searcher)}")

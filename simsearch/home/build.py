@@ -116,6 +116,11 @@ class Build:
     sealed: bool = True
 
     @property
+    def pictures_here(self) -> bool:
+        """Whether the folder below which its images are files is on this machine."""
+        return self.record.root is not None and Path(self.record.root).is_dir()
+
+    @property
     def path(self) -> Path:
         """The file that names its artifacts."""
         return self.home / "builds" / f"{self.name}.json"

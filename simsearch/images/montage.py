@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -18,18 +19,27 @@ TILE, PAD, MARGIN = 144, 12, 20
 FONT_SIZE, LINE = 13, 17
 LINES = 2
 PAPER, TILE_PAPER, BORDER, INK, PALE = (255, 255, 255), (246, 246, 247), (32, 92, 168), (60, 60, 66), (140, 140, 146)
+MARKED, ON_MARK = (178, 34, 34), (255, 255, 255)
 ELLIPSIS = "..."
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
+class Tile(NamedTuple):
+    """A picture, None where there is none, with the lines below it, and the word over it, if any."""
+
+    picture: Pixels | None
+    lines: list[str]
+    mark: str = ""
+
+
 @dataclass(frozen=True)
 class MontageRow:
-    """A query's picture and caption, and (picture or None, lines of caption) for each of its neighbours."""
+    """A query's picture and caption, and a tile for each of its neighbours."""
 
     query_picture: Pixels
     query_caption: str
-    hits: list[tuple[Pixels | None, list[str]]] = field(default_factory=list)
+    hits: list[Tile] = field(default_factory=list)
 
 
 def montage(rows: Sequence[MontageRow], out: Path) -> None:
@@ -74,30 +84,25 @@ def _drawn(rows: Sequence[MontageRow]) -> Image.Image:
     font = ImageFont.load_default(FONT_SIZE)
     for number, row in enumerate(rows):
         top = MARGIN + number * (cell_height + PAD)
-        _cell(canvas, draw, font, (MARGIN, top), row.query_picture, [row.query_caption, "query"])
+        _cell(canvas, draw, font, (MARGIN, top), Tile(row.query_picture, [row.query_caption, "query"]))
         draw.rectangle((MARGIN - 3, top - 3, MARGIN + TILE + 2, top + TILE + 2), outline=BORDER, width=3)
-        for place, (picture, lines) in enumerate(row.hits, start=1):
-            left = MARGIN + PAD + place * (TILE + PAD)
-            _cell(canvas, draw, font, (left, top), picture, lines)
+        for place, hit in enumerate(row.hits, start=1):
+            _cell(canvas, draw, font, (MARGIN + PAD + place * (TILE + PAD), top), hit)
     return canvas
 
 
-def _cell(
-    canvas: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    font: Font,
-    corner: tuple[int, int],
-    picture: Pixels | None,
-    lines: Sequence[str],
-) -> None:
+def _cell(canvas: Image.Image, draw: ImageDraw.ImageDraw, font: Font, corner: tuple[int, int], shown: Tile) -> None:
     left, top = corner
     draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=TILE_PAPER)
-    if picture is None:
+    if shown.picture is None:
         _text(draw, font, (left, top + TILE // 2 - LINE // 2), "no picture here", PALE)
     else:
-        tile = _fit(picture)
+        tile = _fit(shown.picture)
         canvas.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
-    for number, line in enumerate(lines[:LINES]):
+    if shown.mark:
+        draw.rectangle((left, top, left + TILE - 1, top + LINE + 2), fill=MARKED)
+        _text(draw, font, (left, top + 1), shown.mark, ON_MARK)
+    for number, line in enumerate(shown.lines[:LINES]):
         _text(draw, font, (left, top + TILE + 6 + number * LINE), line, INK if number == 0 else PALE)
 
 

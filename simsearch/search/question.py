@@ -14,7 +14,8 @@ MAX_FAR = 0.001
 class Hit:
     """One neighbour: rank from 1, score (inner product of embeddings, -1 to 1), and which image it is.
 
-    `path` is None where the file is not on this machine; `same_file` tells that it is the query itself, byte for byte.
+    `path` is None where the file is not on this machine; `gone` tells that the folder is, and the file is not in it.
+    `same_file` tells that it is the query itself, byte for byte.
     `false_accept_rate` is the share of different-label pairs that score at least as much, `stranger_rate` that of val
     queries whose best hit does once their own label is out of the gallery; None where that is unknown. Each is
     `_at_most` so much where none of those that were looked at does.
@@ -33,11 +34,12 @@ class Hit:
     stranger_rate: float | None = None
     false_accept_rate_at_most: bool = False
     stranger_rate_at_most: bool = False
+    gone: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of a hit in `query --json`; "..._at_most" is there where it is true."""
         record = asdict(self)
-        del record["same_file"]
+        del record["same_file"], record["gone"]  # no `path` tells it
         left_out = ("alike",) if self.alike is None else ()
         for key in (*left_out, *(key for key, value in record.items() if key.endswith("_at_most") and not value)):
             del record[key]

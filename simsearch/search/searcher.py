@@ -54,9 +54,8 @@ class Searcher:
         """Open a build; every file is checked against its sha256 before it is parsed.
 
         Files above 64 MiB are believed for `[run] rehash_days` after they were hashed whole, unless `rehash` is asked
-        for, as by a server that stays open for long.
-
-        Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
+        for, as by a server that stays open for long. Raises ArtifactError when an artifact is missing, damaged or
+        belongs to another build.
         """
         self.build = build
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
@@ -178,13 +177,17 @@ class Searcher:
 
     def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
+        return self.looked_at(hit)[0]
+
+    def looked_at(self, hit: Hit) -> tuple[Pixels, bool]:
+        """Return the `picture` of a hit, and whether its file is here but no longer what the build was made from."""
         with suppress(ImageError):
             if hit.path is not None:
                 data = read_bytes(Path(hit.path))
                 if hashlib.sha256(data).hexdigest() == self._records[hit.row].sha256:
-                    return self.decoded(data)
+                    return self.decoded(data), False
         with ThumbnailReader(self._thumbnails) as thumbnails:
-            return decode(thumbnails[hit.row])
+            return decode(thumbnails[hit.row]), hit.path is not None
 
     def decoded(self, data: bytes, at_least: int | None = None) -> Pixels:
         """Return the pixels of a file's bytes as the build's own pictures were decoded; raises ImageError."""
@@ -279,7 +282,8 @@ class Searcher:
         hits = []
         for rank, (score, row, record) in enumerate(found, 1):
             path = None if digest is None else self._path(record)
-            hit = Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest)
+            gone = path is None and digest is not None and self.build.pictures_here
+            hit = Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest, gone=gone)
             hits.append(self._rated(hit))
         return hits
 
@@ -292,6 +296,5 @@ class Searcher:
         return hit
 
     def _path(self, record: ImageRecord) -> str | None:
-        root = self.build.record.root
-        path = None if root is None else os.path.join(root, record.image)
-        return path if path is not None and os.path.isfile(path) else None
+        path = os.path.join(self.build.record.root or "", record.image)
+        return path if self.build.record.root is not None and os.path.isfile(path) else None

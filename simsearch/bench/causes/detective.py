@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from simsearch.arrays import Pixels
 from simsearch.bench.causes import checks, rerun
 from simsearch.bench.judging.compared import Pair, shared_queries
 from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
@@ -25,7 +24,7 @@ from simsearch.console import safe
 from simsearch.evaluation.figures import CLAIM
 from simsearch.evaluation.systems import gather
 from simsearch.images.decode import decode
-from simsearch.images.montage import MontageRow, montage_png
+from simsearch.images.montage import MontageRow, Tile, montage_png
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
@@ -198,11 +197,11 @@ def _neighbours(side: checks.Side, places: list[int], word: str) -> list[Montage
     shown = []
     with ThumbnailReader(side.artifacts["dataset"].path) as thumbnails:
         for query, near, near_scores in zip(chosen, rows.tolist(), scores.tolist(), strict=True):
-            hits: list[tuple[Pixels | None, list[str]]] = []
+            hits: list[Tile] = []
             for row, score in zip(near, near_scores, strict=True):
                 if row != query.row:
                     wrong = "" if records[row].label == query.label else "  wrong"
-                    hits.append((decode(thumbnails[row]), [records[row].label, f"{score:.3f}{wrong}"]))
+                    hits.append(Tile(decode(thumbnails[row]), [records[row].label, f"{score:.3f}{wrong}"]))
             shown.append(MontageRow(decode(thumbnails[query.row]), f"{word}: {query.label}", hits[:NEIGHBOURS]))
     return shown
 
