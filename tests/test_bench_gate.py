@@ -346,6 +346,17 @@ def test_a_retraining_of_five_seeds_is_judged_against_their_spread(matrix):
     assert judged(matrix, same, stand_ins).outcome == "pass"
 
 
+def test_a_recipe_of_few_seeds_does_not_hide_the_next(matrix):
+    random = np.random.default_rng(2)
+    few, stand_ins = redrawn_seeds(random, 2, error=0.3)
+    pairs, _ = redrawn_seeds(random, 5, error=0.3)
+    pairs = [tuple(replace(side, cell=replace(side.cell, factory="PQ8")) for side in pair) for pair in pairs]
+    stand_ins |= {before.cell.name: before for before, _ in pairs}
+    verdict = judged(matrix, [*few, *pairs], stand_ins)
+    assert {f.metric for f in verdict.worse} == {"cross_boundary_error", "map_at_r"}
+    assert {f.cell for f in verdict.worse} == {pairs[0][1].cell.name}
+
+
 def test_seeds_that_came_out_alike_are_told_apart_by_a_query(matrix):
     ones = {**values(np.random.default_rng(0)), "recall@1": np.ones(QUERIES)}
     for lost, outcome in ((2, "pass"), (60, "regression")):

@@ -222,6 +222,15 @@ def test_no_support_is_of_the_group_of_its_query(monkeypatch, ways, shots):
     assert (supports[labels != 8] > 0).all()
 
 
+def test_an_image_of_its_own_is_in_no_group_of_few_shot():
+    """The first row is of none: beside one group of a label it makes an episode possible, alone in a group none."""
+    embeddings = np.eye(6, dtype=np.float32)
+    labels = np.repeat([0, 1], 3)
+    found = few_shot(embeddings, labels, groups=np.array([-1, 0, 0, 0, 0, -1]), ways=2, shots=1, episodes=20)
+    assert found.classes == 2
+    assert few_shot(embeddings, labels, groups=np.array([0, 0, 0, 0, 0, -1]), ways=2, shots=1, episodes=20) is None
+
+
 def test_images_that_all_are_of_their_own_are_as_without_groups():
     random = np.random.default_rng(6)
     labels = random.integers(0, 3, 60)

@@ -81,6 +81,19 @@ def test_a_digest_is_no_path(tmp_path, key, reference):
         home.build()
 
 
+@pytest.mark.parametrize("damage", [{"changed": "1"}, {"deleted": None}, {"when": 3}])
+def test_what_syncs_did_is_counted(tmp_path, damage):
+    home = Home(tmp_path)
+    built = {stage: {"digest": "d", "content": "c"} for stage in SYNCED}
+    synced = {"when": "2026-01-02T10:00:00+00:00", **dict.fromkeys(("added", "changed", "moved", "deleted"), 1)}
+    write(home, "a", "2026-01-01T10:00:00+00:00", built=built, synced=synced)
+    assert home.build().record.synced == synced
+    for broken in ({"synced": {**synced, **damage}, "built": built}, {"synced": synced}):
+        write(home, "a", "2026-01-01T10:00:00+00:00", **broken)
+        with pytest.raises(ArtifactError, match=r"a\.json"):
+            home.build()
+
+
 def test_folders_and_nesting_among_the_builds(tmp_path):
     home = Home(tmp_path)
     write(home, "a", "2026-01-01T10:00:00+00:00")
