@@ -66,6 +66,20 @@ def test_shots_of_one_thing_are_told_from_others():
     assert {(j, i) for i, j in pairs} == set(pairs)
 
 
+def test_what_only_the_finer_pictures_tell_apart_is_no_shot():
+    """The same at 16 x 17 and alike besides the mean; a pattern between these samples is .95 alike at 48 x 48."""
+    plain = [thing(seed, 96) * 0.6 + 50 for seed in range(40)]
+    stripes = np.tile(np.repeat([1.0, -1.0], 2), 24)
+    pattern = np.outer(stripes, stripes)
+    for strength, alike in ((0.1, True), (0.33, False)):
+        marked = plain[0] + strength * plain[0].std() * pattern
+        pictures = [encode_thumbnail(np.clip(one, 0, 255).astype(np.uint8)) for one in (marked, *plain)]
+        reduced = np.stack([reduction(one) for one in pictures])
+        reduced[0] = reduced[1]
+        shots = Shots(reduced, len(pictures), pictures.__getitem__)
+        assert shots.same(0, 1) == alike
+
+
 def test_copies_are_shots():
     one = thing(3).astype(np.uint8)
     small = np.asarray(Image.fromarray(one).resize((120, 120)))

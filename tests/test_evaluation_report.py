@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from simsearch.errors import VectorsError
+from simsearch.evaluation import systems
 from simsearch.evaluation.evaluate import Features, evaluate
+from simsearch.evaluation.figures import first_k, headline_k
 from simsearch.evaluation.systems import SYSTEMS
 from simsearch.report.summary import render_table, summarize
 from simsearch.vectors.index import build
@@ -345,3 +347,19 @@ def test_the_sentence_says_which_way_it_fell(recipe, p, words):
     assert summarize(report).startswith("recall@1")
     report["systems"]["baseline/cosine"]["cross_boundary_error"]["10"]["boundary"] = 0.1
     assert summarize(report).startswith("Normalization alone does")
+
+
+def test_rows_are_gathered_in_any_order_from_any_block(monkeypatch):
+    monkeypatch.setattr(systems, "_READ", 7)
+    source = make(1, 0.5)
+    for rows in (np.array([419, 0, 6, 7, 7, 300, 1]), np.empty(0, dtype=np.int64), np.arange(420)[::-1]):
+        np.testing.assert_array_equal(systems.gather(source, rows), source.features[rows])
+    blocks = list(systems.blocks(source, 20))
+    assert [len(block) for block in blocks] == [7, 7, 6]
+    np.testing.assert_array_equal(np.concatenate(blocks), source.features[:20])
+
+
+@pytest.mark.parametrize(("ks", "k"), [((1, 10, 100), 10), ((1, 5), 5), ((20, 50), 50), ((1,), 1), ((1, 11), 11)])
+def test_errors_are_headed_by_ten_where_it_was_asked(ks, k):
+    assert headline_k(ks) == k
+    assert first_k(ks) == ks[0]

@@ -17,6 +17,7 @@ from simsearch.checked import Checked
 from simsearch.console import Shown
 from simsearch.errors import SourceError
 from simsearch.home import Home
+from simsearch.pipeline.estimate import render_forecast, spoken
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 from simsearch.vectors.features import FeatureFile
@@ -344,3 +345,19 @@ def test_a_csv_file_on_the_command_line_is_a_table(photos, home, tmp_path):
     done = build(tmp_path / "my list.csv", home)
     assert done.build.name == "my-list"
     assert done.build.record.images == 30
+
+
+def test_times_and_sizes_are_said_as_people_say_them():
+    said = {0.4: "0 s", 89.4: "89 s", 90: "2 min", 150: "2 min", 5399: "90 min", 5400: "1.5 h", 36000: "10.0 h"}
+    assert {seconds: spoken(seconds) for seconds in said} == said
+    found = {"images": 1200, "labels": 0, "rows": 1200, "dim": 8, "index": "Flat", "seconds": {"embed": 89, "index": 2},
+             "exists": False, "build": "b", "memory_bytes": 999_400_000, "disk_bytes": 1_000_000_000}  # fmt: skip
+    assert render_forecast(found).splitlines() == [
+        "images   1,200, no labels",
+        "rows     1,200 x 8, index Flat",
+        "memory   about 999 MB",
+        "disk     about 1.0 GB",
+        "time     about 2 min (embed 89 s, index 2 s)",
+    ]
+    more = render_forecast({**found, "labels": 12, "exists": True}).splitlines()
+    assert (more[0], more[-1].split()[:3]) == ("images   1,200 of 12 labels", ["build", "b", "exists:"])

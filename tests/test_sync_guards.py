@@ -6,11 +6,16 @@ import json
 import os
 import sqlite3
 
+import numpy as np
 import pytest
 from conftest import picture, run_cli
 from synced import moved_copy, state_of, sync
 
 from simsearch import hashing
+from simsearch.changes.compare import Changes
+from simsearch.changes.look import check_deleted
+from simsearch.changes.state import State
+from simsearch.home import Home
 
 
 @pytest.fixture
@@ -97,6 +102,16 @@ def test_a_folder_that_is_empty_for_a_moment_deletes_nothing(ours, tmp_path):
         (folder / name).rmdir()
         (tmp_path / name).rename(folder / name)
     assert not sync(home).changes.count
+
+
+@pytest.mark.parametrize(("gone", "of", "stops"), [(4, 5, False), (5, 6, True), (5, 25, False), (6, 25, True)])
+def test_from_five_images_and_above_a_fifth_it_stops(ours, gone, of, stops):
+    names = [f"class {number % 3}/{number}.png" for number in range(of)]
+    state = State(names, ["a"] * of, [""] * of, np.empty(0, dtype=np.int64), {})
+    said = check_deleted(Changes(deleted=names[:gone], same=of - gone), state, "/photos", Home(ours[1]).build("photos"))
+    assert (said is not None) == stops
+    if said:
+        assert said.startswith(f"{gone} of the {of} images of build photos are gone from '/photos': class 0 (2 of ")
 
 
 def test_a_fifth_is_believed_and_more_is_not(ours, tmp_path):

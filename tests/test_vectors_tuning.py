@@ -260,6 +260,26 @@ def test_several_points_tell_scanning_from_scoring_again(noise):
     assert search_seconds(codes, without, without[-1], 10) == pytest.approx(expected, rel=1e-6 + 6 * noise)
 
 
+def test_lists_that_were_only_scored_again_otherwise_tell_scanning_by_what_is_left():
+    """One nprobe, several k_factor: the fit would take what scoring again costs for what scanning does."""
+    lists, coarse = Candidate("IVF64,PQ8x4fs,RFlat", 64), 4e-5
+    points = [timed(4, k, 1e-4 + 1e-6 * k) for k in (1, 2, 4)]
+    scanning = 1.04e-4 - coarse - 4 * 2e-7
+    expected = 1.04e-4 + 9 * scanning
+    assert search_seconds(lists, points, points[-1], 10, coarse=coarse) == pytest.approx(expected)
+
+
+def test_exact_by_its_nature_is_one_and_by_luck_is_a_bound(monkeypatch):
+    monkeypatch.setattr(sweeping, "SECONDS", 0.0)
+    unit = normalize(clustered(200))
+    index, questions = build(lambda: [unit], D, "Flat"), ask(unit[:50], np.arange(50), [unit])
+    for by_nature in (True, False):
+        point = sweeping.measure(index, questions, Search(), exact_index=by_nature)
+        assert point.recall == 1
+        assert (point.low == 1) == by_nature
+        assert point.high == 1
+
+
 def test_a_prediction_stays_between_no_growth_and_all_of_it():
     lists = Candidate("IVF64,PQ8x4fs,RFlat", 64)
     faster = [timed(1, 1, 3e-5), timed(2, 1, 2e-5), timed(4, 2, 1e-5)]  # a busy moment at the start
