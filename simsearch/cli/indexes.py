@@ -83,6 +83,7 @@ def import_vectors(
     """
     from simsearch.exchange.vectors_in import run_import
     from simsearch.recipe.files import settings_of
+    from simsearch.report.known import known_words
 
     wanted = settings_of("index", settings)
     for key, value in (("factory", factory), ("target_recall", target_recall)):
@@ -94,6 +95,8 @@ def import_vectors(
     if outcome.missed:
         say(f"warning: {safe(outcome.missed)}")
     say_low_recall(outcome)
+    if known := known_words(outcome.report):
+        say(safe(known))
     print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
     if outcome.ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))

@@ -23,6 +23,7 @@ from simsearch.report.reading import name_build, report_of
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import checked_settings, missed_target, refuse_factory, search_settings
 from simsearch.stages.index import index as indexed
+from simsearch.stages.known import compared
 from simsearch.stages.vectors import copied, vectors, without_pictures
 from simsearch.vectors.formats import VectorFile, open_vectors
 
@@ -116,6 +117,8 @@ def make_stages(
 
     data = without_pictures(plan.make(vectors(file, digest_of(sorted(listing)), unchanged)))
     embedded = plan.make(copied(file, data, unchanged))
+    if file.neighbours is not None:
+        plan.make(compared(file, data, embedded, unchanged))
     made = plan.make(indexed(data, embedded, index))
     plan.make(evaluate(name, data, {"recipe": embedded}, made, evaluation, index, few_shot=False))
     recipe = {

@@ -12,14 +12,19 @@ from simsearch.home import SEEDS_FILE, Build, Home, Record
 from simsearch.report.published import publish_report
 from simsearch.report.summary import summarize
 
+KNOWN = "neighbours"  # the stage of a build of vectors whose file brings neighbours
+
 
 def report_of(build: Build) -> dict[str, Any]:
     """Return report.json of a build (design: section 5), with what other seeds of its recipe add to it."""
     stages = build.record.stages
     with Home(build.home).reading() as store:
         evaluated = store.open("evaluate", **stages["evaluate"])
+        known = store.open(KNOWN, **stages[KNOWN]) if KNOWN in stages else None
         over_seeds = store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
     report = {**json.loads(evaluated.file("report.json").read_bytes()), "build": build.name, "seeds": None}
+    if known is not None:  # the stored report of a build of vectors does not know of its file
+        report["file_neighbours"] = known.facts
     if over_seeds is not None:
         found = json.loads(over_seeds.file(SEEDS_FILE).read_bytes())
         report |= {"comparisons": report["comparisons"] + found["comparisons"], "seeds": found["seeds"]}

@@ -9,6 +9,7 @@ from simsearch.evaluation.collapse import Spread
 from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import columns, headline, headline_k
 from simsearch.report.columns import ends, number, row, wrapped
+from simsearch.report.known import known_words
 from simsearch.report.verdict import Verdict, comparisons, low_recall, shown, verdict
 
 _COLUMNS = 5  # of figures, side by side
@@ -99,7 +100,8 @@ def _index(report: dict[str, Any], k: str) -> list[str]:
         f"index {index['factory']}: ann_recall@{k} {number(index['ann_recall'][k])}, {index['qps']:,.0f} queries/s, "
         f"{index['ntotal']:,} rows, {index['bytes']:,} bytes"
     )
-    return lines + (wrapped(f"warning: {low}") if (low := low_recall(report)) else [])
+    lines += wrapped(f"warning: {low}") if (low := low_recall(report)) else []
+    return lines + (wrapped(known) if (known := known_words(report)) else [])
 
 
 def _compared(entries: Sequence[Comparison]) -> list[str]:

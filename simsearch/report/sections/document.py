@@ -13,7 +13,7 @@ from simsearch.evaluation import figures
 from simsearch.evaluation.details.projection import LEAST
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
-from simsearch.report import verdict
+from simsearch.report import known, verdict
 from simsearch.report.sections import errors, scores, table, tuning
 
 _SECTIONS = {
@@ -75,7 +75,9 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    rooms = {room.__name__.rpartition(".")[2]: room for room in (verdict, figures, errors, scores, table, tuning)}
+    rooms = {
+        room.__name__.rpartition(".")[2]: room for room in (verdict, known, figures, errors, scores, table, tuning)
+    }
     return draw(f"report/sections/{anchor}.html", LEAST=LEAST, **rooms, **values)
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from simsearch.arrays import Floats, Integers
 from simsearch.errors import VectorsError
 from simsearch.vectors.features import plain
-from simsearch.vectors.formats.parts import NUMBERS, Part
+from simsearch.vectors.formats.parts import MOST_DIM, NUMBERS, Part
 from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
 
-TRAIN, TEST = "train", "test"
+TRAIN, TEST, NEIGHBOURS = "train", "test", "neighbors"
 
 
 class Hdf5Part(Part):
@@ -24,8 +24,8 @@ class Hdf5Part(Part):
     Raises VectorsError for a virtual, external or linked one: it can read any file of this machine.
     """
 
-    def __init__(self, path: Path, file: h5py.File, name: str) -> None:
-        data, seen = plain(file, name, NUMBERS)
+    def __init__(self, path: Path, file: h5py.File, name: str, kinds: str = NUMBERS) -> None:
+        data, seen = plain(file, name, kinds)
         if seen is not None:
             raise VectorsError(
                 f'{path}: expected "{name}" as one plain data set of numbers (N, D), seen {seen}',
@@ -42,8 +42,10 @@ class Hdf5Part(Part):
         self._file.close()
 
 
-def open_hdf5(path: Path) -> tuple[Part, Part | None, str | None]:
-    """Return train, test (None without one) and the distance that the file is made for (None where it does not say).
+def open_hdf5(path: Path) -> tuple[Part, Part | None, Part | str | None, str | None]:
+    """Return train, test, its neighbours and the distance that the file is made for; None for what it does not have.
+
+    Neighbours that cannot be used are a sentence instead: the vectors themselves are good without them.
 
     Raises LockedError while another process writes to it, VectorsError for what cannot be used.
     """
@@ -64,10 +66,23 @@ def open_hdf5(path: Path) -> tuple[Part, Part | None, str | None]:
                 hint="ann-benchmarks lays such files out: https://github.com/erikbern/ann-benchmarks",
             )
         test = Hdf5Part(path, file, TEST) if TEST in names else None
-        return Hdf5Part(path, file, TRAIN), test, _distance(file)
+        return Hdf5Part(path, file, TRAIN), test, _neighbours(path, file, test), _distance(file)
     except BaseException:
         file.close()
         raise
+
+
+def _neighbours(path: Path, file: h5py.File, test: Part | None) -> Part | str | None:
+    if NEIGHBOURS not in file or test is None:
+        return None
+    data, seen = plain(file, NEIGHBOURS, "iu")
+    if seen is None and not len(data) <= test.shape[0]:
+        seen = f"{len(data):,} rows for {test.shape[0]:,} to search with"
+    if seen is None and data.shape[1] > MOST_DIM:
+        seen = f"{data.shape[1]:,} for each"
+    if seen is not None:
+        return f"its neighbours are not compared: expected whole numbers (Q, k), seen {seen}"
+    return Hdf5Part(path, file, NEIGHBOURS, "iu")
 
 
 def _distance(file: h5py.File) -> str | None:

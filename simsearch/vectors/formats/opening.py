@@ -11,7 +11,7 @@ from simsearch.console import safe
 from simsearch.errors import VectorsError
 from simsearch.vectors.formats.flat import NpyPart, VecsPart
 from simsearch.vectors.formats.metadata import read_metadata
-from simsearch.vectors.formats.parts import Vectors
+from simsearch.vectors.formats.parts import Part, Vectors
 
 FORMATS_HINT = "give a .npy file, a folder of .npy parts, an ann-benchmarks .hdf5 or a .fvecs file"
 _EMBEDDINGS, _METADATA = "img_emb", "metadata"
@@ -21,6 +21,7 @@ _EMBEDDINGS, _METADATA = "img_emb", "metadata"
 class VectorFile:
     """Opened vectors (N, D), with query vectors (Q, D) where the format has them.
 
+    `neighbours` (at most Q, k) are the rows that the file itself holds for nearest to its queries, by its `distance`.
     `files` are all that decide what it holds; `names` and `labels` (N each) are None where nothing names the rows.
     """
 
@@ -31,6 +32,8 @@ class VectorFile:
     names: list[str] | None = None
     labels: list[str] | None = None
     notes: list[str] = field(default_factory=list)
+    neighbours: Part | None = None
+    distance: str | None = None
 
     def __post_init__(self) -> None:
         dims = self.vectors.shape[1], self.vectors.shape[1] if self.queries is None else self.queries.shape[1]
@@ -72,11 +75,15 @@ def open_vectors(place: str | Path) -> VectorFile:
 def _open_hdf5(path: Path) -> VectorFile:
     from simsearch.vectors.formats.hdf5 import open_hdf5  # h5py takes 119 ms, which a query from .npy need not pay
 
-    train, test, distance = open_hdf5(path)
+    train, test, known, distance = open_hdf5(path)
     notes = []
     if distance not in (None, "angular", "cosine"):
         notes.append(f"made for the distance {distance}; simsearch searches by angle, so its own neighbours differ")
-    return VectorFile(path, Vectors([train]), [path], None if test is None else Vectors([test]), notes=notes)
+    queries = None if test is None else Vectors([test])
+    if isinstance(known, str):
+        notes.append(known)
+        known = None
+    return VectorFile(path, Vectors([train]), [path], queries, notes=notes, neighbours=known, distance=distance)
 
 
 def _open_folder(folder: Path) -> VectorFile:
