@@ -40,9 +40,10 @@ def test_an_old_build_is_left_as_it_is_and_made_anew_when_that_is_asked(place):
     picture(1, 70).save(place / "split" / "train" / "cat" / "phone.jfif", "JPEG")
     code, _, said = ask(place, "build", "split.toml")
     assert code == 0, said
-    assert f"split {DIFFERS}1 file (jfif 1) more would be read; transparency" in said
-    assert "simsearch build split.toml --retrain" in said
+    assert f"split {DIFFERS}1 file (jfif 1) more would be read: simsearch build split.toml --retrain" in said
     assert (made(place), rules_told(facts(place, "split"))) == (before, FIRST)
+    forecast = json.loads(told(place, "build", "split.toml", "--dry-run", "--json"))
+    assert forecast["images"] == facts(place, "split")["images"]
     told(place, "build", "split.toml", "--set", "index.efSearch=9")
     assert made(place) == before, "another index is no reason to embed anew"
     images = record(place, "split")["images"]
@@ -66,6 +67,18 @@ def test_machine_folders_and_pictures_that_want_an_extra_are_named(place, monkey
     said = ask(place, "sync", "--build", "split")[2]
     assert "1 other file ignored (heic 1)" in said
     assert "pictures since rules 2, which simsearch build --retrain goes by: heic" in said
+
+
+def test_what_may_decode_otherwise_is_told_from_the_first_bytes(place):
+    assert DIFFERS not in ask(place, "build", "split.toml")[2], "gray of 8 bits is what it was"
+    clear = picture(1, 70)
+    clear.putalpha(99)
+    clear.save(place / "split" / "train" / "cat" / "clear.png")
+    (place / "split" / "train" / "cat" / "cut.jpg").write_bytes(b"\xff\xd8\xff")
+    told(place, "sync", "--build", "split")
+    said = ask(place, "build", "split.toml")[2]
+    wanted = "1 file (png 1) with transparency or more than 8 bits may decode otherwise; 1 that was set aside is tried"
+    assert f"split {DIFFERS}{wanted} again: simsearch build" in said
 
 
 def test_a_training_that_is_asked_for_reads_by_the_present_rules(place):

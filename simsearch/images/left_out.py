@@ -32,8 +32,8 @@ class LeftOut:
     """Counts by kind: `others`, files by suffix; `hidden` ones; `machine`, folders and files of systems, by name.
 
     `excluded`: what dataset.exclude names; `linked`: linked folders that were not followed; `again`: those that were,
-    and lead to what is read already. `unread`: pictures, by suffix, for which nothing is installed here. `aside`: images
-    that the layout of the folders leaves aside, by folder; `said` are the sentences that say so.
+    and lead to what is read already. `unread`: pictures, by suffix, for which nothing is installed here. `aside`: what
+    the layout of the folders leaves aside, images by folder; `said` are the sentences that say so.
     """
 
     others: Counter[str] = field(default_factory=Counter)

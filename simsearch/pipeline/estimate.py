@@ -19,6 +19,7 @@ from simsearch.home import Build, Home, checked_name
 from simsearch.images.limits import why_untrained
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
 from simsearch.pipeline.graph import open_dataset
+from simsearch.pipeline.rules import older_rules
 from simsearch.recipe import Recipe
 from simsearch.recipe.files import NamedRecipe, build_name, find_recipe
 from simsearch.stages.index import refuse_factory
@@ -54,7 +55,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
 
     called = checked_name(name or named.name)
     recipe = named.recipe.resolve()
-    images, labels, gallery, trainable = _count(recipe, home)
+    images, labels, gallery, trainable = _count(recipe, home, called)
     backbone = find_backbone(str(recipe.embedder.backbone))
     trains = bool(recipe.training.epochs) and (trainable or bool(labels and named.recipe.training.epochs))
     size = int(recipe.images.size or backbone.size)
@@ -97,7 +98,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     }
 
 
-def _count(recipe: Recipe, home: Home) -> tuple[int, int, int, bool]:
+def _count(recipe: Recipe, home: Home, name: str) -> tuple[int, int, int, bool]:
     """How many images, labels and gallery rows the source has, and whether they can train anything.
 
     Sources of files are opened; others would write.
@@ -112,7 +113,8 @@ def _count(recipe: Recipe, home: Home) -> tuple[int, int, int, bool]:
                 f"{table.source} is not in {home.path} yet, so its number of images is not known",
                 hint="build it once, which downloads it, or give a folder or a table",
             )
-    source = open_dataset(table, home, offline=True, memory=HashMemory(None))
+    rules = older_rules(home, name, recipe) or recipe.images.decoding()
+    source = open_dataset(table, home, offline=True, memory=HashMemory(None), decoding=rules)
     records, _ = assign(
         source.images,
         [""] * len(source.images),  # which images go where depends on their bytes, how many do not

@@ -129,6 +129,7 @@ class Pipeline:
             lambda: open_dataset(self.recipe.dataset, self.plan.home, offline=True, decoding=own),
             name,
             again,
+            int(self.plan.stages["dataset"].facts["bad"]),
         )
 
     def _say_split(self, made: Artifact) -> None:

@@ -15,13 +15,12 @@ from simsearch.home import Home, Record
 from simsearch.images.decoding import FIRST, PRESENT, RULES, Decoding, told
 from simsearch.images.formats import EXTRA, missing
 from simsearch.images.left_out import by_count, listed
+from simsearch.images.otherwise import may_differ
 from simsearch.images.source import Source
 from simsearch.recipe import Recipe
 from simsearch.recipe.recipe import with_defaults
 
 OF_TRAINING = ("images", "embedder", "loss", "augmentation", "training")
-# JPEG apart, every format knows transparency, depths above 8 bits or several pages, which rules 2 read otherwise.
-ALIKE = {"jpg", "jpeg", "jpe"}
 
 
 def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
@@ -54,11 +53,11 @@ def asks_the_same(
     return all(asked.get(table) == known.get(table) for table in looked_at)
 
 
-def what_differs(old: Source, opened: Callable[[], Source], name: str, again: str) -> str | None:
+def what_differs(old: Source, opened: Callable[[], Source], name: str, again: str, aside: int) -> str | None:
     """Return what would differ if the build `name` were made by the present rules, None where that is nothing.
 
     `old` is its source by older rules, `opened` opens it by the present ones. No picture is decoded for it. `again` is
-    the command that makes it so.
+    the command that makes it so; `aside`: how many files were set aside.
     """
     start = f"{name} was made by rules {old.decoding.rules} of reading files; by rules {RULES}"
     try:
@@ -70,13 +69,16 @@ def what_differs(old: Source, opened: Callable[[], Source], name: str, again: st
     both = before.keys() & after.keys()
     labels = sum(before[image].label != after[image].label for image in both)
     splits = sum(before[image].split != after[image].split for image in both)
-    pictures = [image for image in both if _kind(image) not in ALIKE]
+    pictures = may_differ(old.root or "", both)
     parts = [
         f"{_files(more)} more would be read{_unless(more)}" if more else "",
         f"{_files(fewer)} fewer{_why(new)}" if fewer else "",
         f"{labels:,} with another label" if labels else "",
         f"{splits:,} on another side of the split" if splits else "",
-        f"transparency, depths above 8 bits and pages are read otherwise ({_kinds(pictures)})" if pictures else "",
+        f"{_files(pictures)} with transparency or more than 8 bits may decode otherwise" if pictures else "",
+        f"{aside:,} that {'was' if aside == 1 else 'were'} set aside {'is' if aside == 1 else 'are'} tried again"
+        if aside
+        else "",
     ]
     said = "; ".join(part for part in parts if part)
     if not said:

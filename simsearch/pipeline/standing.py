@@ -69,7 +69,13 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
     notes = source.left_out.words()
     if source.decoding.rules < RULES:
-        told = what_differs(source, lambda: open_now(build, home, None, PRESENT), name, f"{again} trains anew by these")
+        told = what_differs(
+            source,
+            lambda: open_now(build, home, None, PRESENT),
+            name,
+            f"{again} trains anew by these",
+            dataset.facts["bad"],
+        )
         notes += [told] if told else []
     return Standing(build, why, notes)
 
