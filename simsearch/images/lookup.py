@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice, product
 
 MISSING = "file is missing"
@@ -43,10 +43,7 @@ class Lookup:
             forms += [os.fsdecode(form.encode(self._encoding, "replace")) for form in forms]
         seen = {path}
         for form in forms:
-            parts = [
-                dict.fromkeys((part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part)))
-                for part in form.split("/")
-            ]
+            parts = [_accents(part) for part in form.split("/")] if not form.isascii() else [[form]]
             for other in map("/".join, product(*parts)):
                 if other not in seen:
                     seen.add(other)
@@ -78,10 +75,14 @@ class Lookup:
                     return "", real
                 status = os.lstat(real)
         except FileNotFoundError:
-            real = os.path.realpath(os.path.join(head, name))
-            return (MISSING, real) if real.startswith(self._inside) else ("", real)
+            return (MISSING if real.startswith(self._inside) else ""), real
         except (OSError, ValueError) as error:
             return f"cannot be read: {getattr(error, 'strerror', None) or 'not a usable path'}", ""
         if not real.startswith(self._inside):
             return "", real
         return ("" if stat.S_ISREG(status.st_mode) else "not a regular file"), real
+
+
+def _accents(part: str) -> Iterable[str]:
+    """Return a name as it is, and with its accents composed and decomposed."""
+    return dict.fromkeys((part, unicodedata.normalize("NFC", part), unicodedata.normalize("NFD", part)))
