@@ -77,6 +77,16 @@ def test_leaks_equal_a_loop(monkeypatch):
     assert leaks(rows, scores, query_rows, labels, gallery, answerable, name) == got[:3]
 
 
+def test_leaks_of_equal_count_stand_in_the_order_of_labels():
+    labels = np.repeat(np.arange(8), 8)
+    gallery = np.arange(8)
+    rows = np.tile(np.random.default_rng(0).permutation(8), (64, 1))
+    found = leaks(rows, np.zeros((64, 8), np.float32), np.arange(64), labels, gallery, np.ones(64, bool), name)
+    pairs = [(entry["label"], entry["other"]) for entry in found]
+    assert len(pairs) > 16
+    assert pairs == sorted(pairs)
+
+
 def test_nothing_leaks():
     rows, scores = np.zeros((2, 1), int), np.ones((2, 1), np.float32)
     assert leaks(rows, scores, np.arange(2), np.zeros(2, int), np.zeros(1, int), np.ones(2, bool), name) == []

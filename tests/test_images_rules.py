@@ -166,6 +166,14 @@ def test_a_value_above_the_bits_is_of_more_bits(bits):
     assert examine(said).notes == (f"scaled from {bits + 2} bits",)
 
 
+def test_a_transparent_value_of_16_bits_is_compared_in_16_bits():
+    row = b"\0" + struct.pack(">HHH", 1000, 1001, 65535)
+    assert decode(png(16, 3, 0, [row])).tolist() == [[4, 4, 255]]
+    clear = png(16, 3, 0, [row], struct.pack(">H", 1000))
+    assert decode(clear).tolist() == [[255, 4, 255]]
+    assert decode(clear, decoding=Decoding(background="#000000")).tolist() == [[0, 4, 255]]
+
+
 @pytest.mark.parametrize(("colour", "samples"), [(2, [0, 1, 1]), (6, [0, 1, 1, None]), (4, [1, None])])
 def test_dark_colours_of_16_bits_are_refused_where_only_their_high_bytes_can_be_had(colour, samples):
     """Below 2^14 in every colour, whatever the alpha; gray alone and TIFF give all bits."""

@@ -5,6 +5,7 @@ import pytest
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Deleted, build
+from simsearch.vectors.index.native import widest
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
@@ -46,6 +47,17 @@ def exact(queries, base, gone, k):
 def nearest_of_all(queries, base, count):
     """The rows among the nearest `count` of any query: a local deletion, the hard one."""
     return np.unique(np.argsort(-(queries @ base.T), axis=1)[:, :count]).astype(np.int64)
+
+
+def test_the_widest_settings_of_each_kind(embeddings):
+    flat, lists, graph = (build(lambda: [embeddings[:400]], D, kind)._native for kind in ("Flat", "IVF4,Flat", "HNSW8"))
+    asked = Search(nprobe=2, efSearch=9)
+    assert widest(flat, 10, asked) is None
+    assert widest(lists, 10, asked) == Search(nprobe=4, efSearch=9)
+    graph.hnsw.efSearch = 16
+    assert widest(graph, 10, asked).efSearch == 256
+    assert widest(graph, 80, asked).efSearch == 320
+    assert widest(graph, 200, asked).efSearch == 400, "no more than there are"
 
 
 @pytest.mark.parametrize("factory", STORED + CODED)
