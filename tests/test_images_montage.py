@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageFont
 
 from simsearch.errors import SimsearchError
-from simsearch.images.montage import BORDER, TILE, MontageRow, Tile, montage, printable, shorten
+from simsearch.images.montage import BORDER, LINE, MARGIN, PAD, TILE, MontageRow, Tile, montage, printable, shorten
 
 
 def flat(height, width, value=100):
@@ -25,6 +25,20 @@ def test_rows_and_columns(tmp_path):
     assert BORDER in colours
     assert os.listdir(tmp_path) == ["out.png"]
     assert os.stat(tmp_path / "out.png").st_mode & 0o777 == 0o644
+
+
+def test_each_caption_stands_in_the_middle_below_its_own_picture(tmp_path):
+    hits = [Tile(flat(96, 96), ["one"])]
+    montage([MontageRow(flat(96, 96), "q", hits), MontageRow(flat(96, 96), "r", hits)], tmp_path / "out.png")
+    seen = np.asarray(Image.open(tmp_path / "out.png").convert("L")).astype(int)
+    paper = seen[0, 0]
+    height = (seen.shape[0] - 2 * MARGIN - PAD) // 2
+    for row in range(2):
+        below = MARGIN + row * (height + PAD) + TILE + 6
+        for left in (MARGIN, MARGIN + PAD + TILE + PAD):
+            inked = np.flatnonzero((seen[below : below + LINE, left : left + TILE] != paper).any(axis=0))
+            assert inked.size
+            assert (inked[0] + inked[-1]) / 2 == pytest.approx(TILE / 2, abs=2)
 
 
 def test_pictures_are_whole(tmp_path):
@@ -58,6 +72,7 @@ def test_printable_and_shorten():
     assert shorten("abcdefghijkl", lambda text: len(text) <= 8) == "abc...kl"
     assert shorten("abc" * 1000, lambda text: len(text) <= 9) == "abc...abc"
     assert shorten("abcdef", lambda text: False) == "..."
+    assert shorten("a" * 150 + "b" * 150, lambda text: True) == "a" * 100 + "..." + "b" * 99
 
 
 def test_suffix_decides_the_format(tmp_path):

@@ -247,6 +247,15 @@ def test_a_piece_never_becomes_larger_than_its_tags_say():
     assert (decode(tags(values, bits=16, compression=8, raw=bomb)) == 0).all()
 
 
+@pytest.mark.parametrize("tag", [256, 257])
+def test_a_page_that_does_not_say_its_size_has_no_pixels(tag):
+    whole = written(TRUTH, metadata=None)
+    at = max(whole.find(struct.pack("<HHI", tag, kind, 1)) for kind in (3, 4))
+    assert examine(whole).pixels.shape == TRUTH.shape
+    with pytest.raises(ImageError, match="has no pixels"):
+        examine(whole[:at] + struct.pack("<H", 65_000) + whole[at + 2 :])
+
+
 def test_a_picture_that_is_cut_is_truncated():
     whole = tags(TRUTH.astype(int) * 257, bits=16, samples=3, space=2)
     for missing in (1, 7, 1000):

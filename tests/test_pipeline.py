@@ -12,12 +12,12 @@ import pytest
 from commands import run_process
 from conftest import SMALL, artifact_file, picture, run_cli, snapshot, write_folder
 
-from simsearch.artifacts import Store
+from simsearch.artifacts import Artifact, Store
 from simsearch.checked import Checked
 from simsearch.console import Shown
 from simsearch.errors import SourceError
 from simsearch.home import Home
-from simsearch.pipeline.estimate import render_forecast, spoken
+from simsearch.pipeline.estimate import fine_tuning, forecast, render_forecast, spoken
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 from simsearch.vectors.features import FeatureFile
@@ -361,3 +361,38 @@ def test_times_and_sizes_are_said_as_people_say_them():
     ]
     more = render_forecast({**found, "labels": 12, "exists": True}).splitlines()
     assert (more[0], more[-1].split()[:3]) == ("images   1,200 of 12 labels", ["build", "b", "exists:"])
+
+
+def test_a_forecast_grows_with_what_is_trained(tmp_path):
+    said = {
+        systems: forecast(find_recipe("digits", [f"evaluation.baseline={word}", *more]), Home(tmp_path))
+        for systems, word, more in ((1, "false", []), (3, "true", []), ("frozen", "true", ["training.epochs=0"]))
+    }
+    one, three, frozen = said.values()
+    assert (one["images"], one["labels"]) == (1797, 10)
+    assert three["disk_bytes"] - one["disk_bytes"] == 2 * (4 * one["dim"] * one["images"] + 1_000_000)
+    assert three["seconds"]["train"] == pytest.approx(3 * one["seconds"]["train"], rel=0.02)
+    assert three["seconds"]["embed"] == pytest.approx(3 * one["seconds"]["embed"], rel=0.2)
+    assert frozen["seconds"]["train"] < one["seconds"]["train"] / 2, "there is no baseline of frozen features"
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_advice_to_train_the_backbone_too_says_its_time(photos, tmp_path):
+    def advice(*settings):
+        named = find_recipe(str(photos), [f"embedder.{setting}" for setting in settings])
+        stages = {
+            "frozen/embed": Artifact(tmp_path, {"seconds": 4000.0, "facts": {"rows": 100}}),
+            "dataset": Artifact(tmp_path, {"facts": {"fit": 80}}),
+        }
+        recipe = named.recipe.resolve()
+        without = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"baseline": False})})
+        found = [fine_tuning(named, one, "photos", stages) for one in (recipe, without)]
+        assert fine_tuning(named, recipe, "photos", {"dataset": stages["dataset"]}) is None, "nothing was frozen"
+        return found
+
+    both, alone = (float(said.split(" about ")[1].split(" h ")[0]) for said in advice())
+    assert both == pytest.approx(2 * alone, rel=0.01), "the baseline is trained as well"
+    epochs = find_recipe(str(photos), ["embedder.train=all"]).recipe.resolve().training.epochs
+    assert alone == pytest.approx(epochs * 80 * 8 * 40 / 3600, rel=0.01)
+    assert advice("train=all") == [None, None]
+    assert advice("weights=none", "backbone=mnist_cnn") == [None, None]
