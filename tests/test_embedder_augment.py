@@ -94,6 +94,21 @@ def test_photos_are_cropped_flipped_and_coloured_each_for_itself():
     assert 79 <= coloured.min() < 90 < 110 < coloured.max() <= 121
 
 
+def test_crops_are_of_the_shapes_and_shares_asked_for():
+    """A picture whose channels are x and y tells what part of it a crop was."""
+    side, least = 120, 0.3
+    ramp = torch.arange(side, dtype=torch.uint8)
+    images = torch.stack((ramp.expand(side, side), ramp.expand(side, side).T), dim=2).expand(200, -1, -1, -1)
+    torch.manual_seed(0)
+    seen = change(images, crop=least).flatten(1, 2).float()
+    width, height = (seen.amax(1) - seen.amin(1) + 1).unbind(1)
+    shapes, shares = width / height, width * height / side**2
+    assert 0.73 < shapes.min() < 0.8
+    assert 1.25 < shapes.max() < 1.37
+    assert least - 0.03 < shares.min() < least + 0.1
+    assert shares.max() > 0.8
+
+
 def test_crops_are_taken_from_images_large_enough_to_stay_sharp():
     assert stored_size(1.0, 160) == 160
     assert stored_size(0.5, 160) == 227

@@ -259,6 +259,7 @@ def test_k_beyond_the_gallery_and_single_classes_give_a_report():
     assert run(ks=[1, 5000], queries=np.arange(9)).report["systems"]["recipe/index"]["relevant_recall"]["5000"] == 1
     one = run(labels=np.zeros(G + Q, int)).report
     assert one["systems"]["recipe/index"]["cross_boundary_error"]["10"] == {"all": 0.0, "boundary": None}
+    assert one["boundary_queries"] is None
     lonely = run(labels=np.arange(G + Q)).report
     assert one["verification"] is lonely["verification"] is None
     assert lonely["systems"]["recipe/index"]["roc_auc"] is None

@@ -171,6 +171,17 @@ def test_alpha_in_either_way_at_either_depth(bits, kind):
     assert unused.notes == ("alpha not used",)
 
 
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_alpha_of_few_bits_is_scaled_as_its_colours_are(bits):
+    """Opaque is 1 of 255 by the whole range of 16 bits, where 8 are in use."""
+    top = (1 << bits) - 1
+    colours = (TRUTH.astype(int) * top + 127) // 255
+    whole = np.dstack([colours, np.full((HEIGHT, WIDTH), top)])
+    found = examine(tags(whole, bits=16, samples=4, space=2, extra={338: (3, [2])}))
+    assert (found.pixels == TRUTH).all()
+    assert found.notes == (f"scaled from {bits} bits",)
+
+
 def test_cmyk_of_16_bits_is_that_of_8():
     ink = np.dstack([TRUTH, GRAY // 3]).astype(int)
     assert (decode(tags(ink * 257, bits=16, samples=4, space=5)) == decode(tags(ink, samples=4, space=5))).all()

@@ -6,10 +6,13 @@ from types import SimpleNamespace
 import pytest
 from conftest import SMALL, artifact_file, run_cli
 
+from simsearch.artifacts import Artifact
+from simsearch.images.records import ImageRecord, write_records
 from simsearch.page.plots import draw_tuning
 from simsearch.recipe.files import find_recipe
 from simsearch.report.sections.document import section
-from simsearch.stages.index import index, search_settings
+from simsearch.stages.common import Data
+from simsearch.stages.index import _val_rows, index, search_settings
 
 DIGITS = ["digits", "--set", "training.epochs=1", "--set", "evaluation.baseline=false", "--set", "evaluation.map=false"]
 TARGET = ["--set", "index.target_recall=0.9"]
@@ -42,6 +45,17 @@ def test_the_choice_is_kept_searched_with_and_measured(chosen):
     image = home / "datasets" / "digits" / "7" / "0007.png"
     hits = json.loads(run_cli("query", image, "--json", "--home", home, check=0).stdout)["hits"]
     assert len(hits) == 10
+
+
+def test_no_query_tunes_an_index_also_where_it_is_watched(tmp_path):
+    """One photo a label may be both, where the source keeps all of them for watching."""
+    flags = [(True, False), (False, True), (True, True), (False, False), (True, False)]
+    records = (
+        ImageRecord(row, f"{row}.png", "a", not val, val, True, query, "0" * 64)
+        for row, (val, query) in enumerate(flags)
+    )
+    write_records(tmp_path, records)
+    assert _val_rows(Data(Artifact(tmp_path, {"facts": {}}), None)).tolist() == [0, 4]
 
 
 @pytest.mark.slow

@@ -240,6 +240,15 @@ def test_references_have_seeds_of_their_own(apart):
     assert systems_of(recipe)["reference"].training.seed == 4, "as every single build was made"
 
 
+def test_without_epochs_every_system_is_the_backbone_as_it_is():
+    for baseline, names in (("true", {"recipe", "baseline", "reference"}), ("false", {"recipe"})):
+        settings = ["training.epochs=0", f"evaluation.baseline={baseline}"]
+        assert systems_of(find_recipe("digits", settings).recipe.resolve()) == dict.fromkeys(names)
+        trained = systems_of(find_recipe("digits", [*settings[1:], "training.epochs=2"]).recipe.resolve())
+        assert trained.keys() == names
+        assert None not in trained.values()
+
+
 def test_the_seeds_stage_of_older_builds_keeps_its_address():
     made = [seeds_stage([], [], *apart).digest for apart in ((), (1,), (2,))]
     assert made[0] == made[1] != made[2]
