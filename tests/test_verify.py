@@ -57,8 +57,8 @@ def imported(tmp_path):
     """The home of builds `flat`, `lists` and `codes` of the same 400 vectors."""
     np.save(tmp_path / "x.npy", ROWS)
     home = Home(tmp_path / "home")
-    for name, factory in (("flat", "Flat"), ("lists", "IVF16,Flat"), ("codes", "SQ8")):
-        run_import(str(tmp_path / "x.npy"), home, name, {"factory": factory})
+    for name, factory, more in (("flat", "Flat", {}), ("lists", "IVF16,Flat", {"nprobe": 1}), ("codes", "SQ8", {})):
+        run_import(str(tmp_path / "x.npy"), home, name, {"factory": factory, **more})
     return home.path
 
 
