@@ -16,18 +16,22 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://")
 
 
 class Lookup:
-    """Looks paths up below the real path `root`; `encoding` is that of the table, where it was a guess."""
+    """Looks paths up below the real path `root`; `encoding` is that of the table, where it was a guess.
 
-    def __init__(self, root: str, encoding: str | None = None) -> None:
+    `literal`: paths are taken as they are written and no other way, as the first rules did.
+    """
+
+    def __init__(self, root: str, encoding: str | None = None, *, literal: bool = False) -> None:
         self._root = root
         self._inside = os.path.join(root, "")
         self._encoding = encoding
+        self._literal = literal
         self._folders: dict[str, str] = {}  # the folders on the way are resolved once each
 
     def find(self, path: str) -> tuple[str, str]:
         """Return why a path cannot be used ("" = it can) and the path of its file below the root."""
         reason, real = self._real_path(path)
-        if reason == MISSING:
+        if reason == MISSING and not self._literal:
             tried = (self._real_path(other) for other in islice(self._spellings(path), SPELLINGS))
             reason, real = next((found for found in tried if found[0] != MISSING), (self._missing(path), real))
         if not reason and not real.startswith(self._inside):
