@@ -186,6 +186,20 @@ def test_one_name_in_two_forms_is_one_label(tmp_path):
     assert (best["image"], best["label"]) == (f"test/{forms[1]}/4.png", forms[0])
 
 
+def test_a_folder_beside_the_splits_relabels_nothing_in_silence(tmp_path):
+    photos = put(tmp_path / "p", *(f"{top}/{name}/{n}.png" for top in ("train", "test") for name in "ab"
+                                   for n in range(3)))  # fmt: skip
+    build(photos, "--set", "training.epochs=0")
+    put(photos, "holdout/a/9.png")
+    for dry in ([], ["--dry-run"]):
+        refused = run_cli("sync", photos, *dry, "--home", tmp_path / "home", check=2).stderr
+        assert "12 images of build p would have another label, as test/a/0.png (test, not a): folders" in refused
+        assert "holdout, test, train look like splits" in refused
+    (photos / "holdout").rename(photos / "valid")
+    assert "1 added" in run_cli("sync", photos, "--home", tmp_path / "home", check=0).stderr
+    assert hits(photos, "valid/a/9.png", "-k", "1")[0]["label"] == "a"
+
+
 def test_folders_that_look_like_splits_are_warned_of(tmp_path):
     photos = put(tmp_path / "photos", *(f"{top}/{name}/{n}.png" for top in ("train", "holdout") for name in "ab"
                                         for n in range(3)))  # fmt: skip

@@ -125,12 +125,31 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build, *, re
         if not isinstance(seen, FileNotFoundError)  # it went while we looked
     )
     changes = compare(now, source.rejected, state)
+    if source.rows is None:
+        _check_labels(changes, source, build)
     if state.rows and not changes.same and not changes.moved:
         raise SourceError(
             f"{source.root!r} holds none of the {len(state.rows):,} images of build {build.name}; {NOTHING_DELETED}",
             hint="check that it is the right folder and its disk is there; simsearch build --retrain starts anew",
         )
     return changes
+
+
+def _check_labels(changes: Changes, source: FileSource, build: Build) -> None:
+    """Raise SourceError when images of a folder got other labels where they are: the folders mean something else now.
+
+    That one folder was added beside train and test is enough. A list may be corrected, a path may not.
+    """
+    others = [move for move in changes.moved if move.old == move.now.image and move.old_label != move.now.label]
+    if others:
+        first = others[0]
+        images = "1 image" if len(others) == 1 else f"{len(others):,} images"
+        raise SourceError(
+            f"{images} of build {build.name} would have another label, as {safe(first.old)} ({safe(first.now.label)}, "
+            f"not {safe(first.old_label)}): folders were added or removed beside theirs, and give them another meaning"
+            + "".join(f"; {safe(note)}" for note in source.notes[:1]),
+            hint="put the folders back as they were; simsearch build --retrain makes it anew by what is there now",
+        )
 
 
 def check_deleted(changes: Changes, state: State, root: str, build: Build) -> str | None:
