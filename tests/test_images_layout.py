@@ -58,6 +58,7 @@ def test_a_folder_of_several_such_sets():
     counted, found = read(*paths, "bottle/ground_truth/broken/0.png")
     assert counted == {("bottle", "train"): 1, ("bottle", "test"): 1, ("cable", "train"): 1, ("cable", "test"): 1}
     assert "labels are the folders above the splits (bottle, cable), not those below: build bottle" in found.notes
+    assert label([*paths, "bottle/ground_truth/broken/0.png", "loose.png"]).rejected == [("loose.png", NO_LABEL)]
 
 
 def test_one_folder_that_holds_all_is_looked_into():

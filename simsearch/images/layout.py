@@ -68,7 +68,8 @@ class _Reading:
 
     def is_aside(self, parts: Parts) -> bool:
         """Whether it lies in a folder of masks beside the splits."""
-        return bool(self.aside) and self.split_at is not None and parts[self.split_at] in self.aside
+        at = self.split_at
+        return at is not None and len(parts) > at + 1 and parts[at] in self.aside
 
 
 def label(paths: Sequence[str], rules: int = RULES, *, labels: bool = True) -> Layout:
