@@ -103,7 +103,9 @@ def test_linked_folders_are_followed_when_that_is_asked(linked):
         ("apple/deep/2.png", "apple"),
         ("pear/1.png", "pear"),
     ]
-    assert source.notes == [f"2 linked folders lead outside of the folder (first: apple -> {store / 'apples'})"]
+    assert source.left_out.words() == [
+        f"2 linked folders lead outside of the folder (first: apple -> {store / 'apples'})"
+    ]
     assert source.reader().array("apple/deep/2.png").shape == (2, 2)
 
 
@@ -148,8 +150,10 @@ def test_a_linked_file_outside_is_read_and_said(tmp_path):
     (tmp_path / "p/a/3.png").symlink_to("1.png")
     source = opened(tmp_path / "p")
     assert len(source.images) == 3
-    assert source.notes == [f"1 linked file leads outside of the folder (first: a/2.png -> {tmp_path / 'out.png'})"]
-    assert opened(tmp_path / "p", decoding=FIRST).notes == []
+    assert source.left_out.words() == [
+        f"1 linked file leads outside of the folder (first: a/2.png -> {tmp_path / 'out.png'})"
+    ]
+    assert opened(tmp_path / "p", decoding=FIRST).left_out.words() == []
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
@@ -279,7 +283,9 @@ def test_linked_class_folders_are_built_synced_queried_and_verified(tmp_path, ho
     )
     assert "up to date" in said("build", root, *FAST, *follow, home=home)
     picture(2, 55).save(store / "class 2" / "new.png")
-    assert "1 added" in said("sync", home=home)
+    lines = said("sync", home=home)
+    assert "1 added" in lines
+    assert "3 linked folders lead outside of the folder (first: class 0 -> " in lines
     own = root / "class 2" / "new.png"
     found = json.loads(run_cli("query", own, "-k", "1", "--json", "--home", home, check=0).stdout)["hits"][0]
     assert (found["image"], found["path"]) == ("class 2/new.png", str(own))

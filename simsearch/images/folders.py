@@ -30,7 +30,8 @@ def open_folder(
     if not scan.images:
         raise SourceError(f"no images in {path!r}: {scan.seen()}", hint=_hint(scan, picking))
     found = label(scan.images, picking.rules, labels=labels)
-    scan.left.aside, scan.left.said = found.aside, found.said
+    scan.left.aside = found.aside
+    scan.left.said += found.said
     return FileSource(
         spec=spec,
         title=title or os.path.basename(root) or root,
@@ -39,7 +40,7 @@ def open_folder(
         images=sorted(found.images, key=lambda image: image.image),
         labelled=found.labelled,
         rejected=sorted(scan.rejected + found.rejected),
-        notes=[*(note for note in found.notes if note not in found.said), *scan.notes],
+        notes=[note for note in found.notes if note not in found.said],
         left_out=scan.left,
     )
 

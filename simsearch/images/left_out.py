@@ -33,7 +33,7 @@ class LeftOut:
 
     `excluded`: what dataset.exclude names; `linked`: linked folders that were not followed; `again`: those that were,
     and lead to what is read already. `unread`: pictures, by suffix, for which nothing is installed here. `aside`: what
-    the layout of the folders leaves aside, images by folder; `said` are the sentences that say so.
+    the layout of the folders leaves aside, images by folder. `said`: sentences on that, and on where links lead.
     """
 
     others: Counter[str] = field(default_factory=Counter)

@@ -31,13 +31,12 @@ class Picking:
 
 @dataclass
 class Scan:
-    """What a walk saw: images and what it refused, (name, reason), as paths below the root; `notes` on links."""
+    """What a walk saw: images and what it refused, (name, reason), as paths below the root."""
 
     images: list[str] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     folders: int = 0
     left: LeftOut = field(default_factory=LeftOut)
-    notes: list[str] = field(default_factory=list)
 
     def seen(self) -> str:
         """Return in words what there was besides images."""
@@ -81,7 +80,7 @@ class _Walk:
             if names:
                 count = f"1 linked {kind} leads" if len(names) == 1 else f"{len(names):,} linked {kind}s lead"
                 target = os.path.realpath(os.path.join(self._root, min(names)))
-                scan.notes.append(f"{count} outside of the folder (first: {min(names)} -> {target})")
+                scan.left.said.append(f"{count} outside of the folder (first: {min(names)} -> {target})")
         return scan
 
     def _below(self, folder: str, *, linked: bool) -> None:
