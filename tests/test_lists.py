@@ -96,7 +96,9 @@ def test_labels_are_compared_in_one_form_where_the_rules_are_new(place):
         assert source.fingerprint(memory) != before.fingerprint(memory), "it is another data set"
 
 
-def test_rows_of_nothing_are_rows_without_a_path_by_the_first_rules(place):
+def test_builds_by_the_first_rules_read_a_list_as_they_did(place):
+    foreign = opened(place, ROWS + "img\\a\\1.png,a\nC:\\2.png,b\n", decoding=FIRST)
+    assert foreign.rejected == [("C:\\2.png", "file is missing"), ("img\\a\\1.png", "file is missing")]
     assert opened(place, ROWS + ",\n", decoding=FIRST).rejected == [("", "no path")]
     assert opened(place, 'path,label\nimg/a/1.png, "a"\n', decoding=FIRST).images[0].label == '"a"'
 

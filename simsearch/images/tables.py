@@ -37,7 +37,8 @@ def open_table(
 
     `columns` says what path, label and split are called, where it is not that. `group` is the column that tells which
     images belong together, else a pattern over their paths. By `rules` 1, rows of nothing are rows without a path,
-    and labels are told apart however their accents are coded. Without `labels` every image is used, without one.
+    paths are found only as they are written, and labels are told apart however their accents are coded. Without
+    `labels` every image is used, without one.
 
     Raises SourceError when the table cannot be read, names no usable image, or holds a split that does not exist.
     """
@@ -53,7 +54,7 @@ def open_table(
     sheet = (_read_parquet if is_parquet else _read_text)(table, given, group, rules)
     in_column = is_column(group, sheet.columns)
     rows, notes = _rows(sheet, table, given, group, rules, stripped=not is_parquet)
-    kept, rejected = _resolve(rows, Lookup(folder, sheet.encoding))
+    kept, rejected = _resolve(rows, Lookup(folder, sheet.encoding, literal=rules == 1))
     labelled = labels and any(label for _, _, label, _, _ in rows)
     any_split = any(split for _, _, _, split, _ in rows)
     images = []
