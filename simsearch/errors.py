@@ -70,7 +70,7 @@ class SourceError(SimsearchError):
 class ImageError(SimsearchError):
     """One picture that cannot be decoded; a build sets it aside, a query reports it."""
 
-    default_hint = "give a readable JPEG, PNG, WebP, TIFF, BMP or GIF file"
+    default_hint = "give a readable JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, HEIC or JPEG XL file"
 
 
 class EmbedderError(SimsearchError):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from simsearch.errors import ImageError
 from simsearch.images import formats
-from simsearch.images.formats import FORMATS, missing, sniff, suffixes
+from simsearch.images.formats import FORMATS, missing, sniff, suffixes, wanted
 
 BOXES = b"\0\0\0\x1cftyp"
 
@@ -18,6 +18,10 @@ def test_rules_1_know_the_suffixes_that_they_knew():
     assert suffixes(1) == {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
     assert suffixes(2) > suffixes(1)
     assert {".jfif", ".avif", ".jp2", ".heic", ".heif", ".jxl"} <= suffixes(2)
+
+
+def test_what_a_picture_should_have_been_is_said_of_every_format():
+    assert ImageError("no picture").hint == f"{wanted().replace('expected', 'give a readable')} file"
 
 
 def test_no_suffix_stands_twice():
