@@ -223,3 +223,15 @@ def test_the_details_hold_the_curve_of_every_system():
 def test_features_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="finite"):
         verify(np.full((3, 2), np.nan, np.float32), np.zeros(3, int), "l2")
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("score", ["l2", "ip"])
+def test_pairs_at_the_two_ends_of_all_values_are_counted(score, grouped):
+    """Opposite embeddings are as far apart as can be, and equal ones as near."""
+    features = np.zeros((9, 4), dtype=np.float32)
+    features[:6, 0], features[6:, 0] = 1, -1
+    groups = np.array([0, 0, *range(1, 8)]) if grouped else None
+    got = verify(features, np.repeat([0, 1, 2], 3), score, groups=groups)
+    assert (got.pairs, got.same, got.different) == (36 - grouped, 9 - grouped, 27)
+    assert got.roc_auc == pytest.approx(1 - 9 / 27 / 2), "nine pairs of two labels are the same point"
