@@ -132,6 +132,7 @@ def test_one_point_and_one_line_are_a_collapse_and_two_labels_may_be_opposite():
     assert found.collapsed
     assert "one point" in found.words
     line = point * random.choice([-1, 1], 200)[:, None]
+    assert spread(np.full((9, 3), 0.57735032, np.float32), 3).mean_cosine == 1.0, "whatever rounding makes of lengths"
     assert spread(line, 3).collapsed
     assert "one line" in spread(line, 3).words
     assert not spread(line, 2).collapsed

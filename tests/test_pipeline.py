@@ -20,6 +20,7 @@ from simsearch.home import Home
 from simsearch.pipeline.estimate import fine_tuning, forecast, render_forecast, spoken
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
+from simsearch.stages.dataset import check_usable
 from simsearch.vectors.features import FeatureFile
 
 SYSTEMS = {
@@ -361,6 +362,25 @@ def test_times_and_sizes_are_said_as_people_say_them():
     ]
     more = render_forecast({**found, "labels": 12, "exists": True}).splitlines()
     assert (more[0], more[-1].split()[:3]) == ("images   1,200 of 12 labels", ["build", "b", "exists:"])
+
+
+@pytest.mark.parametrize(
+    ("queries", "labelled", "trains", "fit", "refused"),
+    [
+        (0, True, True, 9, "nothing to search with"),
+        (3, True, True, 0, "no image is left to train on"),
+        (3, True, False, 0, None),  # frozen features need none
+        (3, False, True, 0, None),  # without labels nothing is trained
+        (3, True, True, 9, None),
+    ],
+)
+def test_what_a_dataset_must_hold(queries, labelled, trains, fit, refused):
+    facts = {"images": 9, "queries": queries, "labelled": labelled, "fit": fit}
+    if refused is None:
+        check_usable(facts, "photos", trains=trains)
+    else:
+        with pytest.raises(SourceError, match=f"photos: {refused}"):
+            check_usable(facts, "photos", trains=trains)
 
 
 def test_a_forecast_grows_with_what_is_trained(tmp_path):
