@@ -16,6 +16,7 @@ from simsearch.errors import ImageError
 from simsearch.images.decode import decode, decode_query, examine
 from simsearch.images.decoding import FIRST, Decoding
 from simsearch.images.formats import EXTRA
+from simsearch.images.tally import FLAT, in_words
 
 
 def save(image, kind, **options):
@@ -113,6 +114,32 @@ def test_a_background_that_is_set_is_laid_behind_all(background, corner):
 def test_a_checker_holds_both_its_grays():
     seen = decode(save(logo((255, 255, 255)), "PNG"), decoding=Decoding(background="checker"))
     assert {85, 170, 255} == set(np.unique(seen).tolist())
+
+
+@pytest.mark.parametrize(("size", "side"), [((32, 32), 2), ((160, 48), 10), ((20, 34), 3), ((5, 3), 1)])
+def test_sixteen_squares_lie_along_the_longer_side(size, side):
+    clear = np.zeros((size[1], size[0], 4), np.uint8)
+    clear[0, 0, 3] = 1  # else its alpha counts as not used
+    seen = decode(save(Image.fromarray(clear), "PNG"), decoding=Decoding(background="checker"))
+    rows, columns = np.indices(seen.shape[:2]) // side % 2
+    expected = np.where(rows ^ columns, 170, 85)
+    assert (np.atleast_3d(seen)[..., 0] == expected)[np.indices(seen.shape[:2]).any(axis=0)].all()
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({FLAT: 1}, "1 picture decodes to one flat colour"),
+        ({FLAT: 1200}, "1,200 pictures decode to one flat colour"),
+        ({"on black": 2}, "2 pictures light on a transparent ground"),
+        ({"scaled from 12 bits": 1}, "1 picture scaled from 12 bits (images.range)"),
+    ],
+)
+def test_decisions_are_counted_in_words(counts, said):
+    (sentence,) = in_words(counts)
+    assert sentence.startswith(said)
+    *_, last = in_words({**counts, "scaled from 10 bits": 3, "scaled from 14 bits": 3})
+    assert last.startswith("some depths of bits were told by the pictures alone")
 
 
 def test_photos_with_soft_edges_stay_as_they_were():

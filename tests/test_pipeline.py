@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +17,14 @@ from conftest import SMALL, artifact_file, picture, run_cli, snapshot, write_fol
 from simsearch.artifacts import Artifact, Store
 from simsearch.checked import Checked
 from simsearch.console import Shown
-from simsearch.errors import SourceError
+from simsearch.errors import DiskError, SourceError
 from simsearch.home import Home
 from simsearch.pipeline.estimate import fine_tuning, forecast, render_forecast, spoken
+from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
 from simsearch.stages.dataset import check_usable
+from simsearch.stages.step import Step
 from simsearch.vectors.features import FeatureFile
 
 SYSTEMS = {
@@ -416,3 +420,24 @@ def test_the_advice_to_train_the_backbone_too_says_its_time(photos, tmp_path):
     assert alone == pytest.approx(epochs * 80 * 8 * 40 / 3600, rel=0.01)
     assert advice("train=all") == [None, None]
     assert advice("weights=none", "backbone=mnist_cnn") == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("raised", "free", "seen"),
+    [
+        (SourceError("too few images"), 0, SourceError),
+        (RuntimeError("a library's own words"), 0, DiskError),
+        (RuntimeError("a library's own words"), 1 << 30, RuntimeError),
+        (OSError(errno.ENOSPC, "full"), 1 << 30, DiskError),
+    ],
+)
+def test_a_full_disk_is_told_only_where_nothing_else_was(home, monkeypatch, raised, free, seen):
+    def work(space, progress):
+        raise raised
+
+    plan = Plan(Home(home))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=free))
+    with pytest.raises(seen) as caught:
+        plan.make(Step("train", "Trained", 1, {}, {}, work))
+    assert (caught.value is raised) == (seen is type(raised))
+    assert plan.ran == []
