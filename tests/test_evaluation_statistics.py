@@ -23,6 +23,12 @@ def test_random_flips_approach_all_flips(differences):
     assert sign_flip_test(np.array(differences), flips=40_000) == pytest.approx(enumerated(differences), abs=0.01)
 
 
+def test_shares_in_float32_are_summed_as_those_in_float64():
+    for seed in range(8):
+        shares = np.random.default_rng(seed).choice([-0.1, 0.1, 0.3, 0.7, 0], 40).astype(np.float32)
+        assert sign_flip_test(shares) == sign_flip_test(shares.astype(np.float64))
+
+
 def test_zeros_are_no_evidence_and_no_difference_is_p_one():
     assert sign_flip_test(np.zeros(50)) == 1.0
     assert sign_flip_test(np.empty(0)) == 1.0

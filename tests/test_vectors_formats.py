@@ -162,6 +162,17 @@ def test_metadata_round_trip(tmp_path):
     assert list(zip(names, labels, range(3), strict=True)) == records
 
 
+def test_a_file_that_was_refused_is_let_go(tmp_path):
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:
+        file["other"] = ROWS
+    with pytest.raises(VectorsError, match='expected the data sets "train"') as caught:
+        open_vectors(tmp_path / "x.hdf5")
+    with h5py.File(tmp_path / "x.hdf5", "w") as file:  # HDF5 refuses to cut a file that is open
+        file["train"] = ROWS
+    assert (everything(tmp_path / "x.hdf5") == ROWS).all()
+    assert "other" in str(caught.value)
+
+
 def test_hdf5_of_ann_benchmarks(tmp_path):
     with h5py.File(tmp_path / "x.hdf5", "w") as file:
         file.create_dataset("train", data=ROWS, chunks=(4, 5), compression="gzip")
