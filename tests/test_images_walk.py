@@ -148,10 +148,13 @@ def test_a_linked_file_outside_is_read_and_said(tmp_path):
     put(tmp_path, "out.png", "p/a/1.png")
     (tmp_path / "p/a/2.png").symlink_to(tmp_path / "out.png")
     (tmp_path / "p/a/3.png").symlink_to("1.png")
+    (tmp_path / "p/a/4.png").symlink_to("../../out.png")
+    (tmp_path / "p/a/5.png").symlink_to("../a/1.png")
+    (tmp_path / "p/a/6.png").symlink_to(tmp_path / "p/a/1.png")
     source = opened(tmp_path / "p")
-    assert len(source.images) == 3
+    assert len(source.images) == 6
     assert source.left_out.words() == [
-        f"1 linked file leads outside of the folder (first: a/2.png -> {tmp_path / 'out.png'})"
+        f"2 linked files lead outside of the folder (first: a/2.png -> {tmp_path / 'out.png'})"
     ]
     assert opened(tmp_path / "p", decoding=FIRST).left_out.words() == []
 

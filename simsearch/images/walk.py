@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import heapq
 import os
 import re
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ class _Walk:
         self._wanted = suffixes(picking.rules)
         self._excluded = re.compile("|".join(map(fnmatch.translate, picking.exclude)) or "(?!)").match
         self._machine = picking.rules > 1 and not picking.machine_folders
-        self._links: list[str] = []  # linked folders that are still to be followed
+        self._links: list[str] = []  # linked folders that are still to be followed, the first by name in front
         self._known: set[tuple[int, int]] = set()  # folders that are read, by (device, inode); kept to follow links
         self._outside: dict[str, list[str]] = {"folder": [], "file": []}
         self._scan = Scan()
@@ -73,8 +74,7 @@ class _Walk:
             self._known |= {_identity(os.stat(folder)) for folder in _and_above(self._root)}
         self._below("", linked=False)
         while self._links:
-            self._links.sort(reverse=True)
-            self._follow(self._links.pop())
+            self._follow(heapq.heappop(self._links))
         scan = self._scan
         for kind, names in self._outside.items():
             if names:
@@ -140,7 +140,7 @@ class _Walk:
             scan.folders += 1
             stack.append(path + "/")
         elif linked and self._how.follow_links:
-            self._links.append(path)
+            heapq.heappush(self._links, path)
         elif linked:
             scan.left.linked += 1
         else:
@@ -177,8 +177,14 @@ class _Walk:
 
     def _lead_outside(self, kind: str, path: str) -> None:
         """Note a link that leads out of the root."""
-        target = os.path.realpath(os.path.join(self._root, path)) if self._how.rules > 1 else self._root
-        if os.path.commonpath((self._root, target)) != self._root:
+        if self._how.rules == 1:
+            return
+        link = os.path.join(self._root, path)
+        if self._how.follow_links:
+            target = os.path.realpath(link)
+        else:  # as it is written, at a tenth of the price: no folder on the way is a link
+            target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
+        if not os.path.join(target, "").startswith(os.path.join(self._root, "")):
             self._outside[kind].append(path)
 
 
