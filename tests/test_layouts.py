@@ -162,6 +162,9 @@ def test_masks_are_no_photos_and_one_label_makes_no_figures(tmp_path):
     assert null(found["systems"])
     assert (found["queries"], found["gallery"]) == (12, 6)
     assert {hit["label"] for hit in hits(bottle, "test/broken/1.png", "-k", "18")} == {"good", "broken"}
+    refused = build(bottle, "--set", "training.epochs=1", check=2)
+    assert "a loss needs at least 2 classes, the fit images have 1" in refused.stderr
+    assert "own features: --set training.epochs=0" in refused.stderr
 
 
 def test_a_test_folder_without_labels_does_not_stop_a_build(tmp_path):

@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 
 from simsearch.images.decoding import RULES
 from simsearch.images.source import SPLIT_NAMES, UNLABELLED, SourceImage
@@ -82,9 +83,11 @@ def label(paths: Sequence[str], rules: int = RULES, *, labels: bool = True) -> L
         if labels:
             tree = _without_flat_splits(tree, read, notes)
     aside, said = _missing_in(tree, whole, read), list(notes)
-    names = dict.fromkeys((read.label(parts) for parts in tree) if labels else (), "")
-    names |= {name: unicodedata.normalize("NFC", name) if rules > 1 else name for name in names}
-    images = [SourceImage("/".join(p), names.get(read.label(p), ""), read.split(p)) for p in tree]
+    written = [read.label(parts) for parts in tree] if labels else [""] * len(tree)
+    names = {name: unicodedata.normalize("NFC", name) if rules > 1 else name for name in set(written)}
+    kept = paths if len(tree) == len(paths) else ["/".join(parts) for parts in tree]
+    splits: Iterable[str | None] = repeat(None) if read.split_at is None else map(read.split, tree)
+    images = [SourceImage(path, names[name], split) for path, name, split in zip(kept, written, splits, strict=False)]
     labelled = any(names.values())
     rejected = [(image.image, NO_LABEL) for image in images if labelled and not image.label]
     if rules > 1 and labelled:
@@ -129,7 +132,7 @@ def _read(tree: list[Parts]) -> _Reading:
 
 
 def _without_masks(tree: list[Parts], read: _Reading, notes: list[str]) -> list[Parts]:
-    kept = [parts for parts in tree if not read.is_aside(parts)]
+    kept = [parts for parts in tree if not read.is_aside(parts)] if read.aside else tree
     if len(kept) < len(tree):
         notes.append(f"{_images(len(tree) - len(kept))} left aside, no photos: {_some(sorted(read.aside))}")
     return kept

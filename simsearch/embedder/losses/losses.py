@@ -153,7 +153,10 @@ def make_loss(settings: Mapping[str, Any], dim: int, classes: int, seed: int) ->
     """
     name = settings["name"]
     if classes < 2:
-        raise EmbedderError(f"a loss needs at least 2 classes, the fit images have {classes}")
+        raise EmbedderError(
+            f"a loss needs at least 2 classes, the fit images have {classes}",
+            hint="give images of a second class, or search by the backbone's own features: --set training.epochs=0",
+        )
     if name == "quadruplet" and classes < 3:
         raise EmbedderError(
             f"loss quadruplet compares three classes, the fit images have {classes}",
