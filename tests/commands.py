@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import subprocess
@@ -62,11 +63,12 @@ def _text(stream):
 
 @contextmanager
 def _as_before():
-    """Put back what a command sets for its process: the environment, and FAISS's threads."""
+    """Put back what a command sets for its process: the environment, FAISS's threads, what is not looked through."""
     import faiss
 
     threads = faiss.omp_get_max_threads()
     with ExitStack() as undo:
         undo.callback(faiss.omp_set_num_threads, threads)
+        undo.callback(gc.unfreeze)
         undo.enter_context(mock.patch.dict(os.environ))
         yield

@@ -36,6 +36,22 @@ def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built)
     assert scores == sorted(scores, reverse=True)
 
 
+def test_what_a_query_loads_is_never_looked_through_for_garbage(built):
+    import subprocess
+    import sys
+
+    folder, home = built
+    watched = (
+        "import atexit, gc; from simsearch.cli import main; "
+        "atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count())); main()"
+    )
+    command = [sys.executable, "-c", watched, "query", folder / "class 1" / "04.png", "--json", "--home", home]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    enabled, frozen = done.stdout.splitlines()[-1].split()
+    assert enabled == "True"
+    assert int(frozen) > 10_000
+
+
 def test_help_needs_no_torch():
     assert "Example:" in run_process("--help", without=["torch", "numpy"], check=0).stdout
     for command in ("build", "query", "show", "evaluate", "compare", "index", "index import", "index verify", "export"):
