@@ -157,7 +157,8 @@ def test_paths_that_are_found_nowhere_name_the_root(place):
         ("nr;x;target", None, """--set 'dataset.columns={path="x", label="target"}'"""),
         ("path,class", {"label": "klass"}, """--set 'dataset.columns={label="class"}'"""),
         ("file,class", {"path": "nope", "label": "class"}, """--set 'dataset.columns={path="file", label="class"}'"""),
-        ("a/1.png,apple", None, "path,label"),
+        ("a/1.png,apple", None, "seems to be no header: put one above it, as path,label"),
+        ("a/1.png 0", None, "parted by , ; | or tab"),
     ],
 )
 def test_a_column_that_is_not_there_gets_the_very_setting(place, header, columns, hint):

@@ -90,8 +90,8 @@ def _likely(names: Sequence[str], called: Sequence[str]) -> str | None:
 
 def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) -> str:
     """Return what would mend it: `given`, with a guess for what is "" or missing in it."""
-    if any(_is_image(name) for name in names):
-        return "its first line seems to be no header: put one above it, as path,label"
+    if any(_is_image(word) for name in names for word in name.split()):
+        return "its first line seems to be no header: put one above it, as path,label (parted by , ; | or tab)"
     known = set(map(_key, names))
     wanted = {key: name for key, name in given.items() if _key(name) in known}
     if "path" not in wanted and ("path" not in known or "path" in given):
