@@ -219,6 +219,7 @@ def test_bursts_are_said_without_groups_and_split_right_with_them(tmp_path):
     assert near["optimistic"]
     assert f"optimistic: {near['queries']} of {near['of']} queries have a near twin in the gallery" in report["summary"]
     assert f"{near['queries']} of {near['of']} queries" in plain.stderr
+    assert f"{report['queries']} queries, optimistic" in plain.stderr, "also in the stage's own line"
     page = " ".join((home / "builds" / "photos" / "report.html").read_text().split())
     assert "<strong>Optimistic</strong>" in page
     assert (honest["near_twins"]["queries"], honest["near_twins"]["optimistic"]) == (0, False)
