@@ -116,7 +116,7 @@ def run(kind: str, data: str, seed: int) -> Run:
     features, fresh = draw(rows), normalize(draw(FRESH))
     val = np.sort(random.choice(rows, 1_100, replace=False)) if seed % 2 else None
 
-    def of_kind(rows: int, dim: int) -> list[Candidate]:
+    def of_kind(rows: int, dim: int) -> list[Candidate]:  # a thin graph too: it favours its own rows the most
         return [one for one in [*candidates(rows, dim), Candidate("HNSW8")] if KINDS[kind](one)]
 
     with ExitStack() as patched:
