@@ -258,6 +258,14 @@ def test_a_piece_never_becomes_larger_than_its_tags_say():
     assert (decode(tags(values, bits=16, compression=8, raw=bomb)) == 0).all()
 
 
+@pytest.mark.parametrize("bits", [17, 48])
+def test_a_depth_that_no_sample_has_is_refused(bits):
+    whole = written(TRUTH[..., 0], metadata=None)
+    at = whole.index(struct.pack("<HHI", 258, 3, 1)) + 8
+    with pytest.raises(ImageError, match=f"{bits} bits"):
+        examine(whole[:at] + struct.pack("<H", bits) + whole[at + 2 :])
+
+
 @pytest.mark.parametrize("tag", [256, 257])
 def test_a_page_that_does_not_say_its_size_has_no_pixels(tag):
     whole = written(TRUTH, metadata=None)

@@ -398,6 +398,11 @@ def test_a_forecast_grows_with_what_is_trained(tmp_path):
     assert three["seconds"]["train"] == pytest.approx(3 * one["seconds"]["train"], rel=0.02)
     assert three["seconds"]["embed"] == pytest.approx(3 * one["seconds"]["embed"], rel=0.2)
     assert frozen["seconds"]["train"] < one["seconds"]["train"] / 2, "there is no baseline of frozen features"
+    chosen, graph = (
+        forecast(find_recipe("digits", ["evaluation.baseline=false", setting]), Home(tmp_path))
+        for setting in ("index.target_recall=0.9", "index.factory=HNSW32")
+    )
+    assert chosen["seconds"]["index"] > graph["seconds"]["index"] >= one["seconds"]["index"], "tuning takes its time"
     assert not list(tmp_path.iterdir())
 
 
