@@ -44,6 +44,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
                 "when": build.record.when,
+                "trained": not build.of_vectors and bool(with_defaults(recipe)["training"]["epochs"]),
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
                 "strangers": _json(evaluated, "strangers") if "strangers.json" in evaluated.manifest["files"] else None,
