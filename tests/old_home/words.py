@@ -45,6 +45,8 @@ class _Pieces(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._silent:
             self.pieces[-1] += data
+
+
 STEEP = ("/stranger_rate", "/false_accept_rate")
 
 
