@@ -73,9 +73,10 @@ def choose(
     trained nothing), others where these are fewer than 1,000. Candidates are tried on a sample of the rest, the best
     built over all the rest, both tuned with half of the rows held out. The winner is verified on the other half, then
     built over all rows and looked at once more; where either fails, the next is taken. Below 1,000 rows it is Flat.
-    Memory: two indexes, the sample of at most 512 MB, and a block. `rows_in_end`: how many rows the index will hold
-    that is kept within `max_bytes`, where more are added later. Raises VectorsError for a target outside (0, 1],
-    limits that nothing keeps, no rows, or the first row without direction, which `name(row)` names.
+    Memory: two indexes (three of a graph over few rows: growing.py), the sample of at most 512 MB, and a block.
+    `rows_in_end`: how many rows the index will hold that is kept within `max_bytes`, where more are added later.
+    Raises VectorsError for a target outside (0, 1], limits that nothing keeps, no rows, or the first row without
+    direction, which `name(row)` names.
     """
     if not 0 < target_recall <= 1:
         raise VectorsError(f"target_recall: expected above 0 and at most 1, seen {target_recall}", hint="as 0.99")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from simsearch.vectors.search import WHOLE, Search
+from simsearch.vectors.tuning.growing import Growing
 from simsearch.vectors.tuning.sweep import Point, entry, measure
 from simsearch.vectors.tuning.truth import Questions, ask, unit_blocks
 from simsearch.vectors.tuning.tuning import Built, Tried, Tuning
@@ -38,13 +39,15 @@ def verified(run: Tuning, ranked: list[Tried]) -> Served:
     left = list(ranked)
     while left:
         best = run.best_in_full(left, tuned_with)
+        growing = Growing(run, best) if Growing.matters(run, best) else None
         for search in _settings(best, run.target):
             attempts += 1
             z = doubt_after(attempts)
             point = measure(best.index, checked_with, search, exact_index=best.index.is_flat, z=z)
-            run.table.append(
-                entry(best.candidate.factory, "check", best.index.ntotal, best.bytes, best.build_seconds, point)
-            )
+            rows = best.index.ntotal
+            if growing:
+                point, rows = growing.check(point, search, z), growing.rows
+            run.table.append(entry(best.candidate.factory, "check", rows, best.bytes, best.build_seconds, point))
             line = len(run.table) - 1
             failed.append((best, point, line))
             if point.low < run.target:
