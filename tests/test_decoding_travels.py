@@ -10,7 +10,7 @@ import pytest
 from conftest import SMALL, artifact_file, picture, run_cli, write_folder
 from PIL import Image
 
-from simsearch.images import formats
+from simsearch.images.formats import formats
 
 
 def logo(number, size=24):

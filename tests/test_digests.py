@@ -18,7 +18,7 @@ from simsearch.changes.compare import Changes, Found
 from simsearch.changes.state import State
 from simsearch.exchange.vectors_in import make_stages as make_import
 from simsearch.home import Build, Home, Record
-from simsearch.images.decoding import FIRST
+from simsearch.images.formats.decoding import FIRST
 from simsearch.integrity.repairing import remake_synced_index
 from simsearch.pipeline.graph import Pipeline, open_dataset
 from simsearch.pipeline.plan import Plan

@@ -19,7 +19,7 @@ from simsearch.evaluation.details import near_twins as module
 from simsearch.evaluation.details.near_twins import find_near_twins, near_twins
 from simsearch.evaluation.figures import Place
 from simsearch.evaluation.measured import Measured, SystemResult
-from simsearch.images.decode import decode
+from simsearch.images.formats.decode import decode
 from simsearch.images.perceptual import reduction, reductions, twins
 from simsearch.images.shots import ALIKE, BESIDES, Shots
 from simsearch.images.thumbnails import ThumbnailReader, encode_thumbnail, write_thumbnails

@@ -32,12 +32,12 @@ FLOORS = (
     {"cli"},
 )
 # The same for the wings of one room.
-WINGS = {"embedder": ({"losses", "networks"}, {"bundle", "training"})}
+WINGS = {"embedder": ({"losses", "networks"}, {"bundle", "training"}), "images": ({"formats"}, {"sources"})}
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 OWNERS = {
     "faiss": ("vectors/index/",),
     "h5py": ("vectors/features.py", "vectors/plain_hdf5.py", "vectors/formats/hdf5.py"),
-    "pyarrow": ("images/tables.py", "vectors/formats/metadata.py"),
+    "pyarrow": ("images/sources/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
     "rich": ("console.py", "bench/outputs/terminal.py"),
     "sqlite3": ("hashing.py", "bench/history/"),
@@ -45,7 +45,7 @@ OWNERS = {
     "pydantic": ("recipe/", "bench/matrix.py"),
     "torch": ("embedder/",),
     "torchvision": ("embedder/", "images/"),
-    "sklearn": ("images/digits.py", "evaluation/details/projection.py"),
+    "sklearn": ("images/sources/digits.py", "evaluation/details/projection.py"),
     "scipy": ("statistics/",),
     "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/details/projection.py"),
     "matplotlib": ("page/plots.py",),
@@ -55,8 +55,8 @@ OWNERS = {
     "onnx": ("embedder/bundle/export.py",),
     "safetensors": ("embedder/", "stages/embed.py"),
     "PIL": ("images/",),
-    "pillow_heif": ("images/plugins.py",),
-    "pillow_jxl": ("images/plugins.py",),
+    "pillow_heif": ("images/formats/plugins.py",),
+    "pillow_jxl": ("images/formats/plugins.py",),
     "numpy": ("",),
 }
 PACKAGE_OF = {

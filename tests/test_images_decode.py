@@ -1,4 +1,4 @@
-"""simsearch/images/decode.py: formats, orientation, bounds, and hostile bytes."""
+"""simsearch/images/formats/decode.py: formats, orientation, bounds, and hostile bytes."""
 
 import contextlib
 import io
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images.decode import decode, read_bytes, read_image
-from simsearch.images.decoding import MAX_PIXELS
+from simsearch.images.formats.decode import decode, read_bytes, read_image
+from simsearch.images.formats.decoding import MAX_PIXELS
 from simsearch.images.preprocess import Preprocess
 
 WANTED = "expected JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000, HEIC or JPEG XL)"

@@ -1,4 +1,4 @@
-"""simsearch/images/folders.py, digits.py and source.py: what counts, what is refused, what is said."""
+"""simsearch/images/sources/folders.py, digits.py and source.py: what counts, what is refused, what is said."""
 
 import os
 import subprocess
@@ -10,10 +10,10 @@ from PIL import Image
 
 from simsearch.errors import ImageError, SourceError
 from simsearch.hashing import HashMemory, sha256_file
-from simsearch.images.folders import open_folder, query_files
-from simsearch.images.layout import NO_LABEL
-from simsearch.images.source import SourceImage
-from simsearch.images.sources import open_source
+from simsearch.images.sources.folders import open_folder, query_files
+from simsearch.images.sources.layout import NO_LABEL
+from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.source import SourceImage
 
 
 def put(root, *names):
@@ -278,11 +278,12 @@ def test_digits_pixels_are_those_of_scikit_learn(tmp_path):
 def test_nothing_heavy_is_imported(tmp_path):
     opened(tmp_path, tmp_path / "d", spec="digits")
     code = (
-        "import sys; from pathlib import Path; from simsearch.images import sources, loading, montage, splits\n"
+        "import sys; from pathlib import Path; from simsearch.images import loading, montage, splits\n"
+        "from simsearch.images.sources import opening\n"
         "from simsearch.hashing import HashMemory\n"
         f"p = Path({str(tmp_path)!r})\n"
         "rest = dict(options={}, exclude=[], root=None, base=p, memory=HashMemory(None))\n"
-        "s = sources.open_source('digits', home_datasets=p / 'd', **rest)\n"
+        "s = opening.open_source('digits', home_datasets=p / 'd', **rest)\n"
         "list(loading.survey(s, s.reader(), threads=2))\n"
         "print(sorted({'torch', 'torchvision', 'pydantic', 'rich', 'sklearn', 'faiss', 'h5py'} & set(sys.modules)))"
     )

@@ -1,4 +1,4 @@
-"""simsearch/images/formats.py: one table of suffixes, first bytes and who reads them."""
+"""simsearch/images/formats/formats.py: one table of suffixes, first bytes and who reads them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images import formats
-from simsearch.images.formats import FORMATS, missing, sniff, suffixes, wanted
+from simsearch.images.formats import formats
+from simsearch.images.formats.formats import FORMATS, missing, sniff, suffixes, wanted
 
 BOXES = b"\0\0\0\x1cftyp"
 

@@ -18,11 +18,11 @@ from simsearch.changes.compare import compare
 from simsearch.changes.state import State
 from simsearch.errors import SourceError
 from simsearch.images.choosing import share_of
-from simsearch.images.groups import by_pattern, told
 from simsearch.images.records import RecordTable, extend_records, read_names, read_records, write_records
-from simsearch.images.source import SourceImage
+from simsearch.images.sources.groups import by_pattern, told
+from simsearch.images.sources.source import SourceImage
+from simsearch.images.sources.tables import open_table
 from simsearch.images.splits import assign
-from simsearch.images.tables import open_table
 
 
 def images(*names, split=None):

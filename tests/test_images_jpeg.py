@@ -1,4 +1,4 @@
-"""simsearch/images/jpeg.py: a JPEG without an end, one that is cut, and one that is large."""
+"""simsearch/images/formats/jpeg.py: a JPEG without an end, one that is cut, and one that is large."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images.decode import decode, examine
-from simsearch.images.decoding import FIRST, Decoding
-from simsearch.images.jpeg import with_end
+from simsearch.images.formats.decode import decode, examine
+from simsearch.images.formats.decoding import FIRST, Decoding
+from simsearch.images.formats.jpeg import with_end
 
 random = np.random.default_rng(2)
 NOISY = Image.fromarray(random.integers(0, 256, (40, 56, 3), dtype=np.uint8))

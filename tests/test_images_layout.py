@@ -1,10 +1,10 @@
-"""simsearch/images/layout.py: which labels and splits folders mean, what is left aside, and what is said of it."""
+"""simsearch/images/sources/layout.py: which labels and splits folders mean, what is left aside, and what is said."""
 
 from collections import Counter
 
 import pytest
 
-from simsearch.images.layout import NO_LABEL, label, split_of
+from simsearch.images.sources.layout import NO_LABEL, label, split_of
 
 
 def read(*paths, **how):

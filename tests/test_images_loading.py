@@ -9,11 +9,11 @@ from PIL import Image
 
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.decode import decode, read_bytes
+from simsearch.images.formats.decode import decode, read_bytes
 from simsearch.images.loading import PIECES_AHEAD, PixelStore, in_order, pixel_batches, survey
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
-from simsearch.images.sources import open_source
+from simsearch.images.sources.opening import open_source
 
 PREPROCESS = Preprocess(10, 3, "crop", (0.5,) * 3, (0.5,) * 3)
 

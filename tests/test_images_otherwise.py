@@ -1,4 +1,4 @@
-"""simsearch/images/otherwise.py: what may decode otherwise is never taken for what decodes alike."""
+"""simsearch/images/formats/otherwise.py: what may decode otherwise is never taken for what decodes alike."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsearch.images.decode import decode
-from simsearch.images.decoding import FIRST
-from simsearch.images.otherwise import may_differ, transparent_or_deep
+from simsearch.images.formats.decode import decode
+from simsearch.images.formats.decoding import FIRST
+from simsearch.images.formats.otherwise import may_differ, transparent_or_deep
 
 RGB = Image.fromarray(np.arange(12 * 9 * 3, dtype=np.uint8).reshape(9, 12, 3))
 WHITE = Image.new("RGBA", (12, 9), (255, 255, 255, 0))
@@ -60,6 +60,6 @@ def test_a_head_that_cannot_say_is_in_doubt():
 
 
 def test_of_many_files_none_of_a_doubtful_kind_is_opened(tmp_path, monkeypatch):
-    monkeypatch.setattr("simsearch.images.otherwise.MOST", 1)
+    monkeypatch.setattr("simsearch.images.formats.otherwise.MOST", 1)
     assert may_differ(str(tmp_path), ["gone.png", "gone.JPG", "gone.gif"]) == ["gone.png", "gone.gif"]
     assert may_differ(str(tmp_path), ["gone.png", "gone.JPG"]) == []

@@ -1,4 +1,4 @@
-"""simsearch/images/pixels.py, through decode by rules 1: every way in which pixels are stored."""
+"""simsearch/images/formats/pixels.py, through decode by rules 1: every way in which pixels are stored."""
 
 import io
 import struct
@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images.decode import decode as decode_by
-from simsearch.images.decoding import FIRST
+from simsearch.images.formats.decode import decode as decode_by
+from simsearch.images.formats.decoding import FIRST
 
 decode = partial(decode_by, decoding=FIRST)
 GRAY = np.arange(35, dtype=np.uint8).reshape(5, 7) * 7

@@ -14,9 +14,9 @@ from PIL import Image
 from test_images_pixels import png
 
 from simsearch.errors import ImageError
-from simsearch.images.decode import decode, decode_query, examine
-from simsearch.images.decoding import FIRST, Decoding
-from simsearch.images.formats import EXTRA
+from simsearch.images.formats.decode import decode, decode_query, examine
+from simsearch.images.formats.decoding import FIRST, Decoding
+from simsearch.images.formats.formats import EXTRA
 from simsearch.images.tally import FLAT, in_words
 
 
@@ -307,7 +307,7 @@ def test_a_format_without_its_plugin_names_the_extra(monkeypatch):
 @pytest.mark.parametrize("size", [(8, 8), (256, 256), (300, 7), (4032, 3024), (16320, 12240), (70000, 70000)])
 def test_the_size_of_a_jpeg_xl_is_read_before_it_is_decoded(size):
     jxl = pytest.importorskip("pillow_jxl")
-    from simsearch.images.jxl import jxl_size
+    from simsearch.images.formats.jxl import jxl_size
 
     if size[0] < 5000:
         pixels = bytes(size[0] * size[1])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from simsearch.errors import SourceError
 from simsearch.images.limits import why_unmeasured, why_untrained
-from simsearch.images.source import SourceImage
+from simsearch.images.sources.source import SourceImage
 from simsearch.images.splits import assign
 
 

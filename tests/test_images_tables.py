@@ -1,4 +1,4 @@
-"""simsearch/images/tables.py: CSV and parquet tables, and paths that try to leave their root."""
+"""simsearch/images/sources/tables.py: CSV and parquet tables, and paths that try to leave their root."""
 
 import importlib.util
 import os
@@ -8,8 +8,8 @@ from PIL import Image
 
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.source import SourceImage
-from simsearch.images.sources import open_source
+from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.source import SourceImage
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from simsearch.errors import ArtifactError
-from simsearch.images.decode import decode
+from simsearch.images.formats.decode import decode
 from simsearch.images.thumbnails import DATA, OFFSETS, ThumbnailReader, encode_thumbnail, write_thumbnails
 
 

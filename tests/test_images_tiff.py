@@ -1,4 +1,4 @@
-"""simsearch/images/tiff.py: every combination of tags is read as meant, or refused with a reason; none wrongly."""
+"""simsearch/images/formats/tiff.py: each combination of tags is read as meant, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images.decode import decode, examine
-from simsearch.images.decoding import Decoding
-from simsearch.images.tiff import FIRST_PAGE
+from simsearch.images.formats.decode import decode, examine
+from simsearch.images.formats.decoding import Decoding
+from simsearch.images.formats.tiff import FIRST_PAGE
 
 tifffile = pytest.importorskip("tifffile")
 HEIGHT, WIDTH = 37, 50

@@ -1,4 +1,4 @@
-"""simsearch/images/torchvision_sets.py and unpacked.py, on sets of a few images in torchvision's own layout."""
+"""simsearch/images/sources/torchvision_sets.py and unpacked.py, on sets of a few images in torchvision's own layout."""
 
 import gzip
 import hashlib
@@ -15,9 +15,9 @@ from PIL import Image
 
 from simsearch.errors import ImageError, SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images import torchvision_sets
-from simsearch.images.source import SourceImage
-from simsearch.images.sources import open_source
+from simsearch.images.sources import torchvision_sets
+from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.source import SourceImage
 
 
 def opened(home, name="MNIST", offline=True, **options):
@@ -75,7 +75,7 @@ def test_later_runs_import_neither_torch_nor_torchvision(mnist):
     home = mnist[0]
     opened(home)
     code = (
-        "import sys; from pathlib import Path; from simsearch.images.sources import open_source\n"
+        "import sys; from pathlib import Path; from simsearch.images.sources.opening import open_source\n"
         "from simsearch.hashing import HashMemory\n"
         f"p = Path({str(home)!r})\n"
         "rest = dict(options={}, exclude=[], root=None, base=p, offline=True, memory=HashMemory(None))\n"

@@ -1,4 +1,4 @@
-"""simsearch/images/walk.py: machine folders, linked folders and files of other kinds, by the CLI where it matters."""
+"""simsearch/images/sources/walk.py: machine folders, linked folders, files of other kinds."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from synced import record
 from test_images_folders import opened, put
 
 from simsearch.errors import SourceError
-from simsearch.images.decoding import FIRST
-from simsearch.images.folders import query_files
-from simsearch.images.formats import EXTRA
-from simsearch.images.left_out import LeftOut
-from simsearch.images.machine import FOLDERS
-from simsearch.images.walk import Picking, walk
+from simsearch.images.formats.decoding import FIRST
+from simsearch.images.formats.formats import EXTRA
+from simsearch.images.sources.folders import query_files
+from simsearch.images.sources.left_out import LeftOut
+from simsearch.images.sources.machine import FOLDERS
+from simsearch.images.sources.walk import Picking, walk
 
 FAST = [*SMALL, "--set", "training.epochs=0", "--set", "evaluation.baseline=false"]
 
@@ -224,7 +224,7 @@ def test_pictures_that_only_an_extra_reads_are_set_aside_named_and_no_reason_to_
 
     import pillow_heif
 
-    from simsearch.images import formats
+    from simsearch.images.formats import formats
 
     def add(number):
         heif = pillow_heif.from_pillow(picture(1, number, 64).convert("RGB"))
@@ -252,7 +252,7 @@ def test_pictures_that_only_an_extra_reads_are_set_aside_named_and_no_reason_to_
 
 def test_a_build_with_an_extra_stands_where_it_is_not_installed(photos, home, monkeypatch):
     pillow_heif = pytest.importorskip("pillow_heif")
-    from simsearch.images import formats
+    from simsearch.images.formats import formats
 
     pillow_heif.from_pillow(picture(1, 3, 64).convert("RGB")).save(photos / "class 1" / "x.heic", quality=90)
     said("build", photos, *FAST, home=home)

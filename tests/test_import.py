@@ -145,7 +145,7 @@ def test_vectors_search_a_build_of_images_too(built, tmp_path):
     folder, home = built
     image = folder / "class 1" / "04.png"
     searcher = simsearch.open("photos", home=str(home))
-    from simsearch.images.decode import read_image
+    from simsearch.images.formats.decode import read_image
 
     np.save(tmp_path / "q.npy", 3 * searcher.embed([read_image(image)]))
     command = ("query", "--vectors", tmp_path / "q.npy", "--home", home)

@@ -12,7 +12,7 @@ from simsearch.console import Progress, Shown
 from simsearch.exchange.vectors_out import export
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
-from simsearch.images.sources import open_source
+from simsearch.images.sources.opening import open_source
 from simsearch.stages.common import Data
 from simsearch.stages.embed import embed, local
 from simsearch.sync.sync import run_sync

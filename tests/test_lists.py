@@ -9,9 +9,9 @@ from PIL import Image
 
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.decoding import FIRST
-from simsearch.images.source import SourceImage
-from simsearch.images.sources import open_source
+from simsearch.images.formats.decoding import FIRST
+from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.source import SourceImage
 from simsearch.recipe.files import find_recipe
 
 NFC, NFD = (unicodedata.normalize(form, "Bébé") for form in ("NFC", "NFD"))

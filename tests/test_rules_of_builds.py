@@ -12,9 +12,9 @@ import pytest
 from conftest import picture, snapshot
 from old_home.asking import ask, record, told, unpack
 
-from simsearch.images import formats
-from simsearch.images.decoding import FIRST, PRESENT
-from simsearch.images.decoding import told as rules_told
+from simsearch.images.formats import formats
+from simsearch.images.formats.decoding import FIRST, PRESENT
+from simsearch.images.formats.decoding import told as rules_told
 
 DIFFERS = "was made by rules 1 of reading files; by rules 2, "
 

@@ -16,7 +16,7 @@ from simsearch.changes.state import State
 from simsearch.errors import ArtifactError
 from simsearch.images.quarantine import SetAside, read_quarantine, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_names, read_records, write_records
-from simsearch.images.source import SourceImage
+from simsearch.images.sources.source import SourceImage
 from simsearch.images.thumbnails import MORE, ThumbnailReader, encode_thumbnail, extend_thumbnails, write_thumbnails
 
 NAMES = ["a/1", "a/2", "b/1", "b/2", "b/3"]

@@ -14,8 +14,8 @@ BLOCK = 8192
 
 def reader_of(home, record):
     """The reader of the build's source, without the listing of the source, which would hold a name for every image."""
-    from simsearch.images.source import FileReader
-    from simsearch.images.unpacked import IMAGES, META, PixelReader
+    from simsearch.images.sources.source import FileReader
+    from simsearch.images.sources.unpacked import IMAGES, META, PixelReader
 
     if record["root"] is not None:
         return FileReader(record["root"])

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from simsearch.artifacts import digest_of, escaped
 from simsearch.changes.state import State
-from simsearch.images.formats import EXTRA, missing
+from simsearch.images.formats.formats import EXTRA, missing
 from simsearch.images.quarantine import SetAside
-from simsearch.images.source import SourceImage
+from simsearch.images.sources.source import SourceImage
 
 
 class Found(NamedTuple):

@@ -13,10 +13,10 @@ from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
-from simsearch.images.decoding import Decoding, told
-from simsearch.images.source import FileSource
-from simsearch.images.sources import open_source
-from simsearch.images.walk import UNREADABLE_FOLDER
+from simsearch.images.formats.decoding import Decoding, told
+from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.source import FileSource
+from simsearch.images.sources.walk import UNREADABLE_FOLDER
 
 NOTHING_DELETED = "nothing was deleted"
 MOST_DELETED = 0.2  # of the build's images: above it, a disk or folder that is not there is likelier than a deletion

@@ -206,7 +206,7 @@ def sure_hits(hits: Sequence[Hit], least: float | None) -> str | None:
 
 def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], out: Path) -> None:
     """Draw each query beside its neighbours into the picture `out`, and say so."""
-    from simsearch.images.decode import read_bytes
+    from simsearch.images.formats.decode import read_bytes
     from simsearch.images.montage import MontageRow, Tile, montage
 
     rows, changed = [], set()

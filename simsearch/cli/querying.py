@@ -46,7 +46,7 @@ def query(
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
     with _unswept():
         from simsearch.cli.answering import show_hits, show_same, show_vectors
-        from simsearch.images.folders import query_files
+        from simsearch.images.sources.folders import query_files
         from simsearch.search import Question, Searcher
 
     if bool(images) == (vectors is not None):

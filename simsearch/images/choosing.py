@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from simsearch.images.source import SourceImage
+from simsearch.images.sources.source import SourceImage
 
 Key = tuple[str, ...]
 

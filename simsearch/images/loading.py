@@ -16,7 +16,7 @@ from simsearch.arrays import Integers, Pixels
 from simsearch.errors import ImageError
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
-from simsearch.images.source import Reader, Source, changed
+from simsearch.images.sources.source import Reader, Source, changed
 from simsearch.images.thumbnails import THUMBNAIL_PIXELS, encode_thumbnail
 
 PIECE = 32

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from simsearch.arrays import Pixels
 from simsearch.durable import write_durably
 from simsearch.errors import SimsearchError
-from simsearch.images.pixels import scaled
+from simsearch.images.formats.pixels import scaled
 
 TILE, PAD, MARGIN = 144, 12, 20
 FONT_SIZE, LINE = 13, 17

@@ -12,8 +12,8 @@ from PIL import Image
 
 from simsearch.arrays import Floats, Integers, Pixels
 from simsearch.errors import RecipeError
-from simsearch.images.decoding import FIRST, PRESENT, Decoding
-from simsearch.images.pixels import scaled
+from simsearch.images.formats.decoding import FIRST, PRESENT, Decoding
+from simsearch.images.formats.pixels import scaled
 
 PREPROCESS_VERSION = 2
 MAX_SIZE = 4096

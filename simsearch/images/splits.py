@@ -13,7 +13,7 @@ from dataclasses import replace
 from simsearch.errors import SourceError
 from simsearch.images.choosing import Row, by_group, by_label, choose, share_of
 from simsearch.images.records import ImageRecord
-from simsearch.images.source import SourceImage
+from simsearch.images.sources.source import SourceImage
 
 QUERY_SHARE = 0.2
 VAL_SHARE = 0.1

@@ -15,7 +15,7 @@ from PIL import Image
 from simsearch.arrays import Integers, Pixels
 from simsearch.durable import link_or_copy
 from simsearch.errors import ArtifactError
-from simsearch.images.pixels import scaled
+from simsearch.images.formats.pixels import scaled
 
 THUMBNAIL_PIXELS = 96
 LOSSLESS_PIXELS = 32

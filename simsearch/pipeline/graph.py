@@ -15,9 +15,9 @@ from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
-from simsearch.images.decoding import PRESENT, Decoding, told
-from simsearch.images.source import Fingerprint, Source
-from simsearch.images.sources import open_source
+from simsearch.images.formats.decoding import PRESENT, Decoding, told
+from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.source import Fingerprint, Source
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds

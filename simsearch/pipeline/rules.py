@@ -12,11 +12,11 @@ from typing import Any
 from simsearch.artifacts import MANIFEST
 from simsearch.errors import SimsearchError, SourceError
 from simsearch.home import Home, Record
-from simsearch.images.decoding import FIRST, PRESENT, RULES, Decoding, told
-from simsearch.images.formats import EXTRA, missing
-from simsearch.images.left_out import by_count, listed
-from simsearch.images.otherwise import may_differ
-from simsearch.images.source import Source
+from simsearch.images.formats.decoding import FIRST, PRESENT, RULES, Decoding, told
+from simsearch.images.formats.formats import EXTRA, missing
+from simsearch.images.formats.otherwise import may_differ
+from simsearch.images.sources.left_out import by_count, listed
+from simsearch.images.sources.source import Source
 from simsearch.recipe import Recipe
 from simsearch.recipe.recipe import with_defaults
 

@@ -11,7 +11,7 @@ from typing import Any
 from simsearch.console import Progress
 from simsearch.errors import RecipeError
 from simsearch.home import SEEDS_FILE, Build, Home, Record, checked_name
-from simsearch.images.source import Source
+from simsearch.images.sources.source import Source
 from simsearch.locks import working_seconds
 from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline

@@ -11,7 +11,7 @@ from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home
-from simsearch.images.decoding import PRESENT, RULES
+from simsearch.images.formats.decoding import PRESENT, RULES
 from simsearch.pipeline.estimate import seconds_of_sync
 from simsearch.pipeline.rules import asks_the_same, what_differs
 from simsearch.report.published import page_fault, publish_report

@@ -11,8 +11,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from simsearch.errors import RecipeError
-from simsearch.images.columns import KEYS as COLUMNS
-from simsearch.images.decoding import MAX_PIXELS, Decoding
+from simsearch.images.formats.decoding import MAX_PIXELS, Decoding
+from simsearch.images.sources.columns import KEYS as COLUMNS
 from simsearch.recipe.table import Options, Table
 from simsearch.vectors.search import KINDS
 

@@ -25,7 +25,7 @@ from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.evaluation.false_alarms import ROUNDING
 from simsearch.home import Build, Home
-from simsearch.images.decode import decode, decode_query, read_bytes
+from simsearch.images.formats.decode import decode, decode_query, read_bytes
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord, RecordTable
 from simsearch.images.thumbnails import ThumbnailReader

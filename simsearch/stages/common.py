@@ -12,7 +12,7 @@ from simsearch.artifacts import Artifact
 from simsearch.console import safe
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord, RecordTable, read_records
-from simsearch.images.source import Reader
+from simsearch.images.sources.source import Reader
 from simsearch.versions import usable_cores
 
 THREADS = usable_cores()

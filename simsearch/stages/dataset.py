@@ -8,13 +8,13 @@ from typing import Any
 from simsearch.artifacts import Workspace, digest_of, escaped
 from simsearch.console import Progress, safe
 from simsearch.errors import SourceError
-from simsearch.images.decoding import FIRST
-from simsearch.images.formats import EXTRA, missing
+from simsearch.images.formats.decoding import FIRST
+from simsearch.images.formats.formats import EXTRA, missing
 from simsearch.images.limits import why_unmeasured, why_untrained
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, write_records
-from simsearch.images.source import Fingerprint, Source, changed
+from simsearch.images.sources.source import Fingerprint, Source, changed
 from simsearch.images.splits import assign
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, write_thumbnails

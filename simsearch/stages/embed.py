@@ -17,7 +17,7 @@ from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.errors import ImageError
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord
-from simsearch.images.source import Reader, changed
+from simsearch.images.sources.source import Reader, changed
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen, bundle_of
 from simsearch.stages.step import References, Result, Step
 

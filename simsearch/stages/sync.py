@@ -25,7 +25,7 @@ from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
-from simsearch.images.source import FileSource, changed
+from simsearch.images.sources.source import FileSource, changed
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS

@@ -14,7 +14,7 @@ from simsearch.console import Progress
 from simsearch.errors import VectorsError
 from simsearch.images.quarantine import write_quarantine
 from simsearch.images.records import ImageRecord, write_records
-from simsearch.images.source import Reader
+from simsearch.images.sources.source import Reader
 from simsearch.stages.common import BLOCK_ROWS, Data
 from simsearch.stages.step import Result, Step
 from simsearch.vectors.features import FeatureBlocks

@@ -23,7 +23,7 @@ from simsearch.errors import ArtifactError, SimsearchError, SourceError, Vectors
 from simsearch.home import SYNCED, Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION, known
 from simsearch.images.quarantine import read_quarantine
-from simsearch.images.source import FileSource
+from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
 

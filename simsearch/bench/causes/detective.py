@@ -23,7 +23,7 @@ from simsearch.bench.records import Cause, Finding, Loser, Result
 from simsearch.console import safe
 from simsearch.evaluation.figures import CLAIM
 from simsearch.evaluation.systems import gather
-from simsearch.images.decode import decode
+from simsearch.images.formats.decode import decode
 from simsearch.images.montage import MontageRow, Tile, montage_png
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.vectors.features import FeatureFile

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import FILE_HINT, weights_preprocessing
 from simsearch.errors import EmbedderError, first_line
-from simsearch.images.torchvision_sets import patient_network
+from simsearch.images.sources.torchvision_sets import patient_network
 
 HINT = f"{FILE_HINT}, or --set embedder.weights=none"
 SHOWN = 3

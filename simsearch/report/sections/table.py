@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from simsearch.evaluation.figures import FIGURES, Place, places
-from simsearch.images.left_out import rows
+from simsearch.images.sources.left_out import rows
 from simsearch.images.tally import in_words
 from simsearch.page.html import NONE, count, get, interval, number
 from simsearch.report.verdict import shown

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from simsearch.images.decoding import RULES
-from simsearch.images.formats import suffixes
-from simsearch.images.left_out import LeftOut
-from simsearch.images.machine import BEGINNINGS, machine_file, machine_folder
+from simsearch.images.formats.decoding import RULES
+from simsearch.images.formats.formats import suffixes
+from simsearch.images.sources.left_out import LeftOut
+from simsearch.images.sources.machine import BEGINNINGS, machine_file, machine_folder
 
 UNREADABLE_FOLDER = "folder cannot be read"
 

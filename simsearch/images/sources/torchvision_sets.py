@@ -22,8 +22,8 @@ import numpy as np
 from simsearch.arrays import Pixels
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.source import Fingerprint, fingerprint_files
-from simsearch.images.unpacked import Part, UnpackedSource, open_unpacked, write_unpacked
+from simsearch.images.sources.source import Fingerprint, fingerprint_files
+from simsearch.images.sources.unpacked import Part, UnpackedSource, open_unpacked, write_unpacked
 
 DOWNLOAD_SECONDS = 30
 EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")

@@ -9,15 +9,15 @@ from typing import Any
 
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.decoding import PRESENT, Decoding
-from simsearch.images.digits import open_digits
-from simsearch.images.folders import open_folder
-from simsearch.images.groups import by_pattern, told
-from simsearch.images.left_out import unread
-from simsearch.images.source import FileSource, Source
-from simsearch.images.tables import open_table
-from simsearch.images.torchvision_sets import open_torchvision
-from simsearch.images.walk import Picking
+from simsearch.images.formats.decoding import PRESENT, Decoding
+from simsearch.images.sources.digits import open_digits
+from simsearch.images.sources.folders import open_folder
+from simsearch.images.sources.groups import by_pattern, told
+from simsearch.images.sources.left_out import unread
+from simsearch.images.sources.source import FileSource, Source
+from simsearch.images.sources.tables import open_table
+from simsearch.images.sources.torchvision_sets import open_torchvision
+from simsearch.images.sources.walk import Picking
 
 LEAVE_OUT = "leave it out"
 
@@ -50,11 +50,11 @@ def _open(
 ) -> Source:
     """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
 
-    `group` is a pattern over paths that tells which images belong together (images/groups.py), or a table's column;
-    `columns` are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is
-    used, without one.
+    `group` is a pattern over paths that tells which images belong together (groups.py), or a table's column; `columns`
+    are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is used,
+    without one.
 
-    `follow_links` and `machine_folders` say what of a folder is walked through (images/walk.py).
+    `follow_links` and `machine_folders` say what of a folder is walked through (images/sources/walk.py).
 
     Relative paths in `spec` and `root` start at `base`. `memory` spares hashing unchanged files of digits and
     torchvision sets.

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 
 from simsearch.errors import ImageError
-from simsearch.images.decoding import RULES
+from simsearch.images.formats.decoding import RULES
 
 EXTRA = "pip install 'simsearch[formats]'"
 FTYP = re.compile(rb"....ftyp", re.DOTALL)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from PIL import Image, ImageFile
 
 from simsearch.errors import ImageError
-from simsearch.images.formats import EXTRA, Format
+from simsearch.images.formats.formats import EXTRA, Format
 
 Check = Callable[[tuple[int, int]], None]
 
@@ -38,7 +38,7 @@ def _jxl(data: bytes, check: Check) -> Image.Image | bytes:
     # The plugin's own class decodes in its constructor, whatever the size, and asks Pillow's registry.
     from pillow_jxl import Decoder
 
-    from simsearch.images.jxl import jxl_size
+    from simsearch.images.formats.jxl import jxl_size
 
     check(jxl_size(data))
     whole_jpeg, info, pixels, _, _ = Decoder(num_threads=0)(data)

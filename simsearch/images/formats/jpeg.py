@@ -11,8 +11,8 @@ from PIL import ImageFile
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
-from simsearch.images.bounds import check_size
-from simsearch.images.decoding import Decoding
+from simsearch.images.formats.bounds import check_size
+from simsearch.images.formats.decoding import Decoding
 
 END = b"\xff\xd9"
 UNWRITTEN = 16  # zeros at the end that are more than chance

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from simsearch.arrays import Pixels
-from simsearch.images.decoding import Decoding
-from simsearch.images.pixels import GRAY_STEPS
-from simsearch.images.ranges import Notes, to_bytes
-from simsearch.images.sixteen import significant_bits, too_dark
+from simsearch.images.formats.decoding import Decoding
+from simsearch.images.formats.pixels import GRAY_STEPS
+from simsearch.images.formats.ranges import Notes, to_bytes
+from simsearch.images.formats.sixteen import significant_bits, too_dark
 
 LIGHT = 0.75  # of white: what is lighter on average than this is lost on white
 CHECKER = (85, 170)

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.folders import open_folder
-from simsearch.images.source import FileSource, fingerprint_files
-from simsearch.images.walk import Picking
+from simsearch.images.sources.folders import open_folder
+from simsearch.images.sources.source import FileSource, fingerprint_files
+from simsearch.images.sources.walk import Picking
 
 MARKER = ".complete.json"
 

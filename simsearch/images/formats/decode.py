@@ -19,12 +19,12 @@ from PIL import Image, ImageFile
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
-from simsearch.images.bounds import check_size
-from simsearch.images.decoding import FIRST, PRESENT, Decoding
-from simsearch.images.formats import Format, sniff
-from simsearch.images.pixels import flatten
-from simsearch.images.plugins import opened
-from simsearch.images.ranges import Notes
+from simsearch.images.formats.bounds import check_size
+from simsearch.images.formats.decoding import FIRST, PRESENT, Decoding
+from simsearch.images.formats.formats import Format, sniff
+from simsearch.images.formats.pixels import flatten
+from simsearch.images.formats.plugins import opened
+from simsearch.images.formats.ranges import Notes
 
 MAX_FILE_BYTES = 512 * 1024 * 1024
 
@@ -69,7 +69,7 @@ def examine(data: bytes, at_least: int | None = None, decoding: Decoding = PRESE
         if decoding.rules == 1:
             return Decoded(_by_first_rules(kind, data, at_least))
         # What only some formats need is imported with the first of them: a query decodes one picture.
-        from simsearch.images.jpeg import ends_in_nothing, with_end
+        from simsearch.images.formats.jpeg import ends_in_nothing, with_end
 
         try:
             if kind.name == "JPEG" and ends_in_nothing(data):
@@ -109,12 +109,12 @@ def _by_first_rules(kind: Format, data: bytes, at_least: int | None) -> Pixels:
 
 
 def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decoding) -> Decoded:
-    from simsearch.images.alpha import flattened
+    from simsearch.images.formats.alpha import flattened
 
     check = partial(check_size, decoding=decoding)
     said: Notes = ()
     if kind.name == "TIFF":
-        from simsearch.images.tiff import read_tiff
+        from simsearch.images.formats.tiff import read_tiff
 
         found, said = read_tiff(data, decoding)
         if found is not None:
@@ -124,7 +124,7 @@ def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decodin
     if isinstance(image, bytes):
         return examine(image, at_least, decoding)
     if kind.name == "JPEG":
-        from simsearch.images.jpeg import shrink
+        from simsearch.images.formats.jpeg import shrink
 
         assert isinstance(image, ImageFile.ImageFile)
         shrink(image, data, at_least, decoding)

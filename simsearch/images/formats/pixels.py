@@ -9,7 +9,7 @@ from PIL import Image
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
-from simsearch.images.ranges import floats_to_bytes
+from simsearch.images.formats.ranges import floats_to_bytes
 
 WHITE = 255
 BITS_PER_SAMPLE = 258

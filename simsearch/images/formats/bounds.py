@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simsearch.errors import ImageError
-from simsearch.images.decoding import Decoding
+from simsearch.images.formats.decoding import Decoding
 
 
 def check_size(size: tuple[int, int], decoding: Decoding) -> None:

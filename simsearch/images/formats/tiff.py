@@ -15,11 +15,21 @@ import numpy.typing as npt
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
-from simsearch.images.alpha import laid_over
-from simsearch.images.bounds import check_size
-from simsearch.images.decoding import Decoding
-from simsearch.images.ranges import Notes, to_bytes
-from simsearch.images.tiff_tags import ASSOCIATED, CMYK, COLOURS, FLOAT, RAW, SIGNED, WHITE_IS_ZERO, Layout, read_layout
+from simsearch.images.formats.alpha import laid_over
+from simsearch.images.formats.bounds import check_size
+from simsearch.images.formats.decoding import Decoding
+from simsearch.images.formats.ranges import Notes, to_bytes
+from simsearch.images.formats.tiff_tags import (
+    ASSOCIATED,
+    CMYK,
+    COLOURS,
+    FLOAT,
+    RAW,
+    SIGNED,
+    WHITE_IS_ZERO,
+    Layout,
+    read_layout,
+)
 
 MOST_BYTES = 8  # a pixel that is allowed
 FIRST_PAGE = "first of several pages"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simsearch.console import safe
-from simsearch.images.decoding import RULES
-from simsearch.images.formats import EXTRA, FORMATS, suffixes
+from simsearch.images.formats.decoding import RULES
+from simsearch.images.formats.formats import EXTRA, FORMATS, suffixes
 
 SHOWN = 6
 MOST = 40  # kinds that are kept by name

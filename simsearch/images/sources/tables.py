@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from simsearch.errors import SourceError
-from simsearch.images.columns import HINT, find_columns, is_column, likely_label, setting
-from simsearch.images.decoding import RULES
-from simsearch.images.delimited import Sheet, read_delimited
-from simsearch.images.groups import by_pattern, tidy, told
-from simsearch.images.lookup import MISSING, Lookup
-from simsearch.images.source import SPLIT_NAMES, UNLABELLED, FileSource, SourceImage
+from simsearch.images.formats.decoding import RULES
+from simsearch.images.sources.columns import HINT, find_columns, is_column, likely_label, setting
+from simsearch.images.sources.delimited import Sheet, read_delimited
+from simsearch.images.sources.groups import by_pattern, tidy, told
+from simsearch.images.sources.lookup import MISSING, Lookup
+from simsearch.images.sources.source import SPLIT_NAMES, UNLABELLED, FileSource, SourceImage
 
 SPLITS = {**SPLIT_NAMES, "fit": "train", "query": "test"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from PIL import Image
 
 from simsearch.errors import ImageError
-from simsearch.images.decoding import Decoding
+from simsearch.images.formats.decoding import Decoding
 
 DARK = 1 << 6  # of the high byte: the values stay below 2^14
 

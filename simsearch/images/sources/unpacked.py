@@ -15,8 +15,8 @@ import numpy.typing as npt
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
 from simsearch.hashing import HashMemory, sha256_file
-from simsearch.images.digits import fresh_folder
-from simsearch.images.source import Fingerprint, Reader, Source, SourceImage
+from simsearch.images.sources.digits import fresh_folder
+from simsearch.images.sources.source import Fingerprint, Reader, Source, SourceImage
 
 IMAGES, LABELS, META = "images.bin", "labels.npy", "meta.json"
 FORMAT = 1

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from simsearch.arrays import Pixels
 from simsearch.errors import ImageError
-from simsearch.images.decoding import Decoding
+from simsearch.images.formats.decoding import Decoding
 
 Notes = tuple[str, ...]
 DEPTHS = (8, 10, 12, 14)

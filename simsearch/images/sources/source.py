@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from simsearch.arrays import Pixels
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
-from simsearch.images.decode import Decoded, decode, examine, read_bytes
-from simsearch.images.decoding import PRESENT, Decoding
-from simsearch.images.left_out import LeftOut
+from simsearch.images.formats.decode import Decoded, decode, examine, read_bytes
+from simsearch.images.formats.decoding import PRESENT, Decoding
+from simsearch.images.sources.left_out import LeftOut
 
 UNLABELLED = "building without labels, as dataset.labels = false says"
 

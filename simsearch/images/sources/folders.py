@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 
 from simsearch.errors import SourceError
-from simsearch.images.formats import suffixes
-from simsearch.images.layout import label
-from simsearch.images.left_out import FOLLOW, TAKE_IN
-from simsearch.images.source import FileSource
-from simsearch.images.walk import Picking, Scan, walk
+from simsearch.images.formats.formats import suffixes
+from simsearch.images.sources.layout import label
+from simsearch.images.sources.left_out import FOLLOW, TAKE_IN
+from simsearch.images.sources.source import FileSource
+from simsearch.images.sources.walk import Picking, Scan, walk
 
 ALL = Picking()
 

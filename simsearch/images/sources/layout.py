@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
-from simsearch.images.decoding import RULES
-from simsearch.images.source import SPLIT_NAMES, UNLABELLED, SourceImage
+from simsearch.images.formats.decoding import RULES
+from simsearch.images.sources.source import SPLIT_NAMES, UNLABELLED, SourceImage
 
 NO_LABEL = "no label: lies beside the class folders"
 ALL_IMAGES = "--set dataset.labels=false takes all images, without labels"

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from simsearch.errors import SourceError, did_you_mean
-from simsearch.images.formats import suffixes
-from simsearch.images.groups import HINT as PATTERN
+from simsearch.images.formats.formats import suffixes
+from simsearch.images.sources.groups import HINT as PATTERN
 
 KEYS = ("path", "label", "split")
 HINT = "a table has the columns path, label and, if you like, split; dataset.columns names others"

@@ -1,0 +1,1 @@
+"""What of a file becomes which pixels, format by format."""
