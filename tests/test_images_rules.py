@@ -17,6 +17,7 @@ from simsearch.errors import ImageError
 from simsearch.images.formats.decode import decode, decode_query, examine
 from simsearch.images.formats.decoding import FIRST, Decoding
 from simsearch.images.formats.formats import EXTRA
+from simsearch.images.formats.ranges import CUT
 from simsearch.images.tally import FLAT, in_words
 
 
@@ -320,3 +321,44 @@ def test_the_size_of_a_jpeg_xl_is_read_before_it_is_decoded(size):
     if size[0] > 5000:
         with pytest.raises(ImageError, match="too many pixels"):
             decode(bomb)
+
+
+def as_tiff(values):
+    return save(Image.fromarray(values.astype(np.float32)), "TIFF")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "notes"),
+    [
+        (0.0, 1.0, ()),
+        (0.0, 0.6, ()),
+        (0.0, 1.002, (CUT,)),  # resampled
+        (-0.03, 1.4, (CUT,)),  # sharpened
+        (0.0, 255.4, (CUT,)),
+        (-3.0, 200.5, (CUT,)),
+        (0.25, 65534.5, ()),
+        (0.25, 4001.5, ("scaled from 12 bits",)),
+    ],
+)
+def test_floats_a_little_beyond_a_range_are_of_that_range(low, high, notes):
+    top = next(top for top in (1, 255, 4095, 65535) if high <= top * (1.5 if top == 1 else 1.05))
+    values = np.linspace(low, high, 97 * 61).reshape(61, 97)
+    found = examine(as_tiff(values))
+    assert found.notes == notes
+    assert np.abs(found.pixels - (values / top).clip(0, 1) * 255).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize(("bits", "notes"), [(8, ()), (10, 1), (12, 1), (14, 1), (16, ())])
+def test_integers_that_are_stored_as_floats_have_their_depth(bits, notes):
+    top = (1 << bits) - 1
+    values = np.rint(np.linspace(0, top, 97 * 61)).reshape(61, 97)
+    found = examine(as_tiff(values))
+    assert found.notes == ((f"scaled from {bits} bits",) if notes else ())
+    assert np.abs(found.pixels - values / top * 255).max() <= 0.5 + 1e-6
+    with pytest.raises(ImageError, match="float pixels from"):
+        examine(as_tiff(values - 0.06 * top))
+
+
+def test_floats_by_rules_1_are_read_as_they_were():
+    dark = decode(as_tiff(np.linspace(0, 1.002, 100).reshape(10, 10)), None, FIRST)
+    assert dark.max() == 1, "nearly black: what a build of rules 1 was trained on"

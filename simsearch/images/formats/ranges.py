@@ -18,6 +18,9 @@ from simsearch.images.formats.decoding import Decoding
 
 Notes = tuple[str, ...]
 DEPTHS = (8, 10, 12, 14)
+TOPS = tuple((1 << depth) - 1 for depth in (*DEPTHS, 16))
+BEYOND = 0.05  # of a range of floats: so far a picture may go beyond it
+CUT = "of floats a little beyond their range, which is cut off"
 SAY = "images.range = [low, high] says which values are black and white"
 
 
@@ -33,7 +36,7 @@ def to_bytes(
     if not isinstance(decoding.range, str):
         return _linear(values, *decoding.range), ()
     if kind == "f":
-        return floats_to_bytes(values, f"; {SAY}"), ()
+        return _floats(values)
     low, high = int(values.min()), int(values.max())
     if low < 0:
         raise ImageError(f"integer pixels from {low} to {high}: expected 0 or more; {SAY}")
@@ -69,6 +72,26 @@ def _integers(values: npt.NDArray[Any], top: int) -> Pixels:
     return np.asarray(np.floor(values * (255 / top) + 0.5), dtype=np.uint8)
 
 
+def _floats(values: npt.NDArray[Any]) -> tuple[Pixels, Notes]:
+    """Floats by the least range that holds them: 0 to 1, to 255, or to 10, 12, 14 or 16 bits; and what was decided.
+
+    Resampling and sharpening go a little beyond: what does is cut off, as is all between 1 and 2, where nothing is but
+    0 to 1.
+    """
+    if not np.isfinite(values).all():
+        raise ImageError("float pixels that are not finite")
+    low, high = float(values.min()), float(values.max())
+    whole = high >= 2 and bool((values == np.rint(values)).all())  # integers that were stored as floats
+    reach = 1.0 if whole else 1.0 + BEYOND
+    top = 1.0 if high < 2 else next((float(t) for t in TOPS if high <= t * reach), 0.0)
+    if not top or low < -BEYOND * top:
+        raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535; {SAY}")
+    notes: Notes = (f"scaled from {int(top).bit_length()} bits",) if 255 < top < 65535 else ()
+    if low < 0 or high > top:
+        notes += (CUT,)
+    return _linear(values, 0.0, top), notes
+
+
 def _linear(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ImageError("float pixels that are not finite")
@@ -76,12 +99,12 @@ def _linear(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
     return np.floor(scaled.clip(0, 255) + 0.5).astype(np.uint8)
 
 
-def floats_to_bytes(values: npt.NDArray[Any], advice: str = "") -> Pixels:
-    """Return floats of any shape as uint8, taken as 0..1, 0..255 or 0..65535 by their range; else raises ImageError."""
+def floats_to_bytes(values: npt.NDArray[Any]) -> Pixels:
+    """Return floats as rules 1 take them: 0..1, 0..255 or 0..65535 by their range; else raises ImageError."""
     if not np.isfinite(values).all():
         raise ImageError("float pixels that are not finite")
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 65535:
-        raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535{advice}")
+        raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535")
     scale = 255.0 if high <= 1 else 1.0 if high <= 255 else 1 / 257
     return np.floor(values.astype(np.float64) * scale + 0.5).astype(np.uint8)
