@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from simsearch.images.sources.layout import NO_LABEL, label, split_of
+from simsearch.images.sources.layout import NO_LABEL, label
+from simsearch.images.sources.source import split_of
 
 
 def read(*paths, **how):
@@ -174,3 +175,51 @@ def test_names_of_splits():
         None,
         None,
     ]
+
+
+@pytest.mark.parametrize(
+    ("paths", "words"),
+    [
+        (
+            ["train/images/1", "train/masks/1", "test/images/1", "test/masks/1"],
+            "masks may hold masks and is taken as a label: where that is wrong, leave it out, as --set "
+            "'dataset.exclude=[\"*/masks/**\"]', and --set dataset.labels=false where images is no label either",
+        ),
+        (
+            ["images/train/1", "labels/train/1", "images/val/2", "labels/val/2"],
+            "'dataset.exclude=[\"labels/**\"]', and",
+        ),
+        (["train/cat/1", "train/masks/1", "test/cat/1"], "'dataset.exclude=[\"*/masks/**\"]'"),
+        (["cat/images/1", "cat/masks/1", "dog/images/1"], "masks may hold masks and is taken as photos: where"),
+        (["images/train/1", "images/val/2"], "all images have one label, images, which may be the photos of a set"),
+        (
+            ["bottle/train/a/1", "bottle/test/a/1", "bottle/ground_truth/a/1", "cable/train/a/1", "cable/extra/a/1"],
+            "test, train below the labels are not taken for splits, as extra is beside them: to have them, leave that "
+            "out, as --set 'dataset.exclude=[\"*/extra/**\"]' | warning: ground_truth may hold masks and is taken as "
+            "photos",
+        ),
+        (["a/train/1", "a/test/1", "b/train/1", "b/2"], "not taken for splits, as images lie beside them"),
+        (
+            ["train/a/1", "test/a/1", "unlabeled/1"],
+            "out unlabeled, as --set 'dataset.exclude=[\"unlabeled/**\"]'",
+        ),
+        (["train/a/1", "test/a/1", "misc/1"], "leave out misc, as --set 'dataset.exclude=[\"misc/**\"]', or give it"),
+    ],
+)
+def test_layouts_of_other_tasks_are_warned_of_with_what_helps(paths, words):
+    heard = said(*(f"{path}.png" for path in paths))
+    assert words in heard
+    assert heard.startswith("warning: ")
+
+
+@pytest.mark.parametrize("top", ["train/{}/1.png", "{}/train/1.png"])
+def test_masks_are_warned_of_without_labels_too(top):
+    paths = [top.format(name) for name in ("images", "masks", "labels")]
+    assert "labels, masks may hold masks and are taken as photos" in said(*paths, labels=False)
+    assert "hold masks" not in said(*paths[:1], labels=False)
+
+
+def test_a_wrapper_in_a_wrapper_is_named():
+    paths = ["x/data/train/a/1.png", "x/data/train/b/1.png", "x/data/test/a/1.png"]
+    assert said(*paths) == "all images have one label, x; to take its 2 folders as splits, build x/data"
+    assert "2 folders as labels, build x/y/z" in said("x/y/z/a/1.png", "x/y/z/b/1.png")

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from simsearch.errors import SourceError
-from simsearch.images.sources.layout import split_of
-from simsearch.images.sources.source import SourceImage
+from simsearch.images.sources.source import SourceImage, split_of
 
 HINT = (
     r"dataset.group is a regular expression, as '(.*)_exp\d+'; its first parenthesis, or all that matches, is the group"

@@ -7,7 +7,6 @@ labels (LABEL/train/x.jpg); masks beside them and a test folder without labels a
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -15,18 +14,12 @@ from dataclasses import dataclass, field
 from itertools import repeat
 
 from simsearch.images.formats.decoding import RULES
-from simsearch.images.sources.source import SPLIT_NAMES, UNLABELLED, SourceImage
+from simsearch.images.sources.doubts import MASKS, doubts, masks, some, written_alike
+from simsearch.images.sources.source import UNLABELLED, SourceImage, split_of
 
 NO_LABEL = "no label: lies beside the class folders"
 ALL_IMAGES = "--set dataset.labels=false takes all images, without labels"
 FIRST_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}  # by rules 1
-MASKS = re.compile(r"ground[ _-]?truths?|gt|(seg|segmentation)?[ _-]?masks?|annotations?|segmentations?", re.IGNORECASE)
-LIKE_A_SPLIT = re.compile(
-    r"((fold|split|part|subset|batch|cv|train|training|test|testing|val|valid|validation|dev|eval)[ _.-]?\d+)"
-    r"|hold[ _-]?outs?|held[ _-]?out|unlabell?ed|(train|training|test|testing|val|valid|validation)[ _.-]\w+",
-    re.IGNORECASE,
-)
-SHOWN = 4
 
 Parts = list[str]
 
@@ -91,17 +84,15 @@ def label(paths: Sequence[str], rules: int = RULES, *, labels: bool = True) -> L
     labelled = any(names.values())
     rejected = [(image.image, NO_LABEL) for image in images if labelled and not image.label]
     if rules > 1 and labelled:
-        notes += [*_doubts(tree, read), *_written_twice(name for name in names if name)]
+        notes += doubts(tree, names.keys() - {""}, read.label_at, read.split_at, read.splits)
+        notes += written_alike(name for name in names if name)
+    elif rules > 1:
+        notes += masks({tuple(parts[:-1]) for parts in tree}, None)
     if not labels:
         notes.insert(0, UNLABELLED)
     elif not labelled:
         notes.insert(0, "flat folder: building without labels (put images into one folder a label to measure quality)")
     return Layout([image for image in images if image.label or not labelled], labelled, rejected, notes, aside, said)
-
-
-def split_of(folder: str) -> str | None:
-    """Return the split that a folder of one of the usual names holds, in any case: train, val or test."""
-    return SPLIT_NAMES.get(re.sub("[ -]", "_", folder.lower()))
 
 
 def _read_first(tree: list[Parts]) -> _Reading:
@@ -134,7 +125,7 @@ def _read(tree: list[Parts]) -> _Reading:
 def _without_masks(tree: list[Parts], read: _Reading, notes: list[str]) -> list[Parts]:
     kept = [parts for parts in tree if not read.is_aside(parts)] if read.aside else tree
     if len(kept) < len(tree):
-        notes.append(f"{_images(len(tree) - len(kept))} left aside, no photos: {_some(sorted(read.aside))}")
+        notes.append(f"{_images(len(tree) - len(kept))} left aside, no photos: {some(sorted(read.aside))}")
     return kept
 
 
@@ -162,60 +153,5 @@ def _missing_in(tree: list[Parts], whole: list[Parts], read: _Reading) -> Counte
     return Counter(parts[at] for parts in whole if id(parts) not in kept)
 
 
-def _doubts(tree: list[Parts], read: _Reading) -> list[str]:
-    """What is said where folders may mean something else than they are taken for."""
-    notes = []
-    nested = [parts for parts in tree if len(parts) > 1]
-    below = {parts[read.label_at + 1] for parts in nested if len(parts) > read.label_at + 2}
-    labels = {name for parts in nested if (name := read.label(parts))}
-    if read.split_at is None:
-        like = sorted(name for name in labels if split_of(name) or LIKE_A_SPLIT.fullmatch(name))
-        masks = sorted(name for name in labels if MASKS.fullmatch(name))
-        change = "or leave it out, as --set 'dataset.exclude=[\"{}/**\"]'"
-        if like:
-            others = sorted(labels - set(like))
-            notes.append(
-                f"warning: {_some(like)} {'looks like a split' if len(like) == 1 else 'look like splits'} of a data "
-                f"set and {'is' if len(like) == 1 else 'are'} taken as {'a label' if len(like) == 1 else 'labels'}"
-                + (f", beside {_some(others)}" if others else "")
-                + f": where that is wrong, name the folders on top train, val and test, {change.format(like[0])}"
-            )
-        if masks:
-            notes.append(
-                f"warning: {_some(masks)} may hold masks and {'is' if len(masks) == 1 else 'are'} taken as "
-                f"{'a label' if len(masks) == 1 else 'labels'}: where that is wrong, {change.format(masks[0])[3:]}"
-            )
-    elif read.label_at < read.split_at and any(len(parts) > read.split_at + 2 for parts in nested):
-        first = sorted(labels)[0]
-        notes.append(
-            f"labels are the folders above the splits ({_some(sorted(labels))}), not those below: build {first}"
-        )
-    elif None in read.splits.values():
-        notes.append(f"{_some(sorted(read.splits))} is the only split: searched with its own images")
-    if len(labels) == 1 and len(below) > 1 and not (read.split_at is not None and read.label_at < read.split_at):
-        (only,) = labels
-        notes.append(f"all images have one label, {only}; to take its {len(below):,} folders as labels, build {only}")
-    return notes
-
-
-def _written_twice(names: Iterable[str]) -> list[str]:
-    """What is said of labels that look alike: forms of Unicode, which are one label, and cases, which are not."""
-    forms, cases = defaultdict(set), defaultdict(set)
-    for name in names:
-        composed = unicodedata.normalize("NFC", name)
-        forms[composed].add(name)
-        cases[composed.casefold()].add(composed)
-    notes = []
-    if twice := sorted(label for label, written in forms.items() if len(written) > 1):
-        notes.append(f"written in two forms of Unicode, and taken as one label each: {_some(twice)}")
-    if apart := sorted(" and ".join(sorted(written)) for written in cases.values() if len(written) > 1):
-        notes.append(f"differ in upper and lower case alone, and are labels of their own: {_some(apart)}")
-    return notes
-
-
 def _images(count: int) -> str:
     return "1 image" if count == 1 else f"{count:,} images"
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")

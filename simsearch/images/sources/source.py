@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 
@@ -25,6 +26,11 @@ _USUAL = {
     "query queries",
 }
 SPLIT_NAMES = {name: split for split, names in _USUAL.items() for name in names.split()}  # as lower case has them
+
+
+def split_of(folder: str) -> str | None:
+    """Return the split that a folder of one of the usual names holds, in any case: train, val or test."""
+    return SPLIT_NAMES.get(re.sub("[ -]", "_", folder.lower()))
 
 
 @dataclass(frozen=True, slots=True)
