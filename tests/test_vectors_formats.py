@@ -129,6 +129,36 @@ def test_metadata_is_read_with_or_without_its_mark(tmp_path, encoding):
     assert (file.names, file.labels, file.notes) == (["ä", "b"], ["x", "y"], [])
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_metadata_is_parted_as_its_header_tells(tmp_path, separator):
+    text = "label;note, if any;image\nx;1,2;a\ny;3;b\n".replace(";", separator)
+    file = open_vectors(named(tmp_path / "x", ["e_0"], ["m_0"], text))
+    assert (file.names, file.labels, file.notes, file.separators) == (["a", "b"], ["x", "y"], [], separator)
+    assert open_vectors(named(tmp_path / "y", ["e_0"], ["m_0"], "image,a;b\nx,1\ny,2\n")).separators == ""
+
+
+def test_metadata_that_is_no_utf8_is_said(tmp_path):
+    file = open_vectors(named(tmp_path / "x", ["e_0"], ["m_0"], "image,label\né,x\nb,y\n", "cp1252"))
+    assert file.names == ["\udce9", "b"]
+    assert file.notes[0].startswith("m_0.csv is not UTF-8, as ")
+
+
+def test_metadata_beside_the_parts_is_read_or_said(tmp_path):
+    for number in range(2):
+        np.save(tmp_path / f"img_emb_{number}.npy", ROWS[:2])
+        (tmp_path / f"metadata_{number}.csv").write_text("image,label\na,x\nb,y\n")
+    file = open_vectors(tmp_path)
+    assert (file.names, file.labels, file.notes) == (["a", "b"] * 2, ["x", "y"] * 2, [])
+    assert len(file.files) == 4
+    (tmp_path / "metadata_1.csv").rename(tmp_path / "names.csv")
+    file = open_vectors(tmp_path)
+    assert (file.names, file.labels, len(file.files)) == (None, None, 2)
+    assert file.notes[0].startswith("rows have no names: metadata_0.csv, names.csv not read, expected a metadata_N")
+    (tmp_path / "img_emb").mkdir()
+    (tmp_path / "img_emb_0.npy").rename(tmp_path / "img_emb" / "img_emb_0.npy")
+    assert open_vectors(tmp_path).labels == ["x", "y"]
+
+
 def test_metadata_that_names_nothing_is_said(tmp_path):
     file = open_vectors(named(tmp_path / "x", ["e_0"], ["m_0"], "file;class\na;x\nb;y\n"))
     assert (file.names, file.labels) == (None, None)
@@ -156,7 +186,7 @@ def test_metadata_round_trip(tmp_path):
     path = write_metadata(tmp_path / "m", iter(records))
     assert path.suffix == (".csv" if parquet_library() is None else ".parquet")
     names, labels, note = read_metadata(path)
-    assert note is None
+    assert (note is None) == (path.suffix == ".parquet")
     if path.suffix == ".parquet":
         records[2] = ("latin\\udcff.png", "y", 2)
     assert list(zip(names, labels, range(3), strict=True)) == records

@@ -108,6 +108,8 @@ def make_stages(
         [os.fsencode(os.path.relpath(path, file.path)).hex(), *plan.home.memory.size_and_sha256(path)]
         for path in file.files
     ]
+    if file.separators:  # an earlier simsearch read no names from these files
+        listing.append(["separators", file.separators])
 
     def unchanged() -> None:
         if _stamps(file) != stamps:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from simsearch.console import safe
 from simsearch.errors import VectorsError
@@ -18,7 +19,9 @@ _GROUP = 65_536  # rows of parquet at a time
 
 # Names, labels where the file has any, and what is to be said of a file that has neither.
 Named = tuple[list[str], list[str] | None, str | None]
+SEPARATORS = ",;\t"  # of CSV; the first that gives the header a column that is read
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_ESCAPED = re.compile("[\udc80-\udcff]")  # bytes that are no UTF-8, as Python keeps them
 Record = tuple[str, str, int]
 
 
@@ -57,8 +60,8 @@ def write_metadata(stem: Path, records: Iterable[Record]) -> Path:
 def read_metadata(path: Path) -> Named:
     """Return the names and labels of a .parquet or .csv file; names are "" where it has no column for them.
 
-    CSV is UTF-8 with or without its mark (BOM), or UTF-16 with one. Raises VectorsError when it cannot be
-    read, or needs pyarrow.
+    CSV is UTF-8 with or without its mark (BOM), or UTF-16 with one, parted by `separator_of`. Bytes that are no UTF-8
+    stay what they are, and are said. Raises VectorsError when it cannot be read, or needs pyarrow.
     """
     columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
     height = max((len(values) for values in columns.values()), default=0)
@@ -67,6 +70,11 @@ def read_metadata(path: Path) -> Named:
     if not {*NAMES, "label"} & set(columns):
         seen = safe(", ".join(columns))[:200] or "none"
         note = f"{safe(path.name)} names nothing: expected a column {', '.join(NAMES)} or label, seen {seen}"
+    elif wrong := _not_utf8([*name, *columns.get("label", [])]):
+        note = (
+            f"{safe(path.name)} is not UTF-8, as {safe(wrong)[:60]!r}: its bytes are kept and not told as letters; if "
+            "that looks wrong, save it as UTF-8"
+        )
     return name, columns.get("label"), note
 
 
@@ -86,17 +94,39 @@ def _read_parquet(path: Path) -> Mapping[str, list[str]]:
     return {key.lower(): ["" if value is None else str(value) for value in values] for key, values in data.items()}
 
 
+def separator_of(path: Path) -> str:
+    """Return what parts the columns of a CSV: the first of , ; and tab that makes one that is read, else the comma."""
+    if path.suffix.lower() == ".parquet":
+        return SEPARATORS[0]
+    try:
+        with _opened(path) as file:
+            header = file.readline()
+        wanted = {*NAMES, "label"}
+        return next(
+            (part for part in SEPARATORS if wanted & set(_names(next(csv.reader([header], delimiter=part))))), ","
+        )
+    except (OSError, csv.Error, UnicodeError, StopIteration):
+        return SEPARATORS[0]  # and the reading says why
+
+
+def _opened(path: Path) -> TextIO:
+    with path.open("rb") as raw:
+        start = raw.read(4)
+    if b"\0" in start and not start.startswith(_UTF16):
+        raise VectorsError(f"{path} cannot be read as CSV: seen NUL bytes", hint="write it as UTF-8")
+    encoding, errors = ("utf-16", "strict") if start.startswith(_UTF16) else ("utf-8-sig", "surrogateescape")
+    return path.open(newline="", encoding=encoding, errors=errors)
+
+
+def _names(header: Iterable[str]) -> list[str]:
+    return [name.strip().lower() for name in header]
+
+
 def _read_csv(path: Path) -> Mapping[str, list[str]]:
     try:
-        with path.open("rb") as raw:
-            start = raw.read(4)
-        if b"\0" in start and not start.startswith(_UTF16):
-            raise VectorsError(f"{path} cannot be read as CSV: seen NUL bytes", hint="write it as UTF-8")
-        wide = start.startswith(_UTF16)
-        encoding, errors = ("utf-16", "strict") if wide else ("utf-8-sig", "surrogateescape")
-        with path.open(newline="", encoding=encoding, errors=errors) as file:
-            reader = csv.reader(file, strict=True)
-            columns = [name.strip().lower() for name in next(reader, [])]
+        with _opened(path) as file:
+            reader = csv.reader(file, delimiter=separator_of(path), strict=True)
+            columns = _names(next(reader, []))
             found: dict[str, list[str]] = {name: [] for name in columns}
             for fields in filter(None, reader):
                 if len(fields) != len(columns):
@@ -109,6 +139,10 @@ def _read_csv(path: Path) -> Mapping[str, list[str]]:
     except (OSError, csv.Error, UnicodeError) as error:
         raise VectorsError(f"{path} cannot be read as CSV: {error}", hint=_MENDED) from None
     return found
+
+
+def _not_utf8(texts: Iterable[str]) -> str | None:
+    return next((text for text in texts if not text.isascii() and _ESCAPED.search(text)), None)
 
 
 def _utf8(text: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from simsearch.console import safe
 from simsearch.errors import VectorsError
 from simsearch.vectors.formats.flat import NpyPart, VecsPart
-from simsearch.vectors.formats.metadata import read_metadata
+from simsearch.vectors.formats.metadata import SEPARATORS, read_metadata, separator_of
 from simsearch.vectors.formats.parts import Part, Vectors
 
 FORMATS_HINT = "give a .npy file, a folder of .npy parts, an ann-benchmarks .hdf5 or a .fvecs file"
@@ -23,6 +23,7 @@ class VectorFile:
 
     `neighbours` (at most Q, k) are the rows that the file itself holds for nearest to its queries, by its `distance`.
     `files` are all that decide what it holds; `names` and `labels` (N each) are None where nothing names the rows.
+    `separators`: what parts the columns of its CSV where that is not the comma; a part of what the files hold.
     """
 
     path: Path
@@ -34,6 +35,7 @@ class VectorFile:
     notes: list[str] = field(default_factory=list)
     neighbours: Part | None = None
     distance: str | None = None
+    separators: str = ""
 
     def __post_init__(self) -> None:
         dims = self.vectors.shape[1], self.vectors.shape[1] if self.queries is None else self.queries.shape[1]
@@ -52,8 +54,9 @@ class VectorFile:
 def open_vectors(place: str | Path) -> VectorFile:
     """Return what a file or folder holds. Raises VectorsError that says what was expected and seen.
 
-    A .npy file; a folder of .npy parts, in it or in its img_emb/ (autofaiss and embedding-reader), with metadata/;
-    an ann-benchmarks .hdf5 (train, test); a .fvecs file, or a folder of *base.fvecs and *query.fvecs.
+    A .npy file; a folder of .npy parts, in it or in its img_emb/ (autofaiss and embedding-reader), with metadata/ or
+    metadata_N beside them; an ann-benchmarks .hdf5 (train, test); a .fvecs file, or a folder of *base.fvecs and
+    *query.fvecs.
     """
     if not str(place):
         raise VectorsError("expected a file or folder of vectors, seen an empty name", hint=FORMATS_HINT)
@@ -94,20 +97,18 @@ def _open_folder(folder: Path) -> VectorFile:
     if not parts:
         raise VectorsError(f"{folder}: no .npy in it or in its {_EMBEDDINGS}/, and no base.fvecs", hint=FORMATS_HINT)
     vectors = Vectors([NpyPart(part) for part in parts])
-    tables = _files(folder / _METADATA, ".parquet") or _files(folder / _METADATA, ".csv")
+    tables, notes = _tables(folder, parts)
     if not tables:
-        other = sorted(p.name for p in (folder / _METADATA).glob("*")) if (folder / _METADATA).is_dir() else []
-        seen = f"{_METADATA}/ names nothing: expected .parquet or .csv, seen {safe(', '.join(other))[:200]}"
-        return VectorFile(folder, vectors, parts, notes=[seen] if other else [])
+        return VectorFile(folder, vectors, parts, notes=notes)
     if len(tables) != len(parts):
         raise VectorsError(
             f"{folder}: {len(parts)} parts of vectors, {len(tables)} of {_METADATA}",
             hint="each part of vectors has one of metadata, in the order of their names",
         )
     _check_pairs(parts, tables)
-    notes = []
     names: list[str] = []
     labels: list[str] = []
+    separators = [separator_of(table) for table in tables]
     for part, table in zip(vectors.parts, tables, strict=True):
         found, given, note = read_metadata(table)
         notes += [note] if note else []
@@ -124,7 +125,28 @@ def _open_folder(folder: Path) -> VectorFile:
         names=names if any(names) else None,
         labels=labels if any(labels) else None,
         notes=notes[:1],
+        separators="" if all(part == SEPARATORS[0] for part in separators) else "".join(separators),
     )
+
+
+def _tables(folder: Path, parts: list[Path]) -> tuple[list[Path], list[str]]:
+    """Return the metadata of the parts, in metadata/ or else beside them by that name, and what is said without any."""
+    inside = folder / _METADATA
+    if found := _files(inside, ".parquet") or _files(inside, ".csv"):
+        return found, []
+    if other := sorted(path.name for path in inside.glob("*")) if inside.is_dir() else []:
+        seen = safe(", ".join(other))[:200]
+        return [], [f"{_METADATA}/ names nothing: expected .parquet or .csv, seen {seen}"]
+    places = dict.fromkeys([folder, parts[0].parent])
+    beside = [path for end in (".parquet", ".csv") for place in places for path in _files(place, end)]
+    named = [path for path in beside if path.name.lower().startswith(_METADATA)]
+    found = [path for path in named if path.suffix.lower() == named[0].suffix.lower()]
+    if len(found) == len(parts):
+        return found, []
+    if beside:
+        seen = safe(", ".join(path.name for path in beside))[:200]
+        return [], [f"rows have no names: {seen} not read, expected a {_METADATA}_N.csv or .parquet for each part"]
+    return [], []
 
 
 def _check_pairs(parts: list[Path], tables: list[Path]) -> None:
