@@ -208,3 +208,10 @@ def test_names_that_are_not_utf8_and_sorting_by_code_point():
     for record in records:
         seen[record.gallery].append(record.image)
     assert all(names == sorted(names) for names in seen.values())
+
+
+def test_a_disjoint_split_of_no_labels_names_both_settings():
+    with pytest.raises(SourceError, match="needs labels") as caught:
+        run([SourceImage("1.png", "", None)], labelled=False, split="disjoint")
+    assert "dataset.split=closed" in caught.value.hint
+    assert "dataset.labels = false" in caught.value.hint

@@ -40,7 +40,10 @@ def assign(
         raise SourceError(f"dataset.split is {split!r}: expected closed or disjoint")
     if split == "disjoint":
         if not labelled:
-            raise SourceError('dataset.split = "disjoint" needs labels, and this source has none')
+            raise SourceError(
+                'dataset.split = "disjoint" needs labels, and this source has none',
+                hint="--set dataset.split=closed needs none; dataset.labels = false takes away those that there are",
+            )
         notes = _disjoint(rows, test_classes, seed)
     elif labelled:
         notes = _closed(rows, seed)
