@@ -149,6 +149,15 @@ def test_labels_that_differ_in_case_alone_are_two_and_said():
     assert found.notes == ["differ in upper and lower case alone, and are labels of their own: Apple and apple"]
 
 
+def test_labels_that_differ_in_what_nobody_sees_are_said():
+    counted, found = read("apple/1.png", "apple /1.png", "pe\u200bar/1.png", "pear/1.png", "a b/1.png", "ab/1.png")
+    assert len(counted) == 6
+    assert found.notes == [
+        "differ in spaces or invisible characters alone, and are labels of their own: "
+        "'apple' and 'apple ', 'pear' and 'pe\\u200bar'"
+    ]
+
+
 def test_by_rules_1_everything_means_what_it_did():
     old = {"rules": 1}
     assert read("train/a/1.png", "Valid/a/1.png", **old)[0] == {("a", "train"): 1, ("a", "val"): 1}

@@ -93,7 +93,7 @@ def test_rows_that_cannot_be_used(place):
     assert source.images == [SourceImage("1.png", "a", None)]
     assert sorted(source.rejected) == [
         ("", "no path"),
-        ("1.png", "listed twice"),
+        ("1.png", "listed twice, with labels 'a' and 'b'"),
         ("1.png/x", "cannot be read: Not a directory"),
         ("2.png", "no label"),
         ("a\0b", "not a usable path"),

@@ -1,6 +1,8 @@
 """Lists as other programs write them: separators, encodings, padding, foreign paths, columns of other names."""
 
 import codecs
+import hashlib
+import json
 import unicodedata
 
 import pytest
@@ -53,6 +55,8 @@ ROWS = "path,label\nimg/a/1.png,a\nimg/b/2.png,b\n"
         codecs.BOM_UTF16_BE + ROWS.encode("utf-16-be"),
         ROWS.encode("utf-16-le"),
         ROWS.encode("utf-16-be"),
+        ROWS.encode("utf-32-le"),
+        ROWS.encode("utf-32-be"),
         ROWS.replace(",", "\t").encode("utf-32"),
         "\n , \n,,\npath,label\n\n,\n  ,  \nimg/a/1.png,a,,\nimg/b/2.png,b\n,,,\n\n",
         " Path , LABEL \n img/a/1.png , a \nimg/b/2.png , b\n",
@@ -158,17 +162,59 @@ def test_paths_that_are_found_nowhere_name_the_root(place):
         ("path,class", {"label": "klass"}, """--set 'dataset.columns={label="class"}'"""),
         ("file,class", {"path": "nope", "label": "class"}, """--set 'dataset.columns={path="file", label="class"}'"""),
         ("a/1.png,apple", None, "seems to be no header: put one above it, as path,label"),
+        ("My photos", None, "its first line has one field, 'My photos': the header, as path,label, is expected there"),
+        ("# made by hand;;", None, "its first line has one field, '# made by hand'"),
         ("a/1.png 0", None, "parted by , ; | or tab"),
     ],
 )
 def test_a_column_that_is_not_there_gets_the_very_setting(place, header, columns, hint):
     separator = ";" if ";" in header else ","
     cells = header.split(separator)
-    row = ["1", "img/a/1.png", "a"][-len(cells) :]
+    row = ["1", "img/a/1.png", "a"][-len(cells) :] if all(cells) and cells != ["My photos"] else ["path;label"]
     with pytest.raises(SourceError) as caught:
         opened(place, f"{header}\n{separator.join(row)}\n", columns=columns)
     assert f"(seen: {', '.join(cells)})" in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", "it is empty: expected a header, as path,label"),
+        ("My photos\n" + ROWS, "its first line has one field, 'My photos': the header"),
+        (f'{ROWS}"{"x" * 131_073}",a\n', "a field holds at most 131,072 characters"),
+    ],
+)
+def test_hints_that_help(place, text, hint):
+    with pytest.raises(SourceError) as caught:
+        opened(place, text)
+    assert hint in caught.value.hint
+
+
+def test_columns_that_are_there_twice_and_one_for_both_are_said(place):
+    source = opened(place, "path,label,LABEL\nimg/a/1.png,a,x\n")
+    assert source.images[0].label == "a"
+    assert source.notes == ["warning: 2 columns are called label: the first is taken for label"]
+    both = opened(place, ROWS, columns={"path": "path", "label": "path"})
+    assert both.notes == ["warning: the column path is taken for both path and label"]
+
+
+def test_an_image_listed_twice_with_two_labels_says_both(place):
+    source = opened(place, ROWS + "img/a/1.png,c\nimg/b/2.png,b\n")
+    twice = "listed twice"
+    assert source.rejected == [("img/a/1.png", f"{twice}, with labels 'a' and 'c'"), ("img/b/2.png", twice)]
+    rows = [("1", "a", "a"), ("1", "c", "a"), ("2", "b", "b"), ("2", "b", "b")]
+    lines = [["row", f"img/{folder}/{name}.png", label, ""] for name, label, folder in rows]
+    lines += [["rejected", name, twice] for name in ("img/a/1.png", "img/b/2.png")]
+    old = hashlib.sha256("\n".join(map(json.dumps, lines)).encode()).hexdigest()
+    assert source.rows == (4, old), "the same data set as before its reason said so"
+
+
+def test_labels_of_a_list_that_look_the_same_are_said(place):
+    source = opened(place, "path,label\nimg/a/1.png,fig\nimg/b/2.png,fi\u200bg\n")
+    assert source.notes == [
+        "differ in spaces or invisible characters alone, and are labels of their own: 'fig' and 'fi\\u200bg'"
+    ]
 
 
 def test_columns_of_other_names(place):

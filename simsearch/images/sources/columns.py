@@ -79,6 +79,23 @@ def setting(columns: Mapping[str, str]) -> str:
     return f"--set {shlex.quote(f'dataset.columns={{{inner}}}')}"
 
 
+def only_one(names: Sequence[str]) -> str:
+    """Return the hint where the header has one field, as a title or a comment has."""
+    return f"its first line has one field, {names[0][:60]!r}: the header, as path,label, is expected there"
+
+
+def doubled(places: Places, names: Sequence[str]) -> list[str]:
+    """Return what is to be said of columns that are there twice, or that are both path and label."""
+    notes = []
+    for key in ("path", "label", "split", "group"):
+        at = getattr(places, key)
+        if at is not None and (count := list(map(_key, names)).count(_key(names[at]))) > 1:
+            notes.append(f"warning: {count} columns are called {names[at]}: the first is taken for {key}")
+    if places.path == places.label:
+        notes.append(f"warning: the column {names[places.path]} is taken for both path and label")
+    return notes
+
+
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip().lower()
 
@@ -90,6 +107,8 @@ def _likely(names: Sequence[str], called: Sequence[str]) -> str | None:
 
 def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) -> str:
     """Return what would mend it: `given`, with a guess for what is "" or missing in it."""
+    if not any(names):
+        return "it is empty: expected a header, as path,label, and a row for each image"
     if any(_is_image(word) for name in names for word in name.split()):
         return "its first line seems to be no header: put one above it, as path,label (parted by , ; | or tab)"
     known = set(map(_key, names))
@@ -98,7 +117,9 @@ def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) 
         by_value = [name for name, value in zip(names, first, strict=False) if _is_image(value)]
         path = _likely(by_value, PATHS) or next(iter(by_value), None) or _likely(names, PATHS)
         if path is None:
-            example = next((name for name in names if name), "file")
+            example, *others = filter(None, names)
+            if not others:
+                return only_one([example])
             return f"say which column is the path, as {setting({'path': example})}"
         wanted = {"path": path, **wanted}
     if "label" not in wanted and "label" not in known and (label := likely_label(names)):

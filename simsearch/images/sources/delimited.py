@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from simsearch.errors import SourceError
+from simsearch.images.sources.columns import only_one
 
 SEPARATORS = ",;\t|"
 FALLBACK = "cp1252"  # what Excel writes in the West where it is not asked for UTF-8
@@ -72,13 +73,16 @@ def read_delimited(table: str, fits: Callable[[Sequence[str]], bool], *, tidy: b
                 continue
             if any(map(str.strip, fields[len(columns) :])):
                 what = {",": "a comma", "\t": "a tab"}.get(separator, repr(separator))
+                quote = f'put a field that holds {what} into quotes: "a{separator} b.jpg"'
                 raise SourceError(
                     f"{table!r} line {line}: {len(fields)} fields, the header has {len(columns)}",
-                    hint=f'put a field that holds {what} into quotes: "a{separator} b.jpg"',
+                    hint=only_one(columns) if len(columns) == 1 else quote,
                 )
             rows.append((line, fields))
     except csv.Error as error:
-        raise SourceError(f"{table!r} line {line + 1}: {error}", hint=UTF8_HINT) from None
+        long = f"a field holds at most {csv.field_size_limit():,} characters: is a quote in it left open?"
+        hint = long if "field limit" in str(error) else UTF8_HINT
+        raise SourceError(f"{table!r} line {line + 1}: {error}", hint=hint) from None
     return Sheet(columns, rows, encoding, notes)
 
 
@@ -87,6 +91,8 @@ def _decoded(data: bytes, table: str) -> tuple[str, str | None, list[str]]:
     for mark, encoding in _MARKS.items():
         if data.startswith(mark):
             return _strict(data[len(mark) :], encoding, table), None, []
+    if data[:4].count(0) == 3 and data[0] | data[3]:  # so begins ASCII in four bytes a character
+        return _strict(data, "utf-32-be" if data[0] == 0 else "utf-32-le", table), None, []
     if b"\0" in data[:2]:  # no name of a column begins so, but for two bytes a character
         return _strict(data, "utf-16-be" if data[0] == 0 else "utf-16-le", table), None, []
     try:

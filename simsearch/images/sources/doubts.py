@@ -144,17 +144,28 @@ def _one_label(tree: Collection[Folders], label: str, label_at: int, split_at: i
 
 
 def written_alike(names: Iterable[str]) -> list[str]:
-    """What is said of labels that look alike: forms of Unicode, which are one label, and cases, which are not."""
-    forms, cases = defaultdict(set), defaultdict(set)
+    """What is said of labels that look alike: forms of Unicode, which are one label, and others, which are not."""
+    forms = defaultdict(set)
     for name in names:
-        composed = unicodedata.normalize("NFC", name)
-        forms[composed].add(name)
-        cases[composed.casefold()].add(composed)
+        forms[unicodedata.normalize("NFC", name)].add(name)
+    twice = sorted(label for label, written in forms.items() if len(written) > 1)
+    notes = [f"written in two forms of Unicode, and taken as one label each: {some(twice)}"] if twice else []
+    return notes + look_alike(forms)
+
+
+def look_alike(labels: Iterable[str]) -> list[str]:
+    """What is said of labels, composed, that differ in case, or in spaces and characters that nobody sees."""
+    cases, seen = defaultdict(set), defaultdict(set)
+    for label in labels:
+        cases[label.casefold()].add(label)
+        if label:
+            shown = label if label.isascii() else "".join(c for c in label if unicodedata.category(c) != "Cf")
+            seen[" ".join(shown.split())].add(label)
     notes = []
-    if twice := sorted(label for label, written in forms.items() if len(written) > 1):
-        notes.append(f"written in two forms of Unicode, and taken as one label each: {some(twice)}")
     if apart := sorted(" and ".join(sorted(written)) for written in cases.values() if len(written) > 1):
         notes.append(f"differ in upper and lower case alone, and are labels of their own: {some(apart)}")
+    if apart := sorted(" and ".join(map(ascii, sorted(written))) for written in seen.values() if len(written) > 1):
+        notes.append(f"differ in spaces or invisible characters alone, and are labels of their own: {some(apart)}")
     return notes
 
 

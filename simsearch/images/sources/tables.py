@@ -5,19 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from simsearch.errors import SourceError
 from simsearch.images.formats.decoding import RULES
-from simsearch.images.sources.columns import HINT, find_columns, is_column, likely_label, setting
+from simsearch.images.sources.columns import HINT, doubled, find_columns, is_column, likely_label, setting
 from simsearch.images.sources.delimited import Sheet, read_delimited
+from simsearch.images.sources.doubts import look_alike
 from simsearch.images.sources.groups import by_pattern, tidy, told
 from simsearch.images.sources.lookup import MISSING, Lookup
 from simsearch.images.sources.source import SPLIT_NAMES, UNLABELLED, FileSource, SourceImage
 
 SPLITS = {**SPLIT_NAMES, "fit": "train", "query": "test"}
+
+WITH_LABELS = ", with labels "
+_DETAILS = f" outside of |{WITH_LABELS}"  # what follows in a reason is a place, or said by the rows
 
 Row = tuple[int, str, str, str, str]  # line, path, label, split, group
 
@@ -126,6 +131,7 @@ def _rows(
     """Return the rows, and what is to be said of how they were read."""
     first = sheet.rows[0][1] if sheet.rows else ()
     places = find_columns(table, sheet.columns, first, given, group)
+    notes = [*sheet.notes, *doubled(places, sheet.columns)]
     rows: list[Row] = []
     for line, fields in sheet.rows:
         path, label, split, of_group = (
@@ -136,13 +142,13 @@ def _rows(
         label = label.strip() if stripped or rules > 1 else label
         rows.append((line, path, label, split.strip(), of_group.strip()))
     if rules == 1:
-        return rows, sheet.notes
+        return rows, notes
     forms = {label: unicodedata.normalize("NFC", label) for label in {row[2] for row in rows}}
     merged = sorted(form for form, count in Counter(forms.values()).items() if count > 1)
-    notes = [*sheet.notes]
     if merged:
         several = f"{len(merged):,} {'label is' if len(merged) == 1 else 'labels are'}"
         notes.append(f"{several} written in ways that look the same, as {merged[0]!r}: taken as one")
+    notes += look_alike(forms.values())
     return [(line, path, forms[label], split, of) for line, path, label, split, of in rows], notes
 
 
@@ -168,16 +174,18 @@ def _resolve(rows: Iterable[Row], lookup: Lookup) -> tuple[list[Row], list[tuple
     """Return the rows with the real path below the root in place of the path, and (path, reason) of the others."""
     kept: list[Row] = []
     rejected: list[tuple[str, str]] = []
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for line, path, *others in rows:
         reason, found = lookup.find(path)
         if not reason and found in seen:
             reason = "listed twice"
+            if seen[found] != others[0]:
+                reason += f"{WITH_LABELS}{seen[found]!r} and {others[0]!r}"
         if reason:
             rejected.append((path, reason))
         else:
-            seen.add(found)
             label, split, group = others
+            seen[found] = label
             kept.append((line, found, label, split, group))
     return kept, rejected
 
@@ -187,6 +195,6 @@ def _canonical(rows: Sequence[tuple[int | str, ...]], rejected: Iterable[tuple[s
 
     def lines() -> Iterator[str]:
         yield from sorted(json.dumps(["row", *row[1:]]) for row in rows)
-        yield from sorted(json.dumps(["rejected", name, reason.split(" outside of ")[0]]) for name, reason in rejected)
+        yield from sorted(json.dumps(["rejected", name, re.split(_DETAILS, reason)[0]]) for name, reason in rejected)
 
     return len(rows), hashlib.sha256("\n".join(lines()).encode()).hexdigest()
