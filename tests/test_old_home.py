@@ -152,7 +152,8 @@ def test_sync_takes_in_what_changed(fresh, build, folder):
     (labels[1] / "5.png" if build == "split" else labels[1] / "05.png").unlink()
     picture(8, 2).save(labels[2] / ("6.png" if build == "split" else "06.png"))
     before = json.loads(told(fresh, "evaluate", build, "--json"))
-    counts = {"added": 1, "changed": 1, "deleted": 1, "moved": 0, "set_aside": 0}
+    # One of photos/ is broken since before it was built.
+    counts = {"added": 1, "changed": 1, "deleted": 1, "moved": 0, "set_aside": int(folder == "photos")}
     dry = synced(fresh, build, "--dry-run")
     assert {key: dry[key] for key in counts} == counts
     done = synced(fresh, build)

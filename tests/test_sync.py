@@ -125,7 +125,8 @@ def test_a_dry_run_lists_and_writes_nothing(ours):
         "moved    class 0/02.png -> class 2/moved.png, now of label class 2",
         "deleted  class 0/03.png",
     ]
-    assert "1 added, 1 changed, 1 moved, 1 deleted; nothing was changed" in done.stderr
+    assert "1 added, 1 changed, 1 moved, 1 deleted, 1 of the moved with another label now: class 0" in done.stderr
+    assert "class 2 1; nothing was changed" in done.stderr
     told = json.loads(run_cli("sync", "--dry-run", "--json", "--home", home, check=0).stdout)
     assert told["lists"]["moved"] == [
         {"from": "class 0/02.png", "to": "class 2/moved.png", "old_label": "class 0", "label": "class 2"}

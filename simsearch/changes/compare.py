@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,12 +68,14 @@ class Changes:
         aside = [tuple(map(escaped, one)) for one in sorted(self.set_aside)]
         return digest_of([fresh, moved, sorted(self.gone), aside])
 
-    def to_json(self, aside: Collection[str] = ()) -> dict[str, Any]:
-        """The names of each kind; new images that turned out to be unreadable (`aside`) are neither added nor changed.
+    def to_json(self, aside: Sequence[SetAside] | None = None) -> dict[str, Any]:
+        """The names of each kind, and of all that cannot be used: `aside`, once the new images were looked at.
 
-        What such a file replaced is deleted.
+        Of these, the unreadable ones are neither added nor changed; what such a file replaced is deleted.
         """
-        bad = {found.image for found in self.fresh if found.image in aside}
+        aside = self.set_aside if aside is None else aside
+        found_out = {one.image for one in Counter(aside) - Counter(self.set_aside)}  # a list may name one twice
+        bad = {found.image for found in self.fresh if found.image in found_out}
         return {
             "added": [found.image for found in self.added if found.image not in bad],
             "changed": [found.image for found in self.changed if found.image not in bad],
@@ -81,7 +83,7 @@ class Changes:
                 {"from": m.old, "to": m.now.image, "old_label": m.old_label, "label": m.now.label} for m in self.moved
             ],
             "deleted": sorted([*self.deleted, *(found.image for found in self.changed if found.image in bad)]),
-            "set_aside": sorted(bad),
+            "set_aside": sorted(one.image for one in aside),
         }
 
 
@@ -142,6 +144,5 @@ def _mended(aside: SetAside) -> bool:
 
 def in_words(counts: dict[str, int]) -> str:
     """The counts that are not zero, as "12 added, 1 moved"."""
-    words = (f"{counts[kind]:,} {kind}" for kind in KINDS if counts[kind])
-    aside = f"{counts['set_aside']:,} set aside (quarantine.csv)" if counts.get("set_aside") else ""
-    return ", ".join([*words, *([aside] if aside else [])])
+    words = [f"{counts[kind]:,} {kind}" for kind in KINDS if counts[kind]]
+    return ", ".join(words) or f"{counts['set_aside']:,} set aside"

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.changes.compare import Changes, compare
+from simsearch.changes.labels import check_labels
 from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.formats.decoding import Decoding, told
+from simsearch.images.sources.lookup import MISSING
 from simsearch.images.sources.opening import open_source
 from simsearch.images.sources.source import FileSource
 from simsearch.images.sources.walk import UNREADABLE_FOLDER
@@ -90,7 +92,7 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
     except SourceError as error:
         raise SourceError(
             f"{error.message}; {NOTHING_DELETED} from build {build.name}",
-            hint="bring the images back, or, when they moved, simsearch sync FOLDER --build " + build.name,
+            hint=_bring_back(spec, error, build.name),
         ) from None
     assert isinstance(source, FileSource)
     if source.labelled != build.record.labelled:
@@ -98,9 +100,21 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
         raise SourceError(
             f"{safe(source.title)} has {seen[0]} now, and had {seen[1]} when build {build.name} was made; "
             + NOTHING_DELETED,
-            hint="simsearch build --retrain makes the build anew from what is there now",
+            hint=("mend the list and run the same command again; " if source.rows is not None else "")
+            + "simsearch build --retrain makes the build anew from what is there now",
         )
     return source
+
+
+def _bring_back(spec: str, error: SourceError, name: str) -> str:
+    """What helps where a source cannot be opened: a list that is there is to be mended, unless its images are gone."""
+    kind, _, path = spec.partition(":")
+    gone = any(words in error.message for words in (MISSING, "lies outside of", "is no folder"))
+    if kind == "folder" or gone or not os.path.isfile(path):
+        return f"bring the images back, or, when they moved, simsearch sync FOLDER --build {name}"
+    if error.hint and error.hint.startswith("pip install"):
+        return error.hint
+    return "mend the list and run the same command again; simsearch build --retrain makes the build anew from it"
 
 
 def changes_of(source: FileSource, state: State, home: Home, build: Build, *, rehash: bool = False) -> Changes:
@@ -125,31 +139,14 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build, *, re
         if not isinstance(seen, FileNotFoundError)  # it went while we looked
     )
     changes = compare(now, source.rejected, state)
-    if source.rows is None:
-        _check_labels(changes, source, build)
+    if source.rows is None:  # a list may be corrected, folders that mean something else are likelier a slip
+        check_labels(changes, state, source, build)
     if state.rows and not changes.same and not changes.moved:
         raise SourceError(
             f"{source.root!r} holds none of the {len(state.rows):,} images of build {build.name}; {NOTHING_DELETED}",
             hint="check that it is the right folder and its disk is there; simsearch build --retrain starts anew",
         )
     return changes
-
-
-def _check_labels(changes: Changes, source: FileSource, build: Build) -> None:
-    """Raise SourceError when images of a folder got other labels where they are: the folders mean something else now.
-
-    That one folder was added beside train and test is enough. A list may be corrected, a path may not.
-    """
-    others = [move for move in changes.moved if move.old == move.now.image and move.old_label != move.now.label]
-    if others:
-        first = others[0]
-        images = "1 image" if len(others) == 1 else f"{len(others):,} images"
-        raise SourceError(
-            f"{images} of build {build.name} would have another label, as {safe(first.old)} ({safe(first.now.label)}, "
-            f"not {safe(first.old_label)}): folders were added or removed beside theirs, and give them another meaning"
-            + "".join(f"; {safe(note)}" for note in source.notes[:1]),
-            hint="put the folders back as they were; simsearch build --retrain makes it anew by what is there now",
-        )
 
 
 def check_deleted(changes: Changes, state: State, root: str, build: Build) -> str | None:

@@ -32,6 +32,7 @@ def sync(
     New images can be found from then on; the report stays that of the images that the build was made with.
     """
     from simsearch.changes.compare import KINDS, in_words
+    from simsearch.changes.labels import labels_in_words, relabelled
     from simsearch.sync.sync import run_sync
 
     place = find_home(home)
@@ -43,12 +44,14 @@ def sync(
             for entry in done.to_json()["lists"][kind]:
                 print(f"{kind:<8} {safe(entry if isinstance(entry, str) else _move_in_words(entry))}")
     end = f"{done.images:,} images, {done.seconds:.1f} s"
+    others = labels_in_words(relabelled(done.changes), "the moved" if done.counts["deleted"] else "them")
+    what = in_words(done.counts) + (f", {others}" if others else "")
     if not done.changes.count:
         say(f"{done.build.name} is up to date ({end})")
     elif dry_run:
-        say(f"{done.build.name}: {in_words(done.counts)}; nothing was changed ({done.seconds:.1f} s)")
+        say(f"{done.build.name}: {what}; nothing was changed ({done.seconds:.1f} s)")
     else:
-        say(f"{done.build.name}: {in_words(done.counts)}{'; compacted' if done.compacted else ''} ({end})")
+        say(f"{done.build.name}: {what}{'; compacted' if done.compacted else ''} ({end})")
         say(f"Next: simsearch query IMAGE --build {done.build.name}" + home_words(home))
     if not dry_run:
         say_waste(place)

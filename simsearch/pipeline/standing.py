@@ -11,6 +11,7 @@ from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Build, Home
+from simsearch.images import quarantine
 from simsearch.images.formats.decoding import PRESENT, RULES
 from simsearch.pipeline.estimate import seconds_of_sync
 from simsearch.pipeline.rules import asks_the_same, what_differs
@@ -67,7 +68,9 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             publish_again(build, home.store, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
-    notes = source.left_out.words()
+    notes = source.words()
+    if changes.set_aside:
+        notes.append(quarantine.told(changes.set_aside))
     if source.decoding.rules < RULES:
         told = what_differs(
             source,

@@ -80,8 +80,10 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
                 digests.append(found.sha256)
                 thumbnails(found.thumbnail)
             progress(done, len(listed))
-    damaged = damaged_of(bad)
-    check_bad(len(damaged), len(kept) + len(damaged), table.max_bad_fraction, damaged, mending(table.kind))
+    damaged, mend = damaged_of(bad), mending(table.kind)
+    if any(one.reason.startswith("no label") for one in damaged):
+        mend = f"--set dataset.labels=false builds without labels, or {mend}"
+    check_bad(len(damaged), len(kept) + len(damaged), table.max_bad_fraction, damaged, mend)
     if not kept and bad:
         raise SourceError(f"nothing here reads the {len(bad):,} images of {source.title!r}", hint=EXTRA)
     asked = table.model_dump(include={"split", "test_classes", "seed"})
@@ -143,11 +145,25 @@ def unread_of(bad: list[SetAside], damaged: list[SetAside]) -> dict[str, int]:
     return {"unread": len(bad) - len(damaged)} if len(bad) > len(damaged) else {}
 
 
+def check_synced(bad: list[SetAside], live: int, limit: float, *, listed: bool) -> None:
+    """Raise SourceError when more than the share `limit` of what a sync finds cannot be used, besides `live` images.
+
+    A sync keeps the recipe that the build was made with, so what it offers is to mend, or to build anew.
+    """
+    damaged = damaged_of(bad)
+    what, exclude = ("these rows", "") if listed else ("them", " or dataset.exclude")
+    unlabelled = any(one.reason.startswith("no label") for one in damaged)
+    hint = (
+        f"mend or remove {what} and sync again (until then the build stays as it is), or simsearch build --retrain "
+        f"with another --set dataset.max_bad_fraction{exclude}"
+        + ("; simsearch build --retrain --set dataset.labels=false builds without labels" if unlabelled else "")
+    )
+    check_bad(len(damaged), len(damaged) + live, limit, damaged, hint)
+
+
 def check_bad(bad: int, total: int, limit: float, examples: list[SetAside], hint: str) -> None:
     """Raise SourceError when more than the share `limit` of the images cannot be used."""
     if total and bad / total > limit:
-        if any(one.reason.startswith("no label") for one in examples):
-            hint = f"--set dataset.labels=false builds without labels, or {hint}"
         first = "; ".join(f"{safe(one.image)}: {safe(one.reason)}" for one in sorted(examples)[:3])
         raise SourceError(
             f"{bad:,} of {total:,} images cannot be used, more than max_bad_fraction = {limit:g} allows"

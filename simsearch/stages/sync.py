@@ -29,7 +29,7 @@ from simsearch.images.sources.source import FileSource, changed
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
-from simsearch.stages.dataset import check_bad, count_flags, damaged_of, unread_of
+from simsearch.stages.dataset import check_synced, count_flags, damaged_of, unread_of
 from simsearch.stages.embed import Bundle, Engine, local
 from simsearch.stages.index import CORPUS
 from simsearch.stages.step import Result, Step
@@ -38,11 +38,6 @@ from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_feature
 from simsearch.vectors.index import FaissIndex, Index, build
 
 VERSION = 1
-# A sync keeps the recipe that the build was made with.
-MEND_BAD = (
-    "mend or remove {} and sync again (until then the build stays as it is), or simsearch build --retrain with "
-    "another --set dataset.max_bad_fraction{}"
-)
 
 
 @dataclass(frozen=True)
@@ -125,9 +120,7 @@ def sync_dataset(
             tally.add(seen)
             progress(len(added), len(listed))
     live = len(change.state.images) - len(change.deleted) + len(added)
-    words = ("them", " or dataset.exclude") if change.source.rows is None else ("these rows", "")
-    damaged = damaged_of(bad)
-    check_bad(len(damaged), len(damaged) + live, max_bad_fraction, damaged, MEND_BAD.format(*words))
+    check_synced(bad, live, max_bad_fraction, listed=change.source.rows is not None)
     write_quarantine(space.out, bad)
     counts = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
     moved: dict[int, dict[str, Any]] = {
@@ -159,7 +152,7 @@ def sync_dataset(
         "images": rows,
         "deleted": len(deleted),
         "bad": len(bad),
-        **unread_of(bad, damaged),
+        **unread_of(bad, damaged_of(bad)),
         "labelled": base.facts["labelled"],
         "labels": len(labels) if base.facts["labelled"] else 0,
         **counts,

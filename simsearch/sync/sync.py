@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simsearch.artifacts import MANIFEST, Artifact
+from simsearch.artifacts import Artifact
 from simsearch.changes.compare import KINDS, Changes
+from simsearch.changes.labels import relabelled
 from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
 from simsearch.console import Progress, safe
@@ -22,10 +23,11 @@ from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import SYNCED, Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION, known
-from simsearch.images.quarantine import read_quarantine
+from simsearch.images.quarantine import SetAside, by_reason, read_quarantine, told
 from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
+from simsearch.sync.remains import remove_remains
 
 if TYPE_CHECKING:
     from simsearch.stages.sync import Transition
@@ -37,7 +39,7 @@ COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the las
 class Synced:
     """What a sync did, or with `dry` would do: counts of images, and how many can be searched afterwards.
 
-    `left_out`: what the source passed over, counted by kind.
+    `left_out`: what the source passed over, counted by kind; `aside`: what it refuses or nothing can read.
     """
 
     build: Build
@@ -48,6 +50,7 @@ class Synced:
     seconds: float
     dry: bool
     left_out: dict[str, Any] = field(default_factory=dict)
+    aside: list[SetAside] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -61,6 +64,8 @@ class Synced:
             "dry_run": self.dry,
             "up_to_date": not self.changes.count,
             **self.counts,
+            "set_aside_reasons": by_reason(self.aside),
+            "relabelled": relabelled(self.changes).total(),
             "images": self.images,
             "compacted": self.compacted,
             "seconds": round(self.seconds, 3),
@@ -109,7 +114,7 @@ def _sync(
     base = {stage: _open(home, build, stage) for stage in ("dataset", "train", "embed", "index")}
     source = open_now(build, home, folder)
     place = _identity(source.root)
-    for note in source.left_out.words():
+    for note in source.words():
         progress.say(safe(note))
     if newer := source.left_out.newer(source.decoding.rules):
         progress.say(safe(newer))
@@ -124,10 +129,15 @@ def _sync(
             hint="check that the folders and their disk are there; if the images were deleted on purpose: "
             "simsearch sync --allow-deletes",
         )
-    lists = changes.to_json()
+    limit, listed = float(build.record.recipe["dataset"]["max_bad_fraction"]), source.rows is not None
+    aside, lists = changes.set_aside, changes.to_json()
     images, compacted = int(build.record.images), False
     if dry:
         images += len(lists["added"]) - len(lists["deleted"])
+        try:
+            _check_aside(aside, len(state.rows) - len(changes.gone) + len(changes.fresh), limit, listed)
+        except SourceError as error:
+            progress.say(f"Before they are mended, sync stops here: {error.message}")
     elif changes.count:
         try:
             with progress.stage("Synced", line=False) as shown:
@@ -144,14 +154,32 @@ def _sync(
                 hint="simsearch build --retrain makes the build anew from what is there now",
             )
         _check_place(source, place)
-        aside = {one.image for one in read_quarantine(stages["dataset"].path)}
+        aside = list(read_quarantine(stages["dataset"].path))
+        # Again, as the artifact may have been made for another build, with another limit.
+        _check_aside(aside, _live(stages["dataset"]), limit, listed)
         lists = changes.to_json(aside)
         build = _name(home, build, source, stages, images, lists)
-    elif source.identity != build.record.source:
-        build = _name(home, build, source, {}, images, lists)
+    else:
+        _check_aside(aside, len(state.rows), limit, listed)
+        if source.identity != build.record.source:
+            build = _name(home, build, source, {}, images, lists)
+    if aside:
+        progress.say(told(aside))
     if not dry:
-        _remove_remains(home, progress)
-    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry, source.left_out.to_json())
+        remove_remains(home, progress)
+    left_out = source.left_out.to_json()
+    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry, left_out, aside)
+
+
+def _check_aside(aside: list[SetAside], live: int, limit: float, listed: bool) -> None:
+    if aside:
+        from simsearch.stages.dataset import check_synced  # what a sync that finds nothing has no need of
+
+        check_synced(aside, live, limit, listed=listed)
+
+
+def _live(dataset: Artifact) -> int:
+    return int(dataset.facts["images"]) - int(dataset.facts["deleted"])
 
 
 def _open(home: Home, build: Build, stage: str) -> Artifact:
@@ -259,29 +287,3 @@ def _name(
             with suppress(OSError):  # its day of grace begins, which its folder's date tells
                 os.utime(home.store.path(stage, record.stages[stage]["digest"]))
     return replaced
-
-
-def _remove_remains(home: Home, progress: Progress) -> None:
-    """Remove what syncs made and no build has named for a day, unless others are at work.
-
-    Only what a sync made is removed: it can be made again from the folder within seconds. A day is for readers that
-    opened a build before it was replaced.
-    """
-    with suppress(ArtifactError):  # nobody knows what a damaged build names
-        if _remains(home):
-            with home.alone() as free:
-                if free:
-                    for path in _remains(home):
-                        home.store.set_aside(path.parent.name, path.name)
-                else:
-                    progress.say(f"Left for later, as others are at work: what earlier syncs left in {home}")
-
-
-def _remains(home: Home) -> list[Path]:
-    named, found = home.named(), []
-    for path in home.store.finished():
-        if path.name not in named and not home.store.is_young(path):
-            with suppress(OSError, ValueError, KeyError, AttributeError):
-                if json.loads((path / MANIFEST).read_bytes())["facts"].get("synced"):
-                    found.append(path)
-    return found

@@ -120,6 +120,13 @@ class Source(ABC):
     left_out: LeftOut = field(default_factory=LeftOut)
     decoding: Decoding = PRESENT
 
+    def words(self) -> list[str]:
+        """Return what is said of a build's source when it is looked at again: doubts, and what was left out.
+
+        Without labels a build was told so when it was made.
+        """
+        return [*(self.notes if self.labelled else []), *self.left_out.words()]
+
     @abstractmethod
     def fingerprint(self, memory: HashMemory) -> Fingerprint:
         """Return sorted (relative path, size in bytes, SHA-256) of everything that decides what this source gives."""
