@@ -11,6 +11,7 @@ from conftest import artifact_file, run_cli
 from test_evaluation_details import LABELS, Array, C, D, G, V, make, run
 
 from simsearch.evaluation.collapse import spread
+from simsearch.evaluation.evaluate import Features
 from simsearch.evaluation.false_alarms import false_accept_rate, stranger_rate
 from simsearch.evaluation.strangers import stranger_table
 from simsearch.report.summary import summarize
@@ -194,3 +195,15 @@ def test_a_hit_says_how_many_strangers_score_as_much(built):
             assert hit.get(key, True) is True
     shown = run_cli("query", query, "--home", built[1], check=0).stdout.splitlines()
     assert shown[1].split() == ["score", "label", "strangers", "image"]
+
+
+def test_a_collapse_without_training_is_put_down_to_the_images():
+    flat = make(1)
+    flat.features[:] = 1 + 1e-7 * flat.features
+    alike = summarize(run(flat, features=Features(flat, flat, make(3))).report)
+    assert "nothing was trained: the images are flat or all but the same to this backbone" in alike
+    assert "learning_rate" not in alike
+    assert "try a smaller training.learning_rate" in summarize(run(flat).report)
+    bare = run(flat, features=Features(flat, flat, make(3))).report | {"unanswerable": None}
+    assert "nothing was trained" in summarize(bare)
+    assert "learning_rate" in summarize(bare | {"unmeasured": "one label"})

@@ -29,10 +29,22 @@ class Spread:
     @property
     def words(self) -> str:
         """What is said of a collapse, in a sentence."""
+        return f"{self._seen}; try a smaller training.learning_rate, more epochs or another loss."
+
+    @property
+    def untrained_words(self) -> str:
+        """What is said of it where nothing was trained: then it lies in the images, or in the backbone."""
+        return (
+            f"{self._seen}; nothing was trained: the images are flat or all but the same to this backbone, so look at "
+            f"them, or try another embedder.backbone."
+        )
+
+    @property
+    def _seen(self) -> str:
         where = "one point" if self.mean_cosine > MEAN_COSINE else "one line"
         return (
             f"COLLAPSED: the features of all images are {where} (mean cosine {self.mean_cosine:.5f}), so no answer of "
-            f"this build means anything; try a smaller training.learning_rate, more epochs or another loss."
+            "this build means anything"
         )
 
     def to_json(self) -> dict[str, Any]:

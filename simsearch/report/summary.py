@@ -20,8 +20,18 @@ def summarize(report: dict[str, Any]) -> str:
     """Return what the report says in a sentence or two; a collapse comes first, or normalization doing as well."""
     found = report.get("collapse")  # a report of an older version does not know
     if found and found["collapsed"]:
-        return f"{Spread(found['mean_cosine'], found['effective_rank']).words} {_quality(report)}"
+        spread = Spread(found["mean_cosine"], found["effective_rank"])
+        return f"{spread.untrained_words if _untrained(report) else spread.words} {_quality(report)}"
     return _quality(report)
+
+
+def _untrained(report: dict[str, Any]) -> bool:
+    """Whether the recipe's features are the baseline's own, as with epochs = 0: every figure is the very same."""
+    if report["unanswerable"] is None:  # without labels nothing is ever trained, with those of one class it may be
+        return not report.get("unmeasured")
+    systems = report["systems"]
+    exact = [name for name in systems if name.startswith("baseline/")]
+    return bool(exact) and all(systems[name] == systems.get(name.replace("baseline/", "recipe/")) for name in exact)
 
 
 def _quality(report: dict[str, Any]) -> str:
