@@ -50,7 +50,8 @@ def test_a_build_with_an_index_that_tells_too_little(copy_of_built):
     assert f"warning: {low_recall(json.loads(run_cli('evaluate', '--json', '--home', home, check=0).stdout))}" in (
         " ".join(done.stderr.split())
     )
-    assert WORDS in run_cli(*command, check=0).stderr
+    told = "of the exact first 10. PQ1x2 has no setting: name another, or have one chosen by --set index.target_recall"
+    assert told in run_cli(*command, check=0).stderr
     assert text_of(Home(home).build("photos").page_path.read_text()).count("Warning") == 1
 
 
@@ -74,6 +75,20 @@ def test_labelled_reports_say_it_beside_the_index(arguments):
     assert low_recall(report) is None
     assert "warning" not in render_table(report)
     report["index"]["ann_recall"]["10"] = 0.19
+    report["index"]["factory"] = "IVF8,Flat"
     assert f"warning: ann_recall@10 0.190: the index misses 81 % {WORDS}" in " ".join(render_table(report).split())
     page = text_of(render_page(**{**arguments, "report": report}))
     assert f"Warning : ann_recall@10 0.190: the index misses 81 % {WORDS}" in page
+
+
+@pytest.mark.parametrize(
+    ("factory", "words"),
+    [
+        ("PQ8", "PQ8 has no setting: name another, or"),
+        ("OPQ16,IVF64,PQ8", "(--set index.nprobe=), or"),
+        ("HNSW32", "(--set index.efSearch=), or"),
+        ("IVF64_HNSW32,PQ8,RFlat", "(--set index.nprobe= or index.k_factor=), or"),
+    ],
+)
+def test_only_settings_that_the_factory_has_are_offered(factory, words):
+    assert words in low_recall({"k": [10], "index": {"ann_recall": {"10": 0.5}, "factory": factory}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from simsearch.evaluation.comparison import BASELINES, HEADLINE, Comparison
 from simsearch.evaluation.figures import BY_KEY, CLAIM, Place, headline_k
 from simsearch.page.html import get
+from simsearch.vectors.search import KINDS
 
 Report = Mapping[str, Any]
 
@@ -64,10 +66,12 @@ def low_recall(report: Report) -> str | None:
     if share is None or share >= ENOUGH_RECALL:
         return None
     missed = f"{1 - share:.0%}".replace("%", " %")
+    factory = str(report["index"].get("factory"))
+    keys = [f"index.{key}=" for key, kind in KINDS.items() if re.search(rf"(^|,)({kind})", factory)]
+    more = f"Let it look at more (--set {' or '.join(keys)})" if keys else f"{factory} has no setting: name another"
     return (
-        f"ann_recall@{k} {share:.3f}: the index misses {missed} of the exact first {k}. Let it look at more (--set "
-        "index.nprobe=, index.efSearch= or index.k_factor=, which its factory has), or have one chosen by --set "
-        "index.target_recall=0.95, without a factory"
+        f"ann_recall@{k} {share:.3f}: the index misses {missed} of the exact first {k}. {more}, or have one chosen by "
+        "--set index.target_recall=0.95, without a factory"
     )
 
 
