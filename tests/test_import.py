@@ -17,11 +17,13 @@ import simsearch
 from simsearch.cli import main
 from simsearch.cli.answering import show_vectors
 from simsearch.console import Shown
+from simsearch.exchange import vectors_in
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
 from simsearch.report.reading import report_of
 from simsearch.search import Question
+from simsearch.vectors.formats import open_vectors
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.normal(size=(5, 8))
@@ -322,3 +324,23 @@ def test_strict_says_no_when_no_index_reached_the_target(tmp_path, monkeypatch):
             main([*command, *more])
         codes.append(caught.value.code)
     assert codes == [0, 1, 0]
+
+
+def test_names_that_an_earlier_import_could_not_read_come_with_the_next(tmp_path, monkeypatch):
+    folder = tmp_path / "v"
+    (folder / "metadata").mkdir(parents=True)
+    np.save(folder / "part_0.npy", ROWS[:20])
+    table = "".join(f"{n}.png;a\n" for n in range(20))
+    (folder / "metadata" / "m_0.csv").write_text(f"image;label\n{table}")
+    home = Home(tmp_path / "home")
+
+    def without(path):
+        return replace(open_vectors(path), names=None, labels=None, separators="")
+
+    with monkeypatch.context() as earlier:
+        earlier.setattr(vectors_in, "open_vectors", without)
+        run_import(str(folder), home, "mine", {})
+    assert run_import(str(folder), home, "mine", {}).ran
+    (answer,) = simsearch.open("mine", home=str(home.path)).ask_vectors(ROWS[:1], Question(1))
+    assert (answer.hits[0].image, answer.hits[0].label) == ("0.png", "a")
+    assert not run_import(str(folder), home, "mine", {}).ran
