@@ -163,14 +163,14 @@ def test_paths_that_are_found_nowhere_name_the_root(place):
         ("file,class", {"path": "nope", "label": "class"}, """--set 'dataset.columns={path="file", label="class"}'"""),
         ("a/1.png,apple", None, "seems to be no header: put one above it, as path,label"),
         ("My photos", None, "its first line has one field, 'My photos': the header, as path,label, is expected there"),
-        ("# made by hand;;", None, "its first line has one field, '# made by hand'"),
+        ("Photos;;", None, "its first line has one field, 'Photos': the header"),
         ("a/1.png 0", None, "parted by , ; | or tab"),
     ],
 )
 def test_a_column_that_is_not_there_gets_the_very_setting(place, header, columns, hint):
     separator = ";" if ";" in header else ","
     cells = header.split(separator)
-    row = ["1", "img/a/1.png", "a"][-len(cells) :] if all(cells) and cells != ["My photos"] else ["path;label"]
+    row = ["1", "img/a/1.png", "a"][-len(cells) :] if all(cells) and cells != ["My photos"] else ["1"]
     with pytest.raises(SourceError) as caught:
         opened(place, f"{header}\n{separator.join(row)}\n", columns=columns)
     assert f"(seen: {', '.join(cells)})" in caught.value.message
@@ -182,6 +182,8 @@ def test_a_column_that_is_not_there_gets_the_very_setting(place, header, columns
     [
         ("", "it is empty: expected a header, as path,label"),
         ("My photos\n" + ROWS, "its first line has one field, 'My photos': the header"),
+        ("# by me, at home\n" + ROWS, "its first line seems to be a title or a comment: the header"),
+        ("Photos, of us\n" + ROWS, "its first line seems to be a title or a comment: the header"),
         (f'{ROWS}"{"x" * 131_073}",a\n', "a field holds at most 131,072 characters"),
     ],
 )

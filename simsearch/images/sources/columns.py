@@ -109,6 +109,8 @@ def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) 
     """Return what would mend it: `given`, with a guess for what is "" or missing in it."""
     if not any(names):
         return "it is empty: expected a header, as path,label, and a row for each image"
+    if names[0].startswith("#") or "path" in map(_key, first):
+        return "its first line seems to be a title or a comment: the header, as path,label, is expected there"
     if any(_is_image(word) for name in names for word in name.split()):
         return "its first line seems to be no header: put one above it, as path,label (parted by , ; | or tab)"
     known = set(map(_key, names))
