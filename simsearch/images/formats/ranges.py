@@ -33,6 +33,8 @@ def to_bytes(
     Raises ImageError for values that have no known range.
     """
     kind = values.dtype.kind
+    if kind == "f":
+        _check_finite(values)
     if not isinstance(decoding.range, str):
         return _linear(values, *decoding.range), ()
     if kind == "f":
@@ -72,14 +74,17 @@ def _integers(values: npt.NDArray[Any], top: int) -> Pixels:
     return np.asarray(np.floor(values * (255 / top) + 0.5), dtype=np.uint8)
 
 
+def _check_finite(values: npt.NDArray[Any]) -> None:
+    if not np.isfinite(values).all():
+        raise ImageError("float pixels that are not finite")
+
+
 def _floats(values: npt.NDArray[Any]) -> tuple[Pixels, Notes]:
     """Floats by the least range that holds them: 0 to 1, to 255, or to 10, 12, 14 or 16 bits; and what was decided.
 
     Resampling and sharpening go a little beyond: what does is cut off, as is all between 1 and 2, where nothing is but
     0 to 1.
     """
-    if not np.isfinite(values).all():
-        raise ImageError("float pixels that are not finite")
     low, high = float(values.min()), float(values.max())
     whole = high >= 2 and bool((values == np.rint(values)).all())  # integers that were stored as floats
     reach = 1.0 if whole else 1.0 + BEYOND
@@ -93,16 +98,13 @@ def _floats(values: npt.NDArray[Any]) -> tuple[Pixels, Notes]:
 
 
 def _linear(values: npt.NDArray[Any], low: float, high: float) -> Pixels:
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ImageError("float pixels that are not finite")
     scaled = (values.astype(np.float64) - low) * (255 / (high - low))
     return np.floor(scaled.clip(0, 255) + 0.5).astype(np.uint8)
 
 
 def floats_to_bytes(values: npt.NDArray[Any]) -> Pixels:
     """Return floats as rules 1 take them: 0..1, 0..255 or 0..65535 by their range; else raises ImageError."""
-    if not np.isfinite(values).all():
-        raise ImageError("float pixels that are not finite")
+    _check_finite(values)
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 65535:
         raise ImageError(f"float pixels from {low:g} to {high:g}: expected 0 to 1, 0 to 255 or 0 to 65535")
