@@ -89,25 +89,29 @@ def choose(
     run.draw(wanted, np.empty(0, dtype=np.int64) if val is None else val)
     ranked = run.try_on_sample(wanted)
     served = verified(run, ranked)
-    best, found, reached = served.built, served.point, served.reached
-    tuning_seconds = time.perf_counter() - run.started
-    slow = max_build_seconds is not None and best.build_seconds > max_build_seconds
+    slow = max_build_seconds is not None and served.built.build_seconds > max_build_seconds
+    return chosen(run, served, _why(run, served, len(ranked), slow), reached=served.reached and not slow)
+
+
+def chosen(run: Tuning, served: Served, why: str, *, reached: bool) -> Choice:
+    """Return what is served as the choice of a run that ends with it."""
+    best, found = served.built, served.point
     mark_pareto(run.table)
     return Choice(
         index=best.index,
         factory=best.candidate.factory,
         search=found.search,
-        target_recall=target_recall,
-        reached=reached and not slow,
+        target_recall=run.target,
+        reached=reached,
         ann_recall=found.recall,
         interval=(found.low, found.high),
         qps=served.qps,
         bytes=best.bytes,
         build_seconds=best.build_seconds,
-        tuning_seconds=tuning_seconds,
+        tuning_seconds=time.perf_counter() - run.started,
         held_out=run.held.to_json(),
         table=run.table,
-        why=_why(run, served, len(ranked), slow),
+        why=why,
     )
 
 

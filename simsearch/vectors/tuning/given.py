@@ -12,7 +12,7 @@ from simsearch.vectors.index import settings_of
 from simsearch.vectors.index.protocol import Name
 from simsearch.vectors.search import DEFAULT, Search
 from simsearch.vectors.tuning.candidates import FEW, Candidate
-from simsearch.vectors.tuning.choose import Choice, in_words, verified_words
+from simsearch.vectors.tuning.choose import Choice, chosen, in_words, verified_words
 from simsearch.vectors.tuning.sweep import Point, entry, mark_pareto, measure
 from simsearch.vectors.tuning.truth import K, Source, ask, unit_blocks
 from simsearch.vectors.tuning.tuning import Tried, Tuning
@@ -45,28 +45,12 @@ def tune(
         return _everywhere(run, candidate, has)
     run.draw([candidate], np.empty(0, dtype=np.int64) if val is None else val)
     served = verified(run, [Tried(candidate, Point(DEFAULT, 0.0, 0.0, 0.0, 0.0), 0.0, 0, 0.0)])
-    mark_pareto(run.table)
-    best, found = served.built, served.point
+    found = served.point
     settings, measured = in_words(found.search), verified_words(run, served)
     why = f"{settings}: tuned to ann_recall@10 {run.target:g}: {measured}; {_others(found.search)}."
     if not served.reached:
         why = f"{factory} reached ann_recall@10 {run.target:g} at no setting. The best is {settings}: {measured}."
-    return Choice(
-        index=best.index,
-        factory=factory,
-        search=found.search,
-        target_recall=target_recall,
-        reached=served.reached,
-        ann_recall=found.recall,
-        interval=(found.low, found.high),
-        qps=served.qps,
-        bytes=best.bytes,
-        build_seconds=best.build_seconds,
-        tuning_seconds=time.perf_counter() - run.started,
-        why=why,
-        held_out=run.held.to_json(),
-        table=run.table,
-    )
+    return chosen(run, served, why, reached=served.reached)
 
 
 def _others(search: Search) -> str:
