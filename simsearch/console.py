@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -47,6 +47,11 @@ def shorten(text: str, width: int) -> str:
         return text
     left = (width - 3) // 2
     return f"{text[:left]}...{text[len(text) - (width - 3 - left) :]}"
+
+
+def some(names: Sequence[str], most: int = 4) -> str:
+    """Return the first names, and how many more there are: "a, b, c, d and 12 more"."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def one_in(rate: float, at_most: bool = False) -> str:

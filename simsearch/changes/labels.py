@@ -6,12 +6,11 @@ from collections import Counter, defaultdict
 
 from simsearch.changes.compare import Changes
 from simsearch.changes.state import State
-from simsearch.console import safe
+from simsearch.console import safe, some
 from simsearch.errors import SourceError
 from simsearch.home import Build
 from simsearch.images.sources.source import FileSource
 
-SHOWN = 4
 ANEW = "simsearch build --retrain makes it anew by what is there now"
 
 
@@ -25,8 +24,7 @@ def labels_in_words(found: Counter[tuple[str, str]], of: str) -> str:
     if not found:
         return ""
     kinds = [f"{safe(old)} -> {safe(new)} {count:,}" for (old, new), count in sorted(found.items(), key=_most_first)]
-    more = f" and {len(kinds) - SHOWN:,} more" if len(kinds) > SHOWN else ""
-    return f"{found.total():,} of {of} with another label now: {', '.join(kinds[:SHOWN])}{more}"
+    return f"{found.total():,} of {of} with another label now: {some(kinds)}"
 
 
 def _most_first(item: tuple[tuple[str, str], int]) -> tuple[int, tuple[str, str]]:
@@ -50,11 +48,10 @@ def check_labels(changes: Changes, state: State, source: FileSource, build: Buil
             hint=f"put the folders back as they were; {ANEW}",
         )
     for label, old in sorted(_merged(changes, state, source).items()):
-        shown = ", ".join(map(safe, old[:SHOWN])) + (f" and {len(old) - SHOWN:,} more" if len(old) > SHOWN else "")
         count = sum(move.now.label == label and move.old_label in old for move in changes.moved)
         raise SourceError(
-            f"{len(old):,} labels of build {build.name} would become one, {safe(label)}: {shown} ({count:,} images "
-            "moved, and nothing has these labels now); nothing was changed",
+            f"{len(old):,} labels of build {build.name} would become one, {safe(label)}: {some(list(map(safe, old)))} "
+            f"({count:,} images moved, and nothing has these labels now); nothing was changed",
             hint=f"put the folders back as they were; where they shall be one label, {ANEW}",
         )
 

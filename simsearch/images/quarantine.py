@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from simsearch.console import safe
+from simsearch.console import safe, some
 
 QUARANTINE = "quarantine.csv"
 SHOWN_REASONS = 6
@@ -48,9 +48,8 @@ def told(bad: Sequence[SetAside]) -> str:
     """Return how many images are set aside, by reason, and the first of them: "2 set aside (listed twice 2): a, b"."""
     reasons = [f"{reason} {count:,}" for reason, count in by_reason(bad).items()]
     names = sorted(safe(one.image) for one in bad)
-    more = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
     shown = ", ".join(reasons[:SHOWN_REASONS]) + (", ..." if len(reasons) > SHOWN_REASONS else "")
-    return f"{len(bad):,} set aside ({shown}): {', '.join(names[:SHOWN_NAMES])}{more}"
+    return f"{len(bad):,} set aside ({shown}): {some(names, SHOWN_NAMES)}"
 
 
 def _kind(reason: str) -> str:

@@ -11,6 +11,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from simsearch.console import some
 from simsearch.images.sources.source import split_of
 
 MASKS = re.compile(r"ground[ _-]?truths?|gt|(seg|segmentation)?[ _-]?masks?|annotations?|segmentations?", re.IGNORECASE)
@@ -167,11 +168,6 @@ def look_alike(labels: Iterable[str]) -> list[str]:
     if apart := sorted(" and ".join(map(ascii, sorted(written))) for written in seen.values() if len(written) > 1):
         notes.append(f"differ in spaces or invisible characters alone, and are labels of their own: {some(apart)}")
     return notes
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
 
 
 def _several(names: Iterable[str]) -> bool:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 
+from simsearch.console import some
 from simsearch.images.formats.decoding import RULES
-from simsearch.images.sources.doubts import MASKS, doubts, masks, some, written_alike
+from simsearch.images.sources.doubts import MASKS, doubts, masks, written_alike
 from simsearch.images.sources.source import UNLABELLED, SourceImage, split_of
 
 NO_LABEL = "no label: lies beside the class folders"
