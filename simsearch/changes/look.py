@@ -16,7 +16,7 @@ from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.formats.decoding import Decoding, told
 from simsearch.images.sources.lookup import MISSING
-from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.opening import OPENED_BY, open_source
 from simsearch.images.sources.source import FileSource
 from simsearch.images.sources.walk import UNREADABLE_FOLDER
 
@@ -44,8 +44,7 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
         build = max(made, key=lambda one: dt.datetime.fromisoformat(one.when))
     else:
         build = home.build(name)
-    spec = str(build.record.recipe.get("dataset", {}).get("source", ""))
-    if spec.partition(":")[0] not in {"folder", "table"}:
+    if not build.of_files:
         raise RecipeError(
             f"build {build.name} was made from {build.record.source}, whose images do not change",
             hint="sync is for builds of a folder or a table: simsearch sync FOLDER",
@@ -77,17 +76,10 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
         source = open_source(
             spec,
             home_datasets=home.datasets,
-            options=table["options"],
-            exclude=table["exclude"],
-            root=table["root"],
-            group=table.get("group"),  # which earlier builds do not know, as
-            columns=table.get("columns"),
-            labels=table.get("labels", True),
-            follow_links=table.get("follow_links", False),
-            machine_folders=table.get("machine_folders", False),
             base=Path.cwd(),
             memory=home.memory,
             decoding=decoding or told(dataset.facts),
+            **{key: table[key] for key in OPENED_BY if key in table},
         )
     except SourceError as error:
         raise SourceError(

@@ -127,7 +127,7 @@ def _files(count: int) -> str:
 def _in_step(searcher: Searcher) -> str:
     """Return the command that brings what a build knows in step with its files."""
     build = searcher.build
-    if str(build.record.recipe["dataset"]["source"]).partition(":")[0] in ("folder", "table"):
+    if build.of_files:
         return f"simsearch sync --build {build.name} brings the build in step"
     return "the same simsearch build again makes them anew"
 

@@ -142,6 +142,11 @@ class Build:
         return float(days) if isinstance(days, int | float) else DAYS
 
     @property
+    def of_files(self) -> bool:
+        """Whether it was made from a folder or a list, whose files may change."""
+        return self.record.source.startswith(("folder:", "table:"))
+
+    @property
     def of_vectors(self) -> bool:
         """Whether it was made from vectors, without images and embedder."""
         return self.record.source.startswith(VECTORS)

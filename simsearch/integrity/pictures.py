@@ -59,7 +59,6 @@ def _count(number: int) -> str:
 
 
 def _mend(build: Build) -> str:
-    kind = str(build.record.recipe["dataset"]["source"]).partition(":")[0]
-    if kind in ("folder", "table"):
+    if build.of_files:
         return f"simsearch sync --build {build.name} --rehash takes in what the pictures hold now"
     return "the same simsearch build again makes the pictures anew"

@@ -16,7 +16,7 @@ from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
 from simsearch.images.formats.decoding import PRESENT, Decoding, told
-from simsearch.images.sources.opening import open_source
+from simsearch.images.sources.opening import OPENED_BY, open_source
 from simsearch.images.sources.source import Fingerprint, Source
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
@@ -91,7 +91,7 @@ class Pipeline:
         if len(plan.ran) > before:
             self._say_split(made)
         # An artifact that was made before says by which rules; what is made of it goes on by them.
-        how = told(facts) if table.kind in ("folder", "table") else source.decoding
+        how = told(facts) if table.of_files else source.decoding
         return source, Data(made, source.reader().under(how))
 
     def _open(self, name: str, renamed: bool, offline: bool) -> tuple[Source, Fingerprint]:
@@ -198,20 +198,13 @@ def open_dataset(
 
     Raises SourceError for what cannot be read, and, with `offline`, for what would have to be downloaded.
     """
-    with home.fetching() if table.kind not in ("folder", "table") and not offline else nullcontext():
+    with home.fetching() if not table.of_files and not offline else nullcontext():
         return open_source(
             table.source,
             home_datasets=home.datasets,
-            options=table.options,
-            exclude=table.exclude,
-            root=table.root,
-            group=table.group,
-            columns=table.columns,
-            labels=table.labels,
-            follow_links=table.follow_links,
-            machine_folders=table.machine_folders,
             base=Path.cwd(),
             offline=offline,
             decoding=decoding,
             memory=home.memory if memory is None else memory,
+            **table.model_dump(include=set(OPENED_BY)),
         )

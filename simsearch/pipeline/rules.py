@@ -28,13 +28,16 @@ def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
 
     Of a data set that is lost the first are supposed; whether that is right, its digest tells.
     """
-    if recipe.dataset.kind not in ("folder", "table") or recipe.images.decoding() != PRESENT:
+    if not recipe.dataset.of_files or recipe.images.decoding() != PRESENT:
         return None
-    if not home.has_build(name) or not asks_the_same(recipe.model_dump(), home.build(name).record, OF_TRAINING):
+    if not home.has_build(name):
+        return None
+    build = home.build(name)
+    if not asks_the_same(recipe.model_dump(), build.record, OF_TRAINING):
         return None
     rules = FIRST
     with suppress(OSError, ValueError, KeyError, TypeError, SimsearchError):
-        manifest = home.store.path("dataset", home.build(name).measured["dataset"]["digest"]) / MANIFEST
+        manifest = home.store.path("dataset", build.measured["dataset"]["digest"]) / MANIFEST
         rules = told(json.loads(manifest.read_bytes())["facts"])
     return rules if rules.rules < RULES else None
 

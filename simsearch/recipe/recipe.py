@@ -58,7 +58,7 @@ class Recipe(Table):
         mean and std stay None when only the data can tell them. Raises EmbedderError for an unknown backbone or
         weights that do not fit it, RecipeError for a mean or std of the wrong length and for keys without effect.
         """
-        photos = self.dataset.kind in {"folder", "table"}
+        photos = self.dataset.of_files
         name = self.embedder.backbone or (FOLDER_BACKBONE if photos else "mnist_cnn")
         backbone = find_backbone(name)
         weights = self.embedder.weights or ("default" if photos and backbone.pretrained else "none")

@@ -39,6 +39,11 @@ class Dataset(Table):
         """`digits`, `torchvision`, `folder` or `table`."""
         return self.source.partition(":")[0]
 
+    @property
+    def of_files(self) -> bool:
+        """Whether the images are files of the user's, in a folder or a list."""
+        return self.kind in ("folder", "table")
+
     @model_validator(mode="before")
     @classmethod
     def _group_is_one_key(cls, given: Any) -> Any:

@@ -23,6 +23,8 @@ from simsearch.stages.common import THREADS
 from simsearch.stages.step import Result, Step
 
 VERSION = 1
+# Keys that came later: left out where they are not set, so that builds without them keep their addresses.
+LATER = {"group", "columns", "labels", "follow_links", "machine_folders"}
 OF_RULES = {1: 1, 2: 2}  # the version for files, by the rules that pick and decode them
 
 
@@ -40,22 +42,10 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset, *, whole: bool
         settings["decoding"] = changes
     if lacking := [] if whole else missing(image.image for image in source.images):
         settings["without"] = lacking  # once they are installed, it is another data set
-    for key in ("follow_links", "machine_folders"):
-        if getattr(table, key):
-            settings[key] = True
-    if table.group is not None:  # left out where it is not set, so that builds without groups keep their addresses
-        settings["group"] = table.group
-    if table.columns is not None:
-        settings["columns"] = table.columns
-    if not table.labels:
-        settings["labels"] = False
+    settings |= table.model_dump(include=LATER, exclude_defaults=True)
     inputs = {"source": {"digest": digest, "content": digest}}
-    version = OF_RULES[source.decoding.rules] if _of_files(table) else VERSION
+    version = OF_RULES[source.decoding.rules] if table.of_files else VERSION
     return Step("dataset", "Read", version, settings, inputs, partial(make_dataset, source, listing, table))
-
-
-def _of_files(table: Dataset) -> bool:
-    return table.kind in ("folder", "table")
 
 
 def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Workspace, progress: Progress) -> Result:
@@ -109,9 +99,9 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
         **({} if unmeasured is None else {"unmeasured": unmeasured[0]}),
         **({} if untrained is None else {"untrained": untrained}),
         **({"decoded": decoded} if decoded else {}),
-        **({"left_out": source.left_out.to_json()} if _of_files(table) else {}),
+        **({"left_out": source.left_out.to_json()} if table.of_files else {}),
         # How files were decoded, which those of digits and torchvision's sets cannot be otherwise; FIRST had no word.
-        **({"decoding": how.to_json()} if how != FIRST and (_of_files(table) or how.changes()) else {}),
+        **({"decoding": how.to_json()} if how != FIRST and (table.of_files or how.changes()) else {}),
         # What training and embedding look at: a renamed image changes the table, but neither of these.
         "views": {
             "train": digest_of([(r.sha256, escaped(r.label), r.fit) for r in records if r.fit or r.val]),

@@ -20,6 +20,8 @@ from simsearch.images.sources.torchvision_sets import open_torchvision
 from simsearch.images.sources.walk import Picking
 
 LEAVE_OUT = "leave it out"
+# The keys of [dataset] that say how a source is opened; those that earlier builds do not know have defaults below.
+OPENED_BY = ("options", "exclude", "root", "group", "columns", "labels", "follow_links", "machine_folders")
 
 
 def open_source(spec: str, *, decoding: Decoding = PRESENT, **asked: Any) -> Source:
