@@ -6,7 +6,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from simsearch.page.charts import MOST_GROUPS, Series, _spread, key, map_chart, recall_chart, roc_chart
+from simsearch.page.charts import MOST_GROUPS, Series, key, map_chart, recall_chart, roc_chart
+from simsearch.page.charts.drawing import spread
 
 FAR = np.geomspace(1e-5, 1, 300)
 
@@ -146,8 +147,8 @@ def test_names_on_a_map_stand_beside_few_points_and_are_escaped_first():
     assert three.text.startswith("\\u202e")
 
 
-def test_spread():
-    assert _spread([50, 50, 50], 0, 100, 10) == [50, 60, 70]
-    assert _spread([95, 99], 0, 100, 10) == [90, 100]
-    assert _spread([5, 80], 20, 100, 10) == [20, 80]
-    assert _spread([], 0, 100) == []
+def testspread():
+    assert spread([50, 50, 50], 0, 100, 10) == [50, 60, 70]
+    assert spread([95, 99], 0, 100, 10) == [90, 100]
+    assert spread([5, 80], 20, 100, 10) == [20, 80]
+    assert spread([], 0, 100) == []

@@ -140,7 +140,7 @@ def contrast(one, other):
 
 
 def test_contrast_of_the_colours():
-    css = files("simsearch.page").joinpath("page.css").read_text()
+    css = files("simsearch.page").joinpath("colours.css").read_text()
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)
     )

@@ -10,8 +10,8 @@ from markupsafe import Markup
 from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, metric_words, shown
 from simsearch.bench.outputs import contents, series
 from simsearch.bench.records import Cell, Finding, NightFigure, Result, Story
+from simsearch.page.charts import Frame, Lane, Line, line_chart
 from simsearch.page.html import NONE
-from simsearch.page.timeline import Frame, Lane, Line, line_chart
 
 MOST_CELLS = 24
 LEAST_SPAN = 0.01  # of shares: a line that hardly moves is drawn as one that hardly moves

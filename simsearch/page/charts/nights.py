@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from simsearch.page.charts import svg
+from simsearch.page.charts.drawing import svg
 from simsearch.page.html import text
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 320, 58, 14, 18, 104
