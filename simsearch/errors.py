@@ -22,6 +22,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 
+MOST_NAMES = 10_000  # of a folder that are compared with one that is not there
 FREE = "free some space and run the same command again; what was finished is kept"
 # What keeps a write off a disk: what is said, what to do, and the words of libraries that keep the number to themselves
 # (SQLite's, and those of NumPy, which writes past Python).
@@ -153,3 +154,23 @@ def did_you_mean(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return "; did you mean 'x'?" for the nearest of the known names, "" where none is near."""
     near = difflib.get_close_matches(seen, list(known), n=1, cutoff=cutoff)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def near_path(seen: str | os.PathLike[str]) -> str | None:
+    """Return the path in the same folder whose name is most like that of a path that is not there, None without one.
+
+    A folder that is not there itself is looked for in the same way.
+    """
+    folder, name = os.path.split(os.fspath(seen).rstrip("/"))
+    if folder and not os.path.isdir(folder):
+        folder = near_path(folder) or ""
+        if folder and os.path.exists(os.path.join(folder, name)):
+            return os.path.join(folder, name)
+        if not folder:
+            return None
+    try:
+        names = os.listdir(folder or ".")
+    except OSError:
+        return None
+    near = difflib.get_close_matches(name, names[:MOST_NAMES], n=1)
+    return os.path.join(folder, near[0]) if near else None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
+from numbers import Integral, Real
 from typing import Any
 
+from simsearch.console import shorten
+from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import ROUNDING
 
 MAX_FAR = 0.001
@@ -50,13 +54,21 @@ class Hit:
 class Question:
     """How many hits are wanted, and which: of at least `min_score`, no likelier a false alarm than `max_far`.
 
-    `collapse`: one of each group of near-identical hits, with how many more it stands for.
+    `collapse`: one of each group of near-identical hits, with how many more it stands for. Raises RecipeError for a `k`
+    below 1, a `min_score` that is no number, and a `max_far` that is no share.
     """
 
     k: int = 10
     min_score: float | None = None
     max_far: float | None = None
     collapse: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "k", _checked_count(self.k))
+        if self.min_score is not None:
+            object.__setattr__(self, "min_score", _checked_number(self.min_score, "min_score", "a score from -1 to 1"))
+        if self.max_far is not None:
+            object.__setattr__(self, "max_far", checked_share(self.max_far))
 
     def refuses(self, hit: Hit) -> str | None:
         """Return what a hit fails, "min_score" or "max_far", or None; a score may be less by what rounding takes."""
@@ -88,3 +100,29 @@ class Judgement:
     false_accept_rate: float
     same: bool | None
     false_accept_rate_at_most: bool = False
+
+
+def checked_share(value: object) -> float:
+    """Return `max_far` as a number; RecipeError for what is no share above 0 and up to 1."""
+    wanted = "a share above 0 and up to 1"
+    share = _checked_number(value, "max_far", wanted)
+    if not 0 < share <= 1:
+        raise _unlike("max_far", wanted, value)
+    return share
+
+
+def _checked_count(value: object) -> int:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise _unlike("k", "a whole number from 1", value)
+    return int(value)
+
+
+def _checked_number(value: object, name: str, wanted: str) -> float:
+    if not isinstance(value, Real) or isinstance(value, bool) or math.isnan(value):
+        raise _unlike(name, wanted, value)
+    return float(value)
+
+
+def _unlike(name: str, wanted: str, value: object) -> RecipeError:
+    example = {"k": "k=10", "min_score": "min_score=0.8", "max_far": "max_far=0.001"}[name]
+    return RecipeError(f"{name}: expected {wanted}, seen {shorten(repr(value), 40)}", hint=f"as {example}")

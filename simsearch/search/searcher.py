@@ -9,10 +9,11 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,13 @@ from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsErro
 from simsearch.evaluation.false_alarms import ROUNDING
 from simsearch.home import Build, Home
 from simsearch.images.formats.decode import decode, decode_query, read_bytes
+from simsearch.images.formats.given import checked_array
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord, RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.opening import open_embedder
-from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question
+from simsearch.search.pictures import Picture, checked_vectors, load, several
+from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
 from simsearch.search.rates import Rates
 from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
 from simsearch.vectors.normalize import normalize
@@ -43,8 +46,6 @@ ANY = Question()
 BATCH = 32
 FILE_BATCH = 1024  # rows of a file of vectors that are asked together
 FIRST = 3  # times as many hits are looked at first where they are collapsed
-
-Picture = str | os.PathLike[str] | bytes | Pixels
 
 
 class Searcher:
@@ -105,17 +106,17 @@ class Searcher:
             self._alike.close()
 
     def embed(self, images: Sequence[Pixels]) -> Floats:
-        """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3)."""
+        """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3); ImageError for another."""
         preprocess, runtime = self._needed_embedder()
-        pixels = np.stack([preprocess.fit(image) for image in images])
+        pixels = np.stack([preprocess.fit(checked_array(image)) for image in images])
         return normalize(runtime.features(preprocess.normalize(pixels)))
 
     def ask(self, image: Picture, question: Question = ANY) -> Answer:
-        """Return the nearest images of the corpus for an image: a path, the bytes of a file, or a decoded array.
+        """Return the nearest images of the corpus for one picture, in any form that `search` takes.
 
         Raises ImageError for one that cannot be decoded, RecipeError for a `max_far` that the build cannot judge.
         """
-        return self._ask_images([image], question)[0]
+        return self._ask_images([(image, "")], question)[0]
 
     def ask_vectors(self, vectors: Floats, question: Question = ANY) -> list[Answer]:
         """Return the nearest images for each raw vector, (N, dim) float32, normalized here; files are not looked for.
@@ -123,7 +124,7 @@ class Searcher:
         Raises VectorsError for another dim and for a vector without direction, RecipeError as `ask` does.
         """
         started = time.perf_counter()
-        return self._answers(normalize(vectors), [None] * len(vectors), question, started)
+        return self._answers(normalize(checked_vectors(vectors)), [None] * len(vectors), question, started)
 
     def ask_file(self, path: str, question: Question = ANY) -> Iterator[tuple[int, Answer]]:
         """Yield each row of a file of vectors (of its queries, where the format has them) with its answer.
@@ -144,21 +145,30 @@ class Searcher:
             for start, block in vectors.blocks(FILE_BATCH):
                 yield from enumerate(self.ask_vectors(block, question), start)
 
-    def search(self, images: Sequence[Picture], k: int = 10) -> list[list[Hit]]:
-        """Return the k nearest images of the corpus for each image; ImageError for the first that cannot be decoded."""
-        batches = (images[start : start + BATCH] for start in range(0, len(images), BATCH))
-        return [list(answer.hits) for batch in batches for answer in self._ask_images(batch, Question(k))]
+    def search(self, images: Picture | Iterable[Picture], k: int = 10) -> list[list[Hit]]:
+        """Return a list of the k nearest images of the corpus for each picture, also for one alone; k is at least 1.
+
+        `images` is a picture or a list of them: a path, the bytes of a file, a PIL image, or an array of uint8, (H, W)
+        or (H, W, 3) RGB; another sequence or an iterator will do too. A PIL image is taken as the file that it is saved
+        in would be. Fewer than k are returned where the corpus has fewer. Raises ImageError, which says what is
+        expected, for the first that is none of these or cannot be decoded, and RecipeError for another k.
+        """
+        question, pictures = Question(k), several(images)
+        batches = iter(lambda: list(islice(pictures, BATCH)), [])
+        return [list(answer.hits) for batch in batches for answer in self._ask_images(batch, question)]
 
     def search_vectors(self, vectors: Floats, k: int = 10) -> list[list[Hit]]:
         """Return the hits of `ask_vectors`."""
         return [list(answer.hits) for answer in self.ask_vectors(vectors, Question(k))]
 
     def same(self, one: Picture, other: Picture, max_far: float = MAX_FAR) -> Judgement:
-        """Return whether two images are of the same label, by how rarely two of different labels score as much.
+        """Return whether two pictures, as `search` takes them, are of the same label.
 
-        They are when at most the share `max_far` of different-label pairs does, or when they are the same file, byte
-        for byte. Raises ImageError for the first that cannot be read, RecipeError when the build knows no shares.
+        They are when at most the share `max_far` of different-label pairs scores as much, or when they are the same
+        file, byte for byte. Raises ImageError for the first that cannot be read, RecipeError when the build knows no
+        shares.
         """
+        max_far = checked_share(max_far)
         least = self.rates.known()
         (first, digest), (second, other_digest) = self._load(one), self._load(other)
         score = float(np.dot(*self._embed([first, second])).clip(-1, 1))
@@ -195,21 +205,10 @@ class Searcher:
             return decode(data, at_least)
         return decode_query(data, at_least, self._embedder[0].decoding)
 
-    def _load(self, image: Picture) -> tuple[Pixels, str]:
-        """Return the pixels of an image and the digest of its file, "" for an array."""
-        if isinstance(image, np.ndarray):
-            return image, ""
-        try:
-            data = image if isinstance(image, bytes) else read_bytes(Path(image))
-            pixels = self.decoded(data, self._needed_embedder()[0].size)
-            return pixels, hashlib.sha256(data).hexdigest()
-        except ImageError as error:
-            if isinstance(image, bytes):
-                raise
-            hint = (
-                error.hint if os.path.exists(image) else "check the path; a folder, or - for paths on stdin, also works"
-            )
-            raise ImageError(f"cannot read {os.fspath(image)}: {error.message}", hint=hint) from None
+    def _load(self, image: Picture, place: str = "") -> tuple[Pixels, str]:
+        """Return the pixels of a picture and the digest of its file, "" where it has none."""
+        preprocess = self._needed_embedder()[0]
+        return load(image, preprocess.size, preprocess.decoding, place)
 
     def _embed(self, images: list[Pixels]) -> Floats:
         try:
@@ -217,9 +216,9 @@ class Searcher:
         except VectorsError as error:  # a feature without direction: this picture has no answer, others may
             raise ImageError(f"cannot compare this picture: {error.message}") from None
 
-    def _ask_images(self, images: Sequence[Picture], question: Question) -> list[Answer]:
+    def _ask_images(self, images: Sequence[tuple[Picture, str]], question: Question) -> list[Answer]:
         started = time.perf_counter()
-        loaded = [self._load(image) for image in images]
+        loaded = [self._load(*one) for one in images]
         embeddings = self._embed([pixels for pixels, _ in loaded])
         return self._answers(embeddings, [digest for _, digest in loaded], question, started)
 

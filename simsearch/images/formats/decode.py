@@ -84,7 +84,7 @@ def examine(data: bytes, at_least: int | None = None, decoding: Decoding = PRESE
     except ImageError:
         raise
     except Exception as error:  # Pillow's plugins raise nearly every built-in exception on hostile bytes
-        raise ImageError(_reason(kind.name, error, decoding)) from None
+        raise ImageError(reason(kind.name, error, decoding)) from None
 
 
 def decode_query(data: bytes, at_least: int | None, decoding: Decoding) -> Pixels:
@@ -105,7 +105,7 @@ def _by_first_rules(kind: Format, data: bytes, at_least: int | None) -> Pixels:
     raw = str(image.tile[0].args) if kind.name == "PNG" and image.tile else ""
     image.load()
     check_size(image.size, FIRST)
-    return np.ascontiguousarray(flatten(_turn(image, kind.name), raw))
+    return np.ascontiguousarray(flatten(turned(image, kind.name), raw))
 
 
 def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decoding) -> Decoded:
@@ -131,7 +131,7 @@ def _by_rules(kind: Format, data: bytes, at_least: int | None, decoding: Decodin
     raw = str(image.tile[0].args) if kind.name == "PNG" and image.tile else ""  # type: ignore[attr-defined]
     image.load()
     check(image.size)
-    pixels, notes = flattened(_turn(image, kind.name), raw, data, decoding)
+    pixels, notes = flattened(turned(image, kind.name), raw, data, decoding)
     return Decoded(np.ascontiguousarray(pixels), (*said, *notes))
 
 
@@ -169,7 +169,8 @@ def _silence_pillow() -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def _turn(image: Image.Image, name: str) -> Image.Image:
+def turned(image: Image.Image, name: str) -> Image.Image:
+    """Return an image as its EXIF data say that it is to be seen; of a format in `TURNED`, as it is."""
     if name in TURNED:
         return image
     try:
@@ -179,12 +180,13 @@ def _turn(image: Image.Image, name: str) -> Image.Image:
     turn = TURNS.get(orientation) if isinstance(orientation, int) else None
     if turn is None:
         return image
-    turned = image.transpose(turn)
-    turned.info = image.info
-    return turned
+    found = image.transpose(turn)
+    found.info = image.info
+    return found
 
 
-def _reason(name: str, error: Exception, decoding: Decoding) -> str:
+def reason(name: str, error: Exception, decoding: Decoding) -> str:
+    """Return in a few words why a picture of format `name` cannot be decoded, by what Pillow raised."""
     if isinstance(error, MemoryError):
         return f"cannot decode this {name}: it needs more memory than there is"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
