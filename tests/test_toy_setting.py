@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[1]
 ADDED = {
     "vectors/search.py": ("    k_factor: float | None = _of(REFINE)\n", "    max_codes: int | None = _of(IVF)\n"),
     "recipe/tables.py": (
-        "    k_factor: float | None = Field(default=None, ge=1)\n",
-        "    max_codes: int | None = Field(default=None, ge=1)\n",
+        ' candidates are compared again.", None, ge=1)\n',
+        '    max_codes: int | None = setting("IVF: how many codes a search looks at.", None, ge=1)\n',
     ),
 }
 SCRIPT = """

@@ -102,7 +102,7 @@ def render(found: dict[str, Any]) -> str:
     if found.get("synced"):
         synced = found["synced"]
         lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
-    lines += [*recipe_lines(found["recipe"]), ""]
+    lines += [*recipe_lines(found["recipe"], explained=True), ""]
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")
         lines += [f"#   {file} last hashed whole {when or 'never'}" for file, when in stage.get("hashed", {}).items()]

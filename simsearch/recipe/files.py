@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -14,6 +13,7 @@ from typing import Any
 
 from simsearch.errors import RecipeError, did_you_mean
 from simsearch.recipe.recipe import Recipe, make_recipe
+from simsearch.recipe.settings import lines_of, toml
 from simsearch.vectors.search import KINDS
 
 PACKAGE = Path(__file__).parent.parent
@@ -164,21 +164,15 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
     return result
 
 
-def recipe_lines(recipe: dict[str, Any]) -> list[str]:
-    """Return a resolved recipe as lines of TOML; what is decided later stands in comments."""
+def recipe_lines(recipe: dict[str, Any], *, explained: bool = False) -> list[str]:
+    """Return a resolved recipe as lines of TOML; what is decided later stands in comments, as does what a key does."""
     lines = []
     for table, keys in recipe.items():
         lines.append(f"[{table}]")
-        lines += [f"{key} = {_toml(value)}" for key, value in keys.items() if value is not None]
         tuned = dict.fromkeys(KINDS, "tuned to target_recall") if keys.get("target_recall") is not None else {}
         why = {**WHEN_LEFT_OUT, **tuned}
-        lines += [f"# {key}: {why.get(key, 'none')}" for key, value in keys.items() if value is None]
+        said = lines_of(table, keys) if explained else {}
+        for key, value in sorted(keys.items(), key=lambda item: item[1] is None):
+            lines += [f"# {said[key]}"] if key in said else []
+            lines.append(f"# {key}: {why.get(key, 'none')}" if value is None else f"{key} = {toml(value)}")
     return lines
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)

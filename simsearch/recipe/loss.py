@@ -5,9 +5,9 @@ from __future__ import annotations
 import keyword
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Union
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Tag, field_validator, model_validator
 
-from simsearch.recipe.table import Options, Table
+from simsearch.recipe.table import Options, Table, setting
 
 Mining = Literal["all", "hard", "batch_hard", "semi_hard", "semi_hard_all", "distance_weighted"]
 PML = "pml"
@@ -30,40 +30,42 @@ class SoftmaxLoss(Loss):
     """Plain softmax: the baseline."""
 
     raw = True
-    name: Literal["softmax"]
+    name: Literal["softmax"] = setting("Which loss.")
 
 
 class L2SoftmaxLoss(Loss):
     """L2-constrained softmax (arXiv 1703.09507)."""
 
-    name: Literal["l2_softmax"] = "l2_softmax"
-    alpha: float = Field(default=16.0, gt=0)
-    learn_alpha: bool = False
+    name: Literal["l2_softmax"] = setting("Which loss.", "l2_softmax")
+    alpha: float = setting("The length that features are scaled to before the classifier.", 16.0, gt=0)
+    learn_alpha: bool = setting("Learn alpha too, starting from its value.", False)
 
 
 class BalancedLoss(Loss):
     """Keys of the sampler: each batch holds P classes x K images."""
 
-    classes_per_batch: int | None = Field(default=None, ge=2, le=65536)  # None: 10, or as many as there are
-    images_per_class: int = Field(default=12, ge=2, le=65536)
+    classes_per_batch: int | None = setting("Labels in a batch.", None, ge=2, le=65536)
+    images_per_class: int = setting("Images of each label in a batch.", 12, ge=2, le=65536)
 
 
 class TripletLoss(BalancedLoss):
     """Triplet loss (FaceNet, arXiv 1503.03832) on balanced batches."""
 
-    name: Literal["triplet"]
-    margin: float = Field(default=0.2, gt=0)
-    mining: Mining = "semi_hard"
+    name: Literal["triplet"] = setting("Which loss.")
+    margin: float = setting("How much farther a negative must be than the positive (squared distance).", 0.2, gt=0)
+    mining: Mining = setting("Which triplets of a batch count; docs/method.md explains each.", "semi_hard")
 
 
 class QuadrupletLoss(BalancedLoss):
     """Quadruplet loss (arXiv 1704.01719) on balanced batches; `form = "text"` has one margin."""
 
-    name: Literal["quadruplet"]
-    form: Literal["paper", "text"] = "paper"
-    margin1: float = Field(default=0.2, gt=0)
-    margin2: float | None = Field(default=None, gt=0)  # None: half of margin1
-    mining: Mining = "semi_hard"
+    name: Literal["quadruplet"] = setting("Which loss.")
+    form: Literal["paper", "text"] = setting(
+        "paper: the second term takes d(n1, n2); text: it takes d(anchor, n2).", "paper"
+    )
+    margin1: float = setting("Margin of the triplet term; with form text of both terms.", 0.2, gt=0)
+    margin2: float | None = setting("Margin of the second term, at most margin1.", None, gt=0)
+    mining: Mining = setting("Which triplets of a batch count; docs/method.md explains each.", "semi_hard")
 
     @model_validator(mode="after")
     def _margins(self) -> QuadrupletLoss:
@@ -85,8 +87,8 @@ class QuadrupletLoss(BalancedLoss):
 class PmlLoss(BalancedLoss):
     """`pml:NAME`: a loss of pytorch-metric-learning with keyword arguments `options`, on balanced batches."""
 
-    name: str
-    options: Options = Field(default={})
+    name: str = setting("pml:NAME, a loss of pytorch-metric-learning.")
+    options: Options = setting("Arguments of the class of that loss, as {alpha = 2.0}.", {})
 
     @field_validator("name")
     @classmethod

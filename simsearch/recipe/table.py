@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Table(BaseModel):
     """A table of the recipe: unknown keys are refused, so that a misspelt option never passes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+def setting(line: str, default: Any = ..., **limits: Any) -> Any:
+    """Return a key of a table, of its line for `show` and docs/settings.md, its default and pydantic's limits."""
+    return Field(default, description=line, **limits)
 
 
 Value = TypeVar("Value")

@@ -8,31 +8,39 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from simsearch.errors import RecipeError
 from simsearch.images.formats.decoding import MAX_PIXELS, Decoding
 from simsearch.images.sources.columns import KEYS as COLUMNS
-from simsearch.recipe.table import Options, Table
+from simsearch.recipe.table import Options, Table, setting
 from simsearch.vectors.search import KINDS
 
 
 class Dataset(Table):
     """[dataset]: where the images come from and how they are split."""
 
-    source: str
-    options: Options = Field(default={})
-    root: str | None = None
-    split: Literal["closed", "disjoint"] = "closed"
-    test_classes: int | float = 0.5
-    exclude: list[str] = Field(default=[])
-    follow_links: bool = False  # into linked folders
-    machine_folders: bool = False  # take in what NAS, desktop and cloud systems make
-    group: str | None = Field(default=None, min_length=1)  # a pattern over paths, or a list's column: one object
-    columns: dict[str, str] | None = None  # of a list: what its path, label, split are called
-    labels: bool = True  # false: every image is used, without one
-    max_bad_fraction: float = Field(default=0.05, ge=0, le=1)
-    seed: int = Field(default=0, ge=0, lt=2**31)
+    source: str = setting("Where images come from: digits, torchvision:NAME, folder:PATH or table:FILE.")
+    options: Options = setting('Arguments of the torchvision class, as {split = "letters"} for EMNIST.', {})
+    root: str | None = setting("The folder that the paths of a list start from.", None)
+    split: Literal["closed", "disjoint"] = setting(
+        "disjoint: the last labels by name are never trained on, only searched.", "closed"
+    )
+    test_classes: int | float = setting(
+        "With disjoint: how many labels, or which share of them, are not trained on.", 0.5
+    )
+    exclude: list[str] = setting('Paths to leave out, as patterns: "masks/**".', [])
+    follow_links: bool = setting("Read linked folders too, each once.", False)
+    machine_folders: bool = setting("Read folders too that NAS, desktop and cloud systems make.", False)
+    group: str | None = setting(
+        "What shows one object: a pattern over paths, or a column of a list.", None, min_length=1
+    )
+    columns: dict[str, str] | None = setting("What a list calls its columns path, label and split.", None)
+    labels: bool = setting("false: use every image, without labels; quality is then not measured.", True)
+    max_bad_fraction: float = setting(
+        "The largest share of unusable images; a build with more stops.", 0.05, ge=0, le=1
+    )
+    seed: int = setting("Seed of the split, where the source has none of its own.", 0, ge=0, lt=2**31)
 
     @property
     def kind(self) -> str:
@@ -76,13 +84,19 @@ class Dataset(Table):
 class Images(Table):
     """[images]: how an image becomes an array."""
 
-    size: int | None = Field(default=None, ge=8, le=2048)
-    resize: Literal["squash", "crop", "pad"] | None = None
-    mean: list[float] | None = None
-    std: list[float] | None = None
-    background: str = "auto"  # behind what is transparent: auto, white, black, checker or #rrggbb
-    range: str | list[float] = "auto"  # of more than 8 bits: auto, full, or [low, high], black and white
-    max_pixels: int = MAX_PIXELS  # of one picture, as it is decoded
+    size: int | None = setting("Side in pixels of the square that the network sees.", None, ge=8, le=2048)
+    resize: Literal["squash", "crop", "pad"] | None = setting(
+        "How a picture becomes a square: squash, crop (the centre) or pad.", None
+    )
+    mean: list[float] | None = setting("Mean of each channel, on a scale of 0 to 1; it is subtracted.", None)
+    std: list[float] | None = setting(
+        "Standard deviation of each channel, on that scale; values are divided by it.", None
+    )
+    background: str = setting("Behind transparent pixels: auto, white, black, checker or #rrggbb.", "auto")
+    range: str | list[float] = setting(
+        "With more than 8 bits, what is black and white: auto, full or [low, high].", "auto"
+    )
+    max_pixels: int = setting("The most pixels that one picture may decode to.", MAX_PIXELS)
 
     def decoding(self) -> Decoding:
         """Return how pictures are decoded, by the present rules."""
@@ -121,38 +135,55 @@ class Images(Table):
 class Embedder(Table):
     """[embedder]: backbone, width of the feature and starting weights."""
 
-    backbone: str | None = None
-    dim: int = Field(default=64, ge=2, le=4096)
-    weights: str | None = None
-    train: Literal["all", "head"] | None = None
+    backbone: str | None = setting("The network: mnist_cnn, conv4 or torchvision:NAME, as torchvision:resnet50.", None)
+    dim: int = setting("Width of the feature.", 64, ge=2, le=4096)
+    weights: str | None = setting("What training starts from: none, default (downloaded) or a FILE.", None)
+    train: Literal["all", "head"] | None = setting(
+        "all: backbone and head; head: only a linear layer on frozen features.", None
+    )
 
 
 class Augmentation(Table):
-    """[augmentation]: how images are changed at random while training; None: what suits source and `train`."""
+    """[augmentation]: how images are changed at random while training."""
 
-    crop: float | None = Field(default=None, gt=0, le=1)  # random resized crop of at least this share of the area
-    flip: bool | None = None  # left and right swapped, every second time
-    colour: float | None = Field(default=None, ge=0, le=1)  # brightness, contrast and saturation times 1 +- this
-    rotate: float | None = Field(default=None, ge=0, le=180)  # by up to so many degrees
-    scale: float | None = Field(default=None, ge=0, lt=1)  # to 1 +- this size
-    shift: int | None = Field(default=None, ge=0, le=64)  # by up to so many pixels
+    crop: float | None = setting(
+        "Cut out a part at random, of at least this share of the area; 1: never.", None, gt=0, le=1
+    )
+    flip: bool | None = setting("Swap left and right in half of the images.", None)
+    colour: float | None = setting("Change brightness, contrast and saturation by up to this share.", None, ge=0, le=1)
+    rotate: float | None = setting("Turn by up to this many degrees.", None, ge=0, le=180)
+    scale: float | None = setting("Grow or shrink by up to this share.", None, ge=0, lt=1)
+    shift: int | None = setting("Move by up to this many pixels.", None, ge=0, le=64)
 
 
 class Training(Table):
     """[training]: shared by the recipe and its baseline. "Fine-tuning" is train = "all" from given weights."""
 
-    epochs: int | None = Field(default=None, ge=0, le=100_000)
-    batch_size: int | None = Field(default=None, ge=2, le=65536)  # 256; fine-tuning 16
-    learning_rate: float | None = Field(default=None, gt=0)
-    head_learning_rate: float | None = Field(default=None, gt=0)  # head and loss; fine-tuning 2e-3, else learning_rate
-    weight_decay: float = Field(default=1e-4, ge=0)
-    schedule: Literal["late_decay", "one_cycle"] | None = None
-    # Epochs without a better val recall@1; 0: all epochs, keep the last.
-    patience: int | None = Field(default=None, ge=0)
-    freeze_batch_norm: bool | None = None  # its statistics; None: when weights are given
-    head_first: bool = False  # fine-tuning starts from a head that was trained on frozen features
-    rotate_classes: bool = False  # an image turned by 90, 180 and 270 degrees belongs to three more classes
-    seed: int = Field(default=0, ge=0, lt=2**31 - 1)
+    epochs: int | None = setting(
+        "Passes over the fit images; 0: no training, the backbone's own features.", None, ge=0, le=100_000
+    )
+    batch_size: int | None = setting(
+        "Images in a batch; triplet, quadruplet and pml losses have their own keys.", None, ge=2, le=65536
+    )
+    learning_rate: float | None = setting("Peak learning rate; of the backbone, where it is trained too.", None, gt=0)
+    head_learning_rate: float | None = setting(
+        "Peak learning rate of head and loss, where the backbone is trained too.", None, gt=0
+    )
+    weight_decay: float = setting("Weight decay of AdamW.", 1e-4, ge=0)
+    schedule: Literal["late_decay", "one_cycle"] | None = setting(
+        "How rates change: late_decay falls in the second half, one_cycle rises first.", None
+    )
+    patience: int | None = setting(
+        "Stop after this many epochs without better val recall@1; 0: train them all.", None, ge=0
+    )
+    freeze_batch_norm: bool | None = setting(
+        "Keep the statistics of batch normalization as they are in the weights.", None
+    )
+    head_first: bool = setting("Fine-tuning starts from a head that was trained on frozen features.", False)
+    rotate_classes: bool = setting("An image turned by 90, 180 and 270 degrees counts as three more labels.", False)
+    seed: int = setting(
+        "Seed of weights, batches and augmentation; the reference has the next one.", 0, ge=0, lt=2**31 - 1
+    )
 
 
 class Index(Table):
@@ -161,14 +192,18 @@ class Index(Table):
     A factory beside the target is taken as it is, and only its search settings are tuned to reach it.
     """
 
-    factory: str | None = Field(default=None, min_length=1)  # Flat, where no target is set
-    target_recall: float | None = Field(default=None, gt=0, le=1)
-    max_bytes: int | None = Field(default=None, ge=1)  # of the index that is chosen
-    max_build_seconds: float | None = Field(default=None, gt=0)
-    corpus: Literal["all", "gallery"] | None = None
-    nprobe: int | None = Field(default=None, ge=1)
-    efSearch: int | None = Field(default=None, ge=1)
-    k_factor: float | None = Field(default=None, ge=1)
+    factory: str | None = setting('The index as FAISS spells it, as "IVF256,Flat".', None, min_length=1)
+    target_recall: float | None = setting(
+        "Choose the fastest index, or its settings, with this ann_recall@10.", None, gt=0, le=1
+    )
+    max_bytes: int | None = setting("The most bytes of an index that target_recall may choose.", None, ge=1)
+    max_build_seconds: float | None = setting(
+        "The longest that building an index which target_recall chooses may take.", None, gt=0
+    )
+    corpus: Literal["all", "gallery"] | None = setting("What a query searches: all images, or the gallery alone.", None)
+    nprobe: int | None = setting("IVF: how many lists a search looks into.", None, ge=1)
+    efSearch: int | None = setting("HNSW: how many candidates a search keeps.", None, ge=1)
+    k_factor: float | None = setting("Refined index: how many times k candidates are compared again.", None, ge=1)
 
     @model_validator(mode="after")
     def _settings_of_that_kind(self) -> Index:
@@ -197,16 +232,17 @@ class Index(Table):
 class Run(Table):
     """[run]: how commands go about a build, and nothing that enters a digest."""
 
-    # A query believes a file above 64 MiB for so many days after it was hashed whole; 0: never.
-    rehash_days: float = Field(default=7.0, ge=0, le=36_500)
+    rehash_days: float = setting(
+        "For how many days a query trusts a hashed file above 64 MiB; 0: never.", 7.0, ge=0, le=36_500
+    )
 
 
 class Evaluation(Table):
     """[evaluation]: the k of every figure at k, whether the baseline is trained, and the map drawn."""
 
-    k: list[int] = Field(default=[1, 5, 10])
-    baseline: bool = True
-    map: bool = True  # the t-SNE of the report
+    k: list[int] = setting("The k of recall@k and of the other figures at k.", [1, 5, 10])
+    baseline: bool = setting("Train and measure the plain-softmax baseline and its reference too.", True)
+    map: bool = setting("Draw the t-SNE map of the report.", True)
 
     @field_validator("k")
     @classmethod

@@ -1,0 +1,139 @@
+"""Every setting of a recipe in a line: what `simsearch show` prints above a key, and what docs/settings.md lists."""
+
+from __future__ import annotations
+
+import json
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from simsearch.recipe.loss import LOSSES, PML, PML_PREFIX, loss_tag
+from simsearch.recipe.recipe import (
+    FINE_TUNING,
+    FOLDER_BACKBONE,
+    HEAD,
+    NO_AUGMENTATION,
+    PHOTO_AUGMENTATION,
+    SCRATCH,
+    Recipe,
+)
+from simsearch.recipe.table import Table
+
+LOSS = "loss"
+NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+BOUNDS = {"ge": "{} or more", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
+# What a setting is where a recipe leaves it out and only the source, or another setting, can tell.
+LEFT_OUT = {
+    "dataset.root": "the folder of the list",
+    "dataset.columns": "path, label, split",
+    "images.size": "the backbone's",
+    "images.resize": '"crop" for folders and lists, else "squash"',
+    **dict.fromkeys(("images.mean", "images.std"), "that of the weights, else measured on the fit images"),
+    "embedder.backbone": f'"{FOLDER_BACKBONE}" for folders and lists, else "mnist_cnn"',
+    "embedder.weights": '"default" for folders and lists, else "none"',
+    "embedder.train": '"head" for folders and lists with weights, else "all"',
+    "training.freeze_batch_norm": "true with weights, else false",
+    "training.head_learning_rate": f"learning_rate; {FINE_TUNING['head_learning_rate']} fine-tuning",
+    "index.factory": '"Flat"; chosen with target_recall',
+    "index.corpus": '"all" for folders and lists, else "gallery"',
+    **dict.fromkeys(("index.nprobe", "index.efSearch", "index.k_factor"), "FAISS's; tuned with target_recall"),
+    "loss.classes_per_batch": "10, or as many as there are",
+    "loss.margin2": "half of margin1",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A key of a table: what it takes, what it is where it is left out, and what it does, each in words."""
+
+    key: str
+    takes: str
+    default: str
+    line: str
+
+
+def every_table() -> Iterator[tuple[str, str, list[Setting]]]:
+    """Yield (heading, the first sentence about it, its settings) of each table, and of each loss, in their order."""
+    for name, field in Recipe.model_fields.items():
+        if name != LOSS:
+            table = field.annotation
+            assert isinstance(table, type)
+            assert issubclass(table, Table)
+            yield f"[{name}]", _sentence(table), _settings(name, table)
+            continue
+        for loss, kind in LOSSES.items():
+            spelled = f"{PML_PREFIX}NAME" if loss == PML else loss
+            yield f'[{LOSS}] name = "{spelled}"', _sentence(kind), _settings(LOSS, kind)
+
+
+def lines_of(name: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the line of each key of a table, a [loss] by the name among its `values`; none for unknown tables."""
+    if name == LOSS:
+        found: Any = LOSSES.get(loss_tag(dict(values)) or "")
+    else:
+        field = Recipe.model_fields.get(name)
+        found = field.annotation if field else None
+    return {key: field.description or "" for key, field in found.model_fields.items()} if found else {}
+
+
+def toml(value: Any) -> str:
+    """Return a value as TOML has it, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _sentence(table: type[Table]) -> str:
+    return " ".join((table.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _settings(name: str, table: type[Table]) -> list[Setting]:
+    fields = sorted(table.model_fields.items(), key=lambda item: item[0] != "name")  # which loss it is, then its keys
+    return [Setting(key, _takes(one), _default(name, key, one), one.description or "") for key, one in fields]
+
+
+def _default(name: str, key: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return "must be given"
+    if field.default is not None:
+        return toml(field.default)
+    if f"{name}.{key}" in LEFT_OUT:
+        return LEFT_OUT[f"{name}.{key}"]
+    if name == "training" and key in SCRATCH:
+        head = f"; {toml(HEAD[key])} for a head" if HEAD[key] != SCRATCH[key] else ""
+        tuning = f"; {toml(FINE_TUNING[key])} fine-tuning" if FINE_TUNING[key] != SCRATCH[key] else ""
+        return toml(SCRATCH[key]) + head + tuning
+    if name == "augmentation":
+        photos = (
+            f"; {toml(PHOTO_AUGMENTATION[key])} fine-tuning on folders and lists" if key in PHOTO_AUGMENTATION else ""
+        )
+        return toml(NO_AUGMENTATION[key]) + photos
+    return "none"
+
+
+def _takes(field: FieldInfo) -> str:
+    limits = {
+        kind: value for one in field.metadata for kind in BOUNDS if (value := getattr(one, kind, None)) is not None
+    }
+    words = [text.format(limits[kind]) for kind, text in BOUNDS.items() if kind in limits]
+    if {"ge", "le"} <= limits.keys():
+        words = [f"{limits['ge']} to {limits['le']}"]
+    return ", ".join([_type(field.annotation), *words])
+
+
+def _type(kind: Any) -> str:
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return " or ".join(map(toml, inside))
+    if origin in (Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_type(one) for one in inside if one is not type(None)))
+    if origin is list:
+        return f"list of {_type(inside[0])}"
+    if origin is dict or kind is dict:
+        return "table"
+    return NAMES[kind]
