@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=20
 
-.PHONY: help demo test test-slow check format wheel clean
+.PHONY: help demo test test-slow check format docs wheel clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: $(READY)-dev ## ruff and mypy --strict
 format: $(READY)-dev ## Let ruff format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(READY) ## Write the pages that are generated: commands, settings
+	@$(BIN)/python docs/generate.py
 
 wheel: $(READY) ## Build dist/simsearch-VERSION-py3-none-any.whl (pip fetches hatchling)
 	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .

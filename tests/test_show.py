@@ -1,19 +1,14 @@
-"""`simsearch show` and `evaluate`, the README's list of commands, and what is printed to people."""
+"""`simsearch show` and `evaluate`, and what is printed to people."""
 
 from __future__ import annotations
 
 import json
-import re
 import tomllib
-from pathlib import Path
 
-import click
 import pytest
 from conftest import SMALL, run_cli
 
-from simsearch import cli, console
-
-README = (Path(__file__).parent.parent / "README.md").read_text()
+from simsearch import console
 
 
 def test_show_of_a_home(built):
@@ -68,42 +63,6 @@ def test_evaluate_prints_table_or_report(built):
     assert max(map(len, table.splitlines())) <= 80
     report = json.loads(run_cli("evaluate", "--json", "--home", home, check=0).stdout)
     assert report == json.loads((home / "builds" / "photos" / "report.json").read_bytes())
-
-
-def every_command(group=cli.cli, words=()):
-    """(words, command) of all that can be run: a group stands for the commands in it."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from every_command(command, (*words, name))
-        else:
-            yield " ".join((*words, name)), command
-
-
-def commands_in_help():
-    """What the README says about commands: generated from the help texts, so that the two cannot drift apart."""
-    context = click.Context(cli.cli)
-    lines = []
-    for name, command in sorted(every_command()):
-        usage = command.collect_usage_pieces(click.Context(command, info_name=name, parent=context))
-        summary = command.get_short_help_str(limit=200)
-        lines.append(f"- `simsearch {name} {' '.join(usage)}`: {summary}")
-    return "\n".join(lines)
-
-
-def test_readme_lists_every_command_as_help_does():
-    between = re.search(r"<!-- commands -->\n(.*?)\n<!-- /commands -->", README, re.DOTALL)
-    assert between, "markers"
-    assert between[1] == commands_in_help()
-
-
-def test_readme_names_only_options_that_exist():
-    known = {option for _, c in every_command() for p in c.params for option in p.opts}
-    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
-    assert used <= known, used - known
-
-
-def test_first_command_of_the_readme_is_within_25_lines():
-    assert any("make demo" in line for line in README.splitlines()[:25])
 
 
 @pytest.mark.parametrize(
