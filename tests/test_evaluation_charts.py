@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from simsearch.page.charts import MOST_GROUPS, Series, key, map_chart, recall_chart, roc_chart
+from simsearch.page.charts import MOST_GROUPS, Series, key, map_chart, recall_chart, roc_chart, tuning_chart
 from simsearch.page.charts.drawing import spread
 
 FAR = np.geomspace(1e-5, 1, 300)
@@ -152,3 +152,17 @@ def testspread():
     assert spread([95, 99], 0, 100, 10) == [90, 100]
     assert spread([5, 80], 20, 100, 10) == [20, 80]
     assert spread([], 0, 100) == []
+
+
+def test_an_index_that_was_chosen_is_named_among_what_was_tried():
+    line = {"factory": "<b>IVF4", "pareto": True, "chosen": False}
+    lines = [
+        {**line, "stage": "sample", "ann_recall": 0.95, "qps": 9000.0},
+        {**line, "stage": "full", "ann_recall": 1.0, "qps": 90.0},
+        {**line, "stage": "check", "ann_recall": 0.98, "qps": 5100.0, "chosen": True},
+    ]
+    root = parse(tuning_chart("Recall against speed", lines, 0.97))
+    numbers_inside(root)
+    assert {"best on a sample", "<b>IVF4", "chosen", "queries a second", "10k"} <= set(texts(root))
+    assert root.find("desc").text == "The chosen point: <b>IVF4 at 0.9800, 5,100 a second."
+    assert tuning_chart("a", lines, 0.97) == tuning_chart("a", lines, 0.97) != tuning_chart("a", lines[:2], 0.97)

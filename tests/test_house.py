@@ -48,7 +48,6 @@ OWNERS = {
     "sklearn": ("images/sources/digits.py", "evaluation/details/projection.py"),
     "scipy": ("statistics/",),
     "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/details/projection.py"),
-    "matplotlib": ("page/plots.py",),
     "jinja2": ("page/templates.py",),
     "markupsafe": ("page/", "report/sections/", "bench/outputs/"),
     "onnxruntime": ("embedder/bundle/runtime.py",),

@@ -51,7 +51,7 @@ def test_a_call_prints_nothing_and_reports_to_what_it_is_given(photos, home, cap
 
 def test_an_unchanged_build_loads_no_heavy_library(built):
     folder, home = built
-    heavy = ("torch", "faiss", "h5py", "onnxruntime", "onnx", "safetensors", "rich", "sklearn", "matplotlib")
+    heavy = ("torch", "faiss", "h5py", "onnxruntime", "onnx", "safetensors", "rich", "sklearn")
     done = run_process("build", folder, *SMALL, "--home", home, without=heavy, check=0)
     assert "photos is up to date" in done.stderr
 

@@ -45,9 +45,9 @@ def test_pair_losses_train_on_balanced_batches(photos, home, loss, capsys):
     assert row["loss"] > 0
     assert 0 < row["active"] <= 1
     assert 0 <= row["val_recall_at_1"] <= 1
-    assert train.file("training.png").read_bytes().startswith(b"\x89PNG")
+    assert train.file("training.svg").read_bytes().startswith(b"<svg xmlns")
     said = capsys.readouterr().err
-    assert done.curves == train.file("training.png")
+    assert done.curves == train.file("training.svg")
     # 10 images a label: 8 in the gallery, of which 1 is val.
     assert said.count("drawn with replacement") == ("loss.images_per_class=4" not in loss)
     assert "COLLAPS" not in said

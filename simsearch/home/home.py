@@ -51,7 +51,6 @@ class Home:
         """
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ["TORCH_HOME"] = str(self.path / "datasets" / "torch")
-        os.environ["MPLCONFIGDIR"] = str(self.path / "datasets" / "matplotlib")
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.path / "datasets" / "inductor")
 
     @contextmanager

@@ -22,6 +22,7 @@ from simsearch.recipe.files import NamedRecipe
 from simsearch.recipe.recipe import with_defaults
 from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import name_build, report_of
+from simsearch.stages.common import CURVES
 from simsearch.stages.evaluate import seeds as over_seeds
 from simsearch.stages.index import missed_target
 
@@ -97,7 +98,7 @@ def run_build(
         ran,
         working_seconds() - started,
         missed=next((why for one in made if (why := missed_target(one.plan.stages["index"]))), None),
-        curves=plan.stages["train"].file("training.png") if "Trained" in plan.ran else None,
+        curves=plan.stages["train"].file(CURVES) if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
         notes=[*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])],
     )

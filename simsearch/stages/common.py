@@ -17,6 +17,7 @@ from simsearch.versions import usable_cores
 
 THREADS = usable_cores()
 BLOCK_ROWS = 8192
+CURVES = "training.svg"  # of a train artifact; those made before have a training.png
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ DEFAULT_TARGET = 0.95  # ann_recall@10 that the settings of imported vectors are
 SAMPLE = 200
 OTHER_SCORE = 0.05
 CORPUS = "index.faiss"
-PICTURE = "index.png"  # only where it was chosen by measuring
 GALLERY = "gallery.faiss"  # only when it differs from the corpus: what the figures are taken on
 
 
@@ -90,7 +89,7 @@ def checked_settings(table: tables.Index, dim: int) -> tuple[tables.Index, list[
 def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Workspace, progress: Progress) -> Result:
     """Write index.json, index.faiss (what a query searches) and, when that is more, gallery.faiss (what is measured).
 
-    Where the index is chosen by measuring, index.json has all that was measured, and index.png draws it.
+    Where the index is chosen by measuring, index.json has all that was measured: the report draws it.
 
     Raises VectorsError that names the image of a zero or NaN row.
     """
@@ -158,9 +157,6 @@ def make_index(data: Data, embedded: Artifact, table: tables.Index, space: Works
     }
     told, line = facts, "inner product on unit vectors"
     if choice is not None:
-        from simsearch.page.plots import draw_tuning
-
-        draw_tuning(choice.table, choice.target_recall, space.out / PICTURE)
         found = choice.to_json()
         facts["search"] = choice.search.given()
         told = {**facts, "choice": found}

@@ -37,11 +37,11 @@ from simsearch.evaluation.collapse import spread
 from simsearch.images.loading import PixelStore, pixel_batches
 from simsearch.images.preprocess import Preprocess, Resize, data_mean_std
 from simsearch.images.records import ImageRecord
-from simsearch.page.plots import training_curves
+from simsearch.page.charts import svg_file, training_chart
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss, QuadrupletLoss, TripletLoss
 from simsearch.recipe.tables import Images, Training
-from simsearch.stages.common import THREADS, Data, Frozen, bundle_of
+from simsearch.stages.common import CURVES, THREADS, Data, Frozen, bundle_of
 from simsearch.stages.step import Result
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
@@ -148,7 +148,8 @@ def train_embedder(
     # Seconds would give each run other bits, and make what follows look stale.
     rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
     (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
-    training_curves(rows, space.out / "training.png")
+    curves = svg_file(training_chart("training", rows, trained.kept))
+    (space.out / CURVES).write_text(curves, encoding="utf-8")
     facts = {
         "dim": model.dim,
         "classes": len(classes),

@@ -5,6 +5,8 @@ from simsearch.page.charts.map import MOST_GROUPS, key, map_chart
 from simsearch.page.charts.nights import Frame, Lane, Line, line_chart
 from simsearch.page.charts.recall import recall_chart
 from simsearch.page.charts.roc import roc_chart
+from simsearch.page.charts.standalone import svg_file
+from simsearch.page.charts.training import training_chart
 from simsearch.page.charts.tuning import tuning_chart
 
 __all__ = [
@@ -19,5 +21,7 @@ __all__ = [
     "map_chart",
     "recall_chart",
     "roc_chart",
+    "svg_file",
+    "training_chart",
     "tuning_chart",
 ]
