@@ -5,12 +5,12 @@ This is the cold path: it imports what a query needs anyway, and nothing else.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simsearch.cli.printing import emit, emit_json
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
 from simsearch.search.question import MAX_FAR, Answer, Question
@@ -49,7 +49,7 @@ def show_hits(
         if as_json:
             _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], digits=2)
         else:
-            print("\n".join(hit_table(searcher, path, answer.hits)))
+            emit("\n".join(hit_table(searcher, path, answer.hits)))
             gone.update(hit.image for hit in answer.hits if hit.gone)
         if montage and len(drawn) < MONTAGE_ROWS:
             drawn.append((path, answer))
@@ -83,7 +83,7 @@ def show_vectors(searcher: Searcher, path: str, question: Question, *, as_json: 
             hits = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]
             _print_json(searcher, row, answer, hits, digits=3)
         else:
-            print("\n".join(hit_table(searcher, f"row {row}", answer.hits)))
+            emit("\n".join(hit_table(searcher, f"row {row}", answer.hits)))
     _say_widened(widened)
 
 
@@ -103,11 +103,11 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
         judged = {"score": found.score, "false_accept_rate": found.false_accept_rate, "same": found.same}
         if found.false_accept_rate_at_most:
             judged["false_accept_rate_at_most"] = True
-        print(json.dumps({"query": query, "other": other, "build": searcher.build.name, **judged}))
+        emit_json({"query": query, "other": other, "build": searcher.build.name, **judged})
     else:
         rate = one_in(found.false_accept_rate, found.false_accept_rate_at_most)
         word = {True: "same", False: "different", None: "cannot tell"}[found.same]
-        print(f"{word}  score {found.score:.3f}  {FAR_HEAD} {rate}")
+        emit(f"{word}  score {found.score:.3f}  {FAR_HEAD} {rate}")
     return True
 
 
@@ -139,12 +139,12 @@ def _say_widened(count: int) -> None:
 
 def _print_json(searcher: Searcher, query: str | int, answer: Answer, hits: list[dict[str, Any]], digits: int) -> None:
     took = {"milliseconds": round(answer.milliseconds, digits)} | ({"widened": True} if answer.widened else {})
-    print(json.dumps({"query": query, "build": searcher.build.name, "hits": hits, **took}))
+    emit_json({"query": query, "build": searcher.build.name, "hits": hits, **took})
 
 
 def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({**asked, "error": error.message}))
+        emit_json({**asked, "error": error.message})
     say(f"error: {safe(error.message)}")
     say(f"hint: {error.hint}")
 

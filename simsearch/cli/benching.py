@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, drop_stdout, find_home, home_words, say_waste
+from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, command, find_home, home_words, say_waste
+from simsearch.cli.printing import drop_answers, emit, emit_json, flush_answers
 from simsearch.console import Shown, safe, safe_lines, say
 from simsearch.errors import ArtifactError, SimsearchError
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 ACCEPT = "accept"
 
 
-@click.command(
+@command(
     epilog='Example:  simsearch bench   and, when a change was meant,   simsearch bench accept --reason "new loss"'
 )
 @click.argument("words", nargs=-1, metavar="[MATRIX | accept]")
@@ -67,7 +66,7 @@ def bench(
         with History(path, create=False) as opened:
             night = accept(opened, why)
         if as_json:
-            print(json.dumps({"accepted": night.number, "started": night.started, "reason": why}))
+            emit_json({"accepted": night.number, "started": night.started, "reason": why})
         else:
             say(f"Accepted night {night.number} of {night.started[:16]}: later nights are held against it")
         return
@@ -114,10 +113,13 @@ def _tell(story: Story, folder: Path, as_json: bool) -> int:
         say("hint: the history has all figures; free some space, and the next night writes the pages")
         code = BAD_INPUT
     try:
-        print(json.dumps(night_json(story, files), allow_nan=False) if as_json else safe_lines(terminal_table(story)))
-        sys.stdout.flush()
+        if as_json:
+            emit_json(night_json(story, files))
+        else:
+            emit(safe_lines(terminal_table(story)))
+        flush_answers()
     except OSError as error:
-        drop_stdout()
+        drop_answers()
         if not isinstance(error, BrokenPipeError):
             say(f"error: the night could not be printed: {safe(str(error))}")
             code = BAD_INPUT

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, SET_OPTION, find_home, home_words, say_waste
+from simsearch.cli.options import (
+    HOME_OPTION,
+    JSON_OPTION,
+    OK,
+    SAID_NO,
+    SET_OPTION,
+    command,
+    find_home,
+    home_words,
+    say_waste,
+)
+from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, safe_lines, say
 
 if TYPE_CHECKING:
     from simsearch.pipeline.run import Outcome
 
 
-@click.command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
+@command(epilog="Example:  simsearch build photos/ --set training.epochs=20")
 @click.argument("recipe", default="digits")
 @SET_OPTION
 @click.option(
@@ -61,14 +71,20 @@ def build(
         from simsearch.pipeline.estimate import forecast, render_forecast
 
         expected = forecast(named, Home.locate(home), name=name)
-        print(json.dumps(expected) if as_json else render_forecast(expected))
+        if as_json:
+            emit_json(expected)
+        else:
+            emit(render_forecast(expected))
         return OK
     from simsearch.pipeline.run import run_build
 
     place = find_home(home)
     outcome = run_build(named, place, name=name, seeds=seeds or 1, retrain=retrain, progress=Shown())
     say_outcome(outcome)
-    print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
+    if as_json:
+        emit_json(outcome.report)
+    else:
+        emit_path(outcome.build.page_path)
     if outcome.ran:
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
@@ -107,7 +123,7 @@ def say_outcome(outcome: Outcome) -> None:
         say(f"warning: {safe(outcome.missed)}")
 
 
-@click.command(epilog="Example:  simsearch show mnist")
+@command(epilog="Example:  simsearch show mnist")
 @click.argument("what", required=False, metavar="[RECIPE|BUILD]")
 @SET_OPTION
 @HOME_OPTION
@@ -117,10 +133,13 @@ def show(what: str | None, settings: tuple[str, ...], home: str | None, as_json:
     from simsearch.pipeline.describe import describe, describe_home, render
 
     found = describe(what, list(settings), find_home(home)) if what else describe_home(find_home(home))
-    print(json.dumps(found) if as_json else safe_lines(render(found)))
+    if as_json:
+        emit_json(found)
+    else:
+        emit(safe_lines(render(found)))
 
 
-@click.command(epilog="Example:  simsearch evaluate digits --json")
+@command(epilog="Example:  simsearch evaluate digits --json")
 @click.argument("build_name", required=False, metavar="[BUILD]")
 @HOME_OPTION
 @JSON_OPTION
@@ -130,14 +149,14 @@ def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
 
     report = report_of(find_home(home).build(build_name))
     if as_json:
-        print(json.dumps(report))
+        emit_json(report)
         return
     from simsearch.report.over_seeds import render_with_seeds
 
-    print(safe_lines(render_with_seeds(report)))
+    emit(safe_lines(render_with_seeds(report)))
 
 
-@click.command(epilog="Example:  simsearch compare digits digits-triplet")
+@command(epilog="Example:  simsearch compare digits digits-triplet")
 @click.argument("builds", nargs=-1, required=True, metavar="BUILD BUILD...")
 @HOME_OPTION
 @JSON_OPTION
@@ -149,6 +168,6 @@ def compare(builds: tuple[str, ...], home: str | None, as_json: bool) -> None:
         raise click.UsageError("compare takes two builds or more: the first is what the others are compared with")
     for number, found in enumerate(compare_with_base(find_home(home), builds)):
         if as_json:
-            print(json.dumps(asdict(found), allow_nan=False))
+            emit_json(asdict(found))
         else:
-            print(("\n" if number else "") + safe_lines(render_comparison(found)))
+            emit(("\n" if number else "") + safe_lines(render_comparison(found)))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
 import click
 
 from simsearch.cli.building import say_low_recall
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, find_home, home_words
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, Commands, command, find_home, home_words
+from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, say
 
 FORMATS = ("npy", "ann-benchmarks", "fvecs")
 
 
-@click.group(epilog="Example:  simsearch index import vectors.npy --name mine")
+@click.group(cls=Commands, epilog="Example:  simsearch index import vectors.npy --name mine")
 def index() -> None:
     """Check an index and mend it; take in vectors that were made elsewhere."""
 
@@ -42,7 +42,10 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
     for check in found.checks:
         word = {True: "ok", False: "no", None: "-"}[check.ok]
         told = f"{word:<3} {safe(check.name):<18} {safe(check.words)}"
-        print(json.dumps(check.to_json(build.name)) if as_json else told)
+        if as_json:
+            emit_json(check.to_json(build.name))
+        else:
+            emit(told)
     if not found.sound:
         for check in found.checks:
             if check.hint is not None and check.ok is False:
@@ -97,7 +100,10 @@ def import_vectors(
     say_low_recall(outcome)
     if known := known_words(outcome.report):
         say(safe(known))
-    print(json.dumps(outcome.report) if as_json else outcome.build.page_path)
+    if as_json:
+        emit_json(outcome.report)
+    else:
+        emit_path(outcome.build.page_path)
     if outcome.ran:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:
@@ -105,7 +111,7 @@ def import_vectors(
     return SAID_NO if strict and outcome.missed and "target_recall" in wanted else OK
 
 
-@click.command(epilog="Example:  simsearch export mnist --format ann-benchmarks --out mnist-64-angular.hdf5")
+@command(epilog="Example:  simsearch export mnist --format ann-benchmarks --out mnist-64-angular.hdf5")
 @click.argument("build_name", required=False, metavar="[BUILD]")
 @click.option(
     "--format",
@@ -126,7 +132,7 @@ def export(build_name: str | None, form: str, out: str, raw: bool, home: str | N
 
     build = find_home(home).build(build_name)
     path = write(build, form, out, raw=raw, progress=Shown())
-    print(path)
+    emit_path(path)
     if form == "npy":
         vectors = safe(shlex.quote(str(path / "img_emb")))
         say(f"Next: autofaiss build_index --embeddings={vectors} --metric_type=ip")

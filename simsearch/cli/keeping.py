@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, find_home, home_words, say_waste
+from simsearch.cli.options import HOME_OPTION, JSON_OPTION, command, find_home, home_words, say_waste
+from simsearch.cli.printing import emit, emit_json
 from simsearch.console import Shown, safe, say
 
 
-@click.command(epilog="Example:  simsearch sync photos/ --dry-run")
+@command(epilog="Example:  simsearch sync photos/ --dry-run")
 @click.argument("folder", required=False, metavar="[FOLDER]")
 @click.option("--build", "name", metavar="NAME", help="Which build [that made from FOLDER; the newest].")
 @click.option("--dry-run", is_flag=True, help="List what changed, and change nothing.")
@@ -38,11 +37,11 @@ def sync(
     place = find_home(home)
     done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
     if as_json:
-        print(json.dumps(done.to_json()))
+        emit_json(done.to_json())
     elif dry_run:
         for kind in KINDS:
             for entry in done.to_json()["lists"][kind]:
-                print(f"{kind:<8} {safe(entry if isinstance(entry, str) else _move_in_words(entry))}")
+                emit(f"{kind:<8} {safe(entry if isinstance(entry, str) else _move_in_words(entry))}")
     end = f"{done.images:,} images, {done.seconds:.1f} s"
     others = labels_in_words(relabelled(done.changes), "the moved" if done.counts["deleted"] else "them")
     what = in_words(done.counts) + (f", {others}" if others else "")
@@ -63,7 +62,7 @@ def _move_in_words(move: dict[str, str]) -> str:
     return words + (f", now of label {move['label']}" if move["label"] != move["old_label"] else "")
 
 
-@click.command(epilog="Example:  simsearch clean --dry-run   and   simsearch clean photos")
+@command(epilog="Example:  simsearch clean --dry-run   and   simsearch clean photos")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.option("--dry-run", is_flag=True, help="Only say what would be freed; nothing is changed.")
 @HOME_OPTION
@@ -78,14 +77,14 @@ def clean(name: str | None, dry_run: bool, home: str | None, as_json: bool) -> N
 
     done = clean(Home.locate(home), name, dry=dry_run)
     if as_json:
-        print(json.dumps(done.to_json()))
+        emit_json(done.to_json())
     else:
         for build in done.builds:
-            print(f"build {build}")
+            emit(f"build {build}")
         for stage, amount in done.freed.items():
-            print(_line(safe(stage), amount.count, amount.bytes))
+            emit(_line(safe(stage), amount.count, amount.bytes))
         if done.temporary.count:
-            print(_line("temporary", done.temporary.count, done.temporary.bytes))
+            emit(_line("temporary", done.temporary.count, done.temporary.bytes))
     if done.kept.count:
         count = "1 artifact" if done.kept.count == 1 else f"{done.kept.count:,} artifacts"
         say(f"Kept {count} ({done.kept.bytes / 1e6:,.1f} MB) that no build refers to, made or used within a day")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import click
 
@@ -12,23 +11,12 @@ from simsearch.cli.benching import bench
 from simsearch.cli.building import build, compare, evaluate, show
 from simsearch.cli.indexes import export, index
 from simsearch.cli.keeping import clean, sync
-from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, drop_stdout
+from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, Commands
+from simsearch.cli.printing import drop_answers, flush_answers
 from simsearch.cli.querying import query
 from simsearch.console import safe, say
 from simsearch.errors import SimsearchError, disk_error
 from simsearch.versions import __version__
-
-
-class Commands(click.Group):
-    """The commands; a reader of stdout that goes away, as `| head` does, ends them quietly."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; click itself would turn the closed pipe into exit code 1, which is a gate's no."""
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError:
-            drop_stdout()
-            return OK
 
 
 @click.group(cls=Commands, epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg")
@@ -46,10 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
     _prepare_streams()
     try:
         code = cli.main(args=arguments, prog_name="simsearch", standalone_mode=False)
-        sys.stdout.flush()
+        flush_answers()
         sys.exit(code if isinstance(code, int) else OK)
     except BrokenPipeError:
-        drop_stdout()
+        drop_answers()
         sys.exit(OK)
     except SimsearchError as error:
         shown = disk_error(error) or error

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import shlex
-import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from simsearch.cli.printing import answering, drop_answers
 from simsearch.console import safe, say
 
 if TYPE_CHECKING:
@@ -21,6 +21,32 @@ JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 SET_OPTION = click.option(
     "--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a key of the recipe."
 )
+
+
+class Command(click.Command):
+    """A command that answers: what libraries print while it runs is no part of the answer."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with answering():
+            return super().invoke(ctx)
+
+
+command = partial(click.command, cls=Command)
+
+
+class Commands(click.Group):
+    """A group of commands; a reader of stdout that goes away, as `| head` does, ends them quietly."""
+
+    command_class = Command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would turn the closed pipe into exit code 1, which is a gate's no."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            drop_answers()
+            return OK
 
 
 class Number(click.FloatRange):
@@ -54,8 +80,3 @@ def say_waste(home: Home) -> None:
 
     if words := waste_in_words(home):
         say(f"{words}: simsearch clean --home {safe(shlex.quote(str(home.path)))}")
-
-
-def drop_stdout() -> None:
-    """Send what is still to be written nowhere: its reader went away, and Python's own flush must stay quiet."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
