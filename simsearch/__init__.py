@@ -1,12 +1,14 @@
 """simsearch: turn a folder of labelled images into a similarity search whose quality is measured.
 
     >>> import simsearch
-    >>> build = simsearch.build("digits")                  # doctest: +SKIP
-    >>> searcher = simsearch.open("digits")                # doctest: +SKIP
-    >>> hits = searcher.search(["x.png"], k=5)[0]          # doctest: +SKIP
-    >>> answer = searcher.ask("x.png")                     # doctest: +SKIP
+    >>> build = simsearch.build("photos.toml")  # or a folder, or the name of a shipped recipe
+    >>> with simsearch.open(build) as searcher:
+    ...     for hit in searcher.search("photos/class 1/00.png", k=2)[0]:
+    ...         print(hit.rank, hit.label)
+    1 class 1
+    2 class 1
 
-Importing this package is cheap; everything heavy is imported by the function that needs it.
+docs/python.md has more. Importing this package is cheap; everything heavy is imported by the function that needs it.
 """
 
 from __future__ import annotations

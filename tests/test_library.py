@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import doctest
+import re
+from pathlib import Path
+
 import numpy as np
+import pytest
 from commands import run_process
 from conftest import SMALL
 
@@ -17,6 +22,8 @@ from simsearch.stages.common import Data
 from simsearch.stages.embed import embed, local
 from simsearch.sync.sync import run_sync
 from simsearch.vectors.features import FeatureFile
+
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 class Heard(Progress):
@@ -47,6 +54,21 @@ def test_a_call_prints_nothing_and_reports_to_what_it_is_given(photos, home, cap
     assert capfd.readouterr() == ("", "")
     simsearch.build(str(photos), settings=settings, home=str(home), name="other", progress=Shown())
     assert "Split         fit" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", [(DOCS / "python.md").read_text(), simsearch.__doc__], ids=["python.md", "__doc__"])
+def test_the_examples_run(text, ours, monkeypatch):
+    folder, home = ours
+    (recipe,) = re.findall("```toml\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
+    (folder.parent / "photos.toml").write_text(recipe)
+    monkeypatch.chdir(folder.parent)
+    monkeypatch.setenv("SIMSEARCH_HOME", str(home))
+    blocks = re.findall("```python\n(.*?)```", text, re.DOTALL) or [text]
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "examples", None, 0)
+    assert "+SKIP" not in text
+    assert len(examples.examples) >= 3
+    assert doctest.DocTestRunner().run(examples).failed == 0
+    assert len(list(home.glob("artifacts/train/[0-9a-f]*"))) == 3, "what the examples build stood already"
 
 
 def test_an_unchanged_build_loads_no_heavy_library(built):
