@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import runpy
+import shlex
 import tomllib
 from pathlib import Path
 
 import pytest
 from conftest import run_cli
 
+from simsearch.recipe.loss import LOSSES
 from simsearch.recipe.recipe import Recipe
 from simsearch.recipe.settings import LEFT_OUT, every_table
 
@@ -17,6 +20,69 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 GENERATED = runpy.run_path(str(DOCS / "generate.py"))
+PAGES = [ROOT / "README.md", ROOT / "data" / "README.md", *sorted(DOCS.glob("*.md"))]
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links(page):
+    """(what a link of a page leads to, its anchor or "") of all that lead to files."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if "://" not in target:
+            file, _, anchor = target.partition("#")
+            yield (page.parent / file).resolve() if file else page, anchor
+
+
+def command_lines(page):
+    """The words of every `simsearch COMMAND ...` in the code of a page."""
+    text = page.read_text()
+    fenced = re.findall(r"^```.*?\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    code = [line for block in fenced for line in block.splitlines()]
+    code += re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    for line in code:
+        for called in re.findall(r"(?:^|[\s(/])simsearch ((?:[^'\"#|>&;)]|'[^']*'|\"[^\"]*\")+)", line):
+            yield shlex.split(re.split(r" {3,}", called)[0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for file, anchor in links(page):
+        assert file.exists(), file
+        assert not anchor or anchor in anchors(file), f"{file.name}#{anchor}"
+
+
+def test_every_page_is_linked_from_the_first_or_from_the_list_of_pages():
+    linked = {file for page in (ROOT / "README.md", DOCS / "README.md") for file, _ in links(page)}
+    assert set(DOCS.glob("*.md")) - {DOCS / "README.md"} <= linked
+    assert len(linked) > 10
+
+
+def test_commands_in_the_docs_are_as_they_are_written():
+    known = {name: {word for one in command.params for word in one.opts} | {"--help"}
+             for name, command in GENERATED["every_command"]()}  # fmt: skip
+    keys = {
+        table: set(field.annotation.model_fields) for table, field in Recipe.model_fields.items() if table != "loss"
+    }
+    keys["loss"] = {key for table in LOSSES.values() for key in table.model_fields}
+    seen = 0
+    for page in PAGES:
+        for words in command_lines(page):
+            name = next((name for name in (" ".join(words[:2]), words[0]) if name in known), None)
+            if name is None:
+                assert words[0].startswith(("--", "COMMAND")), f"{page.name}: simsearch {' '.join(words)}"
+                continue
+            seen += 1
+            for word, after in itertools.pairwise([*words, ""]):
+                if re.match("--?[a-z]", word):
+                    assert word.partition("=")[0] in known[name], f"{page.name}: simsearch {' '.join(words)}"
+                setting = re.match(r"([a-z]+)\.([a-zA-Z_]+)=", after) if word == "--set" else None
+                if setting and setting[0] not in ("table.key=", "index.KEY="):
+                    assert setting[2] in keys[setting[1]], f"{page.name}: --set {after}"
+    assert seen > 100
 
 
 @pytest.mark.parametrize("name", GENERATED["PAGES"])

@@ -1,7 +1,7 @@
 """What a build, a fine-tuning or a sync would take, before it starts: rows, memory, disk, time. Nothing is written.
 
-Times are rough: they tell minutes from hours. Those of a build come from what stages took on two cores (README), those
-of what follows one from the seconds that its own stages took.
+Times are rough: they tell minutes from hours. Those of a build come from what stages took on two cores
+(docs/results.md), those of what follows one from the seconds that its own stages took.
 """
 
 from __future__ import annotations
