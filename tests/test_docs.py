@@ -13,8 +13,8 @@ import pytest
 from conftest import run_cli
 
 from simsearch.recipe.loss import LOSSES
-from simsearch.recipe.recipe import Recipe
-from simsearch.recipe.settings import LEFT_OUT, every_table
+from simsearch.recipe.recipe import Recipe, make_recipe
+from simsearch.recipe.settings import LEFT_OUT, every_table, toml
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -98,6 +98,20 @@ def test_every_setting_has_one_line():
              for key in field.annotation.model_fields}  # fmt: skip
     unknown = {tuple(name.split(".")) for name in LEFT_OUT} - named
     assert unknown == {("loss", "classes_per_batch"), ("loss", "margin2")}
+
+
+@pytest.mark.parametrize(
+    ("source", "more"),
+    [("digits", {}), ("folder:x", {}), ("table:x.csv", {}), ("folder:x", {"train": "all"}), ("digits", {"dim": 32})],
+)
+def test_what_a_key_is_where_it_is_left_out_is_told_as_it_is(source, more):
+    resolved = make_recipe({"dataset": {"source": source}, "embedder": more}, "").resolve().model_dump()
+    for heading, _, settings in every_table():
+        table = "loss" if "l2_softmax" in heading else heading.strip("[]")
+        for one in settings if table in resolved else ():
+            value = resolved[table][one.key]
+            if value is not None and one.key not in (*more, "source", "size", "mean", "std", "head_learning_rate"):
+                assert toml(value) in one.default, one
 
 
 def test_show_prints_the_line_of_every_key(home):

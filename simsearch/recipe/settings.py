@@ -33,7 +33,7 @@ LEFT_OUT = {
     "images.resize": '"crop" for folders and lists, else "squash"',
     **dict.fromkeys(("images.mean", "images.std"), "that of the weights, else measured on the fit images"),
     "embedder.backbone": f'"{FOLDER_BACKBONE}" for folders and lists, else "mnist_cnn"',
-    "embedder.weights": '"default" for folders and lists, else "none"',
+    "embedder.weights": '"default" for folders and lists where the backbone has them, else "none"',
     "embedder.train": '"head" for folders and lists with weights, else "all"',
     "training.freeze_batch_norm": "true with weights, else false",
     "training.head_learning_rate": f"learning_rate; {FINE_TUNING['head_learning_rate']} fine-tuning",
