@@ -58,7 +58,8 @@ class Pipeline:
         embedded = Systems(plan, recipe, self.weights, data, self.apart).embedded()
         made = plan.make(index(data, embedded["recipe"], recipe.index))
         unseen = recipe.dataset.split == "disjoint"
-        plan.make(evaluate(name, data, embedded, made, recipe.evaluation, recipe.index, few_shot=unseen))
+        table, trained = recipe.evaluation, plan.stages["train"]
+        plan.make(evaluate(name, data, embedded, made, table, recipe.index, few_shot=unseen, trained=trained))
         return record_of(plan, recipe.model_dump(), source.identity, source.root, search_settings(recipe.index, made))
 
     def read(

@@ -41,16 +41,18 @@ def evaluate(
     searched: tables.Index,
     *,
     few_shot: bool,
+    trained: Artifact | None = None,
 ) -> Step:
     """Return the step that measures the features of each system, and those of the recipe through `index`.
 
-    `searched` says how; `few_shot`: the labels searched were not trained on.
+    `searched` says how; `few_shot`: the labels searched were not trained on. With `trained`, the recipe's embedder,
+    a picture is timed too: that decides nothing that is measured, so it is no input.
     """
     search = search_settings(searched, index)
     settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot}
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
     inputs |= {system: artifact.reference for system, artifact in embedded.items()}
-    work = partial(make_report, build, data, embedded, index, table, search, few_shot)
+    work = partial(make_report, build, data, embedded, index, table, search, few_shot, trained)
     return Step("evaluate", "Evaluated", VERSION, settings, inputs, work)
 
 
@@ -62,6 +64,7 @@ def make_report(
     table: tables.Evaluation,
     search: Search,
     few_shot: bool,
+    trained: Artifact | None,
     space: Workspace,
     progress: Progress,
 ) -> Result:
@@ -72,6 +75,7 @@ def make_report(
     from simsearch.evaluation.own import numbered
     from simsearch.images.perceptual import lookalikes, reductions, twins
     from simsearch.report.summary import optimistic_words, recall_words, summarize
+    from simsearch.stages.answer_time import milliseconds_of_a_picture
     from simsearch.vectors.features import FeatureFile
 
     labels: list[str] = []
@@ -138,6 +142,10 @@ def make_report(
         if unmeasured:
             found.report.update(classes=len(names), unmeasured=unmeasured)
             found.report["reasons"] = dict.fromkeys(found.report["reasons"], unmeasured)
+        if trained is not None:
+            progress.tell("how long a picture takes")
+            took = milliseconds_of_a_picture(data, trained, gallery_index(index), search)
+            found.report["milliseconds"] = took
         shown = None
         if table.map:
             progress.tell("map of the features before and after")
