@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
+from chromium import browser as browser  # a fixture
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.slow
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Elements that reach beyond the window or are cut, but for those in a box that scrolls by itself.
 CUT = """[...document.querySelectorAll("main *, header *, footer *")].filter(e => !e.closest(".scroll, pre, svg") && (
     e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1 ||
     (e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).display != "inline" &&
      e.id != "verdict-h"))).map(e => e.outerHTML.slice(0, 120))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here (apt-get install chromium)")
-    with playwright.sync_playwright() as driver:
-        options = ["--no-sandbox", "--disable-background-networking"]
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

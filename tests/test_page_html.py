@@ -148,6 +148,6 @@ def test_contrast_of_the_colours():
     for colours in (light, dark):
         for back in (colours["bg"], colours["panel"]):
             for name in ("ink", "soft", "link", "good", "bad"):
-                assert contrast(colours[name], back) >= 4.5, name
+                assert contrast(colours[name], back) >= 7, name
         for name in ("edge", "other", *(f"c{i}" for i in range(8))):
             assert contrast(colours[name], colours["bg"]) >= 3, name
