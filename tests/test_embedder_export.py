@@ -12,7 +12,9 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from torch import nn
 
+from simsearch.embedder.bundle import export
 from simsearch.embedder.bundle.export import check_bundle, export_onnx
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.networks.embedder import build_embedder
@@ -48,18 +50,64 @@ def test_mnist_cnn_is_the_same_and_prints_nothing(bundle, capfd, tmp_path):
         assert difference(model, runtime, torch.randn(count, 1, 28, 28)) <= 1e-6
 
 
+@pytest.fixture
+def traced(monkeypatch):
+    """How often the exporter was asked, none of it remembered from other tests."""
+    calls, export_of_torch = [], torch.onnx.export
+    monkeypatch.setattr(torch.onnx, "export", lambda *a, **k: [calls.append(1), export_of_torch(*a, **k)][1])
+    monkeypatch.setattr(export, "_traced", {})
+    return calls
+
+
+def test_one_trace_serves_all_that_differ_in_weights_alone(traced, tmp_path):
+    one, other = build_embedder("mnist_cnn", 8), build_embedder("mnist_cnn", 8, seed=1)
+    for name, model in (("one", one), ("other", other), ("again", one)):
+        export_onnx(model, tmp_path / name)
+    assert len(traced) == 1
+    export._traced.clear()
+    export_onnx(other, tmp_path / "alone")
+    assert len(traced) == 2
+    files = {name: (tmp_path / name).read_bytes() for name in ("one", "other", "again", "alone")}
+    assert files["one"] == files["again"] != files["other"] == files["alone"]
+    images = torch.randn(3, 1, 28, 28)
+    assert difference(other.eval(), Runtime(tmp_path / "other", threads=1), images) <= 1e-6
+    export_onnx(build_embedder("mnist_cnn", 9), tmp_path / "wide")
+    assert len(traced) == 3
+    assert Runtime(tmp_path / "wide", threads=1).dim == 9
+
+
+class Doubled(nn.Module):
+    """A layer whose weight reaches the graph under another name, or not at all."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.unused = inner, nn.Parameter(torch.zeros(1))
+
+    def forward(self, images):
+        return self.inner(images) * 2
+
+
+def test_a_graph_without_all_weights_is_traced_each_time(traced, tmp_path):
+    for seed in (0, 1):
+        model = build_embedder("mnist_cnn", 8, seed=seed)
+        model.backbone = Doubled(model.backbone)
+        export_onnx(model, tmp_path / "it")
+        assert difference(model.eval(), Runtime(tmp_path / "it", threads=1), torch.randn(3, 1, 28, 28)) <= 1e-6
+    assert len(traced) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_families_are_the_same(name, tmp_path):
     torch.manual_seed(0)
-    model = build_embedder(f"torchvision:{name}", 8, size=64)
-    with torch.no_grad():
-        model.train()(torch.randn(8, 3, 64, 64))  # batch norm gets statistics that matter
-    path = tmp_path / "embedder.onnx"
-    export_onnx(model, path)
-    assert (
-        difference(model.eval(), Runtime(path, threads=2), torch.randn(3, 3, 64, 64)) <= 5e-6
-    )  # depth adds float32 rounding
+    for seed in (0, 1):  # the second in the graph of the first
+        model = build_embedder(f"torchvision:{name}", 8, size=64, seed=seed)
+        with torch.no_grad():
+            model.train()(torch.randn(8, 3, 64, 64))  # batch norm gets statistics that matter
+        path = tmp_path / "embedder.onnx"
+        export_onnx(model, path)
+        # Depth adds float32 rounding.
+        assert difference(model.eval(), Runtime(path, threads=2), torch.randn(3, 3, 64, 64)) <= 5e-6
 
 
 def test_the_file_holds_nothing_of_this_machine(bundle):
