@@ -20,7 +20,7 @@ import difflib
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 MOST_NAMES = 10_000  # of a folder that are compared with one that is not there
 FREE = "free some space and run the same command again; what was finished is kept"
@@ -46,13 +46,17 @@ _UNFINISHED, _BECOMES = re.compile(r"(^|/)\.([^/]+?)\.(?:\d+\.tmp|partial-\d+)(?
 
 
 class SimsearchError(Exception):
-    """A failure that the user can mend: `message` says what is wrong and where, `hint` what to do."""
+    """A failure that the user can mend: `message` says what is wrong and where, `hint` what to do.
+
+    `near` is a word that was given and the one that was likely meant, where there is one.
+    """
 
     default_hint = "run the same command with --help to see what it expects"
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, near: tuple[str, str] | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.near = near
         self.hint = hint or self.default_hint
 
 
@@ -152,25 +156,36 @@ def first_line(error: Exception) -> str:
 
 def did_you_mean(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Return "; did you mean 'x'?" for the nearest of the known names, "" where none is near."""
-    near = difflib.get_close_matches(seen, list(known), n=1, cutoff=cutoff)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return _meant(nearest(seen, known, cutoff))
 
 
-def near_path(seen: str | os.PathLike[str]) -> str | None:
+def nearest(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the nearest of the known names, None where none is near."""
+    return next(iter(difflib.get_close_matches(seen, list(known), n=1, cutoff=cutoff)), None)
+
+
+def near_words(seen: str, near: str | None) -> tuple[str, tuple[str, str] | None]:
+    """Return the words of `did_you_mean` for a near name that was found already, and the pair for `near`."""
+    return _meant(near), (seen, near) if near is not None else None
+
+
+def _meant(near: str | None) -> str:
+    return f"; did you mean {near!r}?" if near is not None else ""
+
+
+def near_path(seen: str | os.PathLike[str], usable: Callable[[str], bool] = os.path.exists) -> str | None:
     """Return the path in the same folder whose name is most like that of a path that is not there, None without one.
 
-    A folder that is not there itself is looked for in the same way.
+    A folder that is not there itself is looked for in the same way. Only paths that are `usable` are looked at.
     """
     folder, name = os.path.split(os.fspath(seen).rstrip("/"))
     if folder and not os.path.isdir(folder):
-        folder = near_path(folder) or ""
-        if folder and os.path.exists(os.path.join(folder, name)):
-            return os.path.join(folder, name)
-        if not folder:
-            return None
+        folder = near_path(folder, os.path.isdir) or ""
+        if not folder or usable(os.path.join(folder, name)):
+            return os.path.join(folder, name) if folder else None
     try:
-        names = os.listdir(folder or ".")
+        names = os.listdir(folder or ".")[:MOST_NAMES]
     except OSError:
         return None
-    near = difflib.get_close_matches(name, names[:MOST_NAMES], n=1)
-    return os.path.join(folder, near[0]) if near else None
+    near = difflib.get_close_matches(name, names, n=5)
+    return next((path for path in (os.path.join(folder, one) for one in near) if usable(path)), None)

@@ -14,9 +14,10 @@ import pytest
 
 from simsearch.console import Shown
 from simsearch.errors import ArtifactError, RecipeError
-from simsearch.home import Home, checked_name
+from simsearch.home import Home
 from simsearch.home.build import SYNCED
 from simsearch.locks import working_seconds
+from simsearch.names import checked_name
 
 
 def write(home, name, when, **more):

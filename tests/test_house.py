@@ -17,7 +17,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Ground first. An import only looks down: never up, never from room to room within a row.
 FLOORS = (
     {"errors", "console", "hashing", "arrays", "versions"},
-    {"durable", "checked"},
+    {"durable", "checked", "names"},
     {"locks"},
     {"artifacts", "statistics", "page"},
     {"images", "vectors"},

@@ -7,8 +7,9 @@ import tomllib
 import pytest
 
 from simsearch.errors import RecipeError, SimsearchError
+from simsearch.names import build_name
 from simsearch.recipe import make_recipe
-from simsearch.recipe.files import build_name, find_recipe, parse_setting, shipped_recipes
+from simsearch.recipe.files import find_recipe, parse_setting, shipped_recipes
 from simsearch.recipe.loss import LOSSES, BalancedLoss
 
 DIGITS = {"dataset": {"source": "digits"}}

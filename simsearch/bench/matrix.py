@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ from pydantic import Field, ValidationError, field_validator
 from simsearch.artifacts import digest_of
 from simsearch.bench.judging.metrics import METRICS
 from simsearch.bench.records import Cell
-from simsearch.errors import RecipeError
-from simsearch.recipe.files import NIGHTLY, find_recipe, shipped_folder, shipped_recipes
+from simsearch.errors import RecipeError, did_you_mean, near_path, near_words, nearest
+from simsearch.recipe.files import NIGHTLY, NamedRecipe, find_recipe, shipped_folder, shipped_recipes
 from simsearch.recipe.recipe import one_line
 from simsearch.recipe.table import Table
 from simsearch.vectors.search import KINDS, WHOLE
@@ -46,8 +47,14 @@ class Cells(Table):
             if search.count(table) > 1:
                 raise ValueError(f"expected each search setting once, seen {table} {search.count(table)} times")
             if not table or not table.keys() <= COUNTED.keys() or min(table.values()) < 1:
-                raise ValueError(f"expected tables of {' and '.join(COUNTED)}, each at least 1, seen {table}")
+                guess = _guess(table, COUNTED)
+                raise ValueError(f"expected tables of {' and '.join(COUNTED)}, each at least 1, seen {table}{guess}")
         return search
+
+
+def _guess(seen: Iterable[str], known: Collection[str]) -> str:
+    """Return "; did you mean 'x'?" for the first that is not known, where one is near."""
+    return next((did_you_mean(key, known) for key in seen if key not in known), "")
 
 
 class Gate(Table):
@@ -71,7 +78,7 @@ class Gate(Table):
     def _paired_metrics(cls, least: dict[str, float]) -> dict[str, float]:
         known = [name for name, metric in METRICS.items() if metric.judged == "paired"]
         if not least.keys() <= set(known) or any(not 0 <= value <= 1 for value in least.values()):
-            raise ValueError(f"expected shares from 0 to 1 for {', '.join(known)}, seen {least}")
+            raise ValueError(f"expected shares from 0 to 1 for {', '.join(known)}, seen {least}{_guess(least, known)}")
         return least
 
 
@@ -118,14 +125,19 @@ def read_matrix(argument: str) -> Matrix:
             hint=f'a .toml file with [matrix] and recipes = ["{argument}"] measures it every night',
         ) from None
     except FileNotFoundError:
+        like = [name for name in (NIGHTLY, "accept", near_path(argument)) if name is not None]
+        said, near = near_words(argument, nearest(argument, like))
         raise RecipeError(
-            f"no matrix file {argument!r}", hint=f"give a .toml file with a [matrix] table, or leave it out: {NIGHTLY}"
+            f"no matrix file {argument!r}{said}",
+            hint=f"give a .toml file with a [matrix] table, or leave it out: {NIGHTLY}",
+            near=near,
         ) from None
     except (ValueError, RecursionError) as error:
         raise RecipeError(f"{path}: expected a TOML matrix, seen {error}", hint="as pipelines/nightly.toml") from None
     if "matrix" not in tables:
         raise RecipeError(
-            f"{path}: expected a [matrix] table, seen {', '.join(f'[{name}]' for name in tables) or 'nothing'}",
+            f"{path}: expected a [matrix] table, seen {', '.join(f'[{name}]' for name in tables) or 'nothing'}"
+            + _guess(tables, ["matrix"]),
             hint="a matrix lists recipes, as pipelines/nightly.toml does; a single recipe goes to simsearch build",
         )
     try:
@@ -151,7 +163,7 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
             settings = [*table.settings]
             if table.seeds is not None:
                 settings.append(f"training.seed={table.seeds[number]}")
-            named = find_recipe(argument, settings)
+            named = _recipe(argument, settings, path)
             if names.setdefault(named.name, written) != written:
                 raise RecipeError(
                     f"{path}: {names[named.name]} and {written} are both named {named.name}",
@@ -171,8 +183,16 @@ def _cells(table: Cells, path: Path) -> tuple[tuple[Cell, ...], list[Any]]:
                         changed.insert(0, f"index.factory={factory}")
                     # A mistake is reported before anything runs.
                     every = (*settings, *changed)
-                    whole.append(find_recipe(argument, list(every)).recipe.model_dump())
+                    whole.append(_recipe(argument, list(every), path).recipe.model_dump())
                     cells.append(Cell(named.name, seed, factory, pairs, argument, every, (at, place)))
                     if len(cells) > MOST_CELLS:
                         raise RecipeError(f"{path}: more than {MOST_CELLS:,} cells", hint="list fewer of something")
     return tuple(cells), whole
+
+
+def _recipe(argument: str, settings: list[str], path: Path) -> NamedRecipe:
+    """Return a recipe of the matrix; a mistake in it, or in what the matrix sets, names the matrix too."""
+    try:
+        return find_recipe(argument, settings)
+    except RecipeError as error:
+        raise RecipeError(f"{path}: {error.message}", hint=error.hint) from None

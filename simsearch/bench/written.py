@@ -16,7 +16,7 @@ from simsearch.bench.outputs.contents import by_loss
 from simsearch.bench.records import Finding, NightFigure, Result, Story
 from simsearch.durable import write_durably
 from simsearch.errors import RecipeError
-from simsearch.recipe.files import build_name
+from simsearch.names import build_name
 
 SUFFIXES = (".csv", ".jsonl")
 CAUSE = ("stage", "why", "classes", "queries")

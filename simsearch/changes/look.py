@@ -12,7 +12,7 @@ from simsearch.changes.compare import Changes, compare
 from simsearch.changes.labels import check_labels
 from simsearch.changes.state import State
 from simsearch.console import safe
-from simsearch.errors import ArtifactError, RecipeError, SourceError
+from simsearch.errors import ArtifactError, RecipeError, SourceError, near_path, near_words, nearest
 from simsearch.home import Build, Home
 from simsearch.images.formats.decoding import Decoding, told
 from simsearch.images.sources.lookup import MISSING
@@ -37,8 +37,12 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
         made_from = {f"folder:{place}", f"table:{place}"}
         made = [build for build in builds if build.listed and build.record.source in made_from]
         if not made:
+            known = {build.record.source.partition(":")[2] for build in builds if build.listed and build.of_files}
+            missing = not os.path.exists(place)
+            said, near = near_words(folder, (near_path(folder) or nearest(place, known, 0.8)) if missing else None)
             raise RecipeError(
-                f"no build in {home.path} was made from {folder}",
+                f"no build in {home.path} was made from {folder}{said}",
+                near=near,
                 hint=f"simsearch build {safe(folder)} makes one; if its folder was moved, name the build: --build NAME",
             )
         build = max(made, key=lambda one: dt.datetime.fromisoformat(one.when))

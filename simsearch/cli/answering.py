@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simsearch.cli.mistakes import again
 from simsearch.cli.printing import emit, emit_json
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
@@ -146,7 +147,7 @@ def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) ->
     if as_json:
         emit_json({**asked, "error": error.message})
     say(f"error: {safe(error.message)}")
-    say(f"hint: {error.hint}")
+    say(f"hint: {safe((error.near and again(*error.near)) or error.hint)}")
 
 
 def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:

@@ -13,6 +13,7 @@ from simsearch.cli.options import (
     OK,
     SAID_NO,
     SET_OPTION,
+    Whole,
     command,
     find_home,
     home_words,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--seeds",
-    type=click.IntRange(2, 100),
+    type=Whole(2, 100),
     metavar="N",
     help="Train N times, each with the next seed, and report differences with intervals over seeds.",
 )

@@ -11,6 +11,7 @@ from simsearch.cli.benching import bench
 from simsearch.cli.building import build, compare, evaluate, show
 from simsearch.cli.indexes import export, index
 from simsearch.cli.keeping import clean, sync
+from simsearch.cli.mistakes import PROGRAM, mended, usage_hint
 from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, Commands
 from simsearch.cli.printing import drop_answers, flush_answers
 from simsearch.cli.querying import query
@@ -19,7 +20,11 @@ from simsearch.errors import SimsearchError, disk_error
 from simsearch.versions import __version__
 
 
-@click.group(cls=Commands, epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg")
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example:  simsearch build photos/  &&  simsearch query x.jpg",
+)
 @click.version_option(__version__, message="simsearch %(version)s")
 def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
@@ -32,8 +37,9 @@ for command in (build, query, show, compare, evaluate, bench, sync, index, expor
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and exits with 0, 1, 2 or 130; what the user can mend never gives a traceback."""
     _prepare_streams()
+    words = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(args=arguments, prog_name="simsearch", standalone_mode=False)
+        code = cli.main(args=words, obj=words, prog_name=PROGRAM, standalone_mode=False)
         flush_answers()
         sys.exit(code if isinstance(code, int) else OK)
     except BrokenPipeError:
@@ -41,12 +47,11 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(OK)
     except SimsearchError as error:
         shown = disk_error(error) or error
-        _fail(shown.message, shown.hint)
+        _fail(shown.message, (shown.near and mended(words, *shown.near)) or shown.hint)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _interrupted()
     except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "simsearch"
-        _fail(" ".join(error.format_message().split()), f"{command} --help shows what it takes, with an example")
+        _fail(" ".join(error.format_message().split()), usage_hint(error, words, cli))
     except OSError as error:
         full = disk_error(error)
         if full is not None:

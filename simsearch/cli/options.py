@@ -40,6 +40,13 @@ class Commands(click.Group):
 
     command_class = Command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what it is called with; with nothing, show the help, which is no mistake."""
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit(OK)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click itself would turn the closed pipe into exit code 1, which is a gate's no."""
         try:
@@ -47,6 +54,17 @@ class Commands(click.Group):
         except BrokenPipeError:
             drop_answers()
             return OK
+
+
+class Whole(click.IntRange):
+    """A whole number in a range, which the message for anything else tells."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number, or a usage error."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            self.fail(f"expected a whole number from {self.min} to {self.max}, seen {value!r}.", param, ctx)
 
 
 class Number(click.FloatRange):

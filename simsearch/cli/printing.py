@@ -50,8 +50,11 @@ def emit_json(document: Any) -> None:
 
 
 def emit_path(path: str | os.PathLike[str], end: str = "\n") -> None:
-    """Print a path as the bytes that it has on disk, which need not be text."""
+    """Print a path as the bytes that it has on disk, which need not be text; as text where only that is taken."""
     stream = _stream()
+    if not hasattr(stream, "buffer"):
+        stream.write(f"{os.fspath(path)}{end}")
+        return
     stream.flush()
     stream.buffer.write(os.fsencode(path) + end.encode())
     stream.buffer.flush()

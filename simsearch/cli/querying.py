@@ -9,14 +9,14 @@ from contextlib import contextmanager
 
 import click
 
-from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, command, find_home
+from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, Whole, command, find_home
 from simsearch.console import safe, say
 
 
 @command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @click.option("--vectors", metavar="FILE", help="Search with the rows of FILE (.npy and what import takes), no IMAGE.")
-@click.option("--k", "-k", default=10, show_default=True, type=click.IntRange(1, 1000), help="How many neighbours.")
+@click.option("--k", "-k", default=10, show_default=True, type=Whole(1, 1000), help="How many neighbours.")
 @click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
 @click.option("--min-score", type=Number(-1, 1), metavar="S", help="Only hits that score at least S.")
 @click.option(

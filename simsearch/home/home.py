@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -14,12 +13,12 @@ from simsearch.artifacts import LOCKS, Store
 from simsearch.checked import DAYS, Checked
 from simsearch.console import Progress, safe
 from simsearch.durable import write_durably
-from simsearch.errors import ArtifactError, RecipeError, did_you_mean
+from simsearch.errors import ArtifactError, near_words, nearest
 from simsearch.hashing import HashMemory
 from simsearch.home.build import MEDDLED, UNSEALED, Build, Record
 from simsearch.locks import Lock
+from simsearch.names import NAME_PATTERN, build_name, checked_name, is_name
 
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 LOCK = ".lock"
 SEED = ".seed-"  # between the name of a build and the number of the seed, in builds that only serve that build
 SEEDS_FILE = "seeds.json"
@@ -179,16 +178,26 @@ class Home:
         """Whether a build of that name exists."""
         return (self.builds / f"{checked_name(name)}.json").is_file()
 
+    def find_build(self, name: str) -> str | None:
+        """The name of the build that `name` stands for: itself, else what a folder of that name gets; None without."""
+        alike = build_name(name) if any(map(str.isalnum, name)) else ""
+        return next((one for one in (name, alike) if is_name(one) and self.has_build(one)), None)
+
     def build(self, name: str | None = None) -> Build:
-        """The build of that name, or the newest listed one; ArtifactError when there is none."""
+        """The build that `name` stands for, or the newest listed one; ArtifactError when there is none."""
         if name is not None:
-            if not self.has_build(name):
+            found = self.find_build(name)
+            if found is None:
                 names = self.build_names()
+                said, near = near_words(name, nearest(build_name(name), names))
                 raise ArtifactError(
-                    f"no build {name!r} in {self.path}{did_you_mean(name, names)}",
-                    hint=f"builds here: {', '.join(names) or 'none'}",
+                    f"no build {name!r} in {self.path}{said}",
+                    hint=f"builds here: {', '.join(names)}"
+                    if names
+                    else "simsearch build makes one; --home names another home",
+                    near=near,
                 )
-            return self._read(name)
+            return self._read(found)
         listed = [b for b in map(self._read, self.build_names()) if b.listed]
         if not listed:
             raise ArtifactError(
@@ -206,13 +215,3 @@ class Home:
                 f"{path} is damaged or of another version", hint="move it away and run simsearch build again"
             ) from None
         return Build(name, self.path, record, sealed=found["schema"] != UNSEALED)
-
-
-def checked_name(name: str) -> str:
-    """`name` when it is a legal build name; RecipeError when not."""
-    if not NAME_PATTERN.fullmatch(name) or name.endswith(".json"):
-        raise RecipeError(
-            f"not a build name: {name!r}",
-            hint="1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or digit, not ending in .json",
-        )
-    return name

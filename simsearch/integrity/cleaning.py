@@ -16,7 +16,7 @@ from typing import Any
 from simsearch.bench.measuring.scratch import named_by_nights
 from simsearch.console import safe
 from simsearch.durable import bytes_below, fsync
-from simsearch.errors import ArtifactError, SimsearchError
+from simsearch.errors import ArtifactError, SimsearchError, near_words
 from simsearch.home import SEED, Home
 
 NOTHING_DELETED = "nothing was deleted"
@@ -91,12 +91,16 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
         try:
             builds: tuple[str, ...] = ()
             if name is not None:  # with those of its seeds, which only serve it
-                seed = re.compile(re.escape(f"{name}{SEED}") + r"\d+")
+                known = home.build(name).name
+                if known != name:  # what is removed is named as it is called
+                    said, near = near_words(name, known)
+                    raise ArtifactError(f"no build {name!r} in {home.path}{said}", hint=f"it is {known}", near=near)
+                seed = re.compile(re.escape(f"{known}{SEED}") + r"\d+")
                 seeds = (other for other in home.build_names() if seed.fullmatch(other))
-                builds = (home.build(name).name, *(other for other in seeds if not home.build(other).listed))
+                builds = (known, *(other for other in seeds if not home.build(other).listed))
             old, young = unnamed(home, without=builds)
         except SimsearchError as error:
-            raise ArtifactError(f"{error.message}; {NOTHING_DELETED}", hint=error.hint) from None
+            raise ArtifactError(f"{error.message}; {NOTHING_DELETED}", hint=error.hint, near=error.near) from None
         left = [path for pattern in TEMPORARY for path in home.path.glob(pattern)] + home.store.left_over()
         freed = {stage: Amount.of(paths) for stage, paths in old.items()}
         done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of(young), dry)

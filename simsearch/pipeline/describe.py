@@ -8,8 +8,9 @@ from typing import Any
 from simsearch.artifacts import Artifact
 from simsearch.changes.compare import in_words
 from simsearch.durable import bytes_below
-from simsearch.errors import SimsearchError
-from simsearch.home import NAME_PATTERN, Build, Home
+from simsearch.errors import RecipeError, SimsearchError
+from simsearch.home import Build, Home
+from simsearch.names import is_name
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
 from simsearch.recipe.files import find_recipe, recipe_lines, shipped_recipes
@@ -31,22 +32,14 @@ def describe_home(home: Home) -> dict[str, Any]:
 
 def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
     """A build's record, or what a recipe or folder would come to: resolved recipe and the stages that are there."""
-    if NAME_PATTERN.fullmatch(what) and not settings and home.has_build(what):
-        build = home.build(what)
-        return {
-            "build": what,
-            "when": build.when,
-            "source": build.record.source,
-            "images": build.record.images,
-            "bytes": _bytes(home, build),
-            "synced": build.record.synced,
-            "recipe": build.record.recipe,
-            "stages": {
-                name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]), home)
-                for name, reference in build.record.stages.items()
-            },
-        }
-    named = find_recipe(what, settings)
+    if not settings and is_name(what) and home.has_build(what):
+        return _described(home.build(what), home)
+    try:
+        named = find_recipe(what, settings, home.build_names())
+    except RecipeError:
+        if settings or (alike := home.find_build(what)) is None:
+            raise
+        return _described(home.build(alike), home)
     plan = Plan(home, may_run=False)
     pipeline = Pipeline(plan, named.recipe)
     missing = None
@@ -63,6 +56,22 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
         "recipe": pipeline.recipe.model_dump(),
         "stages": {name: _stage(artifact, home) for name, artifact in plan.stages.items()},
         "next": missing,
+    }
+
+
+def _described(build: Build, home: Home) -> dict[str, Any]:
+    return {
+        "build": build.name,
+        "when": build.when,
+        "source": build.record.source,
+        "images": build.record.images,
+        "bytes": _bytes(home, build),
+        "synced": build.record.synced,
+        "recipe": build.record.recipe,
+        "stages": {
+            name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]), home)
+            for name, reference in build.record.stages.items()
+        },
     }
 
 

@@ -18,10 +18,11 @@ from simsearch.hashing import HashMemory
 from simsearch.home import Build, Home, checked_name
 from simsearch.images.limits import why_untrained
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
+from simsearch.names import build_name
 from simsearch.pipeline.graph import open_dataset
 from simsearch.pipeline.rules import older_rules
 from simsearch.recipe import Recipe
-from simsearch.recipe.files import NamedRecipe, build_name, find_recipe
+from simsearch.recipe.files import NamedRecipe, find_recipe
 from simsearch.stages.index import refuse_factory
 
 DIGITS, DIGITS_GALLERY = 1_797, 1_438

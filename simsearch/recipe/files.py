@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import tomllib
 from collections.abc import Iterable
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simsearch.errors import RecipeError, did_you_mean
+from simsearch.errors import RecipeError, near_path, near_words, nearest
+from simsearch.names import build_name
 from simsearch.recipe.recipe import Recipe, make_recipe
 from simsearch.recipe.settings import lines_of, toml
 from simsearch.vectors.search import KINDS
@@ -59,11 +59,12 @@ def shipped_folder() -> Path:
     return next((folder for folder in SHIPPED_FOLDERS if folder.is_dir()), SHIPPED_FOLDERS[-1])
 
 
-def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
+def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) -> NamedRecipe:
     """The recipe that RECIPE, FOLDER or TABLE on the command line stands for, with the `--set` settings applied.
 
     A shipped name wins over a folder of that name; `./x` is always a path. Relative paths inside a recipe file start
-    at the file's folder, those of a shipped recipe and of `--set` at the current one.
+    at the file's folder, those of a shipped recipe and of `--set` at the current one. Raises RecipeError; the one for a
+    name that stands for nothing has the nearest that there is, also among `builds`.
     """
     shipped = shipped_recipes()
     path = Path(os.path.expanduser(argument))
@@ -80,16 +81,20 @@ def find_recipe(argument: str, settings: list[str]) -> NamedRecipe:
         tables = _read_tables(path, path.resolve().parent)
         name, where = build_name(path.stem), argument
     else:
+        names = (*shipped, *builds)
+        path_like = near_path(argument, _buildable)
+        known = [*names, path_like] if path_like else names
+        said, near = near_words(argument, nearest(argument.rstrip("/"), known) or path_like)
         raise RecipeError(
-            f"no recipe, recipe file or folder {argument!r}{did_you_mean(argument, shipped)}",
+            f"no recipe, recipe file or folder {argument!r}{said}",
+            near=near,
             hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
         )
     return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where), argument, tuple(settings))
 
 
-def build_name(text: str) -> str:
-    """A legal build name made of `text`: lower case, other characters replaced by '-'."""
-    return re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip("-._").removesuffix(".json")[:64].rstrip("-._") or "build"
+def _buildable(path: str) -> bool:
+    return os.path.isdir(path) or Path(path).suffix.lower() in {".toml", *LISTS}
 
 
 def parse_setting(text: str) -> tuple[str, str, Any]:

@@ -6,6 +6,9 @@ photos wants pretrained weights and a linear head, a set of small digits a small
 
 from __future__ import annotations
 
+import os
+import re
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,7 +16,7 @@ from pydantic import ValidationError
 from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
-from simsearch.errors import RecipeError, did_you_mean
+from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
@@ -168,7 +171,9 @@ def make_recipe(tables: dict[str, Any], where: str) -> Recipe:
 
 def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeError:
     """Return the first mistake in a `recipe`: where, what was seen, the nearest legal key or the expected type."""
-    first = error.errors()[0]
+    found = error.errors()
+    # A misspelt key is two mistakes, of which the key that is not there says less.
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     location = [str(part) for part in first["loc"]]
     if location[:1] == ["loss"] and len(location) > 1 and location[1] in LOSSES:
         location.pop(1)  # pydantic names the member of the union, the recipe does not
@@ -179,8 +184,12 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
         legal = _keys_of(first, table, recipe) if key else list(recipe.model_fields)
         seen = key or table
         kind = f"unknown key {seen!r} in [{table}]" if key else f"unknown table [{seen}]"
-        guess = did_you_mean(seen, legal, cutoff=0.4)
-        return RecipeError(f"{where}: {kind}{guess}{more}", hint=f"legal here: {', '.join(sorted(legal))}")
+        said, near = near_words(seen, nearest(seen, legal, cutoff=0.4))
+        pair = near and (f"{table}.{near[0]}", f"{table}.{near[1]}") if key else near
+        line = _line(where, table, key)
+        return RecipeError(
+            f"{where}{line}: {kind}{said}{more}", hint=f"legal here: {', '.join(sorted(legal))}", near=pair
+        )
     if first["type"] == "missing":
         return RecipeError(f"{place} is missing{more}", hint='the least recipe is [dataset] with source = "digits"')
     if first["type"] == "union_tag_not_found":
@@ -193,6 +202,23 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
     message = message[:1].lower() + message[1:]
     seen = "" if "seen" in message else f", seen {brief(first.get('input'))}"
     return RecipeError(f"{place}: {message}{seen}{more}")
+
+
+def _line(where: str, table: str, key: str) -> str:
+    """Return ", line N" for the line that a key, or a table, has in a file; "" where it is not found in one."""
+    try:
+        lines = Path(os.path.expanduser(where)).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    within, heading = "", re.compile(r"\s*\[([^\[\]]+)\]")
+    for number, line in enumerate(lines, 1):
+        if found := heading.match(line):
+            within = found[1].strip()
+            if not key and within == table:
+                return f", line {number}"
+        elif key and within == table and line.partition("=")[0].strip().strip("\"'") == key:
+            return f", line {number}"
+    return ""
 
 
 def _keys_of(first: Any, table: str, recipe: type[Table]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from simsearch.arrays import Floats, Pixels
 from simsearch.console import shorten
-from simsearch.errors import ImageError, VectorsError, near_path
+from simsearch.errors import ImageError, VectorsError, near_path, near_words
 from simsearch.images.formats.decode import decode_query, read_bytes
 from simsearch.images.formats.decoding import Decoding
 from simsearch.images.formats.given import Image, checked_array, file_behind, pixels_of
@@ -79,16 +79,16 @@ def _from_path(path: str, size: int, decoding: Decoding) -> tuple[Pixels, str]:
     try:
         return _decoded(read_bytes(Path(path)), size, decoding)
     except ImageError as error:
-        why, hint = error.message, error.hint
+        why, hint, near = error.message, error.hint, None
     if os.path.isdir(path):
         hint = "give the files in it: search takes a list of pictures, and simsearch query the folder itself"
     elif "://" in path:
         why, hint = "a web address, and only files are read", "download it, and give the path or the bytes of the file"
     elif not os.path.exists(path):
-        near = near_path(path)
-        why += f"; did you mean {near!r}?" if near else ""
+        said, near = near_words(path, near_path(path))
+        why += said
         hint = "check the path; a folder, or - for paths on stdin, also works"
-    raise ImageError(f"cannot read {path}: {why}", hint=hint)
+    raise ImageError(f"cannot read {path}: {why}", hint=hint, near=near)
 
 
 def _decoded(data: bytes, size: int, decoding: Decoding) -> tuple[Pixels, str]:

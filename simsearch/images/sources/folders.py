@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
-from simsearch.errors import SourceError
+from simsearch.errors import SourceError, near_path, near_words
 from simsearch.images.formats.formats import suffixes
 from simsearch.images.sources.layout import label
 from simsearch.images.sources.left_out import FOLLOW, TAKE_IN
@@ -24,8 +24,11 @@ def open_folder(
     """
     root = os.path.realpath(path)
     if not os.path.isdir(root):
-        seen = "it is a file" if os.path.exists(root) else "no such folder"
-        raise SourceError(f"cannot use the folder {path!r}: {seen}", hint="give a folder that holds class/x.jpg")
+        said, near = near_words(path, None if os.path.exists(root) else near_path(path, os.path.isdir))
+        seen = "it is a file" if os.path.exists(root) else f"no such folder{said}"
+        raise SourceError(
+            f"cannot use the folder {path!r}: {seen}", hint="give a folder that holds class/x.jpg", near=near
+        )
     scan = walk(root, picking)
     if not scan.images:
         raise SourceError(f"no images in {path!r}: {scan.seen()}", hint=_hint(scan, picking))

@@ -10,7 +10,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from simsearch.errors import SourceError
+from simsearch.errors import SourceError, near_path, near_words
 from simsearch.images.formats.decoding import RULES
 from simsearch.images.sources.columns import HINT, doubled, find_columns, is_column, likely_label, setting
 from simsearch.images.sources.delimited import Sheet, read_delimited
@@ -49,7 +49,8 @@ def open_table(
     """
     table = os.path.realpath(path)
     if not os.path.isfile(table):
-        raise SourceError(f"cannot use the table {path!r}: no such file", hint=HINT)
+        said, near = near_words(path, near_path(path, os.path.isfile))
+        raise SourceError(f"cannot use the table {path!r}: no such file{said}", hint=HINT, near=near)
     folder = os.path.realpath(os.path.join(base, root) if root else os.path.dirname(table))
     if not os.path.isdir(folder):
         raise SourceError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simsearch.console import safe
-from simsearch.errors import VectorsError
+from simsearch.errors import VectorsError, near_path, near_words
 from simsearch.vectors.formats.flat import NpyPart, VecsPart
 from simsearch.vectors.formats.metadata import SEPARATORS, read_metadata, separator_of
 from simsearch.vectors.formats.parts import Part, Vectors
@@ -65,7 +65,8 @@ def open_vectors(place: str | Path) -> VectorFile:
     if path.is_dir():
         return _open_folder(path)
     if not path.exists():
-        raise VectorsError(f"no file or folder {path}", hint=FORMATS_HINT)
+        said, near = near_words(str(path), near_path(path))
+        raise VectorsError(f"no file or folder {path}{said}", hint=FORMATS_HINT, near=near)
     if kind == ".npy":
         return VectorFile(path, Vectors([NpyPart(path)]), [path])
     if kind == ".fvecs":
