@@ -9,7 +9,7 @@ import pytest
 from simsearch.errors import RecipeError, SimsearchError
 from simsearch.names import build_name
 from simsearch.recipe import make_recipe
-from simsearch.recipe.files import find_recipe, parse_setting, shipped_recipes
+from simsearch.recipe.files import find_recipe, parse_setting, recipe_lines, shipped_recipes
 from simsearch.recipe.loss import LOSSES, BalancedLoss
 
 DIGITS = {"dataset": {"source": "digits"}}
@@ -124,7 +124,7 @@ def test_another_loss_has_none_of_the_keys_of_the_recipes():
         {**DIGITS, "embedder": {"train": "head"}, "augmentation": {"shift": 1}},
         {**DIGITS, "embedder": {"train": "head"}, "training": {"rotate_classes": True}},
         {**DIGITS, "embedder": {"train": "head"}, "training": {"head_learning_rate": 0.1}},
-        {**DIGITS, "embedder": {"train": "head"}, "training": {"freeze_batch_norm": False}},
+        {**DIGITS, "embedder": {"train": "head"}, "training": {"freeze_batch_norm": True}},
         {**DIGITS, "training": {"head_first": True}},
         {**DIGITS, "augmentation": {"shift": 14}},
         {**DIGITS, "images": {"size": 200}},
@@ -133,6 +133,25 @@ def test_another_loss_has_none_of_the_keys_of_the_recipes():
 def test_what_only_resolving_can_refuse(tables):
     with pytest.raises(SimsearchError):
         make_recipe(tables, "x").resolve()
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        DIGITS,
+        {"dataset": {"source": "folder:x"}},
+        {"dataset": {"source": "folder:x"}, "embedder": {"train": "all"}},
+        {"dataset": {"source": "table:x.csv", "columns": {"path": "f"}}, "training": {"learning_rate": 0.01}},
+        {**DIGITS, "embedder": {"train": "head"}, "index": {"target_recall": 0.9}, "training": {"epochs": 0}},
+        {**DIGITS, "loss": {"name": "quadruplet", "form": "text"}, "index": {"factory": "IVF8,Flat", "nprobe": 2}},
+        {**DIGITS, "loss": {"name": "pml:ContrastiveLoss", "options": {"pos_margin": 0.1}}},
+    ],
+)
+@pytest.mark.parametrize("explained", [False, True])
+def test_a_resolved_recipe_as_it_is_printed_is_that_recipe(tables, explained):
+    resolved = make_recipe(tables, "x").resolve()
+    printed = "\n".join(recipe_lines(resolved.model_dump(), explained=explained))
+    assert make_recipe(tomllib.loads(printed), "printed").resolve() == resolved
 
 
 def test_settings_are_toml_or_text():

@@ -129,10 +129,14 @@ class Recipe(Table):
     def _refuse_idle_keys(self, resolved: Recipe) -> None:
         """A key that would do nothing is a misunderstanding: better to say so than to train something else."""
         if resolved.embedder.train == "head":
-            idle = [f"[augmentation] {key}" for key in _given(self.augmentation)]
-            idle += ["[training] rotate_classes"] * self.training.rotate_classes
-            idle += ["[training] freeze_batch_norm"] * (self.training.freeze_batch_norm is not None)
-            idle += ["[training] head_learning_rate"] * (self.training.head_learning_rate is not None)
+            # At the value that it has anyway, as `show` prints it, a key is no mistake.
+            given, rate = self.training, self.training.learning_rate or HEAD["learning_rate"]
+            frozen = resolved.embedder.weights != "none"
+            changed = {key for key, value in _given(self.augmentation).items() if value != NO_AUGMENTATION[key]}
+            idle = [f"[augmentation] {key}" for key in NO_AUGMENTATION if key in changed]
+            idle += ["[training] rotate_classes"] * given.rotate_classes
+            idle += ["[training] freeze_batch_norm"] * (given.freeze_batch_norm not in (None, frozen))
+            idle += ["[training] head_learning_rate"] * (given.head_learning_rate not in (None, rate))
             if idle:
                 raise RecipeError(
                     f'{", ".join(idle)}: no effect with train = "head": one layer learns, from features of '
