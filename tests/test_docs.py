@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import re
 import runpy
 import shlex
 import tomllib
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from conftest import run_cli
 
-from simsearch.recipe.loss import LOSSES
+from simsearch.recipe.loss import LOSSES, Mining
 from simsearch.recipe.recipe import Recipe, make_recipe
 from simsearch.recipe.settings import LEFT_OUT, every_table, toml
+from simsearch.report.words import MEANINGS, NAMES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -83,6 +86,29 @@ def test_commands_in_the_docs_are_as_they_are_written():
                 if setting and setting[0] not in ("table.key=", "index.KEY="):
                     assert setting[2] in keys[setting[1]], f"{page.name}: --set {after}"
     assert seen > 100
+
+
+def rows(page):
+    """The cells of every row of a page's tables."""
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.read_text().splitlines() if "|" in line
+    ]
+
+
+def test_tables_written_by_hand_are_those_of_the_code():
+    method = rows(DOCS / "method.md")
+    assert [row for row in method if row[1:] and row[1].strip("`") in NAMES] == [
+        [NAMES[key], f"`{key}`", MEANINGS[key]] for key in NAMES
+    ]
+    first = [row[0].split()[0].strip("`") for row in method]
+    assert set(get_args(Mining)) <= set(first)
+    house = ast.parse((ROOT / "tests" / "test_house.py").read_text())
+    (floors,) = [ast.literal_eval(one.value) for one in house.body
+                 if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "FLOORS"]  # fmt: skip
+    written = [set(re.findall(r"`(\w+)`", row[1])) for row in rows(DOCS / "developing.md")]
+    assert [names for names in reversed(written) if names] == list(floors), (
+        "the rows of the house, in docs/developing.md"
+    )
 
 
 @pytest.mark.parametrize("name", GENERATED["PAGES"])
