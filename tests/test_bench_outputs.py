@@ -99,13 +99,13 @@ def test_every_worse_finding_and_its_cause_is_told(output, told):
 def test_the_sentence():
     assert words.sentence(story()) == (
         "Tonight: 3 of 6 cells held; digits seed 0 IVF16,Flat nprobe=4 ann_recall@10 fell .060 [.058, .062] against "
-        "night 15 of 2026-10-16; cause: the search settings changed (nprobe 4 -> 1); 3 more figures are worse; "
+        "night 15 of 16 October 2026; cause: the search settings changed (nprobe 4 -> 1); 3 more figures are worse; "
         "1 failed; 1 dropped."
     )
     cells = matrix()
     held = tuple(finding(of.name) for of in cells)
     passed = replace(story(worse=False), verdict=Verdict("pass", held, (), (), (), (), ()))
-    assert words.sentence(passed) == "Tonight: all 6 cells held against night 15 of 2026-10-16."
+    assert words.sentence(passed) == "Tonight: all 6 cells held against night 15 of 16 October 2026."
     taken = replace(passed, accepted=None, accepts={passed.night.number: "the first night"})
     assert "later nights are held against this first one" in words.sentence(taken)
     first = replace(passed, accepted=None, verdict=Verdict("pass", (), (), (), tuple(c.name for c in cells), (), ()))
@@ -118,7 +118,7 @@ def test_the_sentence():
     broken = replace(passed, results=(*passed.results[:1], failed, *passed.results[2:]), verdict=verdict)
     assert words.sentence(broken) == (
         "Tonight: 4 of 6 cells held; digits seed 0 Flat recall@10 fell .004 [.002, .006] against night 15 of "
-        "2026-10-16; cause not found (every stage is the same); 1 broken."
+        "16 October 2026; cause not found (every stage is the same); 1 broken."
     )
 
 
@@ -447,3 +447,21 @@ def test_odd_nights(output):
             assert int(ET.fromstring(output(each)).get("errors")) > 0
     if output in (terminal_table, nightly_markdown):
         assert "12.3M" in output(bare)
+
+
+def test_the_trend_page_says_when_in_a_readers_words_and_leaves_out_what_is_empty(told):
+    page = trend_page(told)
+    about = '<p>Night 20 · <time datetime="2026-10-21T02:00:00">Wednesday 21 October 2026, 02:00</time> · 4 cores of'
+    assert about in page
+    assert "<title>Nightly: regression, 21 October 2026</title>" in page
+    assert '<time datetime="2026-10-16T02:00:00">Fri 16 Oct 2026, 02:00</time>' in page
+    shown = "".join(Reader(page.split("</style>")[1]).words)
+    assert not re.search(r"\d{4}-\d\d-\d\d", shown), "no date of machines"
+    assert "21 Oct</text>" in page
+    over_years = replace(told, trend=((night(1, started="2025-12-31T02:00:00"), told.trend[0][1]), *told.trend))
+    assert "31 Dec 2025</text>" in trend_page(over_years)
+    anchors = [a["id"] for a in Reader(page).all("section")]
+    assert anchors == ["verdict", "changed", "trends", "nights", "cells", "made"]
+    held = replace(story(2, worse=False).verdict, findings=(), new=(), gone=())
+    quiet = [a["id"] for a in Reader(trend_page(replace(story(2, worse=False), verdict=held))).all("section")]
+    assert quiet == ["verdict", "trends", "nights", "cells", "made"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from simsearch.console import safe, shorten
-from simsearch.page import html
+from simsearch.page import dates, html
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -53,5 +53,6 @@ def _environment() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.globals |= {word.__name__: word for word in _WORDS} | {"NONE": html.NONE, "visible": safe}
+    environment.globals["dates"] = dates
     environment.globals["page"] = environment.get_template("page/macros.html").module
     return environment

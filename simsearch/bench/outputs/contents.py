@@ -13,6 +13,7 @@ from itertools import groupby
 from simsearch.bench.judging.metrics import METRICS, shown, tested
 from simsearch.bench.records import Cause, Finding, Loser, NightFigure, Result, Story
 from simsearch.evaluation.figures import FIGURES
+from simsearch.page.dates import moment
 
 HELD, WORSE, BETTER, NEW = "held", "WORSE", "better", "new"
 FAILED, BROKEN, DROPPED, UNPAIRED = "failed", "BROKEN", "dropped", "unpaired"
@@ -144,9 +145,11 @@ def notes(story: Story) -> list[str]:
 def made(story: Story) -> dict[str, str]:
     """Return how the night was made: times, code, machine and versions by name."""
     night, accepted = story.night, story.accepted
+    end = "now: it is not finished" if night.finished is None else moment(night.finished)
+    held = "no accepted night" if accepted is None else f"night {accepted.number}, {moment(accepted.started)}"
     return {
-        "night": f"{night.number}, started {night.started}, finished {night.finished or 'not yet'}",
-        "held against": "no accepted night" if accepted is None else f"night {accepted.number}, {accepted.started}",
+        "night": f"{night.number}, {moment(night.started)} to {end}",
+        "held against": held,
         "commit": night.commit or "unknown",
         "code": night.code,
         "matrix": night.matrix,

@@ -11,6 +11,7 @@ from simsearch.bench.judging.metrics import METRICS, RATIOS, Key, metric_words, 
 from simsearch.bench.outputs import contents, series
 from simsearch.bench.records import Cell, Finding, NightFigure, Result, Story
 from simsearch.page.charts import Frame, Lane, Line, line_chart
+from simsearch.page.dates import short_date
 from simsearch.page.html import NONE
 
 MOST_CELLS = 24
@@ -42,8 +43,9 @@ def frame(story: Story, nights: list[series.Drawn]) -> Frame:
     places = {lane: [place for place, mark in enumerate(marks) if lane.kind in mark] for lane in LANES}
     numbers = [night.number for night, _ in nights]
     held = story.accepted.number if story.accepted is not None else None
+    years = len({night.started[:4] for night, _ in nights}) > 1
     return Frame(
-        [night.started[:10] for night, _ in nights],
+        [short_date(night.started, year=years) for night, _ in nights],
         numbers,
         {lane: found for lane, found in places.items() if found},
         numbers.index(held) if held in numbers else None,

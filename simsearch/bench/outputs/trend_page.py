@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from simsearch.bench.outputs import contents, over_nights, series, words
 from simsearch.bench.records import Cause, Finding, Story
+from simsearch.page.dates import date
 from simsearch.page.templates import draw, page
 
 MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64
@@ -31,10 +32,10 @@ def trend_page(story: Story) -> str:
     sections = [(name, title, draw(f"bench/outputs/trend/{name}.html", **values)) for name, title in _SECTIONS.items()]
     night = story.night
     return page(
-        title=f"Nightly: {contents.outcome(story)}, {night.started[:10]}",
+        title=f"Nightly: {contents.outcome(story)}, {date(night.started)}",
         heading="Nightly",
         description=words.sentence(story),
-        about=f"night {night.number} · {night.started} · {night.machine}",
+        about=draw("bench/outputs/trend/about.html", night=night),
         sections=[section for section in sections if section[2]],
         style="bench/outputs/trend/trend.css",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from simsearch.bench.judging.metrics import METRICS, metric_words, shown
 from simsearch.bench.outputs import contents
 from simsearch.bench.records import Cause, Finding, Loser, Result, Story
+from simsearch.page.dates import date
 from simsearch.page.html import count, p_value
 
 REFERENCE = "of the reference workload"
@@ -25,7 +26,7 @@ def sentence(story: Story) -> str:
         share = f"all {cells(total)}" if held == total > 1 else f"{held} of {cells(total)}"
         parts = [f"{start} {share} held"]
     night = story.accepted
-    against = "" if night is None else f" against night {night.number} of {night.started[:10]}"
+    against = "" if night is None else f" against night {night.number} of {date(night.started)}"
     worse = contents.by_loss(story.verdict.worse)
     if worse:
         first = worse[0]
