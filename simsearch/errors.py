@@ -41,6 +41,7 @@ _DISK = {
 }  # fmt: skip
 
 
+_DIGITS = re.compile(r"\d")
 # Files are written under a hidden name first: .features.h5.123.tmp, .out.partial-123; what they will be is named.
 _UNFINISHED, _BECOMES = re.compile(r"(^|/)\.([^/]+?)\.(?:\d+\.tmp|partial-\d+)(?=/|$)"), r"\1\2"
 
@@ -176,7 +177,8 @@ def _meant(near: str | None) -> str:
 def near_path(seen: str | os.PathLike[str], usable: Callable[[str], bool] = os.path.exists) -> str | None:
     """Return the path in the same folder whose name is most like that of a path that is not there, None without one.
 
-    A folder that is not there itself is looked for in the same way. Only paths that are `usable` are looked at.
+    A folder that is not there itself is looked for in the same way. Only paths that are `usable` are looked at, and
+    none that differs in digits alone: the next photo of a series is another one.
     """
     folder, name = os.path.split(os.fspath(seen).rstrip("/"))
     if folder and not os.path.isdir(folder):
@@ -184,7 +186,7 @@ def near_path(seen: str | os.PathLike[str], usable: Callable[[str], bool] = os.p
         if not folder or usable(os.path.join(folder, name)):
             return os.path.join(folder, name) if folder else None
     try:
-        names = os.listdir(folder or ".")[:MOST_NAMES]
+        names = [one for one in os.listdir(folder or ".")[:MOST_NAMES] if _DIGITS.sub("", one) != _DIGITS.sub("", name)]
     except OSError:
         return None
     near = difflib.get_close_matches(name, names, n=5)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from simsearch.cli.answering import hit_table, say_if_too_few, show_hits, show_same, sure_hits
+from simsearch.cli.answering import Form, hit_table, say_if_too_few, show_hits, show_same, sure_hits
 from simsearch.console import one_in
 from simsearch.errors import ImageError, RecipeError
 from simsearch.search import Answer, Hit, Judgement, Question, Searcher
@@ -155,11 +155,11 @@ class FewPairs(Searcher):
 def test_too_few_pairs_cannot_tell_and_the_same_file_is_the_same(capsys, rate, same, word):
     searcher = FewPairs(rate)
     assert searcher.same("a", "b") == Judgement(pytest.approx(0.9), rate, same)
-    show_same(searcher, "a", "b", max_far=None, as_json=True)
+    assert show_same(searcher, "a", "b", max_far=None, as_json=True) == (same is False)
     assert json.loads(capsys.readouterr().out)["same"] is same
-    show_same(searcher, "a", "b", max_far=None, as_json=False)
+    assert show_same(searcher, "a", "b", max_far=None, as_json=False) == (same is False)
     assert capsys.readouterr().out == f"{word}  score 0.900  false alarms {'1 in 20' if rate < 0.1 else '1 in 2'}\n"
-    show_same(searcher, "a", "a", max_far=None, as_json=False)
+    assert show_same(searcher, "a", "a", max_far=None, as_json=False) == 0
     assert capsys.readouterr().out.startswith("same  ")
     show_same(searcher, "a", "b", max_far=0.05, as_json=False)
     assert capsys.readouterr().out.startswith("same  " if same is None else "different")
@@ -177,7 +177,7 @@ class WidenedOnce(SearcherOf):
 
 
 def test_a_wider_search_is_counted(capsys):
-    assert show_hits(WidenedOnce(), ["x.png", "y.png"], Question(1), as_json=True)
+    assert show_hits(WidenedOnce(), ["x.png", "y.png"], Question(1), form=Form.JSON)
     out, words = capsys.readouterr()
     first, second = map(json.loads, out.splitlines())
     assert first["widened"] is True
@@ -194,9 +194,10 @@ def test_every_word_of_an_answer(capsys):
     out, words = capsys.readouterr()
     assert out == "x.png\n    score  label  image\n 1  0.900  a      a/1.png\n"
     assert words == "1 query needed a wider search than the index is set to\nLook at them: --montage hits.png\n"
-    show_hits(WidenedOnce(), ["x.png"], Question(1), as_json=True)
+    show_hits(WidenedOnce(), ["x.png"], Question(1), form=Form.JSON)
     hit = (
-        '{"rank": 1, "score": 0.9, "label": "a", "image": "a/1.png", "path": null, "row": 1, "false_accept_rate": null,'
+        '{"rank": 1, "score": 0.9, "label": "a", "image": "a/1.png", "path": null, "row": 1, "same_file": false, '
+        '"false_accept_rate": null,'
         ' "stranger_rate": null}'
     )
     assert capsys.readouterr().out == (
@@ -212,7 +213,7 @@ class Unreadable(SearcherOf):
 
 
 def test_an_unreadable_image_is_an_answer_of_its_own(capsys):
-    assert not show_hits(Unreadable(), ["x.png"], Question(), as_json=True)
+    assert not show_hits(Unreadable(), ["x.png"], Question(), form=Form.JSON)
     out, words = capsys.readouterr()
     assert (out, words) == ('{"query": "x.png", "error": "no picture"}\n', "error: no picture\nhint: give one\n")
 

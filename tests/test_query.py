@@ -28,7 +28,7 @@ def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built)
     assert len(answer["hits"]) == 10
     first = answer["hits"][0]
     rates = {f"{rate}{end}" for rate in ("false_accept_rate", "stranger_rate") for end in ("", "_at_most")}
-    assert set(first) == {"rank", "score", "label", "image", "path", "row", *rates}
+    assert set(first) == {"rank", "score", "label", "image", "path", "row", "same_file", *rates}
     assert (first["rank"], first["label"], first["image"]) == (1, "class 1", "class 1/04.png")
     assert first["score"] >= 0.9999
     assert os.path.samefile(first["path"], folder / "class 1" / "04.png")
@@ -137,7 +137,7 @@ def test_same_or_different(rated, built, tmp_path):
     query, home = rated
     near, far = built[0] / "class 0" / "01.png", built[0] / "class 1" / "01.png"
     assert run_cli("query", query, "--same", near, "--home", home, check=0).stdout.startswith("same  score 1.000")
-    line = run_cli("query", query, "--same", far, "--max-far", 1e-4, "--home", home, check=0).stdout
+    line = run_cli("query", query, "--same", far, "--max-far", 1e-4, "--home", home, check=1).stdout
     assert line.startswith("different  score")
     assert "false alarms 1 in " in line
     answer = json.loads(

@@ -234,9 +234,12 @@ def test_a_large_jpeg_opened_by_pillow_is_answered_as_its_file(searcher):
 def test_the_nearest_path_is_looked_for_in_folders_that_are_there(tmp_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
+    (tmp_path / "photos" / "IMG_0012.jpg").touch()
     monkeypatch.chdir(tmp_path)
     assert near_path("photoz/") == "photos"
     assert near_path("photos/cta.jpg") == "photos/cat.jpg"
     assert near_path("photoz/cta.jpg") == "photos/cat.jpg"
     assert near_path("photos/something else") is None
+    assert near_path("photos/IMG_0013.jpg") is None
+    assert near_path("photos/IMG_0012.jpeg") == "photos/IMG_0012.jpg"
     assert near_path("nowhere at all/x/y.jpg") is None

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from enum import StrEnum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simsearch.cli.mistakes import again
-from simsearch.cli.printing import emit, emit_json
+from simsearch.cli.options import BAD_INPUT, OK, SAID_NO
+from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
 from simsearch.search.question import MAX_FAR, Answer, Question
@@ -26,10 +28,19 @@ FAR_HEAD, STRANGERS_HEAD = "false alarms", "strangers"
 KEYS = ("rank", "score", "row", "image", "label")  # of a hit of a vector
 
 
+class Form(StrEnum):
+    """How hits are printed: a table, JSON, or the paths of their files, one a line or each ended with NUL."""
+
+    TABLE = auto()
+    JSON = auto()
+    PATHS = auto()
+    NUL = auto()
+
+
 def show_hits(
-    searcher: Searcher, paths: Iterable[str], question: Question, *, montage: str | None = None, as_json: bool = False
+    searcher: Searcher, paths: Iterable[str], question: Question, *, montage: str | None = None, form: Form = Form.TABLE
 ) -> bool:
-    """Print the answer to each path as it is read; return whether all of them could be read.
+    """Print the answer to each path as it is read, in a form; return whether all of them could be read.
 
     Raises RecipeError for a `max_far` that the build cannot judge, SourceError when there is no path.
     """
@@ -44,52 +55,54 @@ def show_hits(
             answer = searcher.ask(path, question)
         except ImageError as error:
             failed += 1
-            _show_unreadable({"query": path}, error, as_json)
+            _show_unreadable({"query": path}, error, form == Form.JSON)
             continue
         widened += answer.widened
-        if as_json:
+        if form == Form.JSON:
             _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], digits=2)
         else:
-            emit("\n".join(hit_table(searcher, path, answer.hits)))
+            _print_hits(searcher, path, answer.hits, form)
             gone.update(hit.image for hit in answer.hits if hit.gone)
         if montage and len(drawn) < MONTAGE_ROWS:
             drawn.append((path, answer))
     if not asked:
         raise SourceError("no image was named on stdin", hint="find photos -name '*.jpg' | simsearch query -")
     hits = answer.hits if answer else ()
-    if asked == 1 and not as_json and question.max_far is None:
+    if asked == 1 and form == Form.TABLE and question.max_far is None:
         words = sure_hits(hits, searcher.rates.least)
         if words:
             say(words)
     _say_widened(widened)
-    if gone:
-        say(f"{_files(len(gone))} shown above {'is' if len(gone) == 1 else 'are'} gone: {_in_step(searcher)}")
-    elif not as_json and hits and searcher.build.record.root is not None and not searcher.build.pictures_here:
-        say(f"None of these images is on this machine: there is no {safe(searcher.build.record.root)}")
+    _say_gone(searcher, gone, any_hit=form != Form.JSON and bool(hits), form=form)
     if montage and drawn:
         _draw_montage(searcher, drawn, Path(montage))
-    elif not montage and not as_json and not failed and hits:
+    elif not montage and form == Form.TABLE and not failed and hits:
         say("Look at them: --montage hits.png")
     return not failed
 
 
-def show_vectors(searcher: Searcher, path: str, question: Question, *, as_json: bool = False) -> None:
+def show_vectors(searcher: Searcher, path: str, question: Question, *, form: Form = Form.TABLE) -> None:
     """Print the answer to each row of a file of vectors; raises what `Searcher.ask_file` raises."""
     say_if_too_few(searcher, question.max_far)
     keys = (*KEYS, "alike") if question.collapse else KEYS
     widened = 0
+    gone: set[str] = set()
+    hits: tuple[Hit, ...] = ()
     for row, answer in searcher.ask_file(path, question):
         widened += answer.widened
-        if as_json:
-            hits = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]
-            _print_json(searcher, row, answer, hits, digits=3)
-        else:
-            emit("\n".join(hit_table(searcher, f"row {row}", answer.hits)))
+        if form == Form.JSON:
+            shown = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]
+            _print_json(searcher, row, answer, shown, digits=3)
+            continue
+        hits = tuple(searcher.located(hit) for hit in answer.hits)
+        gone.update(hit.image for hit in hits if hit.gone)
+        _print_hits(searcher, f"row {row}", hits, form)
     _say_widened(widened)
+    _say_gone(searcher, gone, any_hit=bool(hits), form=form)
 
 
-def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | None, as_json: bool) -> bool:
-    """Print whether two image files are of the same label; return whether both could be read.
+def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | None, as_json: bool) -> int:
+    """Print whether two image files are of the same label; return the exit code, which is 1 where they are not.
 
     Raises RecipeError when the build knows no rates at all.
     """
@@ -99,7 +112,7 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
         found = searcher.same(query, other, limit)
     except ImageError as error:
         _show_unreadable({"query": query, "other": other}, error, as_json)
-        return False
+        return BAD_INPUT
     if as_json:
         judged = {"score": found.score, "false_accept_rate": found.false_accept_rate, "same": found.same}
         if found.false_accept_rate_at_most:
@@ -109,7 +122,28 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
         rate = one_in(found.false_accept_rate, found.false_accept_rate_at_most)
         word = {True: "same", False: "different", None: "cannot tell"}[found.same]
         emit(f"{word}  score {found.score:.3f}  {FAR_HEAD} {rate}")
-    return True
+    return SAID_NO if found.same is False else OK
+
+
+def _print_hits(searcher: Searcher, query: str, hits: Sequence[Hit], form: Form) -> None:
+    """Print a table of hits, or the paths of those whose files are here."""
+    if form == Form.TABLE:
+        emit("\n".join(hit_table(searcher, query, hits)))
+        return
+    for path in (hit.path for hit in hits if hit.path is not None):
+        if form == Form.PATHS and "\n" in path:
+            say(f"left out: {safe(path)} holds a line end, and paths are one a line; -0 prints such ones too")
+        else:
+            emit_path(path, "\0" if form == Form.NUL else "\n")
+
+
+def _say_gone(searcher: Searcher, gone: set[str], *, any_hit: bool, form: Form) -> None:
+    """Say of how many hits the file is gone, or that none of the files is on this machine."""
+    if gone:
+        where = "shown above" if form == Form.TABLE else "left out"
+        say(f"{_files(len(gone))} {where} {'is' if len(gone) == 1 else 'are'} gone: {_in_step(searcher)}")
+    elif any_hit and (root := searcher.build.record.root) is not None and not searcher.build.pictures_here:
+        say(f"None of these images is on this machine: there is no {safe(root)}")
 
 
 def say_if_too_few(searcher: Searcher, max_far: float | None) -> None:

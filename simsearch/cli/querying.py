@@ -9,8 +9,9 @@ from contextlib import contextmanager
 
 import click
 
-from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, Number, Whole, command, find_home
+from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, Number, Whole, command, find_home
 from simsearch.console import safe, say
+from simsearch.errors import RecipeError
 
 
 @command(epilog="Example:  simsearch query x.jpg --k 5 --montage hits.png")
@@ -25,9 +26,13 @@ from simsearch.console import safe, say
     metavar="F",
     help="Only hits with at most this rate of false alarms; for --same the limit [0.001].",
 )
-@click.option("--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label.")
+@click.option(
+    "--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label [exit 1: no]."
+)
 @click.option("--collapse", is_flag=True, help="Show one of each group of near-identical hits.")
 @click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
+@click.option("--paths", is_flag=True, help="Print only the paths of the hits' files, one a line.")
+@click.option("-0", "nul", is_flag=True, help="As --paths, each path ended with NUL, for xargs -0.")
 @HOME_OPTION
 @JSON_OPTION
 def query(
@@ -40,12 +45,14 @@ def query(
     other: str | None,
     collapse: bool,
     montage: str | None,
+    paths: bool,
+    nul: bool,
     home: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
     with _unswept():
-        from simsearch.cli.answering import show_hits, show_same, show_vectors
+        from simsearch.cli.answering import Form, show_hits, show_same, show_vectors
         from simsearch.images.sources.folders import query_files
         from simsearch.search import Question, Searcher
 
@@ -55,6 +62,9 @@ def query(
         raise click.UsageError("--vectors takes neither --same nor --montage: rows are no pictures")
     if other is not None and (len(images) != 1 or min_score is not None or collapse or montage):
         raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score, --collapse nor --montage")
+    if (paths or nul) and (as_json or other is not None):
+        raise click.UsageError(f"{'-0' if nul else '--paths'} prints paths, and goes with neither --json nor --same")
+    form = Form.JSON if as_json else Form.NUL if nul else Form.PATHS if paths else Form.TABLE
     question = Question(k, min_score, max_far, collapse)
     with _unswept():
         opened = Searcher(find_home(home).build(name))
@@ -62,16 +72,21 @@ def query(
         build = searcher.build
         synced = f", synced {build.record.synced['when'][:10]}" if build.record.synced else ""
         say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
-        all_read = True
+        code = OK
         if vectors is not None:
-            show_vectors(searcher, vectors, question, as_json=as_json)
+            if (paths or nul) and build.record.root is None:
+                raise RecipeError(
+                    f"build {build.name} has no files of images, and --paths prints their paths",
+                    hint="leave --paths out: the table has the names, and --json the rows",
+                )
+            show_vectors(searcher, vectors, question, form=form)
         elif other is not None:
-            all_read = show_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
+            code = show_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
         else:
             lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
-            all_read = show_hits(searcher, query_files(images, lines), question, montage=montage, as_json=as_json)
-    if not all_read:
-        raise SystemExit(BAD_INPUT)
+            if not show_hits(searcher, query_files(images, lines), question, montage=montage, form=form):
+                code = BAD_INPUT
+    return code
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Hit:
     def to_json(self) -> dict[str, Any]:
         """Return the keys of a hit in `query --json`; "..._at_most" is there where it is true."""
         record = asdict(self)
-        del record["same_file"], record["gone"]  # no `path` tells it
+        del record["gone"]  # no `path` tells it
         left_out = ("alike",) if self.alike is None else ()
         for key in (*left_out, *(key for key, value in record.items() if key.endswith("_at_most") and not value)):
             del record[key]

@@ -29,7 +29,7 @@ from simsearch.home import Build, Home
 from simsearch.images.formats.decode import decode, decode_query, read_bytes
 from simsearch.images.formats.given import checked_array
 from simsearch.images.preprocess import Preprocess
-from simsearch.images.records import ImageRecord, RecordTable
+from simsearch.images.records import RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.opening import open_embedder
 from simsearch.search.pictures import Picture, checked_vectors, load, several
@@ -185,6 +185,13 @@ class Searcher:
         """Width of an embedding."""
         return self._index.dim
 
+    def located(self, hit: Hit) -> Hit:
+        """Return a hit with the path of its file, or with `gone`, as `search` does and `search_vectors` does not."""
+        path = os.path.join(self.build.record.root or "", hit.image)
+        if self.build.record.root is not None and os.path.isfile(path):
+            return replace(hit, path=path, gone=False)
+        return replace(hit, path=None, gone=self.build.pictures_here)
+
     def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
         return self.looked_at(hit)[0]
@@ -278,13 +285,11 @@ class Searcher:
         best = scores[0] - ROUNDING if scores else 0.0
         if digest:
             found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
-        hits = []
-        for rank, (score, row, record) in enumerate(found, 1):
-            path = None if digest is None else self._path(record)
-            gone = path is None and digest is not None and self.build.pictures_here
-            hit = Hit(rank, score, record.label, record.image, path, row, record.sha256 == digest, gone=gone)
-            hits.append(self._rated(hit))
-        return hits
+        hits = (
+            self._rated(Hit(rank, score, record.label, record.image, None, row, record.sha256 == digest))
+            for rank, (score, row, record) in enumerate(found, 1)
+        )
+        return [hit if digest is None else self.located(hit) for hit in hits]
 
     def _rated(self, hit: Hit) -> Hit:
         """Return a hit with how rare its score is, as far as the build knows."""
@@ -293,7 +298,3 @@ class Searcher:
         if (strangers := self.rates.of_strangers(hit.score)) is not None:
             hit = replace(hit, stranger_rate=strangers.share, stranger_rate_at_most=strangers.at_most)
         return hit
-
-    def _path(self, record: ImageRecord) -> str | None:
-        path = os.path.join(self.build.record.root or "", record.image)
-        return path if self.build.record.root is not None and os.path.isfile(path) else None
