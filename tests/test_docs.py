@@ -14,6 +14,7 @@ from typing import get_args
 import pytest
 from conftest import run_cli
 
+from simsearch.recipe.files import shipped_recipes
 from simsearch.recipe.loss import LOSSES, Mining
 from simsearch.recipe.recipe import Recipe, make_recipe
 from simsearch.recipe.settings import LEFT_OUT, every_table, toml
@@ -56,6 +57,19 @@ def test_links_lead_somewhere(page):
     for file, anchor in links(page):
         assert file.exists(), file
         assert not anchor or anchor in anchors(file), f"{file.name}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_recipes_and_targets_that_a_page_names_are_there(page):
+    text = page.read_text()
+    for name in re.findall(r"(?<![\w./-])(?:[a-z_]+/)+\w+\.py\b", text):
+        assert (ROOT / name).exists() or (ROOT / "simsearch" / name).exists(), name
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`make ([a-z-]+)`", text):
+        assert re.search(f"^{target}:", makefile, re.MULTILINE), target
+    built = {words[1] for words in command_lines(page) if words[0] == "build" and len(words) > 1}
+    named = {name for name in built if re.fullmatch("[a-z0-9-]+", name)}
+    assert named - {"photos"} <= set(shipped_recipes())
 
 
 def test_every_page_is_linked_from_the_first_or_from_the_list_of_pages():
