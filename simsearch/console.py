@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
+import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +20,8 @@ Tell = Callable[[str], None]  # is told what is being done where nothing can be 
 
 WIDTH = 78
 HEARTBEAT_SECONDS = 30.0
+PER_SECOND = 8  # times that a live line moves
+FRAMES, FRAMES_ASCII = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 # Bidirectional controls can make a name read as another one; the other categories can steer a terminal.
 UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
@@ -63,10 +67,34 @@ def one_in(rate: float, at_most: bool = False) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line to stderr; a reader who went away, or a full disk behind it, is no reason to lose the work."""
-    if sys.stderr is not None:
-        with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)
+    """Print one line to stderr; a reader who went away, or a full disk behind it, is no reason to lose the work.
+
+    On a terminal a longer one goes on below, indented; nothing is broken inside a word, as a path is one.
+    """
+    stream = sys.stderr
+    if stream is None:
+        return
+    if columns := terminal_columns(stream):
+        text = "\n".join(_fit(line, columns) for line in text.split("\n"))
+    with suppress(OSError):
+        if _shown is not None:
+            _shown.above(text)
+        else:
+            print(text, file=stream, flush=True)
+
+
+def terminal_columns(stream: Any) -> int | None:
+    """Return how wide the terminal is that a stream leads to; None where it leads to none, or that is not known."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _fit(line: str, columns: int) -> str:
+    if len(line) <= columns:
+        return line
+    return textwrap.fill(line, columns, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def is_live() -> bool:
@@ -103,7 +131,13 @@ class Progress:
 
 
 class Shown(Progress):
-    """Progress on stderr, for people: a live line a stage while it runs, one printed line when it is done."""
+    """Progress on stderr, for people: a live line a stage while it runs, one printed line when it is done.
+
+    A stage within a stage takes the place of the outer one, which comes back when the inner is done.
+    """
+
+    def __init__(self) -> None:
+        self._running: list[StageLine] = []
 
     def say(self, line: str) -> None:
         """Print one line."""
@@ -112,67 +146,112 @@ class Shown(Progress):
     @contextmanager
     def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
         """Show one stage."""
+        for outer in self._running[-1:]:
+            outer.stop()
         current = StageLine(title)
+        self._running.append(current)
         try:
+            current.start()
             yield current
         finally:
-            current.close()
+            current.stop()
+            self._running.pop()
         if line:
             seconds = f"{time.perf_counter() - current.started:.1f} s"
             left = f"{title:<13} {current.detail}"
             say(f"{left:<{WIDTH - len(seconds) - 1}} {seconds}")
+        for outer in self._running[-1:]:
+            outer.start()
 
 
 class StageLine(Progress):
-    """The line of one stage; what it is divided into is part of it, and prints no line of its own."""
+    """The line of one stage; what it is divided into is part of it, and prints no line of its own.
+
+    It moves from another thread, so that it does while a library is at work: on a terminal eight times a second, else
+    a line every half minute.
+    """
 
     def __init__(self, title: str) -> None:
         self.title = title
         self.started = time.perf_counter()
-        self._spoken = self.started
+        self._doing = ""
+        self._counted: tuple[int, int, str] | None = None
         self._live: Any = None
-        self._task: Any = None
-        if is_live():
-            self._start_live()
+        self._stream = sys.stderr  # that it leads to, also while a library's words are kept off it
+        self._stopped: threading.Event | None = None
 
     def say(self, line: str) -> None:
         """Print one line."""
         say(line)
 
-    def _start_live(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bars
-
-        self._live = Bars(
-            TextColumn("{task.description:<13}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[rate]}", markup=False),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._live.start()
-        self._task = self._live.add_task(self.title, total=None, rate="")
-
     def __call__(self, done: int, total: int, unit: str = "images") -> None:
         """Report that `done` of `total` are done; the rate is counted from the stage's start."""
-        now = time.perf_counter()
-        rate = done / max(now - self.started, 1e-9)
-        if self._live is not None:
-            self._live.update(self._task, completed=done, total=total, rate=f"{rate:,.0f} {unit}/s")
-        elif now - self._spoken >= HEARTBEAT_SECONDS:
-            self._spoken = now
-            say(f"{self.title}: {done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s")
+        self._counted = (done, total, unit)
 
     def tell(self, what: str) -> None:
         """Report what is being done where nothing can be counted."""
-        if self._live is not None:
-            self._live.update(self._task, rate=shorten(what, 50))
+        self._doing, self._counted = what, None
 
-    def close(self) -> None:
-        """Take the live line away."""
+    def start(self) -> None:
+        """Let the line be seen from now on."""
+        if is_live():
+            self._start_live()
+        elif self._stream is not None:
+            self._stopped = threading.Event()
+            threading.Thread(target=self._beat, args=(self._stopped,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Take the line away."""
+        global _shown
         if self._live is not None:
+            _shown = None
             self._live.stop()
             self._live = None
+        if self._stopped is not None:
+            self._stopped.set()
+            self._stopped = None
+
+    def above(self, text: str) -> None:
+        """Print lines above the live one."""
+        self._live.console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    def _start_live(self) -> None:
+        global _shown
+        from rich.console import Console
+        from rich.live import Live
+        from rich.text import Text
+
+        console = Console(file=self._stream, force_terminal=True)
+        frames = FRAMES_ASCII if console.options.ascii_only else FRAMES
+
+        def drawn() -> Text:
+            seconds = time.perf_counter() - self.started
+            end = f" {seconds:.0f} s {frames[int(seconds * PER_SECOND) % len(frames)]}"
+            room = console.width - 1 - len(end)
+            return Text(f"{shorten(f'{self.title:<13} {self._words()}', room):<{room}}{end}", no_wrap=True)
+
+        self._live = Live(console=console, get_renderable=drawn, refresh_per_second=PER_SECOND, transient=True)
+        self._live.start(refresh=True)
+        _shown = self
+
+    def _beat(self, stopped: threading.Event) -> None:
+        while not stopped.wait(HEARTBEAT_SECONDS):
+            words = self._words() or "at work"
+            with suppress(OSError, ValueError):
+                line = f"{self.title}: {words}, {time.perf_counter() - self.started:.0f} s so far"
+                print(line, file=self._stream, flush=True)
+
+    def _words(self) -> str:
+        """What is being done, or how much of it is, how fast, and for how long it will go on."""
+        if self._counted is None:
+            return self._doing
+        done, total, unit = self._counted
+        rate = done / max(time.perf_counter() - self.started, 1e-9)
+        words = f"{done:,} of {total:,} {unit}, {rate:,.0f} {unit}/s"
+        if not 0 < done < total:
+            return words
+        left = (total - done) / rate
+        return f"{words}, {f'{left:.0f} s' if left < 100 else f'{left / 60:.0f} min'} left"
+
+
+_shown: StageLine | None = None  # the live line that is on the terminal

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from simsearch.durable import make_folder
@@ -26,6 +27,18 @@ _waited = threading.local()
 def working_seconds() -> float:
     """Return a clock in seconds that stands still while this thread waits for a lock."""
     return time.perf_counter() - getattr(_waited, "seconds", 0.0)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who noted that a lock is theirs: a command, its process, and since when; None where that cannot be read."""
+
+    who: str
+    pid: int | None = None
+    since: str | None = None
+
+    def __str__(self) -> str:
+        return self.who if self.pid is None else f"{self.who} (process {self.pid}, since {self.since})"
 
 
 class Lock:
@@ -49,13 +62,13 @@ class Lock:
         os.close(self._file)
 
     @property
-    def holder(self) -> str:
+    def holder(self) -> Holder:
         """Who noted last that the lock is theirs: right as long as the lock is held exclusively."""
         try:
             note = json.loads(os.pread(self._file, NOTE_BYTES, 0))
-            return f"{note['who']} (process {note['pid']}, since {note['since']})"
+            return Holder(str(note["who"]), int(note["pid"]), str(note["since"]))
         except (OSError, ValueError, KeyError, TypeError):
-            return "another process"
+            return Holder("another process")
 
     @property
     def busy(self) -> bool:
@@ -65,12 +78,12 @@ class Lock:
         self._flock(fcntl.LOCK_UN)
         return False
 
-    def take(self, who: str, waiting: Callable[[str], None]) -> None:
+    def take(self, who: str, waiting: Callable[[Holder], None]) -> None:
         """Take the lock exclusively; while others have it, tell `waiting` once who that is."""
         self._wait(fcntl.LOCK_EX, waiting)
         self._note(who)
 
-    def share(self, waiting: Callable[[str], None]) -> None:
+    def share(self, waiting: Callable[[Holder], None]) -> None:
         """Take the lock beside others that share it, in place of an exclusive hold where this one has it."""
         self._wait(fcntl.LOCK_SH, waiting)
 
@@ -90,7 +103,7 @@ class Lock:
             return False
         return True
 
-    def _wait(self, kind: int, waiting: Callable[[str], None]) -> None:
+    def _wait(self, kind: int, waiting: Callable[[Holder], None]) -> None:
         if self._tried(kind):
             return
         waiting(self.holder)

@@ -206,7 +206,7 @@ def test_the_second_build_of_a_name_waits_and_says_for_whom(photos, home):
     assert holder.stdout.readline() == "held\n"
     done = run_cli("build", photos, *SMALL, "--set", "evaluation.baseline=false", "--home", home, check=0)
     assert "Waiting for build photos" in done.stderr
-    assert str(holder.pid) in done.stderr
+    assert f"or end it: kill {holder.pid}. Queries are still answered" in done.stderr
     assert holder.wait() == 0
     holder.stdout.close()
 

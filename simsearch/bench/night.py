@@ -65,7 +65,7 @@ class Job:
         """Measure tonight's cells, or those that a killed night left, judge them, record all that, and return it."""
         self.home.prepare_environment()
         with Lock(self.folder / LOCK) as lock:
-            lock.take("bench", lambda who: self.progress.say(f"Waiting for {safe(who)}: one night at a time"))
+            lock.take("bench", lambda who: self.progress.say(f"Waiting for {safe(str(who))}: one night at a time"))
             return self._run()
 
     def _run(self) -> Story:

@@ -16,7 +16,7 @@ from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError, near_words, nearest
 from simsearch.hashing import HashMemory
 from simsearch.home.build import MEDDLED, UNSEALED, Build, Record
-from simsearch.locks import Lock
+from simsearch.locks import Holder, Lock
 from simsearch.names import NAME_PATTERN, build_name, checked_name, is_name
 
 LOCK = ".lock"
@@ -108,8 +108,7 @@ class Home:
         Last in the order home, build, artifact: one at a time, and never while waiting for another.
         """
         with Lock(self.store.folder(stage) / LOCKS / digest) as lock:
-            say = self._progress.say
-            lock.take(self._who, lambda who: say(f"Waiting for {safe(who)}, which is making the same {stage} artifact"))
+            lock.take(self._who, lambda holder: self._wait_for(holder, f"is making the same {stage} artifact"))
             yield
 
     @contextmanager
@@ -141,12 +140,17 @@ class Home:
         found = []
         for path in sorted((self.path / LOCKS).glob("*")):
             with suppress(OSError), Lock(path, may_write=False) as lock:
-                if lock.busy and f"process {os.getpid()}," not in lock.holder:
-                    found.append(lock.holder)
+                if lock.busy and lock.holder.pid != os.getpid():
+                    found.append(str(lock.holder))
         return ", ".join(found) or "another process"
 
-    def _waiting(self, who: str) -> None:
-        self._progress.say(f"Waiting for {safe(who)}, which is writing to {self}")
+    def _waiting(self, holder: Holder) -> None:
+        self._wait_for(holder, f"is writing to {self}")
+
+    def _wait_for(self, holder: Holder, doing: str) -> None:
+        """Say whom is waited for, and what to do about it."""
+        end = "Wait for it" if holder.pid is None else f"Wait for it, or end it: kill {holder.pid}"
+        self._progress.say(f"Waiting for {safe(str(holder))}, which {doing}. {end}. Queries are still answered")
 
     def __str__(self) -> str:
         return safe(str(self.path))

@@ -78,10 +78,11 @@ def run_build(
         return left
     wanted = runs(named.recipe, build_name, seeds, None if retrain else _apart(home, build_name, seeds))
     home.prepare_environment()
-    with home.writing(f"build {build_name}", progress):
+    with progress.stage("Build", line=False) as shown, home.writing(f"build {build_name}", progress):
         made: list[Made] = []
         for run in wanted:
             like = made[0].source if made else None
+            shown.tell("looking at the images")
             made.append(_make(run, home, progress, like, renamed=name is not None, several=seeds > 1, anew=retrain))
         build = made[0].build if seeds == 1 else _with_seeds(made, home)
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
@@ -89,6 +90,7 @@ def run_build(
         if ran or page_fault(build, report):
             from simsearch.report.publish import publish_page
 
+            shown.tell("writing the report")
             publish_page(build, report, plan.stages, _command(named, name, seeds))
     again = f"{_command(named, name, seeds)} --retrain trains anew by these"
     differing = made[0].pipeline.differing(build_name, made[0].source, again)

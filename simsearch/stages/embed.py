@@ -80,7 +80,7 @@ def write_features(
     bundle = Bundle(trained, data.reader)
     blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
     through = "onnxruntime"
-    if frozen and _agrees(data, head := _head(trained), frozen, bundle):
+    if frozen and _agrees(data, head := _head(trained), frozen, bundle, progress):
         through = "head on cached features"
         with FeatureFile(frozen.embedded.file("features.h5")) as file:
             for start, stop in blocks.missing():
@@ -125,12 +125,15 @@ def _head(trained: Artifact) -> Head:
     return lambda features: np.asarray(features @ weight.T + bias, dtype=np.float32)
 
 
-def _agrees(data: Data, head: Head, frozen: Frozen, bundle: Bundle) -> bool:
+def _agrees(data: Data, head: Head, frozen: Frozen, bundle: Bundle, progress: Progress) -> bool:
     """Whether the head on cached features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))
-    parts = in_order(bundle.features, pieces(chosen, bundle.batch), THREADS)
-    through = np.concatenate(list(parts)).astype(np.float64)
+    parts: list[Floats] = []
+    for part in in_order(bundle.features, pieces(chosen, bundle.batch), THREADS):
+        parts.append(part)
+        progress.tell(f"comparing with the ONNX file: {sum(map(len, parts)):,} of {len(chosen):,} images")
+    through = np.concatenate(parts).astype(np.float64)
     cached = head(frozen.features(np.array([r.row for r in chosen], dtype=np.int64))).astype(np.float64)
     lengths = np.linalg.norm(through, axis=1) * np.linalg.norm(cached, axis=1)
     return bool((np.einsum("nd,nd->n", through, cached) >= LEAST_COSINE * lengths).all())

@@ -32,7 +32,10 @@ def train(
         inputs["start"] = start.reference
 
     def work(space: Workspace, progress: Progress) -> Result:
+        progress.tell("loading torch")
         from simsearch.stages.training import train_embedder
+
+        progress.tell("reading the images")
 
         return train_embedder(data, recipe, frozen, start, space, progress)
 
@@ -58,6 +61,7 @@ def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
     inputs = {"dataset": data.view("measured")} if measured else {}
 
     def work(space: Workspace, progress: Progress) -> Result:
+        progress.tell("loading torch")
         from simsearch.stages.training import freeze
 
         return freeze(data, recipe, seed, space, progress)

@@ -58,7 +58,7 @@ def freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Pr
     """Write the backbone as it is, without a head: features are its own."""
     preprocess = preprocess_of(recipe.images, filled(recipe.embedder.backbone), data)
     model = _build(recipe, None, seed, preprocess, progress)
-    write_bundle(space, model, preprocess, [], None)
+    write_bundle(space, model, preprocess, [], None, progress)
     return {"dim": model.dim}, f"{model.name} as it is, {model.dim}-d"
 
 
@@ -142,7 +142,8 @@ def train_embedder(
     last = trained.metrics[-1]["loss"] if trained.metrics else None
     if last is not None and (said := collapse_words(embed(looked_at), len(classes), last, margin_of(table))):
         progress.say(f"warning: {said}")
-    write_bundle(space, model, preprocess, classes, float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None)
+    alpha = float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None
+    write_bundle(space, model, preprocess, classes, alpha, progress)
     if frozen:
         save_loss(loss, space.out / "loss.safetensors")
     # Seconds would give each run other bits, and make what follows look stale.
@@ -267,9 +268,15 @@ def preprocess_of(images: Images, backbone: str, data: Data) -> Preprocess:
 
 
 def write_bundle(
-    space: Workspace, model: Embedder, preprocess: Preprocess, classes: list[str], alpha: float | None
+    space: Workspace,
+    model: Embedder,
+    preprocess: Preprocess,
+    classes: list[str],
+    alpha: float | None,
+    progress: Progress,
 ) -> None:
     """Write weights.safetensors, embedder.onnx and embedder.json."""
+    progress.tell("writing the network as ONNX")
     save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
     export_onnx(model, space.out / "embedder.onnx")
     bundle = {
