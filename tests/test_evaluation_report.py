@@ -11,6 +11,7 @@ from simsearch.evaluation.evaluate import Features, evaluate
 from simsearch.evaluation.figures import first_k, headline_k
 from simsearch.evaluation.systems import SYSTEMS
 from simsearch.report.summary import render_table, summarize
+from simsearch.report.words import system_words
 from simsearch.vectors.index import build
 from simsearch.vectors.search import DEFAULT, Search
 
@@ -212,13 +213,15 @@ def test_the_table_says_inversions_and_few_shot():
     }  # fmt: skip
     words = " ".join(render_table(report).split())
     rates = [report["systems"][name]["inversion_rate"] for name in ("baseline/raw-l2", "baseline/cosine")]
-    assert f"inversion rate over 7,140 pairs: baseline/raw-l2 {rates[0]:.4f}, baseline/cosine {rates[1]:.4f}" in words
+    assert (
+        f"inversion rate over 7,140 pairs: baseline, distance {rates[0]:.4f}; baseline, angle {rates[1]:.4f}" in words
+    )
     assert "20-way 1-shot: 0.957 [0.951, 0.963], 1,000 episodes over 200 unseen labels (within one alphabet" in words
     assert max(map(len, render_table(report).splitlines())) <= 80
     report["verification"]["sampled"] = True
     assert "over 7,140 sampled pairs" in render_table(report)
     alone = run(features=Features(make(1, 0.5))).report
-    assert "7,140 pairs: recipe/cosine 0." in render_table(alone)
+    assert "7,140 pairs: your search, exact 0." in render_table(alone)
 
 
 def test_the_same_features_are_searched_once():
@@ -312,8 +315,8 @@ def test_the_table_fits_80_columns_and_says_dash_for_null():
         table = render_table(report)
         assert max(map(len, table.splitlines())) <= 80
         assert table.isascii()
-        assert all(system in table for system in SYSTEMS)
-    row = next(line for line in table.splitlines() if line.startswith("recipe/index"))
+        assert all(f"\n{system_words(system)} " in table for system in SYSTEMS)
+    row = next(line for line in table.splitlines() if line.startswith("your search "))
     assert row.endswith(" -")
 
 
@@ -323,7 +326,7 @@ def test_the_table_has_a_row_for_every_comparison_and_the_sentence_an_interval()
     for entry in report["comparisons"]:
         low, high = entry["interval"]
         told = f"{entry['difference']:+.4f} [{low:+.4f}, {high:+.4f}] {entry['p_value']:.4f}"
-        assert any(line.startswith(entry["baseline"]) and line.endswith(told) for line in lines)
+        assert any(line.startswith(system_words(entry["baseline"])) and line.endswith(told) for line in lines)
     low, high = report["systems"]["recipe/index"]["intervals"]["recall"]["1"]
     assert f"[{low:.3f}, {high:.3f}] on 120 queries" in report["summary"]
     report["systems"]["recipe/index"]["intervals"] = None

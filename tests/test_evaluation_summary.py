@@ -42,7 +42,7 @@ def test_a_difference_is_seen_by_p_and_interval(p, interval, seen):
 
 def test_more_than_no_error_is_told_in_points():
     found = summarize(report(0.03, 0.0, entry(interval=(0.01, 0.05))))
-    assert "3.0 points MORE cross-boundary error@10 over 50 boundary queries than baseline/raw-l2" in found
+    assert "3.0 points MORE cross-boundary error@10 over 50 boundary queries than 'baseline, distance'" in found
     assert "50 % less" in summarize(report(0.05, 0.1, entry()))
     assert "100 % MORE" in summarize(report(0.2, 0.1, entry()))
 
@@ -51,7 +51,7 @@ def test_the_comparison_over_most_seeds_is_preferred():
     singles = [report(after, before, entry()) for after, before in ((0.05, 0.1), (0.07, 0.3))]
     several = over_seeds(singles, [0, 1])["seeds"]
     found = summarize(report(0.05, 0.1, entry(), entry(0.02, None, seeds=2, n=2), seeds=several))
-    assert "70 % less cross-boundary error@10 over 50 boundary queries and 2 seeds than baseline/raw-l2" in found
+    assert "70 % less cross-boundary error@10 over 50 boundary queries and 2 seeds than 'baseline, distance'" in found
     assert "(0.0600 against 0.2000, p = 0.0200)" in found
     found = summarize(report(0.05, 0.1, entry(), entry(None, None, seeds=2, n=2), seeds=several))
     assert "no difference seen" in found

@@ -108,16 +108,15 @@ def say_outcome(outcome: Outcome) -> None:
     if outcome.standing:
         say(outcome.standing)
     elif outcome.ran:
-        from simsearch.report.over_seeds import render_with_seeds
+        from simsearch.report.brief import brief
 
-        say(safe_lines(render_with_seeds(outcome.report)))
-        if outcome.curves:
-            say(f"Curves of the training: {safe(str(outcome.curves))}")
-        say(f"Built {name} in {seconds:.1f} s")
+        labels = f", {outcome.report['classes']:,} labels" if outcome.report["classes"] is not None else ""
+        say(f"Built {name}: {outcome.build.record.images:,} images{labels}, in {seconds:.1f} s")
+        for line in brief(outcome.report):
+            say(safe(line))
     else:
         say(f"{name} is up to date ({outcome.build.record.images:,} images checked in {seconds:.1f} s)")
-    if not outcome.ran:
-        say_low_recall(outcome)
+    say_low_recall(outcome)
     for note in outcome.notes:
         say(safe_lines(note))
     if outcome.missed:

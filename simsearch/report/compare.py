@@ -22,6 +22,7 @@ from simsearch.home import Build, Home
 from simsearch.images.records import RecordTable
 from simsearch.report.columns import ends, row, wrapped
 from simsearch.report.reading import report_of
+from simsearch.report.verdict import TOO_FEW, too_few
 from simsearch.statistics.significance import holm
 
 DIFFERENT_DATA = "the builds are of other data or splits: compared on the queries that both have"
@@ -154,7 +155,10 @@ def render_comparison(found: BuildComparison) -> str:
         lines += ["", row(_WIDTHS, "metric", "scope", "n", "diff", "95 % interval", "p Holm")]
     for entry in found.entries:
         figures = (f"{entry.n:,}", f"{entry.difference:+.4f}", ends(entry.interval, "+.4f"), f"{entry.p_holm:.4f}")
-        lines.append(f"{row(_WIDTHS, Place(entry.metric, entry.k).title, entry.scope, *figures)} {entry.word}")
+        word = entry.word
+        if too_few(entry.n, entry.interval, seen=word in ("better", "worse")):
+            figures, word = (figures[0], "", "", ""), TOO_FEW
+        lines.append(f"{row(_WIDTHS, Place(entry.metric, entry.k).title, entry.scope, *figures):<61} {word}")
     if found.entries:
         lines += ["", *wrapped(_verdict(found))]
     for note in found.notes:
@@ -217,11 +221,14 @@ def _verdict(found: BuildComparison) -> str:
     said = []
     for word in ("better", "worse"):
         metrics = [
-            f"{Place(entry.metric, entry.k).title} {entry.scope}" for entry in found.entries if entry.word == word
+            f"{Place(entry.metric, entry.k).title} {entry.scope}"
+            for entry in found.entries
+            if entry.word == word and not too_few(entry.n, entry.interval, seen=True)
         ]
         if metrics:
             said.append(f"{found.one} is {word} than {found.other} in {', '.join(metrics)}")
     if not said:
-        return "no difference seen"
+        few = [too_few(entry.n, entry.interval, seen=False) for entry in found.entries]
+        return next((one for one in few if one), "no difference seen") if all(few) else "no difference seen"
     of = f"of {len(found.entries)} figures; p < 0.05 after Holm's correction for their number"
     return "; ".join(said) + f" ({of})"

@@ -15,10 +15,11 @@ from simsearch.evaluation.figures import headline, heads
 from simsearch.report.columns import ends, row
 from simsearch.report.summary import render_table
 from simsearch.report.verdict import comparisons
+from simsearch.report.words import system_words
 from simsearch.statistics.student import t_test
 
 TEST = "paired t over seeds"
-_WIDTHS = (18, 26, 26)
+_WIDTHS = (19, 26, 26)
 
 Report = dict[str, Any]
 
@@ -89,7 +90,7 @@ def _figure_lines(report: Report) -> list[str]:
     lines = [f"mean over {seeds['count']} seeds [95 % t interval]:", row(_WIDTHS, "system", *names)]
     for system, figures in seeds["systems"].items():
         cells = (_with_interval(**figures[name]) if name in figures else "-" for name in names)
-        lines.append(row(_WIDTHS, system, *cells))
+        lines.append(row(_WIDTHS, system_words(system), *cells))
     return lines
 
 
@@ -98,11 +99,12 @@ def _comparison_lines(report: Report) -> list[str]:
     if not entries:
         return []
     count = report["seeds"]["count"]
-    lines = ["", f"{entries[0].system} less the baseline over {count} seeds ({TEST}, n = {count}):"]
+    lines = ["", f"{system_words(entries[0].system)} less the baseline over {count} seeds ({TEST}, n = {count}):"]
     for entry in entries:
         shown = _with_interval(entry.difference, entry.interval, form="+.4f")
-        p_value = "p unknown: no spread" if entry.p_value is None else f"p = {entry.p_value:.4f}"
-        lines.append(row((18, 20, 28, 21), entry.baseline, f"{entry.place.title} {entry.scope}", shown, p_value))
+        p_value = "no spread" if entry.p_value is None else f"p = {entry.p_value:.4f}"
+        place = f"{entry.place.title} {entry.scope}"
+        lines.append(row((19, 20, 28, 10), system_words(entry.baseline), place, shown, p_value))
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simsearch.evaluation.collapse import Spread
@@ -10,22 +10,29 @@ from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import columns, headline, headline_k
 from simsearch.report.columns import ends, number, row, wrapped
 from simsearch.report.known import known_words
-from simsearch.report.verdict import Verdict, comparisons, low_recall, shown, verdict
+from simsearch.report.verdict import TOO_FEW, Verdict, comparisons, low_recall, shown, too_few, verdict
+from simsearch.report.words import system_words
 
 _COLUMNS = 5  # of figures, side by side
-_COMPARED = (16, 11, 8, -8, -11, -19, -7)
+_NAME = 19  # columns of a system's name
+_COMPARED = (_NAME, 10, 8, -7, -10, -19, -7)
 
 
 def summarize(report: dict[str, Any]) -> str:
     """Return what the report says in a sentence or two; a collapse comes first, or normalization doing as well."""
+    return " ".join([*collapse_words(report), _quality(report)])
+
+
+def collapse_words(report: Mapping[str, Any]) -> list[str]:
+    """Return one sentence where the features are nearly one point, else none."""
     found = report.get("collapse")  # a report of an older version does not know
-    if found and found["collapsed"]:
-        spread = Spread(found["mean_cosine"], found["effective_rank"])
-        return f"{spread.untrained_words if _untrained(report) else spread.words} {_quality(report)}"
-    return _quality(report)
+    if not found or not found["collapsed"]:
+        return []
+    spread = Spread(found["mean_cosine"], found["effective_rank"])
+    return [spread.untrained_words if _untrained(report) else spread.words]
 
 
-def _untrained(report: dict[str, Any]) -> bool:
+def _untrained(report: Mapping[str, Any]) -> bool:
     """Whether the recipe's features are the baseline's own, as with epochs = 0: every figure is the very same."""
     if report["unanswerable"] is None:  # without labels nothing is ever trained, with those of one class it may be
         return not report.get("unmeasured")
@@ -34,7 +41,8 @@ def _untrained(report: dict[str, Any]) -> bool:
     return bool(exact) and all(systems[name] == systems.get(name.replace("baseline/", "recipe/")) for name in exact)
 
 
-def _quality(report: dict[str, Any]) -> str:
+def unmeasured_words(report: Mapping[str, Any]) -> str | None:
+    """Return why there are no figures of quality, and what is known instead; None where there are."""
     if report["unanswerable"] is None:
         k, share = list(report["index"]["ann_recall"].items())[-1]
         why = report.get("unmeasured")
@@ -42,7 +50,16 @@ def _quality(report: dict[str, Any]) -> str:
         return f"{start}; the index returns {share:.4f} of the exact first {k}."
     if not recall_words(report):
         return "No query has another image of its label in the gallery, so quality is not measured."
-    first = f"{recall_words(report)} on {report['queries'] - report['unanswerable']:,} queries"
+    return None
+
+
+def _quality(report: dict[str, Any]) -> str:
+    if unmeasured := unmeasured_words(report):
+        return unmeasured
+    queries = report["queries"] - report["unanswerable"]
+    first = f"{recall_words(report)} on {queries:,} queries"
+    if few := too_few(queries, shown(report, HEADLINE, headline(report["k"])[0])[1]):
+        first += f" ({few})"
     first += optimistic_words(report)
     found = verdict(report)
     if found is None:
@@ -52,19 +69,20 @@ def _quality(report: dict[str, Any]) -> str:
         recipe, baseline = map(number, found.cosine)
         lead = (
             f"Normalization alone {found.alone} the recipe: cross-boundary {found.comparison.place.title} over "
-            f"boundary queries is {baseline} for baseline/cosine and {recipe} for recipe/cosine. "
+            f"boundary queries is {baseline} for '{system_words('baseline/cosine')}' and {recipe} for "
+            f"'{system_words('recipe/cosine')}'. "
         )
     return f"{lead}{first}; {_difference(found, report)}."
 
 
-def recall_words(report: dict[str, Any]) -> str:
+def recall_words(report: Mapping[str, Any]) -> str:
     """Return the headline's recall through the index, "recall@1 0.983 [0.978, 0.987]"; "" where none is measured."""
     place = headline(report["k"])[0]
     recall, interval = shown(report, HEADLINE, place)
     return "" if recall is None else f"{place.title} {recall:.3f} {ends(interval, '.3f')}".rstrip()
 
 
-def optimistic_words(report: dict[str, Any]) -> str:
+def optimistic_words(report: Mapping[str, Any]) -> str:
     """Return that more than a tenth of the queries have a near twin, and the recall without these; else ""."""
     near = report.get("near_twins")
     if not near or not near["optimistic"]:
@@ -88,17 +106,17 @@ def render_table(report: dict[str, Any]) -> str:
         return "\n".join([*lines, *_index(report, last), *wrapped(report["summary"])])
     for start in range(0, len(columns(report["k"])), _COLUMNS):
         places = columns(report["k"])[start : start + _COLUMNS]
-        widths = (16, *(-12 for _ in places))
+        widths = (_NAME, *(-12 for _ in places))
         scopes = (place.scope if len(place.figure.scopes) > 1 else "" for place in places)
         lines += ["", row(widths, "", *(place.title for place in places)), row(widths, "system", *scopes)]
         for name, figures in report["systems"].items():
-            lines.append(row(widths, name, *(number(place.of(figures)) for place in places)))
+            lines.append(row(widths, system_words(name), *(number(place.of(figures)) for place in places)))
     lines += ["", *_index(report, last), *_compared(comparisons(report))]
     if report["placebo"] is not None:
         placebo = report["placebo"]
         lines += wrapped(
-            f"placebo: {placebo['system']} error@{placebo['k']} {number(placebo['reference'])} on the reference's "
-            f"boundary queries, {number(placebo['self'])} on its own choice"
+            f"placebo: {system_words(placebo['system'])} error@{placebo['k']} {number(placebo['reference'])} on the "
+            f"reference's boundary queries, {number(placebo['self'])} on its own choice"
         )
     lines += [*_inversion(report), *_few_shot(report)]
     return "\n".join([*lines, "", *wrapped(report["summary"])])
@@ -118,11 +136,14 @@ def _compared(entries: Sequence[Comparison]) -> list[str]:
     """Return a row for each comparison: what the first system has less than, or beyond, the baseline."""
     if not entries:
         return []
-    lines = ["", f"{entries[0].system} less the baseline, paired by query ({entries[0].test}):"]
+    title = f"{system_words(entries[0].system)} less the baseline, paired by query ({entries[0].test}):"
+    lines = ["", *wrapped(title)]
     lines.append(row(_COMPARED, "baseline", "figure", "over", "n", "difference", "95 % interval", "p"))
     for entry in entries:
-        cells = (f"{entry.n:,}", f"{entry.difference:+.4f}", ends(entry.interval, "+.4f") or "-", number(entry.p_value))
-        lines.append(row(_COMPARED, entry.baseline, entry.place.title, entry.scope, *cells))
+        figures = (f"{entry.difference:+.4f}", ends(entry.interval, "+.4f") or "-", number(entry.p_value))
+        cells = ("", TOO_FEW, "") if too_few(entry.n, entry.interval, seen=entry.seen) else figures
+        name = system_words(entry.baseline)
+        lines.append(row(_COMPARED, name, entry.place.title, entry.scope, f"{entry.n:,}", *cells))
     return [*lines, ""]
 
 
@@ -131,12 +152,12 @@ def _inversion(report: dict[str, Any]) -> list[str]:
     if pairs is None:
         return []
     rates = [
-        f"{name} {number(report['systems'][name]['inversion_rate'])}"
+        f"{system_words(name)} {number(report['systems'][name]['inversion_rate'])}"
         for name in ("baseline/raw-l2", "baseline/cosine", "recipe/cosine")
         if name in report["systems"]
     ]
     sampled = "sampled " if pairs["sampled"] else ""
-    return wrapped(f"inversion rate over {pairs['pairs']:,} {sampled}pairs: {', '.join(rates)}")
+    return wrapped(f"inversion rate over {pairs['pairs']:,} {sampled}pairs: {'; '.join(rates)}")
 
 
 def _few_shot(report: dict[str, Any]) -> list[str]:
@@ -154,13 +175,16 @@ def _few_shot(report: dict[str, Any]) -> list[str]:
 def _difference(found: Verdict, report: dict[str, Any]) -> str:
     """Return how recipe/index differs from the first baseline, over as many seeds as were compared."""
     entry, after, before = found.comparison, found.after, found.before
+    name = system_words(entry.baseline)
     p_value = "p unknown: no spread" if entry.p_value is None else f"p = {entry.p_value:.4f}"
     figures = f"{number(after)} against {number(before)}, {p_value}"
     queries = next(one.n for one in comparisons(report) if one.place == entry.place)
     scope = f"cross-boundary {entry.place.title} over {queries:,} boundary queries"
+    if entry.seeds == 1 and (few := too_few(entry.n, entry.interval, seen=entry.seen)):
+        return f"cross-boundary {entry.place.title} over boundary queries against '{name}': {few}"
     if entry.seeds > 1:
         scope += f" and {entry.seeds} seeds"
     if not entry.seen or after is None or before is None:
-        return f"no difference seen from {entry.baseline} in {scope} ({figures})"
+        return f"no difference seen from '{name}' in {scope} ({figures})"
     share = f"{abs(after / before - 1):.0%}".replace("%", " %") if before else f"{100 * abs(after - before):.1f} points"
-    return f"{share} {'less' if after < before else 'MORE'} {scope} than {entry.baseline} ({figures})"
+    return f"{share} {'less' if after < before else 'MORE'} {scope} than '{name}' ({figures})"

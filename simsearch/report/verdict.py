@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from simsearch.vectors.search import KINDS
 
 Report = Mapping[str, Any]
 
+LEAST_QUERIES = 6  # with fewer pairs no sign-flip test can reach p < 0.05: 2 of 32 flips are as far from 0 as any
+TOO_FEW = "too few to tell"
+WIDEST = 0.3  # an interval that says little
 ENOUGH_RECALL = 0.9  # of an index: below, it is warned of
 
 
@@ -57,6 +61,21 @@ def verdict(report: Report) -> Verdict | None:
         return None if value is None else float(value)
 
     return Verdict(found, error(found.system), error(found.baseline), (error("recipe/cosine"), error(BASELINES[-1])))
+
+
+def too_few(queries: int, interval: Sequence[float] | None, *, seen: bool | None = None) -> str | None:
+    """Return "too few to tell" and how many are needed, where a figure over so many queries says nothing; else None.
+
+    `seen` is given for a difference: whether it is one. Then fewer than 6 say nothing, nor does an interval that is
+    wider than .3, unless the difference is seen all the same.
+    """
+    width = 0.0 if interval is None else round(interval[1] - interval[0], 9)
+    needed = math.ceil(queries * (width / WIDEST) ** 2) if width > WIDEST and not seen else 0
+    if seen is not None and queries < LEAST_QUERIES:
+        needed = max(needed, LEAST_QUERIES)
+    if needed <= queries:
+        return None
+    return f"{TOO_FEW}: {queries:,} {'query' if queries == 1 else 'queries'}, about {needed:,} are needed"
 
 
 def low_recall(report: Report) -> str | None:
