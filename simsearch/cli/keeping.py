@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
+from typing import TYPE_CHECKING
+
 import click
 
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, command, find_home, home_words, say_waste
+from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, command, find_home, home_words, say_waste
 from simsearch.cli.printing import emit, emit_json
-from simsearch.console import Shown, safe, say
+from simsearch.console import Shown, safe, say, some
+from simsearch.errors import SimsearchError, disk_error
+
+if TYPE_CHECKING:
+    from simsearch.sync.sync import Synced
 
 
 @command(epilog="Example:  simsearch sync photos/ --dry-run")
 @click.argument("folder", required=False, metavar="[FOLDER]")
 @click.option("--build", "name", metavar="NAME", help="Which build [that made from FOLDER; the newest].")
+@click.option("--all", "every", is_flag=True, help="All builds that were made from FOLDER, one after the other.")
 @click.option("--dry-run", is_flag=True, help="List what changed, and change nothing.")
 @click.option("--rehash", is_flag=True, help="Read every image, also those whose size and times are as they were.")
 @click.option("--allow-deletes", is_flag=True, help="Go on when more than a fifth of the images are gone.")
@@ -20,25 +28,64 @@ from simsearch.console import Shown, safe, say
 def sync(
     folder: str | None,
     name: str | None,
+    every: bool,
     dry_run: bool,
     rehash: bool,
     allow_deletes: bool,
     home: str | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Bring a build in step with its FOLDER (or .csv table): new, changed, moved and deleted images, without training.
 
     New images can be found from then on; the report stays that of the images that the build was made with.
     """
-    from simsearch.changes.compare import KINDS, in_words
-    from simsearch.changes.labels import labels_in_words, relabelled
+    from simsearch.changes.look import builds_of
     from simsearch.sync.sync import run_sync
 
+    if every and (folder is None or name is not None):
+        raise click.UsageError("--all syncs every build of a FOLDER: simsearch sync FOLDER --all, without --build")
     place = find_home(home)
-    done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
+
+    def run(folder: str | None, name: str | None) -> Synced:
+        done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
+        _show_synced(done, home, as_json)
+        return done
+
+    code = OK
+    if every:
+        assert folder is not None
+        for build in builds_of(place, folder):
+            try:
+                run(None, build.name)
+            except SimsearchError as error:  # the others have folders and disks that are as sound as before
+                if disk_error(error) is not None:
+                    raise
+                code = BAD_INPUT
+                if as_json:
+                    emit_json({"build": build.name, "error": error.message})
+                say(f"error: {build.name}: {safe(error.message)}")
+                say(f"hint: {safe(error.hint)}")
+    else:
+        done = run(folder, name)
+        made_from = done.build.record.source.partition(":")[2]
+        made = builds_of(place, made_from) if name is None else []
+        if others := [one.name for one in made if one.name != done.build.name]:
+            where = safe(shlex.quote(folder or made_from))
+            says = "was made from it" if len(others) == 1 else "were made from it"
+            say(f"{some(others)} {says} too: simsearch sync {where} --all" + home_words(home))
+    if not dry_run:
+        say_waste(place)
+    return code
+
+
+def _show_synced(done: Synced, home: str | None, as_json: bool) -> None:
+    """Print what a sync did, or would do, and say it in one line."""
+    from simsearch.changes.compare import KINDS, in_words
+    from simsearch.changes.labels import labels_in_words, relabelled
+
     if as_json:
         emit_json(done.to_json())
-    elif dry_run:
+    elif done.dry:
         for kind in KINDS:
             for entry in done.to_json()["lists"][kind]:
                 emit(f"{kind:<8} {safe(entry if isinstance(entry, str) else _move_in_words(entry))}")
@@ -47,13 +94,11 @@ def sync(
     what = in_words(done.counts) + (f", {others}" if others else "")
     if not done.changes.count:
         say(f"{done.build.name} is up to date ({end})")
-    elif dry_run:
+    elif done.dry:
         say(f"{done.build.name}: {what}; nothing was changed ({done.seconds:.1f} s)")
     else:
         say(f"{done.build.name}: {what}{'; compacted' if done.compacted else ''} ({end})")
         say(f"Next: simsearch query IMAGE --build {done.build.name}" + home_words(home))
-    if not dry_run:
-        say_waste(place)
 
 
 def _move_in_words(move: dict[str, str]) -> str:

@@ -18,14 +18,14 @@ import numpy as np
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.changes.compare import Changes
+from simsearch.changes.fresh import look_at
 from simsearch.changes.state import DELETED, MASKED, State, rows_of
 from simsearch.console import Progress, safe
 from simsearch.durable import link_or_copy
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
-from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
-from simsearch.images.sources.source import FileSource, changed
+from simsearch.images.sources.source import FileSource
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
@@ -101,24 +101,20 @@ def sync_dataset(
     Raises SourceError when too many images cannot be used, or one changes while it is read.
     """
     changes, kept = change.changes, change.kept
-    fresh = {found.image: found for found in changes.fresh}
-    listed = [image for image in change.source.images if image.image in fresh]
     added: list[ImageRecord] = []
     bad, tally = list(changes.set_aside), Tally()
     with write_thumbnails(space.scratch) as thumbnails:
-        for seen in survey(replace(change.source, images=listed), change.source.reader(), threads=THREADS):
-            found = fresh[seen.image]
-            if seen.sha256 and seen.sha256 != found.sha256:
-                raise changed(seen.image)
-            if seen.thumbnail is None:
-                bad.append(SetAside(seen.image, seen.reason or "unreadable", seen.sha256))
+        for found, seen in look_at(change.source, changes, threads=THREADS):
+            if isinstance(seen, SetAside):
+                bad.append(seen)
                 continue
+            assert seen.thumbnail is not None
             row = len(kept) + len(added)
             flags = (False, False, False, False)
             added.append(ImageRecord(row, found.image, found.label, *flags, found.sha256, found.group))
             thumbnails(seen.thumbnail)
             tally.add(seen)
-            progress(len(added), len(listed))
+            progress(len(added), len(changes.fresh))
     live = len(change.state.images) - len(change.deleted) + len(added)
     check_synced(bad, live, max_bad_fraction, listed=change.source.rows is not None)
     write_quarantine(space.out, bad)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from simsearch.artifacts import Artifact
 from simsearch.changes.compare import KINDS, Changes
+from simsearch.changes.fresh import unreadable
 from simsearch.changes.labels import relabelled
 from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
@@ -28,6 +29,7 @@ from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
 from simsearch.sync.remains import remove_remains
+from simsearch.versions import usable_cores
 
 if TYPE_CHECKING:
     from simsearch.stages.sync import Transition
@@ -86,9 +88,10 @@ def run_sync(
 ) -> Synced:
     """Bring a build in step with its source (or with `folder`, to which its images were moved).
 
-    With `dry` nothing is written; with `rehash` every image is read, whatever is remembered of it. Raises
-    SimsearchError, the build as it was, for a source that is not there, more deletions than are believed without
-    `allow_deletes`, images of which too many cannot be used, or a build that cannot be gone on from.
+    With `dry` nothing is written, and what is new is looked at all the same; with `rehash` every image is read,
+    whatever is remembered of it. Raises SimsearchError, the build as it was, for a source that is not there, more
+    deletions than are believed without `allow_deletes`, images of which too many cannot be used, or a build that cannot
+    be gone on from.
     """
     started, progress = working_seconds(), progress or Progress()
     build = choose_build(home, folder, name)
@@ -133,9 +136,13 @@ def _sync(
     aside, lists = changes.set_aside, changes.to_json()
     images, compacted = int(build.record.images), False
     if dry:
+        with progress.stage("Looked at", line=False) as shown:
+            aside = unreadable(source, changes, shown, threads=usable_cores())
+        lists = changes.to_json(aside)
         images += len(lists["added"]) - len(lists["deleted"])
         try:
-            _check_aside(aside, len(state.rows) - len(changes.gone) + len(changes.fresh), limit, listed)
+            fresh = len(changes.fresh) + len(changes.set_aside) - len(aside)
+            _check_aside(aside, len(state.rows) - len(changes.gone) + fresh, limit, listed)
         except SourceError as error:
             progress.say(f"Before they are mended, sync stops here: {error.message}")
     elif changes.count:
