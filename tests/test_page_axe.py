@@ -74,10 +74,14 @@ def test_a_report_of_a_flat_folder(violations, tmp_path, home):
     assert violations(page) == []
 
 
-@pytest.mark.parametrize("kind", ["regression", "pass", "first", "long names"])
+@pytest.mark.parametrize("kind", ["regression", "several", "pass", "first", "long names"])
 def test_a_trend_page(violations, kind):
     long = measured(cell("a-recipe-of-a-name-that-no-one-would-like-to-type-" + HOSTILE[0], "IVF1024,PQ16x4fs,RFlat"))
+    several = story(3)
+    found = [replace(finding, cell=one.cell.name) for one in several.results[:3] for finding in several.verdict.worse]
+    several = replace(several, verdict=replace(several.verdict, findings=tuple(found)))
     told = {
+        "several": several,
         "regression": story(3),
         "pass": story(2, worse=False),
         "first": story(1, worse=False),

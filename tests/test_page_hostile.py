@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
 import re
@@ -65,6 +66,19 @@ def test_nothing_but_templates_and_charts_says_what_is_markup():
         assert not re.search(r'[^"]\|safe|autoescape|Markup|striptags', text), path  # only words of the template itself
     python = {str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if "Markup(" in path.read_text()}
     assert python == {"page/charts/drawing.py", "page/html.py", "page/templates.py"}
+
+
+def test_no_string_of_python_builds_a_page():
+    """Tags stand in templates, and in page/charts; GitHub's markdown folds and escapes by tags."""
+    found = set()
+    for path in PACKAGE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        words = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
+        strings = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in words]
+        if any(re.search(r"</?[a-z][a-z0-9]*[\s>/]", one) for one in strings if isinstance(one, str)):
+            found.add(str(path.relative_to(PACKAGE)))
+    assert {path for path in found if not path.startswith("page/charts/")} == {"bench/outputs/markdown.py"}
+    assert len(found) > 5
 
 
 def test_a_value_that_is_not_there_is_an_error():
