@@ -21,7 +21,7 @@ COMMANDS = """\
 <!-- Written by docs/generate.py from the help texts in simsearch/cli/: change those, then run `make docs`. -->
 
 Answers go to stdout, all else to stderr. Every command takes `--help` (`-h`). Exit codes: 0 done; 1 a check or a gate
-said no; 2 wrong usage or bad input; 130 interrupted, where the same command goes on.
+said no, or `query --same` says `different`; 2 wrong usage or bad input; 130 interrupted: the same command goes on.
 """
 SETTINGS = """\
 # Settings
