@@ -26,7 +26,7 @@ HOSTILE = [
     "lone \ud800 surrogate",
     "a-rather-long-label-without-a-space-that-has-to-break-somewhere",
 ]
-SECTIONS = ["verdict", "see", "errors", "scores", "map", "systems", "index", "data", "made"]
+SECTIONS = ["good", "scores", "errors", "compared", "systems", "index", "map", "data", "made"]
 
 
 class Array:
@@ -66,6 +66,7 @@ def measure(labels=LABELS, baseline=True, names=HOSTILE):
         "projection": projection,
         "picture": lambda row: b"RIFF" + bytes([row % 256, row // 256]) * 40,
         "name": lambda row: f"{HOSTILE[row % C]}/{row}.png",
+        "link": lambda row: f"../photos/{row}.png" if row % 3 else None,
         "labels": [""] * (G + Q) if labels is None else [names[i] for i in labels],
         "facts": {
             "when": "2026-11-22T01:04:45",
@@ -84,7 +85,7 @@ def measure(labels=LABELS, baseline=True, names=HOSTILE):
 class Reader(HTMLParser):
     """Reads a page strictly: every element closed in order; collects elements, text and ids."""
 
-    VOID = frozenset({"meta", "br", "img", "link", "input", "hr"})
+    VOID = frozenset({"meta", "br", "img", "link", "input", "hr", "wbr"})
 
     def __init__(self, page):
         super().__init__(convert_charrefs=True)

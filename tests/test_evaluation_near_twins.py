@@ -183,7 +183,8 @@ def test_more_than_a_tenth_is_optimistic_and_the_rest_stands_beside_it():
         report["near_twins"] = json.loads(json.dumps(found))
         words = ", optimistic: 3 of 20 queries have a near twin in the gallery (0.529 on the 17 without)"
         assert optimistic_words(report) == (words if optimistic else "")
-        page = section("data", report={**report, "queries": 20, "gallery": 9}, facts={}, pictures=no_pictures())
+        whole = {**report, "queries": 20, "gallery": 9}
+        page = section("data", report=whole, facts={}, pictures=no_pictures(), projection={})
         assert ("flatters" in page) == optimistic
         assert f"{twins_} of 20 queries" in " ".join(page.split())
     assert optimistic_words({"k": [1]}) == optimistic_words({"k": [1], "near_twins": None}) == ""

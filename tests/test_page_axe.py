@@ -70,7 +70,7 @@ def test_a_report_of_a_flat_folder(violations, tmp_path, home):
     for number in range(20):
         picture(number % 4, number).save(tmp_path / "flat" / f"{number:02d}.png")
     page = report_of(tmp_path / "flat", home, *UNTRAINED)
-    assert "no labels" in page
+    assert "cannot be told without labels" in page
     assert violations(page) == []
 
 

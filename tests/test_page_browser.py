@@ -7,8 +7,13 @@ from chromium import browser as browser  # a fixture
 
 pytestmark = pytest.mark.slow
 
-# Elements that reach beyond the window or are cut, but for those in a box that scrolls by itself.
-CUT = """[...document.querySelectorAll("main *, header *, footer *")].filter(e => !e.closest(".scroll, pre, svg") && (
+OPEN = "document.querySelectorAll('details').forEach(each => each.open = true)"
+# Names whose words may be broken, and of those that are cut at their end the ones that are not whole in a title.
+BROKEN = """[...document.querySelectorAll(".name")].filter(e => getComputedStyle(e).overflowWrap != "normal" ||
+    getComputedStyle(e).wordBreak != "normal" || getComputedStyle(e).textOverflow != "ellipsis").length"""
+# Elements that reach beyond the window or are cut, but for those in a box that scrolls by itself, and names.
+CUT = """[...document.querySelectorAll("main *, header *, footer *")].filter(
+    e => !e.closest(".scroll, pre, svg, .name") && (
     e.getBoundingClientRect().right > innerWidth + 1 || e.getBoundingClientRect().left < -1 ||
     (e.scrollWidth > e.clientWidth + 1 && e.clientWidth && getComputedStyle(e).display != "inline" &&
      e.id != "verdict-h"))).map(e => e.outerHTML.slice(0, 120))"""
@@ -45,7 +50,9 @@ def test_nothing_is_asked_for_and_nothing_is_cut(show, page, tmp_path, width):
         assert asked[0] == "file"
         assert set(asked) <= {"file", "data"}
         assert asked.count("file") == 1
+        tab.evaluate(OPEN)
         assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert tab.evaluate(BROKEN) == 0
         assert tab.evaluate(CUT) == []
         backs.add(tab.evaluate("getComputedStyle(document.body).backgroundColor"))
         if width == 1280:

@@ -35,7 +35,7 @@ def changed(report, entry=None, **errors):
 
 
 def verdict(report):
-    return section("verdict", report=report, facts={})
+    return section("compared", report=report)
 
 
 def test_verdicts(arguments):
@@ -59,11 +59,11 @@ def test_verdicts(arguments):
         assert "; that is MORE errors." in words
     alone = verdict(changed(report, better, recipe_cosine=0.31, baseline_cosine=0.31))
     assert "not shown" in alone
-    assert alone.index("Normalization alone does as well as the recipe") < alone.index("On the hardest tenth")
+    assert alone.index("Normalization alone does as well as your search") < alone.index("On the hardest tenth")
     seeds = verdict(changed(report, {**better, "seeds": 5, "interval": None}))
     assert "5 seeds" in seeds
     none = verdict({**report, "comparisons": [], "summary": "Only <this>."})
-    assert "not shown" in none
+    assert '<strong class="badge">not measured</strong>' in none
     assert "Only &lt;this&gt;." in none
 
 
@@ -82,7 +82,7 @@ def test_the_verdict_is_about_the_most_seeds(arguments):
     assert '<strong class="badge">not shown</strong>' in words
     assert "mean over seeds 25.0\u00a0% of the nearest 10" in words
     assert "difference -1.0 points [-3.0, +1.0], p = .200, 5 seeds; no difference seen." in words
-    assert "(baseline/cosine): +2.0 points, no test, 5 seeds; no difference seen." in re.sub(" +", " ", words)
+    assert "features at length 1: +2.0 points, no test, 5 seeds; no difference seen." in re.sub(" +", " ", words)
     page = render_page(**{**arguments, "report": report})
     Reader(page)
     assert "5 seeds (7, 8, 9, 10, 11)" in page
@@ -121,7 +121,7 @@ def test_copies_are_told_apart_from_scores(arguments):
         in page
     )
     assert "92 queries have a score above 0.999, which a trained space gives to images of one label too." in page
-    assert '<th scope="row" class="words">queries</th><td>100</td><td>98</td>' in page
+    assert '<th scope="row" class="words few">queries</th><td>100</td><td>98</td>' in page
 
 
 def test_counts_that_are_cut_off_are_told_in_full(arguments):
@@ -145,7 +145,7 @@ def test_labels_with_one_point_are_no_share(arguments):
     projection = {"rows": np.arange(4), "before": None, "after": points}
 
     def shown(labels):
-        return section("map", report=report, projection=projection, labels=list(labels))
+        return section("map", report=report, projection=projection, labels=list(labels), facts={}, pictures=None)
 
     assert "The point nearest to a point" not in shown("abcd")
     assert "has its label for 100\u00a0% after." in shown("aabc")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -19,6 +20,17 @@ _MOST_PICTURE_BYTES = 2_400_000  # 3.2 MB as base64: the page stays below 4 MB w
 def text(value: object) -> Markup:
     """Return `value` for HTML: markup as it is, else escaped, control and bidirectional characters made visible."""
     return value if isinstance(value, Markup) else Markup(escape(safe(str(value))))
+
+
+def breakable(words: object) -> Markup:
+    """Return words for HTML that may be broken after a slash or an underscore, as in a path, never inside a word."""
+    return Markup(re.sub(r"([/_])(?=\w)", r"\1<wbr>", str(text(words))))
+
+
+def seconds(milliseconds: float) -> str:
+    """Return 31.2 milliseconds as "0.03 s", 253 as "0.25 s"."""
+    took = milliseconds / 1000
+    return f"{took:.0f}\u00a0s" if took >= 10 else f"{float(f'{took:.{1 if took < 0.1 else 2}g}'):.6g}\u00a0s"
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -64,11 +76,15 @@ def get(tree: Any, *keys: object) -> Any:
 
 @dataclass
 class Pictures:
-    """Thumbnails of rows, each embedded once however often it is shown: a symbol that the places refer to."""
+    """Thumbnails of rows, each embedded once however often it is shown: a symbol that the places refer to.
+
+    `link(row)` is where the whole picture lies, as an address for the page, or None.
+    """
 
     picture: Callable[[int], bytes | None]
     name: Callable[[int], str]
     labels: Sequence[str]
+    link: Callable[[int], str | None] = lambda row: None
     _sources: dict[int, str | None] = field(default_factory=dict)
     _bytes: int = 0
     left_out: int = 0
@@ -77,6 +93,10 @@ class Pictures:
         """Return what the picture shows, in words: label, file name."""
         label = self.labels[row] if 0 <= row < len(self.labels) else ""
         return ", ".join(part for part in (label, self.name(row)) if part)
+
+    def base(self, row: int) -> str:
+        """Return the last part of the image's name."""
+        return self.name(row).rpartition("/")[2]
 
     def has(self, row: int) -> bool:
         """Return whether there is a picture of the row; it will then stand in the page."""

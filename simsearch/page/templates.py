@@ -18,7 +18,18 @@ from simsearch.page import dates, html
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-_WORDS = (html.count, html.get, html.interval, html.number, html.p_value, html.percent, html.points, shorten)
+_WORDS = (
+    html.breakable,
+    html.count,
+    html.get,
+    html.interval,
+    html.number,
+    html.p_value,
+    html.percent,
+    html.points,
+    html.seconds,
+    shorten,
+)
 
 
 def draw(template: str, **values: Any) -> Markup:

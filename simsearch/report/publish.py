@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import platform
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from simsearch.artifacts import Artifact, Store
 from simsearch.durable import write_durably
@@ -41,9 +44,11 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
             picture=thumbnails.__getitem__ if thumbnails else lambda row: None,
             name=lambda row: records[row].image,
             labels=[entry.label for entry in read_records(dataset.path)],
+            link=links(build.record.root, build.page_path.parent, lambda row: records[row].image),
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
                 "when": build.record.when,
+                "vectors": build.of_vectors,
                 "trained": not build.of_vectors and bool(with_defaults(recipe)["training"]["epochs"]),
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
@@ -61,6 +66,25 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
             },
         )
     write_durably(build.page_path, sealed_page(build, page))
+
+
+def links(root: str | None, page: Path, name: Callable[[int], str]) -> Callable[[int], str | None]:
+    """Return the address of a row's file for a page in the folder `page`: None where the file is not here.
+
+    It is relative, so that it names no more of this machine than the way there. Every character that is not plain is
+    percent-encoded: a name cannot be an address of another kind.
+    """
+    if root is None:
+        return lambda row: None
+    here, there = os.path.realpath(page), os.path.realpath(root)
+
+    def link(row: int) -> str | None:
+        path = os.path.join(there, name(row))
+        if not os.path.isfile(path):
+            return None
+        return quote(os.fsencode(os.path.relpath(path, here)), safe="/")
+
+    return link
 
 
 def publish_again(build: Build, store: Store, command: str) -> None:

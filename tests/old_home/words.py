@@ -14,8 +14,12 @@ NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+
 SENTENCE_END = re.compile(r"(?<=[.;:!?])\s+(?=[A-Z])")
 DROPPED = (  # what differs from run to run
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:[-+]\d\d:\d\d)?)?"), "DATE"),
+    (re.compile(r"([A-Z][a-z]+day )?\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d"), "DATE"),
     (re.compile(r"[\d,.]+ (s|ms|min|queries/s|queries a second|images/s)\b"), r"N \1"),
-    (re.compile(r"\d+ %(?= (?:before|after)\b)"), "N %"),  # of the map: t-SNE differs from processor to processor
+    (
+        re.compile(r"\d+ %(?= (?:before|after|of the points)\b)"),
+        "N %",
+    ),  # of the map: t-SNE differs from processor to processor
 )
 # Whole pieces: digests of any length, whole per cents of the map, versions, seconds of a stage, the machine.
 DROPPED_PIECES = re.compile(r"[0-9a-f]{12,64}|\d+ %|\d+(\.\d+){2}\S*|\d+\.\d|.*\d cores?\b.*")

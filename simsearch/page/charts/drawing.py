@@ -16,7 +16,7 @@ MOST_SERIES = 4
 # The charts are drawn for a phone, 360 wide, and scale up: their text stays readable at either size.
 WIDTH, HEIGHT = 360, 300
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 20, 40
-LABELS = 116  # right of lines, for their names
+LABELS = 132  # right of lines, for their names
 GAP = 15  # between the base lines of two names
 DASHES = ("", "7 3", "2 3", "9 3 2 3")
 _LONGEST = 18  # characters of a name in a chart

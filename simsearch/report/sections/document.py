@@ -11,19 +11,22 @@ from markupsafe import Markup
 
 from simsearch.evaluation import figures
 from simsearch.evaluation.details.projection import LEAST
+from simsearch.page.dates import moment
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
 from simsearch.report import known, verdict
-from simsearch.report.sections import errors, scores, table, tuning
+from simsearch.report.sections import errors, good, scores, table, tuning
+from simsearch.report.sections.summaries import holds
+from simsearch.report.words import BASELINE, MEANINGS, system_words
 
 _SECTIONS = {
-    "verdict": "Verdict",
-    "see": "See it",
-    "errors": "Where it errs",
+    "good": "How good is my search?",
     "scores": "What a score means",
-    "map": "Map before and after",
+    "errors": "Where it errs",
+    "compared": "Is it better than the baseline?",
     "systems": "All systems",
     "index": "Index",
+    "map": "Map",
     "data": "Data",
     "made": "How it was made",
 }
@@ -40,18 +43,21 @@ def render_page(
     name: Callable[[int], str],
     labels: list[str],
     facts: Report,
+    link: Callable[[int], str | None] = lambda row: None,
 ) -> str:
     """Return the page as HTML, to be written as UTF-8; what is missing in the arguments is left out of it.
 
     `report` is report.json. `details`: "neighbours" [{"kind": "typical" | "boundary" | "worst", "row", "label", "hits":
     [{"row", "score", "label"}]}], "norm_buckets" with curves and "examples", "roc" {system: [[far, tar], ...]} (without
     it the ROC is drawn through its ticks). `projection` is what `project` returns, with rows of the dataset.
-    `picture(row)` is a thumbnail (WebP, at most 96 px), `name(row)` the image's name, `labels[row]` its label ("":
-    none). `facts`: "counts" {"images": n, ...}, "when", "far" (far.json), "quarantine" [[image, reason]] (of
+    `picture(row)` is a thumbnail (WebP, at most 96 px), `link(row)` the address of the whole picture or None,
+    `name(row)` the image's name, `labels[row]` its label ("": none). `facts`:
+    "counts" {"images": n, ...}, "when", "far" (far.json), "quarantine" [[image, reason]] (of
     "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}], "versions" {name: version}, "machine",
-    "command", "choice" (how the index was chosen, as index.json has it).
+    "command", "choice" (how the index was chosen, as index.json has it), "trained" (whether anything was), "vectors"
+    (whether it is a build of vectors).
     """
-    pictures = Pictures(picture, name, labels)
+    pictures = Pictures(picture, name, labels, link)
     values = {
         "report": report,
         "details": details,
@@ -61,13 +67,21 @@ def render_page(
         "facts": facts,
         "saved": base64.b64encode(json.dumps(report, allow_nan=False).encode()).decode(),
     }
-    sections = [(anchor, title, section(anchor, **values)) for anchor, title in _SECTIONS.items()]
+    folded = holds(report, projection, facts)
+    if report.get("unanswerable") is None:  # without labels the map is the most that there is to look at
+        folded.pop("map")
+    sections = []
+    for anchor, title in _SECTIONS.items():
+        if body := section(anchor, **values):
+            shut = anchor in folded
+            body = draw("report/sections/folded.html", holds=folded[anchor], body=body) if shut else body
+            sections.append((anchor, title, body))
     return page(
         title=f"{report['build']}: search quality",
         heading=report["build"],
         description=report.get("summary") or "",
         about=_about(report, facts),
-        sections=[found for found in sections if found[2]],
+        sections=sections,
         pictures=pictures,
         json=report,
     )
@@ -75,15 +89,15 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    rooms = {
-        room.__name__.rpartition(".")[2]: room for room in (verdict, known, figures, errors, scores, table, tuning)
-    }
-    return draw(f"report/sections/{anchor}.html", LEAST=LEAST, **rooms, **values)
+    asked = (verdict, known, figures, errors, good, scores, table, tuning)
+    rooms = {room.__name__.rpartition(".")[2]: room for room in asked}
+    words = {"LEAST": LEAST, "BASELINE": BASELINE, "MEANINGS": MEANINGS, "system_words": system_words}
+    return draw(f"report/sections/{anchor}.html", **words, **rooms, **values)
 
 
 def _about(report: Report, facts: Report) -> str:
     images, labels = get(facts, "counts", "images"), report.get("classes")
     parts = [count(n, one, f"{one}s") for n, one in ((images, "image"), (labels, "label")) if n is not None]
     parts += [count(report["queries"], "query", "queries"), f"{count(report['gallery'])} searched"]
-    parts += [f"made {facts['when'][:10]}"] if facts.get("when") else []
+    parts += [f"made {moment(facts['when'])}"] if facts.get("when") else []
     return " · ".join(parts)

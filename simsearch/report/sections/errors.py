@@ -44,10 +44,11 @@ def chosen_labels(labels: list[str], confused: list[dict[str, Any]]) -> list[str
     return sorted(list(order)[:MOST_GROUPS])
 
 
-def mapped(report: Report, projection: Report, labels: Sequence[str]) -> Report:
+def mapped(report: Report, projection: Report, labels: Sequence[str], once: bool = False) -> Report:
     """Return the maps: "charts" (title, kind, chart), "legend" (sign, name, images), "shares", "head" and "rows".
 
     There are two, or one without a baseline, under one legend; "shares" and the table say whose nearest point is alike.
+    With `once`, as where nothing is trained and before is after, there is one.
     """
     names = [labels[row] if row < len(labels) else "" for row in np.asarray(projection["rows"]).tolist()]
     known = sorted({name for name in names if name})
@@ -58,7 +59,10 @@ def mapped(report: Report, projection: Report, labels: Sequence[str]) -> Report:
     judged = np.array([bool(name) and each[name] > 1 for name in names])  # no point is near one of its label otherwise
 
     charts, nearest = [], {}
-    for side, title in (("before", "Before: the baseline's features"), ("after", "After: the recipe's embeddings")):
+    titles = {"before": "Before: the baseline's features", "after": "After: your embeddings"}
+    if once:
+        titles = {"after": "Your embeddings"}
+    for side, title in titles.items():
         if projection.get(side) is None:
             continue
         points = np.asarray(projection[side], dtype=np.float64)
@@ -81,7 +85,7 @@ def mapped(report: Report, projection: Report, labels: Sequence[str]) -> Report:
     return {
         "charts": charts,
         "legend": legend,
-        "shares": [f"{share(side, judged)} {side}" for side in nearest],
-        "head": ("label", "images", *(f"nearest point has the label, {side}" for side in nearest)),
+        "shares": [f"{share(side, judged)} {'of the points' if once else side}" for side in nearest],
+        "head": ("label", "images", *(f"nearest point has the label{'' if once else f', {side}'}" for side in nearest)),
         "rows": rows,
     }

@@ -16,15 +16,20 @@ from simsearch.page.charts import Series, recall_chart, roc_chart
 from simsearch.page.html import get, number, percent
 from simsearch.report.columns import ends
 from simsearch.report.verdict import shown
+from simsearch.report.words import system_words
 
 # The four that a chart shows: the headline, the baseline as it is searched, and both with normalization alone.
 _SHOWN = ("baseline/raw-l2", "baseline/raw-ip", "baseline/cosine", "recipe/index")
 _KINDS = ("same", "different")
 _SPACES = {
-    "baseline": "Baseline, raw features",
+    "baseline": "The baseline's features, at their own length",
     "baseline_cosine": "",  # in the table only
-    "recipe": "Recipe, embeddings, the same pairs",
+    "recipe": "Your embeddings, the same pairs",
 }
+_SIDES = {"baseline": "baseline", "baseline_cosine": system_words("baseline/cosine"), "recipe": "yours"}
+_RARE = 1000  # of so many pairs of different labels one reaches a score that the page speaks of
+_LEAST_RARE = 100
+_LEAST_QUERIES = 6  # in a tenth: with fewer no test reaches .05
 _LEAST_PAIRS = 100  # of one label and of two in a bucket, before its AUC is compared
 
 Report = dict[str, Any]
@@ -40,7 +45,7 @@ def recall_lines(report: Report) -> Charted | None:
     for look, name in enumerate(_SHOWN):
         recalls, ends = zip(*(shown(report, name, Place("recall", k)) for k in ks), strict=True)
         if None not in recalls:
-            lines.append(Series(name, look, list(zip(ks, recalls, strict=True)), ends))
+            lines.append(Series(system_words(name), look, list(zip(ks, recalls, strict=True)), ends))
     if not lines or len(ks) < 2:
         return None
     title = "Share of queries with an image of their label among the first k hits"
@@ -57,7 +62,7 @@ def roc(report: Report, details: Report) -> Charted | None:
         found = get(details, "roc", name)
         curve = _curve(found, get(report["systems"], name, "tar_at_far"))
         if curve and (found or not measured):  # straight lines between four ticks look wrong beside real curves
-            lines.append(Series(name, look, curve))
+            lines.append(Series(system_words(name), look, curve))
     title = "ROC: pairs of one label that are accepted, by pairs of two labels that are accepted with them"
     return _charted("roc", title, lines) if lines else None
 
@@ -79,7 +84,7 @@ def norm_rows(report: Report) -> list[tuple[str, ...]]:
     """Return the rows of the table of these pairs."""
     return [
         (
-            f"{side.replace('_', '/')}, {bucket}-{bucket}",
+            f"{_SIDES[side]}, {bucket}-{bucket}",
             number(entry.get("roc_auc"), 4),
             percent(entry.get("eer")),
             *(percent(get(entry, "tar_at_far", tick)) for tick in FALSE_ACCEPT_RATES[:3]),
@@ -129,8 +134,28 @@ def false_alarms(far: Report | None) -> list[tuple[str, str]]:
     return rows
 
 
+def rare(far: Report) -> str:
+    """Return what a high score means, in a sentence: the one that a pair in a thousand reaches, else one in a hundred.
+
+    With fewer pairs than that no score can be called rare.
+    """
+    score, rate = min(false_alarms(far), key=lambda row: abs(_parts(row[1]) - _RARE))
+    if _parts(rate) < _LEAST_RARE:
+        return "Too few to tell which score is rare between different labels."
+    return f"A score of {score} or more is rare between different labels: {rate} of such pairs reach it."
+
+
+def _parts(rate: str) -> int:
+    return int(rate.rpartition(" ")[2].replace(",", ""))
+
+
 def first_hits_by_score(report: Report) -> list[tuple[str, ...]]:
-    """Return the table of first hits by their score, of wrong ones among them, and of strangers that score as much."""
+    """Return the table of first hits by their score, of wrong ones among them, and of strangers that score as much.
+
+    There is none where a tenth of the queries is too few to tell anything.
+    """
+    if report["queries"] < 10 * _LEAST_QUERIES:
+        return []
     return [
         (
             f"{entry['low']:.3f} to {entry['high']:.3f}",

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.figures import FIGURES, Place, places
 from simsearch.images.sources.left_out import rows
 from simsearch.images.tally import in_words
 from simsearch.page.html import NONE, count, get, interval, number
 from simsearch.report.verdict import shown
+from simsearch.report.words import system_words
 
 Report = dict[str, Any]
 LEAST = 30  # boundary queries before one system is said to be the best on them
@@ -38,12 +40,17 @@ def figure_rows(report: Report) -> list[tuple[str, list[Sequence[Any]]]]:
 
 
 def _figure_row(report: Report, place: Place) -> Sequence[Any]:
-    figures = {name: shown(report, name, place) for name in report["systems"]}
+    figures = {name: shown(report, name, place) for name in in_order(report["systems"])}
     values, ends = ({name: figure[i] for name, figure in figures.items()} for i in (0, 1))
     few = place.scope == "boundary" and (report.get("boundary_queries") or 0) < LEAST
     best = set() if few else best_systems(values, ends, place.figure.higher_is_better)
     title = place.title if len(place.figure.scopes) == 1 else f"{place.title}, {place.scope}"
     return [title, *((*figures[name], name in best) for name in figures)]
+
+
+def in_order(systems: Report) -> list[str]:
+    """Return the keys of the systems, the one that answers queries first."""
+    return sorted(systems, key=lambda name: name != HEADLINE)
 
 
 def best_systems(values: Report, ends: Report, higher: bool) -> set[str]:
@@ -72,16 +79,19 @@ def seed_rows(systems: Report) -> tuple[Sequence[str], list[Sequence[Any]]]:
         values = " ".join(number(value, 4) for value in one["values"])
         return number(one["mean"], 4), interval(one["interval"]), values
 
-    return ("system", *names), [(system, *map(cell, map(found.get, names))) for system, found in systems.items()]
+    rows: list[Sequence[Any]] = [
+        (system_words(system), *map(cell, map(found.get, names))) for system, found in systems.items()
+    ]
+    return ("system", *names), rows
 
 
 def counts(report: Report, facts: Report) -> dict[str, int]:
     """Return how many images, queries and labels there are, by their words."""
-    found = {"queries": report["queries"], "gallery": report["gallery"], **(facts.get("counts") or {})}
+    found = {**(facts.get("counts") or {}), "gallery": report["gallery"], "queries": report["queries"]}
     further = {
-        "labels": report.get("classes"),
-        "queries without another image of their label, left out": report.get("unanswerable"),
         "boundary queries": report.get("boundary_queries"),
+        "labels": report.get("classes"),
+        "queries without another image of their label, left out": report.get("unanswerable") or None,
         "groups, kept on one side of the split": get(report, "groups", "groups"),
         "queries whose group is in the gallery too, left out": get(report, "groups", "queries_left_out_for"),
     }
@@ -106,8 +116,9 @@ def headlines(near: Report) -> list[tuple[str, str, str]]:
 
 
 def _leaves(tree: Report, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield (name, figure) of a headline: "recipe/index, recall@1"."""
+    """Yield (name, figure) of a headline: "your search, recall@1"."""
     for key, value in tree.items():
+        key = system_words(key)
         told = f"{name}@{key}" if key.isdigit() else ", ".join(part for part in (name, key.replace("_", " ")) if part)
         if isinstance(value, dict):
             yield from _leaves(value, told)
@@ -117,3 +128,8 @@ def _leaves(tree: Report, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def _figure(value: Any) -> str:
     return count(value) if isinstance(value, int) else number(value, 4)
+
+
+def named(systems: Sequence[str]) -> list[str]:
+    """Return the names of systems for people."""
+    return [system_words(name) for name in systems]
