@@ -159,7 +159,8 @@ class Shown(Progress):
         if line:
             seconds = f"{time.perf_counter() - current.started:.1f} s"
             left = f"{title:<13} {current.detail}"
-            say(f"{left:<{WIDTH - len(seconds) - 1}} {seconds}")
+            columns = min(WIDTH, terminal_columns(sys.stderr) or WIDTH)
+            say(f"{left:<{columns - len(seconds) - 1}} {seconds}")
         for outer in self._running[-1:]:
             outer.start()
 

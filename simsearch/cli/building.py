@@ -64,9 +64,12 @@ def build(
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """
-    from simsearch.recipe.files import find_recipe
+    progress = Shown()
+    with progress.stage("Build", line=False) as start:
+        start.tell("starting")
+        from simsearch.recipe.files import find_recipe
 
-    named = find_recipe(recipe, list(settings))
+        named = find_recipe(recipe, list(settings))
     if dry_run:
         from simsearch.home import Home
         from simsearch.pipeline.estimate import forecast, render_forecast
@@ -77,10 +80,12 @@ def build(
         else:
             emit(render_forecast(expected))
         return OK
-    from simsearch.pipeline.run import run_build
+    with progress.stage("Build", line=False) as start:
+        start.tell("starting")
+        from simsearch.pipeline.run import run_build
 
-    place = find_home(home)
-    outcome = run_build(named, place, name=name, seeds=seeds or 1, retrain=retrain, progress=Shown())
+        place = find_home(home)
+        outcome = run_build(named, place, name=name, seeds=seeds or 1, retrain=retrain, progress=progress)
     say_outcome(outcome)
     if as_json:
         emit_json(outcome.report)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 
@@ -37,6 +39,8 @@ for command in (build, query, show, compare, evaluate, bench, sync, index, expor
 def main(arguments: list[str] | None = None) -> None:
     """Entry point: runs a command and exits with 0, 1, 2 or 130; what the user can mend never gives a traceback."""
     _prepare_streams()
+    # Python looks for garbage before it ends: seconds, with torch in memory, and for nothing.
+    atexit.register(gc.freeze)
     words = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(args=words, obj=words, prog_name=PROGRAM, standalone_mode=False)
