@@ -37,10 +37,15 @@ FIRST = "find the right label first"
             asked(0.5, [0.4, 0.6], 200, 5),
             f"Of 100 queries, 50 {FIRST[:-6]} among the first 5 [40, 60], measured on 200.",
         ),
-        (asked(0.875, [0.529, 0.978], 9, 1, 1), f"7 of 8 queries {FIRST}; of 100 that would be between 53 and 98."),
+        (asked(0.9, [0.8, 0.95], 71, 1, 1), f"63 of 70 queries {FIRST}; of 100 that would be between 80 and 95."),
         (
-            asked(1.0, [0.2, 1.0], 1),
-            "1 of 1 query finds the right label first; of 100 that would be between 20 and 100.",
+            asked(0.875, [0.529, 0.978], 9, 1, 1),
+            f"7 of 8 queries {FIRST}; of 100 that would be between 53 and 98. "
+            "Too few to tell: 8 queries, about 18 are needed.",
+        ),
+        (
+            asked(1.0, [0.8, 1.0], 1),
+            "1 of 1 query finds the right label first; of 100 that would be between 80 and 100.",
         ),
         ({**asked(0.5, [0.4, 0.6], 200), "unanswerable": None}, None),
         (asked(None, None, 4, 1, 4), None),
@@ -108,6 +113,31 @@ def test_not_measured_is_not_not_shown(arguments):
     words = section("compared", report=report)
     assert '<strong class="badge">not measured</strong>' in words
     assert "not shown</strong>" not in words
+
+
+def test_too_few_to_tell_instead_of_figures_that_say_nothing(arguments):
+    report = copy.deepcopy(arguments["report"])
+    report["boundary_queries"] = 1
+    for entry in report["comparisons"]:
+        entry |= {"n": 1, "difference": -0.1, "interval": [-0.1, -0.1], "p_value": 1.0}
+    words = section("compared", report=report)
+    assert '<strong class="badge">too few to tell</strong>' in words
+    assert "Too few to tell: 1 query, about 6 are needed." in words
+    assert "no difference seen" not in words
+    assert not re.search(r"-10\.0|p = 1|On the hardest", words)
+    table = (
+        section("systems", report=report).partition("Paired comparisons, query by query")[2].partition("</table>")[0]
+    )
+    assert "1.000" not in table
+    assert "-0.1" not in table
+    (_, recall, *_), (_, error, _, _, told) = large(report, {})[:2]
+    assert recall != "–"
+    assert error == "–"
+    assert told == "too few to tell: 1 query at the boundary, 6 are needed at least"
+    # Over several seeds it is the seeds that are compared.
+    for entry in report["comparisons"]:
+        entry |= {"seeds": 5, "p_value": 0.2}
+    assert "too few to tell</strong>" not in section("compared", report=report)
 
 
 def test_tenths_of_few_queries_are_too_few_to_tell(arguments):

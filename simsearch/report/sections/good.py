@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from simsearch.evaluation.collapse import Spread
-from simsearch.evaluation.comparison import BASELINES, HEADLINE
+from simsearch.evaluation.comparison import BASELINES, HEADLINE, Comparison
 from simsearch.evaluation.figures import Place, headline, headline_k
-from simsearch.page.html import count, get, interval, percent, seconds
-from simsearch.report.verdict import shown
+from simsearch.page.html import NONE, count, get, interval, percent, seconds
+from simsearch.report.verdict import LEAST_QUERIES, TOO_FEW, shown, too_few
 
 Report = dict[str, Any]
 Large = tuple[str, str, str, str, str]
@@ -21,7 +21,7 @@ BADGES = {
     "held": "fewer errors, and more than chance explains; normalization alone does less.",
     "not shown": "it was measured, and no difference was seen, or normalization alone does as well.",
     "the opposite": "more errors, and more than chance explains.",
-    "too few to tell": "so few queries that no test could tell.",
+    TOO_FEW: "so few queries that no test can tell, or an interval so wide that it says nothing.",
     "not measured": "there was nothing to compare: no baseline, or no query at the boundary.",
 }
 
@@ -42,11 +42,18 @@ def found_first(report: Report) -> str | None:
     if asked < _HUNDRED:
         low, high = (round(_HUNDRED * end) for end in ends)
         verb = what if asked != 1 else what.replace("find", "finds", 1)
-        few = f"{round(share * asked)} of {count(asked, 'query', 'queries')} {verb}"
-        return f"{few}; of 100 that would be between {low} and {high}."
+        said = f"{round(share * asked)} of {count(asked, 'query', 'queries')} {verb}"
+        said += f"; of 100 that would be between {low} and {high}."
+        few = too_few(asked, ends)
+        return said if few is None else f"{said} {few[0].upper()}{few[1:]}."
     base = _THOUSAND if asked >= _THOUSAND and share > _HIGH else _HUNDRED
     low, high = (round(base * end) for end in ends)
     return f"Of {base:,} queries, {_of(share, base)} {what} [{low}, {high}], measured on {asked:,}."
+
+
+def few(entry: Comparison) -> str | None:
+    """Return why a comparison of one seed says nothing, "too few to tell: ..."; None where it says something."""
+    return too_few(entry.n, entry.interval, seen=entry.seen) if entry.seeds == 1 else None
 
 
 def _of(share: float, base: int) -> str:
@@ -93,6 +100,10 @@ def _figure(report: Report, place: Place, name: str, words: str) -> list[Large]:
     before, before_ends = shown(report, BASELINES[0], place)
     if value is None:
         return []
+    queries = report.get("boundary_queries") or 0
+    if place.scope == "boundary" and queries < LEAST_QUERIES:
+        told = f"{TOO_FEW}: {count(queries, 'query', 'queries')} at the boundary, {LEAST_QUERIES} are needed at least"
+        return [(name, NONE, "", "", told)]
     than = "" if before is None else f"baseline {percent(before)} {interval(before_ends, percent)}".rstrip()
     return [(name, percent(value), interval(ends, percent), than, words)]
 
