@@ -15,7 +15,7 @@ from conftest import run_cli, snapshot
 
 import simsearch
 from simsearch.cli import main
-from simsearch.cli.answering import show_vectors
+from simsearch.cli.answering import Form, show_vectors
 from simsearch.console import Shown
 from simsearch.exchange import vectors_in
 from simsearch.exchange.vectors_in import run_import
@@ -213,7 +213,7 @@ def test_other_mistakes_in_an_import(imported, copy_of_built, tmp_path):
         (["--name", "new", "--factory", "NoSuch"], ["NoSuch"]),
         (["--name", "new", "--factory", "IVF0,Flat"], ["IVF0,Flat"]),
         (["--name", "new", "--factory", "IVF4096,Flat"], ["4096"]),
-        (["--name", "new", "--target-recall", "1.5"], ["target_recall"]),
+        (["--name", "new", "--target-recall", "1.5"], ["target-recall"]),
         ([], ["--name"]),
     ]:
         refused("index", "import", path, *options, "--home", home, words=words)
@@ -292,7 +292,7 @@ def test_rows_that_needed_a_wider_search_are_marked(tmp_path, capsys):
     build = run_import(str(tmp_path / "x.npy"), home, "mine", {"factory": "IVF100,Flat", "nprobe": 1}).build
     searcher = simsearch.open(build)
     capsys.readouterr()
-    show_vectors(searcher, str(tmp_path / "x.npy"), Question(50), as_json=True)
+    show_vectors(searcher, str(tmp_path / "x.npy"), Question(50), form=Form.JSON)
     out, err = capsys.readouterr()
     answers = [json.loads(line) for line in out.splitlines()]
     widened = sum(answer.widened for _, answer in searcher.ask_file(str(tmp_path / "x.npy"), Question(50)))

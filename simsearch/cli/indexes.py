@@ -7,7 +7,17 @@ import shlex
 import click
 
 from simsearch.cli.building import say_low_recall
-from simsearch.cli.options import HOME_OPTION, JSON_OPTION, OK, SAID_NO, Commands, command, find_home, home_words
+from simsearch.cli.options import (
+    HOME_OPTION,
+    JSON_OPTION,
+    OK,
+    SAID_NO,
+    Commands,
+    Number,
+    command,
+    find_home,
+    home_words,
+)
 from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, say
 
@@ -59,7 +69,12 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
 @click.argument("file", metavar="FILE")
 @click.option("--name", required=True, metavar="NAME", help="Name of the build.")
 @click.option("--factory", metavar="F", help="FAISS factory string, its settings tuned [Flat].")
-@click.option("--target-recall", type=float, metavar="R", help="Choose the fastest index with this ann_recall@10.")
+@click.option(
+    "--target-recall",
+    type=Number(0, 1, min_open=True),
+    metavar="R",
+    help="Choose the fastest index with this ann_recall@10.",
+)
 @click.option(
     "--set",
     "settings",

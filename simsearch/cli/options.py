@@ -68,13 +68,17 @@ class Whole(click.IntRange):
 
 
 class Number(click.FloatRange):
-    """A number in a range; NaN compares with nothing, so click's own range lets it pass."""
+    """A number in a range, which the message for anything else tells; NaN, which click lets pass, is none."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number, or a usage error."""
-        number = float(super().convert(value, param, ctx))
+        try:
+            number = float(super().convert(value, param, ctx))
+        except click.BadParameter:
+            number = math.nan
         if math.isnan(number):
-            self.fail(f"{value!r} is not in the range {self._describe_range()}.", param, ctx)
+            wanted = f"above {self.min}, up to" if self.min_open else f"from {self.min} to"
+            self.fail(f"expected a number {wanted} {self.max}, seen {value!r}.", param, ctx)
         return number
 
 
