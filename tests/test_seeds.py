@@ -198,7 +198,7 @@ def test_the_table_ends_with_what_the_seeds_show(over_two):
     assert max(map(len, text.splitlines())) <= 80
     alone, _, several = text.partition("mean over 2 seeds")
     assert "over 2 seeds" not in alone
-    assert "recipe/index less the baseline over 2 seeds (paired t over seeds, n = 2):" in several
+    assert "your search less the baseline over 2 seeds (paired t over seeds, n = 2):" in several
     assert several.count("error@10 boundary") == 1 + len(BASELINES)
 
 

@@ -7,10 +7,16 @@ import re
 import struct
 import subprocess
 import termios
+from contextlib import contextmanager
 
 import pytest
 from commands import ENTRY, PACKAGE, run_process
 from conftest import SMALL
+
+from simsearch.console import Progress
+from simsearch.home import Home
+from simsearch.integrity.verifying import verify_build
+from simsearch.sync.sync import run_sync
 
 COLUMNS = 60
 COMMANDS = {
@@ -89,3 +95,24 @@ def on_terminal(arguments):
     os.close(ours)
     child.wait()
     return found.decode()
+
+
+class Heard(Progress):
+    """Remembers which parts of the work had a line."""
+
+    def __init__(self):
+        self.titles = []
+
+    @contextmanager
+    def stage(self, title, *, line=True):
+        self.titles.append(title)
+        yield self
+
+
+def test_what_may_take_long_has_a_line(ours):
+    heard = Heard()
+    run_sync(Home(ours[1]), dry=True, progress=heard)
+    assert heard.titles[0] == "Sync"
+    found = verify_build(Home(ours[1]).build(), heard)
+    assert found.sound
+    assert set(heard.titles) > {check.name for check in found.checks if check.name != "pictures"}

@@ -90,7 +90,8 @@ def verify_build(build: Build, progress: Progress | None = None) -> Verified:
 
     def check(name: str, look: Callable[[], str]) -> None:
         try:
-            checks.append(Check(name, True, look()))
+            with progress.stage(name, line=False):
+                checks.append(Check(name, True, look()))
         except LockedError:
             raise  # nothing is known to be wrong, and nothing to be mended
         except SimsearchError as error:

@@ -97,7 +97,9 @@ def run_sync(
     build = choose_build(home, folder, name)
     if not dry:
         home.prepare_environment()
-    with home.reading() if dry else home.writing(f"sync {build.name}", progress):
+    held = home.reading() if dry else home.writing(f"sync {build.name}", progress)
+    with progress.stage("Sync", line=False) as shown, held:
+        shown.tell("looking for changes")
         return _sync(home, build.name, folder, started, progress, dry=dry, rehash=rehash, allow_deletes=allow_deletes)
 
 
