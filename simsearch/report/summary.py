@@ -138,7 +138,7 @@ def _compared(entries: Sequence[Comparison]) -> list[str]:
         return []
     title = f"{system_words(entries[0].system)} less the baseline, paired by query ({entries[0].test}):"
     lines = ["", *wrapped(title)]
-    lines.append(row(_COMPARED, "baseline", "figure", "over", "n", "difference", "95 % interval", "p"))
+    lines.append(row(_COMPARED, "baseline", "figure", "over", "n", "diff", "95 % interval", "p"))
     for entry in entries:
         figures = (f"{entry.difference:+.4f}", ends(entry.interval, "+.4f") or "-", number(entry.p_value))
         cells = ("", TOO_FEW, "") if too_few(entry.n, entry.interval, seen=entry.seen) else figures
