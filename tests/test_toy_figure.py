@@ -84,7 +84,7 @@ def test_a_row_and_a_function_are_a_figure(photos, tmp_path):
     ]  # fmt: skip
 
     lines = toy("evaluate", "photos").splitlines()
-    systems = [line for line in lines if line.startswith("recipe/index ")]
+    systems = [line for line in lines if line.startswith("your search ")]
     assert [f"{report['systems']['recipe/index']['toy_rank']['10']:.4f}" in line for line in systems].count(True)
     assert any(line.split()[-1:] == ["toy@10"] or "toy@10" in line.split() for line in lines)
     assert max(map(len, lines)) <= 80

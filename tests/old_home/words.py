@@ -12,9 +12,11 @@ INLINE = {"a", "abbr", "b", "code", "em", "i", "mark", "small", "span", "strong"
 SPOKEN = ("alt", "title", "aria-label", "content")  # attributes that are read to people
 NUMBER = re.compile(r"(?<![\w.])[-+−]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?(?:e[-+]?\d+)?|(?<![\w.])[-+−]?\.\d+")
 SENTENCE_END = re.compile(r"(?<=[.;:!?])\s+(?=[A-Z])")
+DAYS = r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]* "
+MONTHS = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
 DROPPED = (  # what differs from run to run
     (re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:[-+]\d\d:\d\d)?)?"), "DATE"),
-    (re.compile(r"([A-Z][a-z]+day )?\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d"), "DATE"),
+    (re.compile(rf"({DAYS})?\d{{1,2}} ({MONTHS})[a-z]*( \d{{4}})?(, \d\d:\d\d)?"), "DATE"),
     (re.compile(r"[\d,.]+ (s|ms|min|queries/s|queries a second|images/s)\b"), r"N \1"),
     (
         re.compile(r"\d+ %(?= (?:before|after|of the points)\b)"),
