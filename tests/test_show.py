@@ -59,7 +59,7 @@ def test_shown_recipe_can_be_built_from(built, tmp_path):
 def test_evaluate_prints_table_or_report(built):
     home = built[1]
     table = run_cli("evaluate", "photos", "--home", home, check=0).stdout
-    assert "recipe/index" in table
+    assert "your search" in table
     assert max(map(len, table.splitlines())) <= 80
     report = json.loads(run_cli("evaluate", "--json", "--home", home, check=0).stdout)
     assert report == json.loads((home / "builds" / "photos" / "report.json").read_bytes())

@@ -13,6 +13,7 @@ from synced import record, state_of, sync
 
 import simsearch
 import simsearch.stages.sync
+from simsearch.changes import fresh
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Home
 from simsearch.images import loading
@@ -58,7 +59,7 @@ def test_a_folder_that_vanishes_while_it_is_read(unharmed, tmp_path, monkeypatch
         if folder.exists():
             shutil.rmtree(folder)
 
-    monkeypatch.setattr(simsearch.stages.sync, "survey", survey)
+    monkeypatch.setattr(fresh, "survey", survey)
     with pytest.raises(SourceError, match="vanished while it was being read; nothing was deleted"):
         sync(home)
 
