@@ -1,5 +1,6 @@
 """simsearch/images/montage.py: a picture that shows whole images, whatever their names hold."""
 
+import io
 import os
 
 import numpy as np
@@ -7,7 +8,18 @@ import pytest
 from PIL import Image, ImageFont
 
 from simsearch.errors import SimsearchError
-from simsearch.images.montage import BORDER, LINE, MARGIN, PAD, TILE, MontageRow, Tile, montage, printable, shorten
+from simsearch.images.flow import MARGIN, MOST_PIXELS, PAD, TILES, flow, in_lines
+from simsearch.images.montage import (
+    BORDER,
+    LINE,
+    MontageRow,
+    Shown,
+    Tile,
+    montage,
+    montage_png,
+    printable,
+    shorten,
+)
 
 
 def flat(height, width, value=100):
@@ -19,8 +31,8 @@ def test_rows_and_columns(tmp_path):
     montage([MontageRow(flat(28, 28), "query.png", hits), MontageRow(flat(300, 100), "b", [])], tmp_path / "out.png")
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.format == "PNG"
-        assert picture.width > 4 * TILE
-        assert picture.height > 2 * TILE
+        assert picture.width > 4 * TILES[0]
+        assert picture.height > 2 * TILES[0]
         colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
     assert BORDER in colours
     assert os.listdir(tmp_path) == ["out.png"]
@@ -34,11 +46,11 @@ def test_each_caption_stands_in_the_middle_below_its_own_picture(tmp_path):
     paper = seen[0, 0]
     height = (seen.shape[0] - 2 * MARGIN - PAD) // 2
     for row in range(2):
-        below = MARGIN + row * (height + PAD) + TILE + 6
-        for left in (MARGIN, MARGIN + PAD + TILE + PAD):
-            inked = np.flatnonzero((seen[below : below + LINE, left : left + TILE] != paper).any(axis=0))
+        below = MARGIN + row * (height + PAD) + TILES[0] + 6
+        for left in (MARGIN, MARGIN + PAD + TILES[0] + PAD):
+            inked = np.flatnonzero((seen[below : below + LINE, left : left + TILES[0]] != paper).any(axis=0))
             assert inked.size
-            assert (inked[0] + inked[-1]) / 2 == pytest.approx(TILE / 2, abs=2)
+            assert (inked[0] + inked[-1]) / 2 == pytest.approx(TILES[0] / 2, abs=2)
 
 
 def test_pictures_are_whole(tmp_path):
@@ -95,3 +107,55 @@ def test_what_cannot_be_written(tmp_path):
     with pytest.raises(SimsearchError, match="no query"):
         montage([], tmp_path / "out.png")
     assert os.listdir(tmp_path) == ["folder.png"]
+
+
+def boxes(found):
+    """The corners of all tiles of a layout."""
+    return [corner for query, hits in found.places() for corner in (query, *hits)]
+
+
+@pytest.mark.parametrize(
+    ("queries", "k", "shown"),
+    [
+        *[(1, 10, 1), (1, 30, 1), (1, 100, 1), (1, 1000, 1), (8, 10, 8), (20, 5, 20), (50, 1, 50), (50, 10, 50)],
+        *[(50, 20, 45), (50, 50, 21)],
+    ],
+)
+def test_many_hits_wrap_and_many_queries_flow_into_columns(queries, k, shown):
+    found = flow([k] * queries, 40)
+    width, height = found.size
+    assert max(width, height) <= MOST_PIXELS
+    assert 1 / 2 <= width / height <= (4 / 3 if (queries, k) != (1, 10) else 5 / 2), "the shape of a page"
+    assert found.queries == shown
+    corners = boxes(found)
+    assert len(corners) == shown * (k + 1)
+    right, bottom = width - MARGIN - found.tile, height - MARGIN - found.cell
+    assert all(MARGIN <= left <= right and MARGIN <= top <= bottom for left, top in corners)
+    # No two tiles overlap, captions and all: those at one height are a tile apart, others in their columns a cell.
+    for one, other in ((a, b) for i, a in enumerate(corners[:300]) for b in corners[i + 1 : 300]):
+        assert abs(one[0] - other[0]) >= found.tile + PAD or abs(one[1] - other[1]) >= found.cell + PAD
+
+
+def test_hits_are_read_from_the_left_and_few_stay_in_one_line():
+    for count in (0, 1, 5):
+        ((left, top), hits), *_ = flow([count], 40).places()
+        assert [y for _, y in hits] == [top] * count
+        assert [x for x, _ in hits] == sorted(x for x, _ in hits)
+        assert all(x >= left + TILES[0] + PAD for x, _ in hits)
+    ((left, top), hits), *_ = flow([7, 2], 40).places()
+    assert [y for _, y in hits] == sorted(y for _, y in hits)
+    assert len({y for _, y in hits}) == 2
+    assert min(x for x, _ in hits) > left + TILES[0], "below a query stands none of its hits"
+
+
+def test_what_has_no_room_is_left_out_and_said(tmp_path):
+    tiles = [Tile(flat(4, 4), ["a"])] * 2000
+    assert montage([MontageRow(flat(4, 4), "q", tiles)] * 2, tmp_path / "out.png") == Shown(1, 1260)
+    assert montage([MontageRow(flat(4, 4), "q", tiles[:3])] * 2, tmp_path / "out.png") == Shown(2, 3)
+
+
+def test_nights_are_compared_line_by_line():
+    found = in_lines([6, 6, 2], 40)
+    assert [len({y for _, y in (query, *hits)}) for query, hits in found.places()] == [1, 1, 1]
+    with Image.open(io.BytesIO(montage_png([MontageRow(flat(4, 4), "q", [Tile(flat(4, 4), ["a"])] * 6)] * 2))) as image:
+        assert image.size == in_lines([6, 6], 40).size

@@ -15,7 +15,8 @@ from remade import remade
 from sealing import seal
 
 import simsearch
-from simsearch.images.montage import MARKED, TILE
+from simsearch.images.flow import TILES
+from simsearch.images.montage import MARKED
 
 
 def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built):
@@ -193,6 +194,16 @@ def test_montage_is_a_picture(built, tmp_path):
         assert image.height > 2 * 100
 
 
+def test_a_montage_says_what_it_has_no_room_for(built, tmp_path):
+    folder, home = built
+    query, out = folder / "class 0" / "00.png", tmp_path / "m.png"
+    done = run_cli("query", *[query] * 53, "--k", 12, "--montage", out, "--home", home, check=0)
+    assert f"Montage of the first 50 of 53 queries: {out}" in done.stderr
+    with Image.open(out) as image:
+        assert max(image.size) <= 4000
+        assert 1 / 2 < image.width / image.height < 4 / 3
+
+
 def test_montage_without_the_original_files(built, tmp_path):
     folder, home = built
     shutil.copytree(home, tmp_path / "elsewhere")
@@ -235,7 +246,7 @@ def marks(montage):
     with Image.open(montage) as image:
         red = (np.asarray(image.convert("RGB")) == MARKED).all(axis=2)
     first = red & ~np.roll(red, 1, axis=0)
-    return int((first.sum(axis=1) // TILE).sum())
+    return int((first.sum(axis=1) // TILES[0]).sum())
 
 
 def test_files_that_changed_are_marked_in_the_montage(ours, tmp_path):

@@ -75,7 +75,7 @@ def show_hits(
     _say_widened(widened)
     _say_gone(searcher, gone, any_hit=form != Form.JSON and bool(hits), form=form)
     if montage and drawn:
-        _draw_montage(searcher, drawn, Path(montage))
+        _draw_montage(searcher, drawn, Path(montage), asked - failed)
     elif not montage and form == Form.TABLE and not failed and hits:
         say("Look at them: --montage hits.png")
     return not failed
@@ -239,8 +239,8 @@ def sure_hits(hits: Sequence[Hit], least: float | None) -> str | None:
     return f"Only {which} higher than 999 in 1,000 different-label pairs (--max-far {MAX_FAR} keeps just {keeps})"
 
 
-def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], out: Path) -> None:
-    """Draw each query beside its neighbours into the picture `out`, and say so."""
+def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], out: Path, asked: int) -> None:
+    """Draw each query beside its neighbours into the picture `out`, and say so, and what of `asked` is left out."""
     from simsearch.images.formats.decode import read_bytes
     from simsearch.images.montage import MontageRow, Tile, montage
 
@@ -254,7 +254,11 @@ def _draw_montage(searcher: Searcher, answered: Sequence[tuple[str, Answer]], ou
             mark = GONE if hit.gone else CHANGED if other else ""
             row.hits.append(Tile(picture, [hit.label or hit.image, f"{hit.score:.3f}"], mark))
         rows.append(row)
-    montage(rows, out)
-    say(f"Montage of {len(rows)} {'query' if len(rows) == 1 else 'queries'}: {safe(str(out))}")
+    shown = montage(rows, out)
+    queries = "1 query" if asked == 1 else f"{asked:,} queries"
+    left = "" if shown.queries == asked else f"the first {shown.queries:,} of "
+    say(f"Montage of {left}{queries}: {safe(str(out))}")
+    if shown.hits < max(len(row.hits) for row in rows):
+        say(f"It has room for {shown.hits:,} hits of each query: give a smaller --k to see more queries")
     if changed:
         say(f"{_files(len(changed))} in it changed since, drawn as the build saw them: {_in_step(searcher)}")

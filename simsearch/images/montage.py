@@ -1,4 +1,4 @@
-"""One picture of queries and their neighbours: a row a query, whole pictures, label and score below each."""
+"""One picture of queries and their neighbours: whole pictures, label and score below each, in the shape of a page."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from PIL import Image, ImageDraw, ImageFont
 from simsearch.arrays import Pixels
 from simsearch.durable import write_durably
 from simsearch.errors import SimsearchError
+from simsearch.images.flow import Flow, flow, in_lines
 from simsearch.images.formats.pixels import scaled
 
-TILE, PAD, MARGIN = 144, 12, 20
 FONT_SIZE, LINE = 13, 17
 LINES = 2
+ABOVE = 6  # of the first caption, below its picture
+CAPTIONS = ABOVE + LINES * LINE
 PAPER, TILE_PAPER, BORDER, INK, PALE = (255, 255, 255), (246, 246, 247), (32, 92, 168), (60, 60, 66), (140, 140, 146)
 MARKED, ON_MARK = (178, 34, 34), (255, 255, 255)
 ELLIPSIS = "..."
@@ -42,10 +44,20 @@ class MontageRow:
     hits: list[Tile] = field(default_factory=list)
 
 
-def montage(rows: Sequence[MontageRow], out: Path) -> None:
-    """Write one picture, the query left in a frame, its neighbours to the right; whole or not at all.
+@dataclass(frozen=True)
+class Shown:
+    """How much a montage has room for: queries, and hits of each of them at most."""
 
-    Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file cannot be written.
+    queries: int
+    hits: int
+
+
+def montage(rows: Sequence[MontageRow], out: Path) -> Shown:
+    """Write one picture, each query left in a frame, its neighbours to the right; whole or not at all.
+
+    Hits wrap and queries flow into columns, so that it has the shape of a page and no side above 4,000 px. Returns
+    what of it there is room for. Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file
+    cannot be written.
     """
     name = Image.registered_extensions().get(out.suffix.lower(), "")
     if name not in Image.SAVE:
@@ -53,18 +65,22 @@ def montage(rows: Sequence[MontageRow], out: Path) -> None:
             f"cannot write a picture to {str(out)!r}: unknown suffix {out.suffix!r}",
             hint="end the name in .png or .jpg",
         )
-    drawn = _drawn(rows)
+    if not rows:
+        raise SimsearchError("no query could be shown: the montage would be empty")
+    found = flow([len(row.hits) for row in rows], CAPTIONS)
+    drawn = _drawn(rows, found)
     try:
         out.parent.stat()  # a folder that is not there is a slip, and is not made
         write_durably(out, _encoded(drawn, name))
     except (OSError, ValueError, KeyError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None
+    return Shown(found.queries, max(found.hits))
 
 
 def montage_png(rows: Sequence[MontageRow]) -> bytes:
-    """Return the same picture as the bytes of a PNG file."""
-    return _encoded(_drawn(rows), "PNG")
+    """Return a picture with a line a query, at least one, as the bytes of a PNG file: lines compare."""
+    return _encoded(_drawn(rows, in_lines([len(row.hits) for row in rows], CAPTIONS)), "PNG")
 
 
 def _encoded(canvas: Image.Image, format_name: str) -> bytes:
@@ -73,59 +89,62 @@ def _encoded(canvas: Image.Image, format_name: str) -> bytes:
     return file.getvalue()
 
 
-def _drawn(rows: Sequence[MontageRow]) -> Image.Image:
-    if not rows:
-        raise SimsearchError("no query could be shown: the montage would be empty")
-    columns = 1 + max(len(row.hits) for row in rows)
-    cell_height = TILE + 6 + LINES * LINE
-    width = 2 * MARGIN + columns * TILE + (columns - 1) * PAD + PAD
-    canvas = Image.new("RGB", (width, 2 * MARGIN + len(rows) * cell_height + (len(rows) - 1) * PAD), PAPER)
+def _drawn(rows: Sequence[MontageRow], found: Flow) -> Image.Image:
+    canvas = Image.new("RGB", found.size, PAPER)
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(FONT_SIZE)
-    for number, row in enumerate(rows):
-        top = MARGIN + number * (cell_height + PAD)
-        _cell(canvas, draw, font, (MARGIN, top), Tile(row.query_picture, [row.query_caption, "query"]))
-        draw.rectangle((MARGIN - 3, top - 3, MARGIN + TILE + 2, top + TILE + 2), outline=BORDER, width=3)
-        for place, hit in enumerate(row.hits, start=1):
-            _cell(canvas, draw, font, (MARGIN + PAD + place * (TILE + PAD), top), hit)
+    cells = _Cells(canvas, draw, ImageFont.load_default(FONT_SIZE), found.tile)
+    for row, ((left, top), places) in zip(rows, found.places(), strict=False):
+        cells.draw((left, top), Tile(row.query_picture, [row.query_caption, "query"]))
+        draw.rectangle((left - 3, top - 3, left + found.tile + 2, top + found.tile + 2), outline=BORDER, width=3)
+        for hit, place in zip(row.hits, places, strict=False):
+            cells.draw(place, hit)
     return canvas
 
 
-def _cell(canvas: Image.Image, draw: ImageDraw.ImageDraw, font: Font, corner: tuple[int, int], shown: Tile) -> None:
-    left, top = corner
-    draw.rectangle((left, top, left + TILE - 1, top + TILE - 1), fill=TILE_PAPER)
-    if shown.picture is None:
-        _text(draw, font, (left, top + TILE // 2 - LINE // 2), "no picture here", PALE)
-    else:
-        tile = _fit(shown.picture)
-        canvas.paste(tile, (left + (TILE - tile.width) // 2, top + (TILE - tile.height) // 2))
-    if shown.mark:
-        draw.rectangle((left, top, left + TILE - 1, top + LINE + 2), fill=MARKED)
-        _text(draw, font, (left, top + 1), shown.mark, ON_MARK)
-    for number, line in enumerate(shown.lines[:LINES]):
-        _text(draw, font, (left, top + TILE + 6 + number * LINE), line, INK if number == 0 else PALE)
+@dataclass(frozen=True)
+class _Cells:
+    """Where tiles are drawn, all of them with the same side."""
+
+    canvas: Image.Image
+    on: ImageDraw.ImageDraw
+    font: Font
+    side: int
+
+    def draw(self, corner: tuple[int, int], shown: Tile) -> None:
+        """Draw a picture with its captions, and the word over it."""
+        left, top = corner
+        right = left + self.side - 1
+        self.on.rectangle((left, top, right, top + self.side - 1), fill=TILE_PAPER)
+        if shown.picture is None:
+            self._text((left, top + self.side // 2 - LINE // 2), "no picture here", PALE)
+        else:
+            tile = _fit(shown.picture, self.side)
+            place = (left + (self.side - tile.width) // 2, top + (self.side - tile.height) // 2)
+            self.canvas.paste(tile, place)
+        if shown.mark:
+            self.on.rectangle((left, top, right, top + LINE + 2), fill=MARKED)
+            self._text((left, top + 1), shown.mark, ON_MARK)
+        for number, line in enumerate(shown.lines[:LINES]):
+            below = top + self.side + ABOVE + number * LINE
+            self._text((left, below), line, INK if number == 0 else PALE)
+
+    def _text(self, corner: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
+        shown = shorten(printable(text, self.font), lambda part: self._width(part) <= self.side)
+        left = corner[0] + (self.side - self._width(shown)) / 2
+        self.on.text((left, corner[1]), shown, fill=colour, font=self.font)
+
+    def _width(self, text: str) -> float:
+        return self.on.textlength(text, font=self.font)
 
 
-def _fit(picture: Pixels) -> Image.Image:
+def _fit(picture: Pixels, side: int) -> Image.Image:
     """Return the whole picture as large as a tile; very small ones by whole steps, so that their pixels stay sharp."""
     image = Image.fromarray(picture).convert("RGB")
     longer = max(image.size)
-    if longer * 3 <= TILE:
-        step = TILE // longer
+    if longer * 3 <= side:
+        step = side // longer
         return image.resize((image.width * step, image.height * step), Image.Resampling.NEAREST)
-    return image.resize(scaled(image, TILE), Image.Resampling.BILINEAR)
-
-
-def _text(
-    draw: ImageDraw.ImageDraw, font: Font, corner: tuple[int, int], text: str, colour: tuple[int, int, int]
-) -> None:
-    shown = shorten(printable(text, font), lambda part: _width(draw, font, part) <= TILE)
-    left = corner[0] + (TILE - _width(draw, font, shown)) / 2
-    draw.text((left, corner[1]), shown, fill=colour, font=font)
-
-
-def _width(draw: ImageDraw.ImageDraw, font: Font, text: str) -> float:
-    return draw.textlength(text, font=font)
+    return image.resize(scaled(image, side), Image.Resampling.BILINEAR)
 
 
 def printable(text: str, font: Font) -> str:
