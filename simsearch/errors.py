@@ -181,10 +181,24 @@ def near_path(seen: str | os.PathLike[str], usable: Callable[[str], bool] = os.p
     none that differs in digits alone: the next photo of a series is another one.
     """
     folder, name = os.path.split(os.fspath(seen).rstrip("/"))
-    if folder and not os.path.isdir(folder):
-        folder = near_path(folder, os.path.isdir) or ""
-        if not folder or usable(os.path.join(folder, name)):
-            return os.path.join(folder, name) if folder else None
+    missing = [name]
+    while folder and not os.path.isdir(folder):  # not by recursion: a path may have thousands of folders
+        upper, name = os.path.split(folder.rstrip("/"))
+        if upper == folder:
+            return None
+        folder = upper
+        missing.append(name)
+    for place in range(len(missing) - 1, -1, -1):
+        fits = os.path.isdir if place else usable
+        path = os.path.join(folder, missing[place])
+        near = path if place < len(missing) - 1 and fits(path) else _near_name(folder, missing[place], fits)
+        if near is None:
+            return None
+        folder = near
+    return folder
+
+
+def _near_name(folder: str, name: str, usable: Callable[[str], bool]) -> str | None:
     try:
         names = [one for one in os.listdir(folder or ".")[:MOST_NAMES] if _DIGITS.sub("", one) != _DIGITS.sub("", name)]
     except OSError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from commands import run_cli
 
+from simsearch.errors import near_path
+
 SLIPS = [
     ("biuld photos", "No such command 'biuld'. Did you mean 'build'?", "simsearch build photos"),
     ("index verfy photos", "No such command 'verfy'. Did you mean 'verify'?", "simsearch index verify photos"),
@@ -96,6 +98,17 @@ def test_a_path_with_spaces_is_quoted_for_a_shell(built, place):
     (place / "My Photos").mkdir(exist_ok=True)
     done = run_cli("build", "My Photoz", "--home", built[1], cwd=place, check=2)
     assert done.stderr.splitlines()[-1] == f"hint: simsearch build 'My Photos' --home {built[1]}"
+
+
+def test_a_path_of_thousands_of_folders_that_are_not_there(built, place):
+    deep = "a/" * 1990 + "x.png"
+    for words in (["query", deep], ["build", deep], ["sync", deep], ["query", "--vectors", deep]):
+        said = run_cli(*words, "--home", built[1], cwd=place, check=2).stderr.splitlines()
+        assert [line.partition(":")[0] for line in said[-2:]] == ["error", "hint"]
+    assert near_path(place / ("photoz/" + deep)) is None
+    assert near_path("/" + deep) is None
+    (place / "photos" / "b" / "c").mkdir(parents=True, exist_ok=True)
+    assert near_path(place / "photoz" / "b" / "cc") == str(place / "photos" / "b" / "c")
 
 
 def test_a_name_as_the_folder_has_it_finds_its_build(built):
