@@ -81,6 +81,21 @@ def test_a_stream_that_is_closed_takes_nothing_of_the_other(built, closed):
     assert b"{" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words", ["-h", "--version", "", "query -h", "show", "query {image}", "query {image} --json", "query {image} -0"]
+)
+def test_a_stdout_that_is_full_is_said_once(built, words):
+    image = built[0] / "class 0" / "00.png"
+    words = words.format(image=f"'{image}'")
+    line = f"'{sys.executable}' -c 'from simsearch.cli import main; main()' {words} >/dev/full"
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE), "SIMSEARCH_HOME": str(built[1])}
+    done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=60, text=True, env=env)
+    assert done.returncode == 2, done.stderr
+    error, hint = done.stderr.splitlines()[-2:]
+    assert error == "error: stdout cannot be written: No space left on device"
+    assert hint.startswith("hint: free some space")
+
+
 def test_one_file_prints_answers():
     printing = [
         path.name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simsearch.cli.printing import answering, drop_answers
+from simsearch.cli.printing import answering, drop_answers, writing
 from simsearch.console import safe, say
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ SET_OPTION = click.option(
 
 class Command(click.Command):
     """A command that answers: what libraries print while it runs is no part of the answer."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take what it is called with; --help is printed here."""
+        with writing():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -42,10 +47,11 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take what it is called with; with nothing, show the help, which is no mistake."""
-        if not args:
-            click.echo(ctx.get_help())
-            ctx.exit(OK)
-        return super().parse_args(ctx, args)
+        with writing():
+            if not args:
+                click.echo(ctx.get_help())
+                ctx.exit(OK)
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; click itself would turn the closed pipe into exit code 1, which is a gate's no."""

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from typing import Any, cast
 
+from simsearch.errors import SimsearchError
+
 _STDOUT = 1
 _answers: TextIOWrapper | None = None  # where answers go while a command runs
 
@@ -39,9 +41,28 @@ def answering() -> Iterator[None]:
             sys.stdout, _answers = _answers, None
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Say of a stdout that takes nothing what is wrong with it, as SimsearchError; a reader that went away is none.
+
+    What it did not take is dropped: Python would try again, and complain, when it ends.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_answers()
+        raise SimsearchError(
+            f"stdout cannot be written: {error.strerror or error}",
+            hint="free some space where it leads to, or send the answer elsewhere; what was finished is kept",
+        ) from None
+
+
 def emit(text: object) -> None:
     """Print one line, or several, of an answer."""
-    print(text, file=_stream())
+    with writing():
+        print(text, file=_stream())
 
 
 def emit_json(document: Any) -> None:
@@ -52,17 +73,19 @@ def emit_json(document: Any) -> None:
 def emit_path(path: str | os.PathLike[str], end: str = "\n") -> None:
     """Print a path as the bytes that it has on disk, which need not be text; as text where only that is taken."""
     stream = _stream()
-    if not hasattr(stream, "buffer"):
-        stream.write(f"{os.fspath(path)}{end}")
-        return
-    stream.flush()
-    stream.buffer.write(os.fsencode(path) + end.encode())
-    stream.buffer.flush()
+    with writing():
+        if not hasattr(stream, "buffer"):
+            stream.write(f"{os.fspath(path)}{end}")
+            return
+        stream.flush()
+        stream.buffer.write(os.fsencode(path) + end.encode())
+        stream.buffer.flush()
 
 
 def flush_answers() -> None:
-    """Write what is still held back; raises BrokenPipeError when nobody reads it any more."""
-    _stream().flush()
+    """Write what is still held back; raises BrokenPipeError when nobody reads it any more, else as `writing`."""
+    with writing():
+        _stream().flush()
 
 
 def drop_answers() -> None:
