@@ -63,6 +63,48 @@ def test_one_that_cannot_be_synced_does_not_keep_back_the_others(two):
     assert "error: photos: " in done.stderr
 
 
+def test_a_damaged_build_of_elsewhere_keeps_back_none(two):
+    folder, home = two
+    broken = home / "builds" / "elsewhere.json"
+    broken.write_bytes(broken.read_bytes()[:-9])
+    done = run_cli("sync", folder, "--json", "--home", home, check=0)
+    assert json.loads(done.stdout)["added"] == 1
+    assert f"warning: {broken} is damaged or of another version, so that it is left as it is" in done.stderr
+    done = run_cli("sync", folder, "--all", "--json", "--home", home, check=2)
+    *good, bad = map(json.loads, done.stdout.splitlines())
+    assert [one["build"] for one in good] == ["photos", "other"]
+    assert bad == {"build": "elsewhere", "error": f"{broken} is damaged or of another version"}
+    assert f"error: elsewhere: {broken} is damaged" in done.stderr
+    for name in ("photos", "other"):
+        (home / "builds" / f"{name}.json").unlink()
+    none = run_cli("sync", folder, "--home", home, check=2).stderr
+    assert f"was made from {folder}, as far as can be seen: {broken} is damaged" in none
+
+
+def test_a_folder_that_was_moved_behind_a_link_is_the_same_one(two):
+    folder, home = two
+    folder.rename(folder.with_name("new place"))
+    folder.symlink_to(folder.with_name("new place"))
+    for words in ([], [folder], [folder.with_name("new place")]):
+        done = run_cli("sync", *words, "--dry-run", "--home", home, check=0)
+        assert "photos: 1 added" in done.stderr
+        assert "other was made from it too" in done.stderr
+
+
+def test_which_build_is_synced_is_said_before_the_work_where_another_may_be_meant(two):
+    folder, home = two
+    assert "Syncing" not in run_cli("sync", folder, "--dry-run", "--home", home, check=0).stderr
+    path = home / "builds" / "other.json"
+    seal(path, {**record(home, "other"), "when": "2099-01-01T00:00:00+00:00"})
+    first = run_cli("sync", folder, "--home", home, check=0).stderr.splitlines()[0]
+    assert first == (
+        f"Syncing other, the newest build of {folder}; left as they were: photos. For photos: "
+        f"simsearch sync {folder} --build photos --home {home}"
+    )
+    assert "synced" not in record(home)
+    assert "synced" in record(home, "other")
+
+
 @pytest.mark.parametrize("words", [["--all"], ["photos", "--all", "--build", "other"]])
 def test_all_goes_with_a_folder_alone(words, home):
     done = run_cli("sync", *words, "--home", home, check=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 from collections import Counter
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import Any
 
 from simsearch.changes.compare import Changes, compare
 from simsearch.changes.labels import check_labels
+from simsearch.changes.made import made_from
 from simsearch.changes.state import State
 from simsearch.console import safe
-from simsearch.errors import ArtifactError, RecipeError, SourceError, near_path, near_words, nearest
+from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.formats.decoding import Decoding, told
 from simsearch.images.sources.lookup import MISSING
@@ -26,29 +26,12 @@ MANY_DELETED = 5  # fewer are never held up, so that small sets are no nuisance
 SHOWN_FOLDERS = 5
 
 
-def builds_of(home: Home, folder: str) -> list[Build]:
-    """The listed builds that were made from a folder or a table, the newest first; RecipeError where there is none."""
-    place = os.path.realpath(os.path.expanduser(folder))
-    builds = [build for build in map(home.build, home.build_names()) if build.listed]
-    made = [build for build in builds if build.record.source in (f"folder:{place}", f"table:{place}")]
-    if not made:
-        known = {build.record.source.partition(":")[2] for build in builds if build.of_files}
-        missing = not os.path.exists(place)
-        said, near = near_words(folder, (near_path(folder) or nearest(place, known, 0.8)) if missing else None)
-        raise RecipeError(
-            f"no build in {home.path} was made from {folder}{said}",
-            near=near,
-            hint=f"simsearch build {safe(folder)} makes one; if its folder was moved, name the build: --build NAME",
-        )
-    return sorted(made, key=lambda one: dt.datetime.fromisoformat(one.when), reverse=True)
-
-
 def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
     """The build to be synced: that of `name`, else the newest made from `folder`, else the newest listed one.
 
     Raises RecipeError when no build was made from the folder, or the build's images are not files.
     """
-    build = home.build(name) if name is not None or folder is None else builds_of(home, folder)[0]
+    build = home.build(name) if name is not None or folder is None else made_from(home, folder).some()[0]
     if not build.of_files:
         raise RecipeError(
             f"build {build.name} was made from {build.record.source}, whose images do not change",

@@ -13,6 +13,8 @@ from simsearch.console import Shown, safe, say, some
 from simsearch.errors import SimsearchError, disk_error
 
 if TYPE_CHECKING:
+    from simsearch.changes.made import Made
+    from simsearch.home import Build
     from simsearch.sync.sync import Synced
 
 
@@ -39,43 +41,66 @@ def sync(
 
     New images can be found from then on; the report stays that of the images that the build was made with.
     """
-    from simsearch.changes.look import builds_of
+    from simsearch.changes.look import choose_build
+    from simsearch.changes.made import made_from
     from simsearch.sync.sync import run_sync
 
     if every and (folder is None or name is not None):
         raise click.UsageError("--all syncs every build of a FOLDER: simsearch sync FOLDER --all, without --build")
     place = find_home(home)
 
-    def run(folder: str | None, name: str | None) -> Synced:
+    def run(folder: str | None, name: str) -> None:
         done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
         _show_synced(done, home, as_json)
-        return done
+
+    def say_failed(name: str, error: SimsearchError) -> None:
+        if as_json:
+            emit_json({"build": name, "error": error.message})
+        say(f"error: {name}: {safe(error.message)}")
+        say(f"hint: {safe(error.hint)}")
 
     code = OK
     if every:
         assert folder is not None
-        for build in builds_of(place, folder):
+        made = made_from(place, folder)
+        for build in made.some():
             try:
                 run(None, build.name)
             except SimsearchError as error:  # the others have folders and disks that are as sound as before
                 if disk_error(error) is not None:
                     raise
                 code = BAD_INPUT
-                if as_json:
-                    emit_json({"build": build.name, "error": error.message})
-                say(f"error: {build.name}: {safe(error.message)}")
-                say(f"hint: {safe(error.hint)}")
+                say_failed(build.name, error)
+        for damaged, why in made.damaged.items():
+            code = BAD_INPUT
+            say_failed(damaged, why)
+    elif name is not None:
+        run(folder, name)
     else:
-        done = run(folder, name)
-        made_from = done.build.record.source.partition(":")[2]
-        made = builds_of(place, made_from) if name is None else []
-        if others := [one.name for one in made if one.name != done.build.name]:
-            where = safe(shlex.quote(folder or made_from))
+        # All of it is known before the work, after which folders may lie elsewhere.
+        build = choose_build(place, folder, None)
+        where = folder or build.record.source.partition(":")[2]
+        made = made_from(place, where)
+        _say_left(made, build, folder, home)
+        run(folder, build.name)
+        if others := [one.name for one in made.builds if one.name != build.name]:
             says = "was made from it" if len(others) == 1 else "were made from it"
-            say(f"{some(others)} {says} too: simsearch sync {where} --all" + home_words(home))
+            say(f"{some(others)} {says} too: simsearch sync {safe(shlex.quote(where))} --all" + home_words(home))
     if not dry_run:
         say_waste(place)
     return code
+
+
+def _say_left(made: Made, build: Build, folder: str | None, home: str | None) -> None:
+    """Say before the work which build of a folder is synced, where another one may be meant, and what is damaged."""
+    for error in made.damaged.values():
+        say(f"warning: {safe(error.message)}, so that it is left as it is, also if it was made from this folder")
+    if folder is not None and (own := made.named_like_it()):
+        left = some([one.name for one in made.builds if one.name != build.name])
+        say(
+            f"Syncing {build.name}, the newest build of {safe(folder)}; left as they were: {left}. For {own.name}: "
+            f"simsearch sync {safe(shlex.quote(folder))} --build {own.name}" + home_words(home)
+        )
 
 
 def _show_synced(done: Synced, home: str | None, as_json: bool) -> None:
