@@ -30,6 +30,23 @@ def test_how_good_and_what_is_confused_in_words():
     )
 
 
+def test_only_what_a_label_cannot_help_is_no_confusion():
+    """With 5 images of a label, 5 of the first 10 have another, and that much of the error is none."""
+    rare = {"label": "c0", "other": "c1", "count": 1, "queries": 1, "of": 9, "k": 5}
+    one = rare | {"of": 1}
+    pair = rare | {"queries": 4}
+    lines = [brief(report(leaks=[leak]))[1] for leak in (rare, one, pair)]
+    assert lines == [
+        "No label is often confused with another (none in 20 % of its queries)",
+        "Most confused labels: too few to tell, no pair of them in 2 queries",
+        "Most confused: c0 with c1 (among the first 5 of 4 of 9 queries)",
+    ]
+    assert "fewer (p = 0.001); 4" not in brief(report(entry(), boundary_error_least=0.04))[-1]
+    assert brief(report(entry(), boundary_error_least=0.4))[-1].endswith(
+        "fewer (p = 0.001); 40.0 % is the least that can be, as labels have fewer than 10 images to find"
+    )
+
+
 def test_nothing_is_confused_and_nothing_compared():
     assert brief(report())[1:] == ["No label is confused with another among the first 10"]
 

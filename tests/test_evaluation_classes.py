@@ -64,7 +64,8 @@ def test_leaks_equal_a_loop(monkeypatch):
             neighbours[labels[i], other] += 1
             best[labels[i], other] = max(best.get((labels[i], other), (-1,)), (score, 100 + i, row))
         queries.update({(labels[i], other) for other, _, _ in others})
-    got = leaks(rows, scores, query_rows, labels, gallery, answerable, name)
+    relevant = 7 * answerable  # as many to find as are looked at
+    got = leaks(rows, scores, query_rows, labels, gallery, relevant, name)
     assert len(got) == len(neighbours)
     assert [entry["count"] for entry in got] == sorted(neighbours.values(), reverse=True)
     for entry in got:
@@ -74,7 +75,7 @@ def test_leaks_equal_a_loop(monkeypatch):
         assert (entry["row"], entry["other_row"]) == (row, other_row)
         assert entry["score"] == pytest.approx(score, abs=1e-6)
     monkeypatch.setattr(module, "MOST_LEAKS", 3)
-    assert leaks(rows, scores, query_rows, labels, gallery, answerable, name) == got[:3]
+    assert leaks(rows, scores, query_rows, labels, gallery, relevant, name) == got[:3]
 
 
 def test_leaks_of_equal_count_stand_in_the_order_of_labels():
@@ -84,7 +85,7 @@ def test_leaks_of_equal_count_stand_in_the_order_of_labels():
     labels, rows = (np.repeat([pair[side] for pair in counts], list(counts.values())) for side in (0, 1))
     found = leaks(
         rows[:, None], np.zeros((len(rows), 1), np.float32), np.arange(len(rows)), labels, np.arange(8),
-        np.ones(len(rows), bool), name,
+        np.ones(len(rows), int), name,
     )  # fmt: skip
     ordered = sorted(counts, key=lambda pair: (-counts[pair], pair))
     assert [(entry["label"], entry["other"]) for entry in found] == [(name(a), name(b)) for a, b in ordered[:50]]
@@ -92,5 +93,16 @@ def test_leaks_of_equal_count_stand_in_the_order_of_labels():
 
 def test_nothing_leaks():
     rows, scores = np.zeros((2, 1), int), np.ones((2, 1), np.float32)
-    assert leaks(rows, scores, np.arange(2), np.zeros(2, int), np.zeros(1, int), np.ones(2, bool), name) == []
-    assert leaks(rows, scores, np.arange(2), np.ones(2, int), np.zeros(1, int), np.zeros(2, bool), name) == []
+    assert leaks(rows, scores, np.arange(2), np.zeros(2, int), np.zeros(1, int), np.ones(2, int), name) == []
+    assert leaks(rows, scores, np.arange(2), np.ones(2, int), np.zeros(1, int), np.zeros(2, int), name) == []
+
+
+def test_neighbours_that_cannot_be_of_the_label_are_no_leak():
+    """Three images of the query's label: among the first 5 two have another, in the best order too."""
+    gallery, labels = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1])
+    rows = np.array([[0, 1, 2, 3, 4], [0, 3, 1, 2, 4], [3, 4, 0, 1, 2]])
+    scores = np.tile(np.linspace(0.9, 0.5, 5, dtype=np.float32), (3, 1))
+    (found,) = leaks(rows, scores, np.arange(10, 13), labels, gallery, np.array([3, 3, 2]), name)
+    assert found == {
+        "label": "a", "other": "b", "count": 1, "queries": 1, "of": 2, "k": 3, "row": 11, "other_row": 3, "score": 0.8
+    }  # fmt: skip

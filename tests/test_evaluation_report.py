@@ -367,3 +367,10 @@ def test_rows_are_gathered_in_any_order_from_any_block(monkeypatch):
 def test_errors_are_headed_by_ten_where_it_was_asked(ks, k):
     assert headline_k(ks) == k
     assert first_k(ks) == ks[0]
+
+
+def test_the_least_error_that_the_boundary_can_have():
+    assert run().report["boundary_error_least"] == 0
+    few = np.arange(G + Q) % 100  # three images of each label are searched: 7 of the first 10 have another
+    assert run(labels=few).report["boundary_error_least"] == pytest.approx(0.7)
+    assert run(labels=None).report["boundary_error_least"] is None

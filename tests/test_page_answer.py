@@ -197,3 +197,21 @@ def test_words():
     assert [seconds(ms) for ms in times] == [f"{s}\u00a0s" for s in ("0.0004", "0.005", "0.03", "0.25", "1.2", "12")]
     assert breakable("a/b_c.d <e") == "a/<wbr>b_<wbr>c.d &lt;e"
     assert all("<script" not in breakable(name) for name in HOSTILE)
+
+
+def test_a_large_figure_says_no_more_than_the_verdict(arguments):
+    report = copy.deepcopy(arguments["report"])
+    name = "Errors at the boundary: error@10"
+
+    def shown(report):
+        return {title: (value, words) for title, value, _, _, words in large(report, {})}[name]
+
+    for interval in ([-0.3, -0.1], [-0.3, 0.3]):
+        for entry in report["comparisons"]:
+            entry |= {"n": 8, "interval": interval, "p_value": 0.01}
+        report |= {"boundary_queries": 8, "boundary_error_least": 0.8}
+        if interval[1] < 0:
+            least = "80.0 % is the least that can be, as labels have fewer than 10 images to find"
+            assert shown(report)[1].endswith(f"lower is better; {least}")
+    assert shown(report) == ("–", "too few to tell: 8 queries, about 32 are needed")
+    assert "too few to tell</strong>" in section("compared", report=report)

@@ -143,6 +143,7 @@ def evaluate(
         "placebo": _placebo(features, results, task, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
+        "boundary_error_least": _least_error(task, boundary),
         "groups": _groups(task),
         **joining,
     }
@@ -163,6 +164,14 @@ def evaluate(
     report["reasons"] = reasons(known, labelled=labels is not None, baseline=features.baseline is not None)
     per_query = _per_query(results, task, boundary, through)
     return Evaluation(_plain(report), _plain(details), false_accepts, strangers, per_query)
+
+
+def _least_error(task: Task, boundary: Flags | None) -> float | None:
+    """Return the claim's error over the boundary in the best order: with fewer images to find than k, not 0."""
+    if boundary is None or task.relevant is None:
+        return None
+    k = headline_k(task.ks)
+    return float(1 - np.minimum(task.relevant[boundary], k).mean() / k)
 
 
 def _groups(task: Task) -> Report | None:

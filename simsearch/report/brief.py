@@ -8,10 +8,13 @@ from typing import Any
 from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.figures import headline, headline_k
 from simsearch.report.summary import collapse_words, optimistic_words, unmeasured_words
-from simsearch.report.verdict import shown, too_few, verdict
+from simsearch.report.verdict import TOO_FEW, forced_words, shown, too_few, verdict
 from simsearch.report.words import system_words
 
 Report = Mapping[str, Any]
+
+OFTEN = 0.2  # of a label's queries: less often is not worth a line
+LEAST_CONFUSED = 2  # queries
 
 
 def brief(report: Report) -> list[str]:
@@ -37,12 +40,20 @@ def _confused(report: Report) -> list[str]:
     leaks = report.get("leaks") or []
     if not leaks:
         return [f"No label is confused with another among the first {headline_k(report['k'])}"]
-    worst = max(leaks, key=lambda leak: leak["queries"])
-    of = {entry["label"]: entry["queries"] for entry in report.get("per_class") or []}.get(worst["label"])
-    share = f"{worst['queries']:,}" + (f" of {of:,} queries" if of else " queries")
-    return [
-        f"Most confused: {worst['label']} with {worst['other']} (among the first {headline_k(report['k'])} of {share})"
-    ]
+    counts = {entry["label"]: entry["queries"] for entry in report.get("per_class") or []}
+    often = []
+    for leak in leaks:
+        of = leak.get("of") or counts.get(leak["label"])  # an older report does not say
+        if of and leak["queries"] >= OFTEN * of:
+            often.append((leak, of))
+    if not often:
+        return [f"No label is often confused with another (none in {OFTEN:.0%} of its queries)".replace("%", " %")]
+    leak, of = max(often, key=lambda found: found[0]["queries"])
+    if leak["queries"] < LEAST_CONFUSED:
+        return [f"Most confused labels: {TOO_FEW}, no pair of them in {LEAST_CONFUSED} queries"]
+    first = leak.get("k", headline_k(report["k"]))
+    among = "as the first hit" if first == 1 else f"among the first {first}"
+    return [f"Most confused: {leak['label']} with {leak['other']} ({among} of {leak['queries']:,} of {of:,} queries)"]
 
 
 def _boundary(report: Report) -> list[str]:
@@ -60,8 +71,9 @@ def _boundary(report: Report) -> list[str]:
     p_value = "" if entry.p_value is None else "p < 0.001" if entry.p_value < 0.001 else f"p = {entry.p_value:.3f}"
     seeds = f"{entry.seeds} seeds" if entry.seeds > 1 else ""
     known = ", ".join(part for part in (p_value, seeds) if part)
+    forced = f"; {words}" if (words := forced_words(report)) else ""
     alone = f"; normalization alone {found.alone} this recipe" if found.alone and entry.seen else ""
-    return [f"{start} {figures}, {word}{f' ({known})' if known else ''}{alone}"]
+    return [f"{start} {figures}, {word}{f' ({known})' if known else ''}{forced}{alone}"]
 
 
 def _percent(share: float) -> str:

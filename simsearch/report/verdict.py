@@ -18,6 +18,7 @@ Report = Mapping[str, Any]
 LEAST_QUERIES = 6  # with fewer pairs no sign-flip test can reach p < 0.05: 2 of 32 flips are as far from 0 as any
 TOO_FEW = "too few to tell"
 WIDEST = 0.3  # an interval that says little
+MUCH_FORCED = 0.1  # of an error: where labels are so small that any search has it
 ENOUGH_RECALL = 0.9  # of an index: below, it is warned of
 
 
@@ -76,6 +77,15 @@ def too_few(queries: int, interval: Sequence[float] | None, *, seen: bool | None
     if needed <= queries:
         return None
     return f"{TOO_FEW}: {queries:,} {'query' if queries == 1 else 'queries'}, about {needed:,} are needed"
+
+
+def forced_words(report: Report) -> str | None:
+    """Return how much of the error at the boundary no search can avoid, where that is a tenth or more; else None."""
+    least = report.get("boundary_error_least")  # an older report does not know
+    if least is None or least < MUCH_FORCED:
+        return None
+    k = headline_k(report["k"])
+    return f"{100 * least:.1f} % is the least that can be, as labels have fewer than {k} images to find"
 
 
 def low_recall(report: Report) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simsearch.arrays import Flags, Floats, Integers, Labels
+from simsearch.arrays import Floats, Integers, Labels
 from simsearch.evaluation.figures import CLAIM, Place, headline_k
 from simsearch.evaluation.measured import SystemResult
 
@@ -61,17 +61,20 @@ def leaks(
     query_rows: Integers,
     query_labels: Labels,
     gallery_labels: Labels,
-    answerable: Flags,
+    relevant: Integers,
     name: LabelName,
 ) -> list[dict[str, Any]]:
     """Return which labels are found for which, at most 50 pairs of labels, most neighbours first.
 
     {"label" (of the query), "other" (of the neighbour), "count" (such neighbours among the first k, `rows` (Q, k), of
-    the answerable queries), "queries" (that have one), "row", "other_row", "score"}: the last three are the nearest
-    example, rows of the dataset. Images without a label are nobody's leak.
+    the queries), "queries" (that have one), "of" (answerable queries of the label), "k" (how many neighbours of each
+    were looked at), "row", "other_row", "score"}: the last three are the nearest example, rows of the dataset. Images
+    without a label are nobody's leak. No more neighbours count than there are images to find, `relevant` (Q,): those
+    beyond have another label however good the order is.
     """
     found = gallery_labels[rows]
-    wrong = answerable[:, None] & (found >= 0) & (found != query_labels[:, None])
+    within = np.minimum(relevant, rows.shape[1])
+    wrong = (np.arange(rows.shape[1]) < within[:, None]) & (found >= 0) & (found != query_labels[:, None])
     query, rank = np.nonzero(wrong)
     pairs = np.stack((query_labels[query], found[query, rank]), axis=1)
     unique, pair_of, counts = np.unique(pairs, axis=0, return_inverse=True, return_counts=True)
@@ -81,15 +84,18 @@ def leaks(
     query_of, rank_of = query[nearest], rank[nearest]
     of_queries = np.bincount(np.unique(pair_of * len(rows) + query) // max(1, len(rows)), minlength=len(unique))
     order = np.argsort(-counts, kind="stable")[:MOST_LEAKS]
+    alike = [query_labels == label for label in unique[order, 0]]
     return [
         {
             "label": name(int(unique[i, 0])),
             "other": name(int(unique[i, 1])),
             "count": int(counts[i]),
             "queries": int(of_queries[i]),
+            "of": int((relevant[own] > 0).sum()),
+            "k": int(within[own].max()),
             "row": int(query_rows[query_of[i]]),
             "other_row": int(rows[query_of[i], rank_of[i]]),
             "score": round(float(scores[query_of[i], rank_of[i]]), 6),
         }
-        for i in order
+        for i, own in zip(order, alike, strict=True)
     ]

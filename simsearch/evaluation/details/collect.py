@@ -53,10 +53,10 @@ def collect(
     task, name = measured.task, measured.name
     classes = leaked = suspects = total = buckets = None
     if task.relevant is not None:
-        labels, rows, answerable = task.query_labels, measured.through.rows, task.relevant > 0
+        labels, rows, relevant = task.query_labels, measured.through.rows, task.relevant
         classes = per_class(measured.results[HEADLINE], labels, task.ks, name)
-        leaked = leaks(rows, measured.through.scores, task.query_rows, labels, task.gallery_labels, answerable, name)
-        suspects, total = label_suspects(rows, task.query_rows, labels, task.gallery_labels, answerable, name)
+        leaked = leaks(rows, measured.through.scores, task.query_rows, labels, task.gallery_labels, relevant, name)
+        suspects, total = label_suspects(rows, task.query_rows, labels, task.gallery_labels, relevant > 0, name)
         if baseline is not None:
             spaces = gather(baseline, task.query_rows), gather(recipe, task.query_rows)
             buckets = norm_buckets(*spaces, labels, task.query_rows, task.query_groups)

@@ -8,7 +8,7 @@ from simsearch.evaluation.collapse import Spread
 from simsearch.evaluation.comparison import BASELINES, HEADLINE, Comparison
 from simsearch.evaluation.figures import Place, headline, headline_k
 from simsearch.page.html import NONE, count, get, interval, percent, seconds
-from simsearch.report.verdict import LEAST_QUERIES, TOO_FEW, shown, too_few
+from simsearch.report.verdict import LEAST_QUERIES, TOO_FEW, forced_words, shown, too_few, verdict
 
 Report = dict[str, Any]
 Large = tuple[str, str, str, str, str]
@@ -85,12 +85,14 @@ def large(report: Report, facts: Report) -> list[Large]:
 
 def _of_answers(report: Report) -> list[Large]:
     recall, error = headline(report["k"])
+    forced = forced_words(report)
     hits = "image has" if recall.k == 1 else f"{recall.k} images hold"
     return [
         *_figure(report, recall, f"Right label first: {recall.title}", f"of queries: the nearest {hits} their label"),
         *_figure(
             report, error, f"Errors at the boundary: {error.title}",
-            f"of the nearest {error.k} to the hardest tenth of queries have another label; lower is better",
+            f"of the nearest {error.k} to the hardest tenth of queries have another label; lower is better"
+            + (f"; {forced}" if forced else ""),
         ),
     ]  # fmt: skip
 
@@ -100,12 +102,19 @@ def _figure(report: Report, place: Place, name: str, words: str) -> list[Large]:
     before, before_ends = shown(report, BASELINES[0], place)
     if value is None:
         return []
-    queries = report.get("boundary_queries") or 0
-    if place.scope == "boundary" and queries < LEAST_QUERIES:
-        told = f"{TOO_FEW}: {count(queries, 'query', 'queries')} at the boundary, {LEAST_QUERIES} are needed at least"
+    if place.scope == "boundary" and (told := _untold(report)):
         return [(name, NONE, "", "", told)]
     than = "" if before is None else f"baseline {percent(before)} {interval(before_ends, percent)}".rstrip()
     return [(name, percent(value), interval(ends, percent), than, words)]
+
+
+def _untold(report: Report) -> str | None:
+    """Return why the error at the boundary says nothing, as the verdict below has it; None where it says something."""
+    queries = report.get("boundary_queries") or 0
+    if queries < LEAST_QUERIES:
+        return f"{TOO_FEW}: {count(queries, 'query', 'queries')} at the boundary, {LEAST_QUERIES} are needed at least"
+    found = verdict(report)
+    return few(found.comparison) if found else None
 
 
 def _without_labels(report: Report, facts: Report) -> list[Large]:
