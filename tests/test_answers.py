@@ -137,12 +137,12 @@ def test_too_few_pairs_for_a_rate_are_told(capsys):
 
 
 class FewPairs(Searcher):
-    """A searcher of a build that knows 20 different-label pairs, among them this rate; every pair scores 0.9."""
+    """A searcher of a build that knows 20 (or more) different-label pairs, among them this rate; each scores 0.9."""
 
     build = SimpleNamespace(name="few")
 
-    def __init__(self, rate):
-        self.rates = rates_of({"pairs": 20, "table": [[1.0, rate], [0.5, rate]]})
+    def __init__(self, rate, pairs=20):
+        self.rates = rates_of({"pairs": pairs, "table": [[1.0, rate], [0.5, rate]]})
 
     def _load(self, image):
         return np.zeros((1, 1), np.uint8), image
@@ -165,6 +165,14 @@ def test_too_few_pairs_cannot_tell_and_the_same_file_is_the_same(capsys, rate, s
     assert capsys.readouterr().out.startswith("same  " if same is None else "different")
     show_same(searcher, "", "", max_far=None, as_json=False)
     assert capsys.readouterr().out.startswith(word), "arrays have no file that could be the same"
+
+
+@pytest.mark.parametrize(
+    ("rate", "pairs", "same"), [(1 / 270, 420, None), (1 / 20, 420, False), (1 / 270, 42_000, False)]
+)
+def test_a_share_that_may_be_chance_is_not_called_different(rate, pairs, same):
+    """Of 420 pairs a share of 1 in 270 is 0.0009 to 0.015 (Wilson): it may be within the limit, 1 in 1,000."""
+    assert FewPairs(rate, pairs).same("a", "b").same is same
 
 
 class WidenedOnce(SearcherOf):

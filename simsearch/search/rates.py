@@ -8,6 +8,7 @@ from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
 from simsearch.home import Build
+from simsearch.statistics.intervals import wilson_interval
 
 _FILE = "far.json"
 _STRANGERS = "strangers.json"
@@ -28,6 +29,10 @@ class Rates:
     def least(self) -> float | None:
         """Return the lowest rate that so many different-label pairs can show; None where no rate is known."""
         return None if self._far is None else 1 / float(self._far["pairs"])
+
+    def low(self, share: float) -> float:
+        """Return the lower end of the 95 % interval (Wilson) of a share of so many different-label pairs."""
+        return 0.0 if self.least is None else wilson_interval(share * (pairs := round(1 / self.least)), pairs)[0]
 
     @property
     def know_strangers(self) -> bool:

@@ -165,8 +165,8 @@ class Searcher:
         """Return whether two pictures, as `search` takes them, are of the same label.
 
         They are when at most the share `max_far` of different-label pairs scores as much, or when they are the same
-        file, byte for byte. Raises ImageError for the first that cannot be read, RecipeError when the build knows no
-        shares.
+        file, byte for byte; where too few such pairs are known to tell, `same` is None. Raises ImageError for the first
+        that cannot be read, RecipeError when the build knows no shares.
         """
         max_far = checked_share(max_far)
         least = self.rates.known()
@@ -176,9 +176,9 @@ class Searcher:
         assert rate is not None  # as was checked
         identical = digest != "" and digest == other_digest
         share, at_most = rate
-        return Judgement(
-            score, share, True if identical or share <= max_far else None if share <= least else False, at_most
-        )
+        # With few pairs a share above the limit may be chance: of 270 pairs 1 says little of one in a thousand.
+        surely = least <= max_far or (share > least and self.rates.low(share) > max_far)
+        return Judgement(score, share, True if identical or share <= max_far else False if surely else None, at_most)
 
     @property
     def dim(self) -> int:
