@@ -156,6 +156,10 @@ def test_a_montage_that_cannot_be_written(built, tmp_path):
     image = folder / "class 0" / "00.png"
     refused("query", image, "--montage", tmp_path / "x.nothing", "--home", home)
     refused("query", image, "--montage", tmp_path / "no" / "x.png", "--home", home)
+    (tmp_path / "folder.png").mkdir()
+    for out in ("x.nothing", "no/x.png", "folder.png"):
+        done = run_cli("query", image, "--montage", tmp_path / out, "--home", home)
+        assert (done.returncode, done.stdout) == (2, ""), "said before the first answer"
 
 
 def test_a_home_that_cannot_be_written(photos, tmp_path):

@@ -162,7 +162,7 @@ def test_several_a_folder_and_stdin_in_the_order_of_input(built):
     folder, home = built
     first, second = folder / "class 2" / "00.png", folder / "class 0" / "00.png"
     done = run_cli("query", first, folder / "class 1", "-", "--k", 1, "--json", "--home", home,
-                   stdin=f"{second}\n", check=0)  # fmt: skip
+                   stdin=f"{second}\r\n", check=0)  # fmt: skip
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [a["query"] for a in answers] == [
         str(first),

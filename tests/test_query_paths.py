@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +56,15 @@ def test_paths_go_to_xargs_as_they_are_on_disk(tmp_path, home):
     assert {line.rpartition(b"/")[2] for line in lines.stdout.splitlines()} >= odd - {b"a\nb.png"}
     assert lines.stdout.count(b"\n") == 12
     assert b"a\\x0ab.png holds a line end, and paths are one a line; -0 prints such ones too" in lines.stderr
+
+
+def test_the_guide_copies_files_of_one_name_all(ours, image, tmp_path):
+    """Every class has its 00.png: cp alone refuses the second, and so did the guide."""
+    guide = (Path(__file__).parents[1] / "docs" / "how-to.md").read_text()
+    (copy,) = re.findall(r"-0 \| (xargs -0 cp .*?)found/`", guide)
+    whole = run_cli("query", image, "--k", 30, "-0", "--home", ours[1], check=0).stdout
+    subprocess.run([*copy.split(), tmp_path], input=whole.encode(), check=True)
+    assert sum(path.is_file() and path.name[0] != "." for path in tmp_path.glob("*.png*")) == 30
 
 
 def test_a_file_that_is_gone_is_left_out_and_told(ours, image):

@@ -16,6 +16,7 @@ from simsearch.cli.options import BAD_INPUT, OK, SAID_NO
 from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
+from simsearch.search.pictures import MISSING
 from simsearch.search.question import MAX_FAR, Answer, Question
 
 if TYPE_CHECKING:
@@ -42,8 +43,13 @@ def show_hits(
 ) -> bool:
     """Print the answer to each path as it is read, in a form; return whether all of them could be read.
 
-    Raises RecipeError for a `max_far` that the build cannot judge, SourceError when there is no path.
+    Raises RecipeError for a `max_far` that the build cannot judge, SourceError when there is no path, SimsearchError
+    for a montage that cannot be written, before anything is answered.
     """
+    if montage:
+        from simsearch.images.montage import format_of
+
+        format_of(Path(montage))
     say_if_too_few(searcher, question.max_far)
     drawn: list[tuple[str, Answer]] = []
     answer: Answer | None = None
@@ -181,7 +187,8 @@ def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) ->
     if as_json:
         emit_json({**asked, "error": error.message})
     say(f"error: {safe(error.message)}")
-    say(f"hint: {safe((error.near and again(*error.near)) or error.hint)}")
+    hint = f"{MISSING}; a folder, or - for paths on stdin, also works" if error.hint == MISSING else error.hint
+    say(f"hint: {safe((error.near and again(*error.near)) or hint)}")
 
 
 def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:

@@ -83,7 +83,9 @@ def query(
         elif other is not None:
             code = show_same(searcher, images[0], other, max_far=max_far, as_json=as_json)
         else:
-            lines = (line.rstrip("\n") for line in sys.stdin or ()) if "-" in images else iter(())
+            lines = (
+                (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin or ()) if "-" in images else iter(())
+            )
             if not show_hits(searcher, query_files(images, lines), question, montage=montage, form=form):
                 code = BAD_INPUT
     return code

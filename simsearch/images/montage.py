@@ -59,23 +59,39 @@ def montage(rows: Sequence[MontageRow], out: Path) -> Shown:
     what of it there is room for. Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file
     cannot be written.
     """
+    name = format_of(out)
+    if not rows:
+        raise SimsearchError("no query could be shown: the montage would be empty")
+    found = flow([len(row.hits) for row in rows], CAPTIONS)
+    drawn = _drawn(rows, found)
+    try:
+        write_durably(out, _encoded(drawn, name))
+    except (OSError, ValueError, KeyError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None
+    return Shown(found.queries, max(found.hits))
+
+
+def format_of(out: Path) -> str:
+    """Return Pillow's name of the format that `out` would be written in.
+
+    Raises SimsearchError for a suffix that Pillow does not write and a folder that is not there: that is a slip, and
+    none is made. Those who answer first call it before they do.
+    """
     name = Image.registered_extensions().get(out.suffix.lower(), "")
     if name not in Image.SAVE:
         raise SimsearchError(
             f"cannot write a picture to {str(out)!r}: unknown suffix {out.suffix!r}",
             hint="end the name in .png or .jpg",
         )
-    if not rows:
-        raise SimsearchError("no query could be shown: the montage would be empty")
-    found = flow([len(row.hits) for row in rows], CAPTIONS)
-    drawn = _drawn(rows, found)
     try:
-        out.parent.stat()  # a folder that is not there is a slip, and is not made
-        write_durably(out, _encoded(drawn, name))
-    except (OSError, ValueError, KeyError) as error:
+        out.parent.stat()
+        if out.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
+    except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None
-    return Shown(found.queries, max(found.hits))
+    return name
 
 
 def montage_png(rows: Sequence[MontageRow]) -> bytes:

@@ -20,7 +20,9 @@ from simsearch.images.formats.given import Image, checked_array, file_behind, pi
 Picture: TypeAlias = str | os.PathLike[str] | bytes | bytearray | memoryview | Pixels | Image
 
 TAKES = "a path, the bytes of a file, a PIL image, or an array of uint8 (H, W) or (H, W, 3)"
+MISSING = "check the path"  # of what to do about one that is not there
 HINT = f"a picture is {TAKES}; search takes one or a list of them"
+EMBEDS = "embed takes a list of decoded pictures; search takes paths and files too"
 BYTES = bytes | bytearray | memoryview
 
 
@@ -51,14 +53,14 @@ def load(picture: object, size: int, decoding: Decoding, place: str = "") -> tup
     it begins with `place`, or names the file.
     """
     if isinstance(picture, str | os.PathLike):
-        return _from_path(os.fsdecode(picture), size, decoding)
+        return _from_path(_path_of(picture, place), size, decoding)
     if not is_picture(picture):
         raise _no_picture(picture, "a picture", place)
     try:
         if isinstance(picture, np.ndarray):
             return checked_array(picture), ""
         if isinstance(picture, BYTES):
-            return _decoded(bytes(picture), size, decoding)
+            return _decoded(_bytes_of(picture), size, decoding)
         assert isinstance(picture, Image)
         data = file_behind(picture)
         return (pixels_of(picture, decoding), "") if data is None else _decoded(data, size, decoding)
@@ -67,15 +69,43 @@ def load(picture: object, size: int, decoding: Decoding, place: str = "") -> tup
         raise ImageError(f"{place}{error.message}", hint=HINT if array else error.hint) from None
 
 
+def decoded_arrays(images: object) -> Iterator[Pixels]:
+    """Yield each of several decoded pictures, uint8 (H, W) or (H, W, 3); ImageError for what is none."""
+    if isinstance(images, str | BYTES) or not isinstance(images, Sequence | Iterator | np.ndarray):
+        raise ImageError(f"expected a list of arrays, seen {_type_name(images)}", hint=EMBEDS)
+    for number, image in enumerate(images):
+        try:
+            yield checked_array(image)
+        except ImageError as error:
+            raise ImageError(f"images[{number}]: {error.message}", hint=EMBEDS) from None
+
+
 def checked_vectors(vectors: object) -> Floats:
     """Return vectors as they are; VectorsError for what is no array of numbers (N, D)."""
     if isinstance(vectors, np.ndarray) and vectors.ndim == 2 and vectors.dtype.kind in "fiu":
-        return vectors
+        # Nothing here is narrowed to float32 from more than 64 bits.
+        return vectors if vectors.dtype.itemsize <= 8 else vectors.astype(np.float64)
     seen = f"{vectors.dtype} {vectors.shape}" if isinstance(vectors, np.ndarray) else _type_name(vectors)
     raise VectorsError(f"expected an array of float32 (N, D), seen {seen}", hint="one vector is vectors[None, :]")
 
 
+def _path_of(picture: str | os.PathLike[str], place: str) -> str:
+    try:
+        return os.fsdecode(picture)
+    except TypeError:  # its __fspath__ gives something else
+        raise ImageError(f"{place}expected a path, seen {_type_name(picture)}, which gives none", hint=HINT) from None
+
+
+def _bytes_of(picture: bytes | bytearray | memoryview) -> bytes:
+    try:
+        return bytes(picture)
+    except ValueError:
+        raise ImageError("a memoryview that was released: its bytes are gone", hint=HINT) from None
+
+
 def _from_path(path: str, size: int, decoding: Decoding) -> tuple[Pixels, str]:
+    if not path:
+        raise ImageError("cannot read '': an empty path", hint=MISSING)
     try:
         return _decoded(read_bytes(Path(path)), size, decoding)
     except ImageError as error:
@@ -87,7 +117,7 @@ def _from_path(path: str, size: int, decoding: Decoding) -> tuple[Pixels, str]:
     elif not os.path.exists(path):
         said, near = near_words(path, near_path(path))
         why += said
-        hint = "check the path; a folder, or - for paths on stdin, also works"
+        hint = MISSING
     raise ImageError(f"cannot read {path}: {why}", hint=hint, near=near)
 
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -27,14 +27,15 @@ from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsErro
 from simsearch.evaluation.false_alarms import ROUNDING
 from simsearch.home import Build, Home
 from simsearch.images.formats.decode import decode, decode_query, read_bytes
-from simsearch.images.formats.given import checked_array
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.search.closing import while_open
 from simsearch.search.opening import open_embedder
-from simsearch.search.pictures import Picture, checked_vectors, load, several
+from simsearch.search.pictures import Picture, checked_vectors, decoded_arrays, load, several
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
 from simsearch.search.rates import Rates
+from simsearch.search.rows import file_rows
 from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
 from simsearch.vectors.normalize import normalize
 from simsearch.versions import usable_cores
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 ANY = Question()
 BATCH = 32
-FILE_BATCH = 1024  # rows of a file of vectors that are asked together
 FIRST = 3  # times as many hits are looked at first where they are collapsed
 
 
@@ -58,7 +58,7 @@ class Searcher:
         for, as by a server that stays open for long. Raises ArtifactError when an artifact is missing, damaged or
         belongs to another build.
         """
-        self.build = build
+        self.build, self.closed = build, False
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
         stages = build.record.stages
         try:
@@ -100,17 +100,21 @@ class Searcher:
         self.close()
 
     def close(self) -> None:
-        """Close the files; nothing can be asked any more."""
+        """Close the files; every method raises SimsearchError from then on."""
+        self.closed = True
         self._records.close()
         if self._alike is not None:
             self._alike.close()
 
+    @while_open
     def embed(self, images: Sequence[Pixels]) -> Floats:
         """Embeddings (N, dim) float32 of decoded images, each uint8 (H, W) or (H, W, 3); ImageError for another."""
         preprocess, runtime = self._needed_embedder()
-        pixels = np.stack([preprocess.fit(checked_array(image)) for image in images])
-        return normalize(runtime.features(preprocess.normalize(pixels)))
+        if not (pixels := [preprocess.fit(image) for image in decoded_arrays(images)]):
+            return np.empty((0, self.dim), dtype=np.float32)
+        return normalize(runtime.features(preprocess.normalize(np.stack(pixels))))
 
+    @while_open
     def ask(self, image: Picture, question: Question = ANY) -> Answer:
         """Return the nearest images of the corpus for one picture, in any form that `search` takes.
 
@@ -118,6 +122,7 @@ class Searcher:
         """
         return self._ask_images([(image, "")], question)[0]
 
+    @while_open
     def ask_vectors(self, vectors: Floats, question: Question = ANY) -> list[Answer]:
         """Return the nearest images for each raw vector, (N, dim) float32, normalized here; files are not looked for.
 
@@ -126,41 +131,35 @@ class Searcher:
         started = time.perf_counter()
         return self._answers(normalize(checked_vectors(vectors)), [None] * len(vectors), question, started)
 
+    @while_open
     def ask_file(self, path: str, question: Question = ANY) -> Iterator[tuple[int, Answer]]:
         """Yield each row of a file of vectors (of its queries, where the format has them) with its answer.
 
         Every row is checked before the first is answered. Raises VectorsError for a file that cannot be used too.
         """
-        from simsearch.vectors.formats import open_vectors
+        for start, block in file_rows(path, self.dim, self.build.name):
+            yield from enumerate(self.ask_vectors(block, question), start)
 
-        with closing(open_vectors(path)) as file:
-            vectors = file.queries or file.vectors
-            if vectors.shape[1] != self.dim:
-                raise VectorsError(
-                    f"{path}: {vectors.shape[1]}-d vectors, build {self.build.name} has {self.dim}-d",
-                    hint="search with vectors of the embedder that the build was made with",
-                )
-            for _ in vectors.blocks():
-                pass
-            for start, block in vectors.blocks(FILE_BATCH):
-                yield from enumerate(self.ask_vectors(block, question), start)
-
+    @while_open
     def search(self, images: Picture | Iterable[Picture], k: int = 10) -> list[list[Hit]]:
         """Return a list of the k nearest images of the corpus for each picture, also for one alone; k is at least 1.
 
         `images` is a picture or a list of them: a path, the bytes of a file, a PIL image, or an array of uint8, (H, W)
-        or (H, W, 3) RGB; another sequence or an iterator will do too. A PIL image is taken as the file that it is saved
-        in would be. Fewer than k are returned where the corpus has fewer. Raises ImageError, which says what is
-        expected, for the first that is none of these or cannot be decoded, and RecipeError for another k.
+        or (H, W, 3) RGB; another sequence or an iterator will do too. A PIL image is taken as the file that it was
+        opened from, a copy or a part of one with its pixels as they stand. Fewer than k are returned where the corpus
+        has fewer. Raises ImageError, which says what is expected, for the first that is none of these or cannot be
+        decoded, and RecipeError for another k.
         """
         question, pictures = Question(k), several(images)
         batches = iter(lambda: list(islice(pictures, BATCH)), [])
         return [list(answer.hits) for batch in batches for answer in self._ask_images(batch, question)]
 
+    @while_open
     def search_vectors(self, vectors: Floats, k: int = 10) -> list[list[Hit]]:
         """Return the hits of `ask_vectors`."""
         return [list(answer.hits) for answer in self.ask_vectors(vectors, Question(k))]
 
+    @while_open
     def same(self, one: Picture, other: Picture, max_far: float = MAX_FAR) -> Judgement:
         """Return whether two pictures, as `search` takes them, are of the same label.
 
@@ -185,6 +184,7 @@ class Searcher:
         """Width of an embedding."""
         return self._index.dim
 
+    @while_open
     def located(self, hit: Hit) -> Hit:
         """Return a hit with the path of its file, or with `gone`, as `search` does and `search_vectors` does not."""
         path = os.path.join(self.build.record.root or "", hit.image)
@@ -196,6 +196,7 @@ class Searcher:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
         return self.looked_at(hit)[0]
 
+    @while_open
     def looked_at(self, hit: Hit) -> tuple[Pixels, bool]:
         """Return the `picture` of a hit, and whether its file is here but no longer what the build was made from."""
         with suppress(ImageError):
@@ -206,11 +207,10 @@ class Searcher:
         with ThumbnailReader(self._thumbnails) as thumbnails:
             return decode(thumbnails[hit.row]), hit.path is not None
 
+    @while_open
     def decoded(self, data: bytes, at_least: int | None = None) -> Pixels:
         """Return the pixels of a file's bytes as the build's own pictures were decoded; raises ImageError."""
-        if self._embedder is None:
-            return decode(data, at_least)
-        return decode_query(data, at_least, self._embedder[0].decoding)
+        return decode_query(data, at_least, self._embedder[0].decoding) if self._embedder else decode(data, at_least)
 
     def _load(self, image: Picture, place: str = "") -> tuple[Pixels, str]:
         """Return the pixels of a picture and the digest of its file, "" where it has none."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from PIL import ImageFile
 from PIL.Image import Image as Image  # for those who are given one
@@ -15,6 +13,7 @@ from simsearch.images.formats.decoding import PRESENT, Decoding
 from simsearch.images.formats.formats import sniff
 from simsearch.images.formats.pixels import flatten
 
+EXPECTED = "expected an array of uint8 (H, W) or (H, W, 3)"
 _HEIC = {"HEIF": "HEIC"}  # Pillow's name of a format, and ours
 
 
@@ -41,15 +40,17 @@ def file_behind(image: Image) -> bytes | None:
 def pixels_of(image: Image, decoding: Decoding) -> Pixels:
     """Return the pixels of a Pillow image, (H, W) or (H, W, 3) uint8, as `decode` gives those of a file.
 
-    Turned by its EXIF data, alpha laid over the background, more than 8 bits scaled. Raises ImageError for values that
-    have no known range, for an image without pixels, and for one whose file cannot be decoded.
+    Alpha is laid over the background, more than 8 bits are scaled. An image that was opened from a file is turned by
+    its EXIF data; a copy or a part of one is not: it keeps those data, whatever was turned since, and is saved without.
+    Raises ImageError for values that have no known range, for an image without pixels, and for one whose file cannot be
+    decoded.
     """
     if 0 in image.size:
         raise ImageError(f"has no pixels: {image.width} x {image.height}")
     name = _HEIC.get(image.format or "", image.format or "picture")
     try:
         image.load()
-        whole = turned(image, name)
+        whole = turned(image, name) if isinstance(image, ImageFile.ImageFile) else image
         if decoding.rules == 1:
             return np.ascontiguousarray(flatten(whole))
         from simsearch.images.formats.alpha import flattened
@@ -61,10 +62,12 @@ def pixels_of(image: Image, decoding: Decoding) -> Pixels:
         raise ImageError(reason(name, error, decoding)) from None
 
 
-def checked_array(array: np.ndarray[Any, Any]) -> Pixels:
-    """Return an array that is a picture as it is, (H, W) or (H, W, 3) uint8; ImageError for any other."""
+def checked_array(array: object) -> Pixels:
+    """Return an array that is a picture as it is, (H, W) or (H, W, 3) uint8; ImageError for anything else."""
+    if not isinstance(array, np.ndarray):
+        raise ImageError(f"{EXPECTED}, seen {'None' if array is None else type(array).__name__}")
     shape = array.shape
     colours = len(shape) == 3 and shape[2] == 3
     if array.dtype != np.uint8 or not (len(shape) == 2 or colours) or 0 in shape:
-        raise ImageError(f"expected an array of uint8 (H, W) or (H, W, 3), seen {array.dtype} {shape}")
+        raise ImageError(f"{EXPECTED}, seen {array.dtype} {shape}")
     return array
