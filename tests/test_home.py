@@ -108,8 +108,12 @@ def test_folders_and_nesting_among_the_builds(tmp_path):
 def test_only_unlisted_builds_is_none(tmp_path):
     home = Home(tmp_path)
     write(home, "c", "2027-01-01T00:00:00+00:00", listed=False)
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ArtifactError) as caught:
         home.build()
+    assert caught.value.hint.startswith("simsearch build FOLDER/ makes one"), "without FOLDER it would build digits"
+    with pytest.raises(ArtifactError) as caught:
+        Home(tmp_path / "empty").build("d")
+    assert caught.value.hint.startswith("simsearch build FOLDER/ makes one")
 
 
 def test_locate(monkeypatch, tmp_path):

@@ -109,7 +109,7 @@ def test_too_many_bad_images(unharmed):
         (folder / "class 1" / f"broken {number}.png").write_bytes(b"GIF" * number)
     done = run_cli("sync", "--home", home, check=2)
     assert "3 of 33 images cannot be used, more than max_bad_fraction = 0.05 allows" in done.stderr
-    assert "simsearch build --retrain with another --set dataset.max_bad_fraction" in done.stderr
+    assert f"--name photos --retrain --home {home} with another --set dataset.max_bad_fraction" in done.stderr
 
 
 def test_which_build(unharmed, tmp_path):
@@ -178,7 +178,7 @@ def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):
     monkeypatch.setattr("simsearch.sync.sync.known", lambda values: False)
     with pytest.raises(ArtifactError, match="preprocessing version 2, this simsearch knows 1 to 2") as caught:
         sync(home)
-    assert "build --retrain" in caught.value.hint
+    assert "--name photos --retrain" in caught.value.hint
     monkeypatch.setattr("simsearch.search.opening.known", lambda values: False)
     with pytest.raises(ArtifactError, match="preprocessing version 2, this simsearch knows"):
         Searcher(Home(home).build("photos"))

@@ -93,7 +93,10 @@ def test_a_folder_that_is_empty_for_a_moment_deletes_nothing(ours, tmp_path):
     done = run_cli("sync", folder, "--home", home, check=2)
     assert "20 of the 30 images of build photos are gone" in done.stderr
     assert "class 0 (10 of 10), class 1 (10 of 10); nothing was deleted" in done.stderr
-    assert "--allow-deletes" in done.stderr
+    again = f"simsearch sync {folder} --build photos --allow-deletes --home {home}"
+    assert done.stderr.splitlines()[-1].endswith(f"were deleted on purpose: {again}"), "FOLDER, build and home too"
+    bare = run_cli("sync", "--build", "photos", "--home", home, check=2).stderr.splitlines()[-1]
+    assert bare.endswith(f": simsearch sync --build photos --allow-deletes --home {home}")
     assert state_of(home) == before
     done = run_cli("sync", folder, "--dry-run", "--home", home, check=0)
     assert len(done.stdout.splitlines()) == 20

@@ -158,4 +158,4 @@ def test_what_features_cannot_give_back_is_said_with_a_command_that_helps(ours, 
     for refused in (lambda: sync(home), lambda: simsearch.open("photos", home=str(home))):
         with pytest.raises(ArtifactError, match=r"images.csv is damaged") as caught:
             refused()
-        assert "simsearch build --retrain" in caught.value.hint
+        assert f"simsearch build {folder} --name photos --retrain --home {home}" in caught.value.hint

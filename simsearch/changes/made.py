@@ -7,9 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, near_path, near_words, nearest
 from simsearch.home import Build, Home
+from simsearch.home.again import home_words, word
 from simsearch.names import build_name
 
 
@@ -40,8 +40,8 @@ class Made:
         raise RecipeError(
             message,
             near=near,
-            hint=f"simsearch build {safe(self.folder)} makes one; if its folder was moved, name the build: "
-            "--build NAME",
+            hint=f"simsearch build {word(self.folder)}{home_words(self.home.path)} makes one; if its folder was moved, "
+            "name the build: --build NAME",
         )
 
     def named_like_it(self) -> Build | None:

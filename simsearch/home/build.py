@@ -10,6 +10,7 @@ from typing import Any
 from simsearch.artifacts import digest_of
 from simsearch.checked import DAYS
 from simsearch.errors import ArtifactError
+from simsearch.home.again import RETRAIN, home_words, retrain_by, word
 from simsearch.vectors.search import Search
 
 BUILD_SCHEMA = 2
@@ -180,6 +181,11 @@ class Build:
             return ArtifactError(error.message, hint=hint.replace("simsearch build", "simsearch index import"))
         if not self.record.synced:
             return error
-        return ArtifactError(
-            error.message, hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew"
-        )
+        made = ArtifactError(error.message, hint=f"{RETRAIN} makes it anew")
+        retrain_by(made, self.retrain())
+        return made
+
+    def retrain(self, place: str | None = None) -> str:
+        """The command that trains it again on what its folder or list (or `place`) holds, but for its settings."""
+        source = place or self.record.source.partition(":")[2]
+        return f"simsearch build {word(source)} --name {self.name} --retrain{home_words(self.home)}"

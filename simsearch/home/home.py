@@ -15,6 +15,7 @@ from simsearch.console import Progress, safe
 from simsearch.durable import write_durably
 from simsearch.errors import ArtifactError, near_words, nearest
 from simsearch.hashing import HashMemory
+from simsearch.home.again import home_folder
 from simsearch.home.build import MEDDLED, UNSEALED, Build, Record
 from simsearch.locks import Holder, Lock
 from simsearch.names import NAME_PATTERN, build_name, checked_name, is_name
@@ -22,6 +23,7 @@ from simsearch.names import NAME_PATTERN, build_name, checked_name, is_name
 LOCK = ".lock"
 SEED = ".seed-"  # between the name of a build and the number of the seed, in builds that only serve that build
 SEEDS_FILE = "seeds.json"
+NONE_HERE = "simsearch build FOLDER/ makes one of your pictures; --home DIR names another home"
 
 
 class Home:
@@ -40,7 +42,7 @@ class Home:
     @classmethod
     def locate(cls, option: str | None) -> Home:
         """`--home`, else $SIMSEARCH_HOME, else ./data; always absolute."""
-        return cls(Path(os.path.abspath(os.path.expanduser(option or os.environ.get("SIMSEARCH_HOME") or "data"))))
+        return cls(home_folder(option))
 
     def prepare_environment(self) -> None:
         """Settings that other libraries read when they are imported: their caches go below the home.
@@ -196,17 +198,13 @@ class Home:
                 said, near = near_words(name, nearest(build_name(name), names))
                 raise ArtifactError(
                     f"no build {name!r} in {self.path}{said}",
-                    hint=f"builds here: {', '.join(names)}"
-                    if names
-                    else "simsearch build makes one; --home names another home",
+                    hint=f"builds here: {', '.join(names)}" if names else NONE_HERE,
                     near=near,
                 )
             return self._read(found)
         listed = [b for b in map(self._read, self.build_names()) if b.listed]
         if not listed:
-            raise ArtifactError(
-                f"no build in {self.path}", hint="simsearch build makes one; --home names another home folder"
-            )
+            raise ArtifactError(f"no build in {self.path}", hint=NONE_HERE)
         return max(listed, key=lambda b: dt.datetime.fromisoformat(b.when))
 
     def _read(self, name: str) -> Build:
@@ -216,6 +214,6 @@ class Home:
             record = Record.from_json(found)
         except MEDDLED:
             raise ArtifactError(
-                f"{path} is damaged or of another version", hint="move it away and run simsearch build again"
+                f"{path} is damaged or of another version", hint="move it away and run the same simsearch build again"
             ) from None
         return Build(name, self.path, record, sealed=found["schema"] != UNSEALED)

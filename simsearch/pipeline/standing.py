@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from simsearch.changes.look import changes_of, open_now
 from simsearch.changes.state import State
 from simsearch.console import safe
-from simsearch.errors import ArtifactError, RecipeError
+from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
+from simsearch.home.again import retrain_by
 from simsearch.images import quarantine
 from simsearch.images.formats.decoding import PRESENT, RULES
 from simsearch.pipeline.estimate import seconds_of_sync
@@ -68,6 +69,9 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
             publish_again(build, home.store, again)
     except ArtifactError as error:
         raise ArtifactError(error.message, hint=f"{again} makes all of it anew") from None
+    except SourceError as error:
+        retrain_by(error, again)
+        raise
     notes = source.words()
     if changes.set_aside:
         notes.append(quarantine.told(changes.set_aside))

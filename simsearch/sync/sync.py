@@ -23,11 +23,13 @@ from simsearch.console import Progress, safe
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import SYNCED, Build, Home
+from simsearch.home.again import home_words, retrain_by, word
 from simsearch.images.preprocess import PREPROCESS_VERSION, known
 from simsearch.images.quarantine import SetAside, by_reason, read_quarantine, told
 from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
+from simsearch.sync.place import check_place, identity
 from simsearch.sync.remains import remove_remains
 from simsearch.versions import usable_cores
 
@@ -100,7 +102,13 @@ def run_sync(
     held = home.reading() if dry else home.writing(f"sync {build.name}", progress)
     with progress.stage("Sync", line=False) as shown, held:
         shown.tell("looking for changes")
-        return _sync(home, build.name, folder, started, progress, dry=dry, rehash=rehash, allow_deletes=allow_deletes)
+        try:
+            return _sync(
+                home, build.name, folder, started, progress, dry=dry, rehash=rehash, allow_deletes=allow_deletes
+            )
+        except SimsearchError as error:
+            retrain_by(error, build.retrain(folder))
+            raise
 
 
 def _sync(
@@ -118,7 +126,7 @@ def _sync(
     # All of them, changed or not: large files are hashed whole when they are opened here.
     base = {stage: _open(home, build, stage) for stage in ("dataset", "train", "embed", "index")}
     source = open_now(build, home, folder)
-    place = _identity(source.root)
+    place = identity(source.root)
     for note in source.words():
         progress.say(safe(note))
     if newer := source.left_out.newer(source.decoding.rules):
@@ -132,7 +140,8 @@ def _sync(
         raise SourceError(
             f"{suspect}; {NOTHING_DELETED}",
             hint="check that the folders and their disk are there; if the images were deleted on purpose: "
-            "simsearch sync --allow-deletes",
+            f"simsearch sync {f'{word(folder)} ' if folder else ''}--build {name} --allow-deletes"
+            + home_words(home.path),
         )
     limit, listed = float(build.record.recipe["dataset"]["max_bad_fraction"]), source.rows is not None
     aside, lists = changes.set_aside, changes.to_json()
@@ -152,7 +161,7 @@ def _sync(
             with progress.stage("Synced", line=False) as shown:
                 stages, compacted = _make(home, build, base, source, state, changes, shown)
         except SimsearchError:
-            _check_place(source, place)
+            check_place(source, place)
             raise
         for note in stages["dataset"].facts["notes"]:
             progress.say(note)
@@ -162,7 +171,7 @@ def _sync(
                 f"no image of build {name} that is searched would be left; {NOTHING_DELETED}",
                 hint="simsearch build --retrain makes the build anew from what is there now",
             )
-        _check_place(source, place)
+        check_place(source, place)
         aside = list(read_quarantine(stages["dataset"].path))
         # Again, as the artifact may have been made for another build, with another limit.
         _check_aside(aside, _live(stages["dataset"]), limit, listed)
@@ -250,23 +259,6 @@ def _check_version(train: Artifact, name: str) -> None:
             f"build {name} was made with preprocessing version {seen.get('version')}, this simsearch knows 1 to "
             f"{PREPROCESS_VERSION}",
             hint="simsearch build --retrain, with the recipe or folder of this build, makes all of it anew",
-        )
-
-
-def _identity(root: str) -> tuple[int, int]:
-    try:
-        status = os.stat(root)
-    except OSError:
-        return -1, -1
-    return status.st_dev, status.st_ino
-
-
-def _check_place(source: FileSource, place: tuple[int, int]) -> None:
-    """Raise SourceError when the folder is not the one that was looked at first: what vanished may not be deleted."""
-    if place == (-1, -1) or _identity(source.root) != place:
-        raise SourceError(
-            f"{source.root!r} vanished while it was being read; {NOTHING_DELETED}",
-            hint="run the same command again when the folder is there",
         )
 
 
