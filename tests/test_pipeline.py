@@ -105,6 +105,15 @@ def test_an_unchanged_build_runs_nothing_and_keeps_its_date(copy_of_built):
     assert (home / "builds" / "photos.json").read_bytes() == record
 
 
+def test_a_new_name_for_what_another_build_made_is_a_new_build(copy_of_built):
+    folder, home = copy_of_built
+    done = run_cli("build", folder, *SMALL, "--name", "other", "--home", home, check=0)
+    assert "Built other: " in done.stderr
+    assert "Next: simsearch query IMAGE --build other" in done.stderr
+    assert "up to date" not in done.stderr
+    assert "other is up to date" in run_cli("build", folder, *SMALL, "--name", "other", "--home", home, check=0).stderr
+
+
 def test_an_unchanged_build_imports_no_torch(copy_of_built):
     folder, home = copy_of_built
     run_process("build", folder, *SMALL, "--home", home, without=["torch"], check=0)

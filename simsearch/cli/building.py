@@ -91,7 +91,7 @@ def build(
         emit_json(outcome.report)
     else:
         emit_path(outcome.build.page_path)
-    if outcome.ran:
+    if outcome.ran or outcome.changed:
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
         say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
@@ -112,7 +112,7 @@ def say_outcome(outcome: Outcome) -> None:
     name, seconds = outcome.build.name, outcome.seconds
     if outcome.standing:
         say(outcome.standing)
-    elif outcome.ran:
+    elif outcome.ran or outcome.changed:
         from simsearch.report.brief import brief
 
         labels = f", {outcome.report['classes']:,} labels" if outcome.report["classes"] is not None else ""

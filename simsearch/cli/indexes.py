@@ -119,7 +119,7 @@ def import_vectors(
         emit_json(outcome.report)
     else:
         emit_path(outcome.build.page_path)
-    if outcome.ran:
+    if outcome.changed:
         say(f"Next: simsearch query --vectors FILE.npy --build {name}" + home_words(home))
     else:
         say(f"{name} is up to date ({outcome.build.record.images:,} vectors checked)")

@@ -66,7 +66,8 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
             plan = Plan(home, progress, heading=heading)
             record = make_stages(plan, name, file, f"{VECTORS}{place}", table, evaluation)
             # An unchanged build keeps the time when it was made.
-            if before is not None and not plan.ran and before.stands_for(record):
+            same = before is not None and not plan.ran and before.stands_for(record)
+            if before is not None and same:
                 build = before
                 publish_report(build, report_of(build))
             else:
@@ -77,7 +78,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
     finally:
         file.close()
     missed = missed_target(plan.stages["index"])
-    return Outcome(build, report, plan.ran, working_seconds() - started, missed)
+    return Outcome(build, report, plan.ran, working_seconds() - started, missed, changed=not same)
 
 
 def import_command(build: Build) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from simsearch.console import Progress
-from simsearch.errors import RecipeError
+from simsearch.errors import RecipeError, SimsearchError
 from simsearch.home import SEEDS_FILE, Build, Home, Record, checked_name
 from simsearch.images.sources.source import Source
 from simsearch.locks import working_seconds
@@ -34,6 +35,7 @@ class Outcome:
     `missed`: why an index that was to be chosen by measuring did not reach its target, None where it did or none was
     set. `standing`: why nothing was looked at, where the build was synced. `curves`: a picture of a training that ran.
     `advice`: a command that may give better answers, and what it costs. `notes`: what else is to be said of the source.
+    `changed`: the name stands for something else than before, be it only for what another build's stages had made.
     """
 
     build: Build
@@ -45,6 +47,7 @@ class Outcome:
     curves: Path | None = None
     advice: str | None = None
     notes: Sequence[str] = ()
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ def run_build(
     home.prepare_environment()
     with progress.stage("Build", line=False) as shown, home.writing(f"build {build_name}", progress):
         made: list[Made] = []
+        before = stages_of(home, build_name)
         for run in wanted:
             like = made[0].source if made else None
             shown.tell("looking at the images")
@@ -103,7 +107,15 @@ def run_build(
         curves=plan.stages["train"].file(CURVES) if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
         notes=[*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])],
+        changed=before != build.record.stages,
     )
+
+
+def stages_of(home: Home, name: str) -> dict[str, Any] | None:
+    """Return what a build's name stands for; None where there is no such build, or a damaged one."""
+    with suppress(SimsearchError):
+        return dict(home.build(name).record.stages) if home.has_build(name) else None
+    return None
 
 
 def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: int, started: float) -> Outcome | None:
