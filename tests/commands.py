@@ -22,7 +22,10 @@ PACKAGE = Path(simsearch.__file__).parent.parent
 def run_cli(*arguments, cwd=None, stdin="", env=None, check=None):
     """Run `simsearch ARGUMENTS` here; `check` is the exit code that it must have. What it leaves behind is undone."""
     command = ["simsearch", *map(str, arguments)]
-    streams = [io.TextIOWrapper(io.BytesIO(data), encoding="utf-8") for data in (b"", b"", stdin.encode())]
+    # As Python opens the real ones on Linux: line ends are left as they are.
+    streams = [
+        io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="\n") for data in (b"", b"", stdin.encode())
+    ]
     with _as_before(), mock.patch.dict(os.environ, env or {}), chdir(cwd or "."):
         try:
             with redirect_stdout(streams[0]), redirect_stderr(streams[1]), mock.patch("sys.stdin", streams[2]):

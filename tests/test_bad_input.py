@@ -147,7 +147,8 @@ def test_query_of_what_is_not_there(built, tmp_path):
     _, home = built
     (tmp_path / "empty").mkdir()
     refused("query", tmp_path / "empty", "--home", home, words=["empty"])
-    refused("query", tmp_path / "gone.png", "--home", home, words=["gone.png"])
+    refused("query", tmp_path / "gone.png", "--home", home, words=["gone.png", "- for paths on stdin, also works"])
+    refused("query", "", "--home", home, words=["cannot read '': an empty path"])
     refused("query", "-", "--home", home, stdin="\n")
 
 
