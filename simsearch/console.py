@@ -125,6 +125,11 @@ class Progress:
         """Report what is being done where nothing can be counted."""
 
     @contextmanager
+    def waiting(self, who: Callable[[], str]) -> Iterator[None]:
+        """Report that nothing is done but to wait for `who`, which is asked again at every sign of life."""
+        yield
+
+    @contextmanager
     def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
         """Hand out the progress of a part of the work, which leaves a `line` when it is done: here, this one."""
         yield self
@@ -142,6 +147,16 @@ class Shown(Progress):
     def say(self, line: str) -> None:
         """Print one line."""
         say(line)
+
+    @contextmanager
+    def waiting(self, who: Callable[[], str]) -> Iterator[None]:
+        """Show whom is waited for in the line of the stage that waits, or in one of its own."""
+        if self._running:
+            with self._running[-1].waiting(who):
+                yield
+        else:
+            with self.stage("Wait", line=False) as alone, alone.waiting(who):
+                yield
 
     @contextmanager
     def stage(self, title: str, *, line: bool = True) -> Iterator[Progress]:
@@ -177,6 +192,7 @@ class StageLine(Progress):
         self.started = time.perf_counter()
         self._doing = ""
         self._counted: tuple[int, int, str] | None = None
+        self._waits: tuple[Callable[[], str], float] | None = None  # for whom, and since when
         self._live: Any = None
         self._stream = sys.stderr  # that it leads to, also while a library's words are kept off it
         self._stopped: threading.Event | None = None
@@ -192,6 +208,15 @@ class StageLine(Progress):
     def tell(self, what: str) -> None:
         """Report what is being done where nothing can be counted."""
         self._doing, self._counted = what, None
+
+    @contextmanager
+    def waiting(self, who: Callable[[], str]) -> Iterator[None]:
+        """Show whom is waited for in place of what is being done."""
+        self._waits = who, time.perf_counter()
+        try:
+            yield
+        finally:
+            self._waits = None
 
     def start(self) -> None:
         """Let the line be seen from now on."""
@@ -237,13 +262,18 @@ class StageLine(Progress):
 
     def _beat(self, stopped: threading.Event) -> None:
         while not stopped.wait(HEARTBEAT_SECONDS):
-            words = self._words() or "at work"
+            waits = self._waits
+            words, since = f"{self.title}: {self._words() or 'at work'}", self.started
+            if waits is not None:
+                words, since = f"Waiting for {waits[0]()}", waits[1]
             with suppress(OSError, ValueError):
-                line = f"{self.title}: {words}, {time.perf_counter() - self.started:.0f} s so far"
-                print(line, file=self._stream, flush=True)
+                print(f"{words}, {time.perf_counter() - since:.0f} s so far", file=self._stream, flush=True)
 
     def _words(self) -> str:
         """What is being done, or how much of it is, how fast, and for how long it will go on."""
+        waits = self._waits
+        if waits is not None:
+            return f"waiting for {waits[0]()}"
         if self._counted is None:
             return self._doing
         done, total, unit = self._counted

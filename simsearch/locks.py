@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,10 @@ class Holder:
 
     def __str__(self) -> str:
         return self.who if self.pid is None else f"{self.who} (process {self.pid}, since {self.since})"
+
+
+# What a wait is within; it is handed what tells who has the lock, which another may have after a while.
+Waiting = Callable[[Callable[[], Holder]], AbstractContextManager[None]]
 
 
 class Lock:
@@ -78,12 +82,12 @@ class Lock:
         self._flock(fcntl.LOCK_UN)
         return False
 
-    def take(self, who: str, waiting: Callable[[Holder], None]) -> None:
-        """Take the lock exclusively; while others have it, tell `waiting` once who that is."""
+    def take(self, who: str, waiting: Waiting) -> None:
+        """Take the lock exclusively; while others have it, be within `waiting`."""
         self._wait(fcntl.LOCK_EX, waiting)
         self._note(who)
 
-    def share(self, waiting: Callable[[Holder], None]) -> None:
+    def share(self, waiting: Waiting) -> None:
         """Take the lock beside others that share it, in place of an exclusive hold where this one has it."""
         self._wait(fcntl.LOCK_SH, waiting)
 
@@ -103,15 +107,15 @@ class Lock:
             return False
         return True
 
-    def _wait(self, kind: int, waiting: Callable[[Holder], None]) -> None:
+    def _wait(self, kind: int, waiting: Waiting) -> None:
         if self._tried(kind):
             return
-        waiting(self.holder)
-        started = time.perf_counter()
-        try:
-            self._flock(kind)
-        finally:
-            _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - started
+        with waiting(lambda: self.holder):
+            started = time.perf_counter()
+            try:
+                self._flock(kind)
+            finally:
+                _waited.seconds = getattr(_waited, "seconds", 0.0) + time.perf_counter() - started
 
     def _flock(self, operation: int) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from simsearch.artifacts import LOCKS
 from simsearch.console import Shown
 from simsearch.errors import ArtifactError, RecipeError
 from simsearch.home import Home
@@ -181,6 +183,41 @@ def test_a_build_is_written_by_one_and_others_beside_it(tmp_path, capfd):
     said = capfd.readouterr().err
     assert said.startswith("Waiting for sync photos.seed-3 (process ")
     assert str(process.pid) in said
+
+
+def test_who_waits_says_so_at_every_sign_of_life_and_for_whom_now(tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("simsearch.console.HEARTBEAT_SECONDS", 0.1)
+    home, said = Home(tmp_path), ""
+
+    def heard(words):
+        nonlocal said
+        end = time.monotonic() + 20
+        while words not in said and time.monotonic() < end:
+            time.sleep(0.05)
+            said += capfd.readouterr().err
+        assert words in said
+
+    def write():
+        progress = Shown()
+        with progress.stage("Build", line=False), Home(tmp_path).writing("build photos", progress):
+            entered.set()
+            done.wait(20)
+
+    entered, done = threading.Event(), threading.Event()
+    thread = threading.Thread(target=write, daemon=True)
+    with home.writing("build photos"):
+        (note,) = tmp_path.glob(f"{LOCKS}/photos")
+        thread.start()
+        heard(f"Waiting for build photos (process {os.getpid()}, since ")
+        heard("), 0 s so far")
+        # Another one that waited has it now, and the first is gone.
+        note.write_text(json.dumps({"who": "sync photos", "pid": 424242, "since": "noon"}))
+        heard("Waiting for sync photos (process 424242, since noon) (to end it: kill 424242), ")
+        assert "at work" not in said
+    assert entered.wait(20)
+    heard("Build: at work, ")
+    done.set()
+    thread.join()
 
 
 def test_waiting_is_not_working(tmp_path):

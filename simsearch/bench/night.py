@@ -11,8 +11,8 @@ import datetime as dt
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from simsearch.bench.records import Cell, Night, NightFigure, Result, Story, Ver
 from simsearch.console import Progress, safe
 from simsearch.errors import ArtifactError
 from simsearch.home import LOCK, Home
-from simsearch.locks import Lock
+from simsearch.locks import Holder, Lock
 from simsearch.pipeline.plan import now
 from simsearch.versions import versions
 
@@ -65,8 +65,12 @@ class Job:
         """Measure tonight's cells, or those that a killed night left, judge them, record all that, and return it."""
         self.home.prepare_environment()
         with Lock(self.folder / LOCK) as lock:
-            lock.take("bench", lambda who: self.progress.say(f"Waiting for {safe(str(who))}: one night at a time"))
+            lock.take("bench", self._waiting)
             return self._run()
+
+    def _waiting(self, who: Callable[[], Holder]) -> AbstractContextManager[None]:
+        self.progress.say(f"Waiting for {safe(str(who()))}: one night at a time")
+        return self.progress.waiting(lambda: safe(str(who())))
 
     def _run(self) -> Story:
         history = self.history

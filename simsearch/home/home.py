@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from simsearch.artifacts import LOCKS, Store
@@ -92,7 +92,7 @@ class Home:
         with ExitStack() as held:
             held.callback(self.memory.close)
             with suppress(OSError):  # of a home that nobody has written to, or may read the lock of
-                held.enter_context(Lock(self.path / LOCK, may_write=False)).share(lambda who: None)
+                held.enter_context(Lock(self.path / LOCK, may_write=False)).share(lambda who: nullcontext())
             held.enter_context(self.checked.believing(days))
             yield self.store
 
@@ -110,7 +110,7 @@ class Home:
         Last in the order home, build, artifact: one at a time, and never while waiting for another.
         """
         with Lock(self.store.folder(stage) / LOCKS / digest) as lock:
-            lock.take(self._who, lambda holder: self._wait_for(holder, f"is making the same {stage} artifact"))
+            lock.take(self._who, lambda who: self._wait_for(who, f"is making the same {stage} artifact"))
             yield
 
     @contextmanager
@@ -146,13 +146,21 @@ class Home:
                     found.append(str(lock.holder))
         return ", ".join(found) or "another process"
 
-    def _waiting(self, holder: Holder) -> None:
-        self._wait_for(holder, f"is writing to {self}")
+    def _waiting(self, who: Callable[[], Holder]) -> AbstractContextManager[None]:
+        return self._wait_for(who, f"is writing to {self}")
 
-    def _wait_for(self, holder: Holder, doing: str) -> None:
-        """Say whom is waited for, and what to do about it."""
+    def _wait_for(self, who: Callable[[], Holder], doing: str) -> AbstractContextManager[None]:
+        """Say whom is waited for, and what to do about it, for as long as that goes on."""
+        holder = who()
         end = "Wait for it" if holder.pid is None else f"Wait for it, or end it: kill {holder.pid}"
         self._progress.say(f"Waiting for {safe(str(holder))}, which {doing}. {end}. Queries are still answered")
+
+        def now() -> str:
+            last = who()
+            end = f" (to end it: kill {last.pid})" if last.pid not in (None, holder.pid) else ""
+            return f"{safe(str(last))}{end}"
+
+        return self._progress.waiting(now)
 
     def __str__(self) -> str:
         return safe(str(self.path))
