@@ -98,7 +98,9 @@ def test_a_folder_that_is_empty_for_a_moment_deletes_nothing(ours, tmp_path):
     bare = run_cli("sync", "--build", "photos", "--home", home, check=2).stderr.splitlines()[-1]
     assert bare.endswith(f": simsearch sync --build photos --allow-deletes --home {home}")
     assert state_of(home) == before
-    done = run_cli("sync", folder, "--dry-run", "--home", home, check=0)
+    run_cli("sync", folder, "--dry-run", "--allow-deletes", "--home", home, check=0)
+    run_cli("sync", folder, "--dry-run", "--all", "--home", home, check=1)
+    done = run_cli("sync", folder, "--dry-run", "--home", home, check=1)
     assert len(done.stdout.splitlines()) == 20
     assert "Without --allow-deletes, sync stops here: 20 of the 30" in done.stderr
     for name in ("class 0", "class 1"):
@@ -124,7 +126,7 @@ def test_a_fifth_is_believed_and_more_is_not(ours, tmp_path):
     images = sorted((folder / "renamed").glob("*.png"))
     for path in images[:7]:
         path.rename(tmp_path / path.name)
-    run_cli("sync", folder, "--dry-run", "--home", home, check=0)
+    run_cli("sync", folder, "--dry-run", "--home", home, check=1)
     run_cli("sync", folder, "--home", home, check=2)
     (tmp_path / images[0].name).rename(images[0])
     assert sync(home).counts["deleted"] == 6

@@ -87,7 +87,7 @@ def test_too_many_that_are_refused_stop_a_sync_that_finds_nothing_else(ours, kin
     assert f"or {again} with another --set dataset.max_bad_fraction" in hint
     assert (f"{again} --set dataset.labels=false builds without labels" in hint) == (kind == "on top")
     assert state_of(home) == before
-    said = run_cli("sync", "--dry-run", "--home", home, check=0).stderr
+    said = run_cli("sync", "--dry-run", "--home", home, check=1).stderr
     assert "Before they are mended, sync stops here: 12 of 42 images cannot be used" in said
 
 

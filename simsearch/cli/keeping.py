@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, command, find_home, home_words, say_waste
+from simsearch.cli.options import (
+    BAD_INPUT,
+    HOME_OPTION,
+    JSON_OPTION,
+    OK,
+    SAID_NO,
+    command,
+    find_home,
+    home_words,
+    say_waste,
+)
 from simsearch.cli.printing import emit, emit_json
 from simsearch.console import Shown, safe, say, some
 from simsearch.errors import SimsearchError, disk_error
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 @click.argument("folder", required=False, metavar="[FOLDER]")
 @click.option("--build", "name", metavar="NAME", help="Which build [that made from FOLDER; the newest].")
 @click.option("--all", "every", is_flag=True, help="All builds that were made from FOLDER, one after the other.")
-@click.option("--dry-run", is_flag=True, help="List what changed, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="List what changed, and change nothing [exit 1: sync would stop].")
 @click.option("--rehash", is_flag=True, help="Read every image, also those whose size and times are as they were.")
 @click.option("--allow-deletes", is_flag=True, help="Go on when more than a fifth of the images are gone.")
 @HOME_OPTION
@@ -49,9 +59,10 @@ def sync(
         raise click.UsageError("--all syncs every build of a FOLDER: simsearch sync FOLDER --all, without --build")
     place = find_home(home)
 
-    def run(folder: str | None, name: str) -> None:
+    def run(folder: str | None, name: str) -> int:
         done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
         _show_synced(done, home, as_json)
+        return SAID_NO if done.stops else OK
 
     def say_failed(name: str, error: SimsearchError) -> None:
         if as_json:
@@ -65,7 +76,7 @@ def sync(
         made = made_from(place, folder)
         for build in made.some():
             try:
-                run(None, build.name)
+                code = max(code, run(None, build.name))
             except SimsearchError as error:  # the others have folders and disks that are as sound as before
                 if disk_error(error) is not None:
                     raise
@@ -75,14 +86,14 @@ def sync(
             code = BAD_INPUT
             say_failed(damaged, why)
     elif name is not None:
-        run(folder, name)
+        code = run(folder, name)
     else:
         # All of it is known before the work, after which folders may lie elsewhere.
         build = choose_build(place, folder, None)
         where = folder or build.record.source.partition(":")[2]
         made = made_from(place, where)
         _say_left(made, build, folder, home)
-        run(folder, build.name)
+        code = run(folder, build.name)
         if others := [one.name for one in made.builds if one.name != build.name]:
             says = "was made from it" if len(others) == 1 else "were made from it"
             say(f"{some(others)} {says} too: simsearch sync {safe(shlex.quote(where))} --all" + home_words(home))

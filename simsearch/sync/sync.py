@@ -43,7 +43,8 @@ COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the las
 class Synced:
     """What a sync did, or with `dry` would do: counts of images, and how many can be searched afterwards.
 
-    `left_out`: what the source passed over, counted by kind; `aside`: what it refuses or nothing can read.
+    `left_out`: what the source passed over, counted by kind; `aside`: what it refuses or nothing can read. `stops`: it
+    was a look, and the sync would stop.
     """
 
     build: Build
@@ -55,6 +56,7 @@ class Synced:
     dry: bool
     left_out: dict[str, Any] = field(default_factory=dict)
     aside: list[SetAside] = field(default_factory=list)
+    stops: bool = False
 
     @property
     def counts(self) -> dict[str, int]:
@@ -145,7 +147,7 @@ def _sync(
         )
     limit, listed = float(build.record.recipe["dataset"]["max_bad_fraction"]), source.rows is not None
     aside, lists = changes.set_aside, changes.to_json()
-    images, compacted = int(build.record.images), False
+    images, compacted, stops = int(build.record.images), False, suspect is not None
     if dry:
         with progress.stage("Looked at", line=False) as shown:
             aside = unreadable(source, changes, shown, threads=usable_cores())
@@ -155,6 +157,7 @@ def _sync(
             fresh = len(changes.fresh) + len(changes.set_aside) - len(aside)
             _check_aside(aside, len(state.rows) - len(changes.gone) + fresh, limit, listed)
         except SourceError as error:
+            stops = True
             progress.say(f"Before they are mended, sync stops here: {error.message}")
     elif changes.count:
         try:
@@ -186,7 +189,7 @@ def _sync(
     if not dry:
         remove_remains(home, progress)
     left_out = source.left_out.to_json()
-    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry, left_out, aside)
+    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry, left_out, aside, stops)
 
 
 def _check_aside(aside: list[SetAside], live: int, limit: float, listed: bool) -> None:
