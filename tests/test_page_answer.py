@@ -13,6 +13,7 @@ from pages import HOSTILE, SECTIONS, Reader, measure
 from simsearch.page.html import Pictures, breakable, seconds
 from simsearch.report.publish import links
 from simsearch.report.sections.document import render_page, section
+from simsearch.report.sections.further import steps
 from simsearch.report.sections.good import found_first, large
 from simsearch.report.sections.scores import first_hits_by_score, rare
 
@@ -215,3 +216,24 @@ def test_a_large_figure_says_no_more_than_the_verdict(arguments):
             assert shown(report)[1].endswith(f"lower is better; {least}")
     assert shown(report) == ("–", "too few to tell: 8 queries, about 32 are needed")
     assert "too few to tell</strong>" in section("compared", report=report)
+
+
+def test_what_next(page):
+    labels = [
+        {"label": "Kiwi", "queries": 3, "recall": {"1": 0.0}},
+        {"label": "Lime", "queries": 8, "recall": {"1": 0.25}},
+        {"label": "Pear", "queries": 9, "recall": {"1": 1.0}},
+    ]
+    report = {"build": "my-photos", "k": [1, 10], "per_class": labels}
+    command = "simsearch build photos/ --set training.epochs=9 --set loss.name=triplet --name my-photos --retrain"
+    found = steps(report, {"of_files": True, "head": True, "command": command})
+    assert [command for _, command in found] == [
+        "simsearch query IMAGE --build my-photos",
+        "simsearch sync --build my-photos",
+        "",
+        "simsearch build photos/ --set loss.name=triplet --set embedder.train=all --name my-photos-finetuned",
+    ]
+    assert found[2][0] == "More pictures of Lime, the weakest label: 2 of its 8 queries find it first."
+    alone = steps(report | {"per_class": None}, {"vectors": True})
+    assert [command for _, command in alone] == ["simsearch query --vectors FILE.npy --build my-photos"]
+    assert "What next</h3>" in page

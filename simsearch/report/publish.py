@@ -35,6 +35,8 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
     """
     dataset, evaluated = stages["dataset"], stages["evaluate"]
     records, recipe = RecordTable(dataset.path), build.record.recipe
+    trained = not build.of_vectors and bool(with_defaults(recipe)["training"]["epochs"])
+    embedder = {} if build.of_vectors else with_defaults(recipe)["embedder"]
     pictures = THUMBNAILS in dataset.manifest["files"]  # a build of vectors has none
     with ThumbnailReader(dataset.path) if pictures else nullcontext() as thumbnails:
         page = render_page(
@@ -49,7 +51,9 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
                 "when": build.record.when,
                 "vectors": build.of_vectors,
-                "trained": not build.of_vectors and bool(with_defaults(recipe)["training"]["epochs"]),
+                "of_files": build.of_files,
+                "trained": trained,
+                "head": trained and embedder["train"] == "head" and embedder["weights"] != "none",
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),
                 "strangers": _json(evaluated, "strangers") if "strangers.json" in evaluated.manifest["files"] else None,

@@ -15,7 +15,7 @@ from simsearch.page.dates import moment
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
 from simsearch.report import known, verdict
-from simsearch.report.sections import errors, good, scores, table, tuning
+from simsearch.report.sections import errors, further, good, scores, table, tuning
 from simsearch.report.sections.summaries import holds
 from simsearch.report.words import BASELINE, MEANINGS, system_words
 
@@ -55,7 +55,7 @@ def render_page(
     "counts" {"images": n, ...}, "when", "far" (far.json), "quarantine" [[image, reason]] (of
     "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}], "versions" {name: version}, "machine",
     "command", "choice" (how the index was chosen, as index.json has it), "trained" (whether anything was), "vectors"
-    (whether it is a build of vectors).
+    (whether it is a build of vectors), "of_files" (of files that may change), "head" (only a head was trained).
     """
     pictures = Pictures(picture, name, labels, link)
     values = {
@@ -89,7 +89,7 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    asked = (verdict, known, figures, errors, good, scores, table, tuning)
+    asked = (verdict, known, figures, errors, further, good, scores, table, tuning)
     rooms = {room.__name__.rpartition(".")[2]: room for room in asked}
     words = {"LEAST": LEAST, "BASELINE": BASELINE, "MEANINGS": MEANINGS, "system_words": system_words}
     return draw(f"report/sections/{anchor}.html", **words, **rooms, **values)
