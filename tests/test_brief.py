@@ -89,3 +89,7 @@ def test_few_queries_give_words_instead_of_figures():
     }  # fmt: skip
     row = next(line for line in render_table(table).splitlines() if line.startswith("baseline, distance error@10"))
     assert row.split()[2:] == ["error@10", "boundary", "4", "too", "few", "to", "tell"]
+
+
+def test_one_query_is_one():
+    assert "[0.850, 0.950], 1 query)" in brief(report(queries=1))[0]

@@ -29,7 +29,8 @@ def _recall(report: Report) -> str:
     share, interval = shown(report, HEADLINE, place)
     queries = report["queries"] - report["unanswerable"]
     low, high = interval or (share, share)
-    figure = f"{place.title} {share:.3f} [{low:.3f}, {high:.3f}], {queries:,} queries{optimistic_words(report)}"
+    asked = "1 query" if queries == 1 else f"{queries:,} queries"
+    figure = f"{place.title} {share:.3f} [{low:.3f}, {high:.3f}], {asked}{optimistic_words(report)}"
     if few := too_few(queries, interval):
         return f"How many queries find their label: {few} ({figure})"
     where = "first" if place.k == 1 else f"among the first {place.k}"
