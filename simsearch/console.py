@@ -7,6 +7,7 @@ library call that is given none reports to `Progress`, which shows nothing.
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import textwrap
 import threading
@@ -31,6 +32,11 @@ def safe(text: str) -> str:
     if text.isprintable():  # none of the unsafe categories is
         return text
     return "".join(_escape(c) if unicodedata.category(c) in UNSAFE_CATEGORIES else c for c in text)
+
+
+def typable(word: str, otherwise: str) -> str:
+    """Return `word` for a shell, `otherwise` where it holds what nobody can type, as control characters."""
+    return shlex.quote(word) if safe(word) == word else otherwise
 
 
 def safe_lines(text: str) -> str:

@@ -22,6 +22,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+SHORT, SHORT_CUTOFF = 3, 0.75
 MOST_NAMES = 10_000  # of a folder that are compared with one that is not there
 FREE = "free some space and run the same command again; what was finished is kept"
 # What keeps a write off a disk: what is said, what to do, and the words of libraries that keep the number to themselves
@@ -161,7 +162,11 @@ def did_you_mean(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 
 
 def nearest(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the nearest of the known names, None where none is near."""
+    """Return the nearest of the known names, None where none is near.
+
+    Half of a short name is soon the same by chance: of at most three letters, one may be wrong in four at most.
+    """
+    cutoff = max(cutoff, SHORT_CUTOFF) if len(seen) <= SHORT else cutoff
     return next(iter(difflib.get_close_matches(seen, list(known), n=1, cutoff=cutoff)), None)
 
 
@@ -203,5 +208,11 @@ def _near_name(folder: str, name: str, usable: Callable[[str], bool]) -> str | N
         names = [one for one in os.listdir(folder or ".")[:MOST_NAMES] if _DIGITS.sub("", one) != _DIGITS.sub("", name)]
     except OSError:
         return None
-    near = difflib.get_close_matches(name, names, n=5)
+    # A suffix makes all photos alike, so that names are near which are near without it.
+    stem = os.path.splitext(name)[0]
+    near = [
+        one
+        for one in difflib.get_close_matches(name, names, n=20)
+        if nearest(stem, [os.path.splitext(one)[0]]) is not None
+    ]
     return next((path for path in (os.path.join(folder, one) for one in near) if usable(path)), None)

@@ -227,3 +227,15 @@ def test_scratch_areas_that_are_kept(tmp_path):
 def test_help_names_the_exit_codes():
     text = re.sub(r"\s+", " ", run_cli("bench", "--help", check=0).stdout)
     assert "0 pass, 1 regression, 2 could not run" in text
+
+
+def test_a_night_keeps_its_verdict_where_stdout_is_full(monkeypatch, tmp_path, capsys):
+    from simsearch.cli import benching, printing
+
+    monkeypatch.setattr("simsearch.bench.written.publish", lambda story, folder: {"trend": "trend.html"})
+    monkeypatch.setattr("simsearch.bench.outputs.terminal_table", lambda story: "a table")
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(printing, "_answers", full)
+        assert benching._tell(None, tmp_path, False) == 2
+    said = capsys.readouterr().err
+    assert "error: the night could not be printed: stdout cannot be written: No space left on device" in said

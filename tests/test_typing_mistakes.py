@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from commands import run_cli
 
+from simsearch.cli.mistakes import mended
 from simsearch.errors import near_path
 
 SLIPS = [
@@ -51,9 +52,9 @@ SLIPS = [
     ("query photos/a.png --build=phtoos", "no build 'phtoos' in {home}; did you mean 'photos'?",
      "simsearch query photos/a.png --build=photos"),
     ("evaluate photo", "no build 'photo' in {home}; did you mean 'photos'?", "simsearch evaluate photos"),
-    ("compare photos phtos", "no build 'phtos' in {home}; did you mean 'photos'?", "simsearch compare photos photos"),
+    ("compare photos phtos", "no build 'phtos' in {home}; did you mean 'photos'?", "builds here: photos"),
     ("clean phtos", "no build 'phtos' in {home}; did you mean 'photos'?; nothing was deleted",
-     "simsearch clean photos"),
+     "simsearch show lists the builds"),
     ("index verify phtos", "no build 'phtos' in {home}; did you mean 'photos'?", "simsearch index verify photos"),
     ("export photoss --format npy --out o", "no build 'photoss' in {home}; did you mean 'photos'?",
      "simsearch export photos --format npy --out o"),
@@ -61,6 +62,12 @@ SLIPS = [
     ("index import vecs.npz --name v", "no file or folder {here}/vecs.npz; did you mean '{here}/vecs.npy'?",
      "simsearch index import {here}/vecs.npy --name v"),
     ("bench nigtly", "no matrix file 'nigtly'; did you mean 'nightly'?", "simsearch bench nightly"),
+    ("bench accpt", "no matrix file 'accpt'; did you mean 'accept'?", 'simsearch bench accept --reason "..."'),
+    ("query a.png --k5", "No such option '--k5'. Did you mean '--k'?", "simsearch query a.png --k 5"),
+    ("query photos/w.png", "cannot read photos/w.png: no such file", "check the path"),
+    ("query photos/-a.png", "cannot read photos/-a.png: no such file", "check the path"),
+    ("clean Photos", "no build 'Photos' in {home}; did you mean 'photos'?; nothing was deleted",
+     "simsearch show lists the builds"),
     ("bench m.toml", "m.toml, line 3: unknown key 'recipe' in [matrix]; did you mean 'recipes'? (and 1 more)",
      "legal here: factories, recipes, search, seeds, settings"),
     ("bench s.toml", "s.toml: recipe digits: unknown key 'epoch' in [training]; did you mean 'epochs'?",
@@ -74,7 +81,7 @@ SLIPS = [
 def place(tmp_path_factory, built):
     """A folder with a photos/, a list, vectors and files with mistakes; no command here gets as far as to write."""
     here = tmp_path_factory.mktemp("here")
-    for name in ("photos/a.png", "list.csv", "vecs.npy"):
+    for name in ("photos/a.png", "photos/long-name.png", "list.csv", "vecs.npy"):
         (here / name).parent.mkdir(exist_ok=True)
         (here / name).touch()
     (here / "m.toml").write_text("# a matrix\n[matrix]\nrecipe = ['digits']\n")
@@ -89,9 +96,9 @@ def test_a_slip_is_answered_with_the_next_command(built, place, line, error, hin
     assert done.stdout == ""
     said = [one for one in done.stderr.splitlines() if one.startswith(("error: ", "hint: "))]
     assert said[0] == "error: " + error.format(home=built[1], here=place)
-    assert said[1].startswith("hint: " + hint.format(here=place))
+    assert said[1].startswith("hint: " + hint.format(home=built[1], here=place))
     if hint.startswith("simsearch"):
-        assert said[1] == "hint: " + hint.format(here=place)
+        assert said[1] == "hint: " + hint.format(home=built[1], here=place)
 
 
 def test_a_path_with_spaces_is_quoted_for_a_shell(built, place):
@@ -107,8 +114,55 @@ def test_a_path_of_thousands_of_folders_that_are_not_there(built, place):
         assert [line.partition(":")[0] for line in said[-2:]] == ["error", "hint"]
     assert near_path(place / ("photoz/" + deep)) is None
     assert near_path("/" + deep) is None
-    (place / "photos" / "b" / "c").mkdir(parents=True, exist_ok=True)
-    assert near_path(place / "photoz" / "b" / "cc") == str(place / "photos" / "b" / "c")
+    (place / "photos" / "b" / "cat").mkdir(parents=True, exist_ok=True)
+    assert near_path(place / "photoz" / "b" / "cart") == str(place / "photos" / "b" / "cat")
+
+
+@pytest.mark.parametrize(
+    ("words", "seen", "near", "whole"),
+    [
+        ("query a.png --same aa.png", "aa.png", "a.png", None),
+        ("query a.png ./aa.png", "./aa.png", "./a.png", None),
+        ("query b.png aa.png", "aa.png", "a.png", "simsearch query b.png a.png"),
+        ("compare one onee", "onee", "one", None),
+        ("compare one twoo", "twoo", "two", "simsearch compare one two"),
+        ("clean onee", "onee", "one", None),
+        ("clean one --dryrun", "--dryrun", "--dry-run", "simsearch clean one --dry-run"),
+        ("bench accept --reason x --jsn", "--jsn", "--json", "simsearch bench accept --reason x --json"),
+        ("bench accpt --reason x", "accpt", "accept", "simsearch bench accept --reason x"),
+        ("query aa.png", "aa.png", "a\x1b.png", None),
+    ],
+)
+def test_what_is_proposed(words, seen, near, whole):
+    assert mended(words.split(), seen, near) == whole
+
+
+@pytest.mark.parametrize(
+    ("seen", "there", "near"),
+    [
+        ("w.png", "q.png", False),
+        ("-x.png", "q.png", False),
+        ("nqf.png", "q.png", False),
+        ("nope.png", "ape.png", False),
+        ("q.jpg", "q.png", True),
+        ("cart.png", "cat.png", True),
+        ("vecs.npz", "vecs.npy", True),
+    ],
+)
+def test_which_names_are_near(tmp_path, seen, there, near):
+    (tmp_path / there).touch()
+    assert near_path(tmp_path / seen) == (str(tmp_path / there) if near else None)
+
+
+def test_a_command_that_nobody_can_type_is_not_given(built, place):
+    for name in ("name \u202e of many", "name \udcff\udce9 of many"):
+        (place / f"{name}.csv").touch()
+        said = run_cli("build", f"{name}s.csv", "--home", built[1], cwd=place, check=2).stderr.splitlines()
+        (place / f"{name}.csv").unlink()
+        assert said[0].count("did you mean") == 1
+        assert said[1].startswith("hint: shipped recipes: ")
+        said = run_cli("sync", name, "--home", built[1], cwd=place, check=2).stderr.splitlines()
+        assert said[1].startswith("hint: simsearch build FOLDER ")
 
 
 def test_a_name_as_the_folder_has_it_finds_its_build(built):

@@ -118,9 +118,9 @@ def _tell(story: Story, folder: Path, as_json: bool) -> int:
         else:
             emit(safe_lines(terminal_table(story)))
         flush_answers()
-    except OSError as error:
+    except BrokenPipeError:
         drop_answers()
-        if not isinstance(error, BrokenPipeError):
-            say(f"error: the night could not be printed: {safe(str(error))}")
-            code = BAD_INPUT
+    except (OSError, SimsearchError) as error:
+        say(f"error: the night could not be printed: {safe(str(error))}")
+        code = BAD_INPUT
     return code

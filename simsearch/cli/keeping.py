@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +18,7 @@ from simsearch.cli.options import (
     say_waste,
 )
 from simsearch.cli.printing import emit, emit_json
-from simsearch.console import Shown, safe, say, some
+from simsearch.console import Shown, safe, say, some, typable
 from simsearch.errors import SimsearchError, disk_error
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def sync(
         code = run(folder, build.name)
         if others := [one.name for one in made.builds if one.name != build.name]:
             says = "was made from it" if len(others) == 1 else "were made from it"
-            say(f"{some(others)} {says} too: simsearch sync {safe(shlex.quote(where))} --all" + home_words(home))
+            say(f"{some(others)} {says} too: simsearch sync {typable(where, 'FOLDER')} --all" + home_words(home))
     if not dry_run:
         say_waste(place)
     return code
@@ -110,7 +109,7 @@ def _say_left(made: Made, build: Build, folder: str | None, home: str | None) ->
         left = some([one.name for one in made.builds if one.name != build.name])
         say(
             f"Syncing {build.name}, the newest build of {safe(folder)}; left as they were: {left}. For {own.name}: "
-            f"simsearch sync {safe(shlex.quote(folder))} --build {own.name}" + home_words(home)
+            f"simsearch sync {typable(folder, 'FOLDER')} --build {own.name}" + home_words(home)
         )
 
 

@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 
 import click
+
+from simsearch.console import safe
 
 PROGRAM = "simsearch"
 
 
 def mended(arguments: list[str], seen: str, near: str) -> str | None:
-    """Return the command with `near` in the place of what was `seen` in it; None where it was not."""
+    """Return the command with `near` in the place of what was `seen` in it.
+
+    None where it was not in it, where the command removes a build of that name, where `near` is compared with itself,
+    and where nobody could type it.
+    """
     changed = [_replaced(argument, seen, near) for argument in arguments]
-    return None if changed == arguments else shlex.join([PROGRAM, *changed])
+    command = arguments[:1]
+    if changed == arguments or (command == ["clean"] and not near.startswith("-")):
+        return None
+    kept = [old.rpartition("=")[2] for old, new in zip(arguments, changed, strict=True) if old == new]
+    if command in (["query"], ["compare"]) and os.path.normpath(near) in map(os.path.normpath, kept):
+        return None
+    whole = shlex.join([PROGRAM, *changed])
+    if command == ["bench"] and near == "accept" and not any(one.startswith("--reason") for one in arguments):
+        whole += ' --reason "..."'
+    return whole if safe(whole) == whole else None
 
 
 def again(seen: str, near: str) -> str | None:
@@ -29,6 +45,9 @@ def usage_hint(error: click.ClickException, arguments: list[str], root: click.Gr
     command, path, unknown = _walked(arguments, root)
     near: str | None = None
     seen = ""
+    if isinstance(error, click.NoSuchOption) and (apart := _apart(error.option_name, command)):
+        at = arguments.index(error.option_name) if error.option_name in arguments else len(arguments)
+        return shlex.join([PROGRAM, *arguments[:at], *apart, *arguments[at + 1 :]])
     if isinstance(error, click.NoSuchOption):
         seen, near = error.option_name, next(iter(error.possibilities or ()), None)
     elif unknown is not None and isinstance(command, click.Group):
@@ -41,6 +60,13 @@ def usage_hint(error: click.ClickException, arguments: list[str], root: click.Gr
         return whole
     example = (command.epilog or "").removeprefix("Example:").split("   ")[0].strip()
     return f"as {example}; {path} --help shows the rest" if example else f"{path} --help shows what it takes"
+
+
+def _apart(word: str, command: click.Command) -> tuple[str, str] | None:
+    """Return the option and the number of a word that has both in one, as --k5; None for another word."""
+    found = re.fullmatch(r"(--[a-z-]+?)(-?[0-9.]+)", word)
+    options = {name for one in command.params for name in one.opts if isinstance(one, click.Option) and not one.is_flag}
+    return (found[1], found[2]) if found and found[1] in options else None
 
 
 def _replaced(argument: str, seen: str, near: str) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import shlex
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from simsearch.cli.printing import answering, drop_answers, writing
-from simsearch.console import safe, say
+from simsearch.console import say, typable
 
 if TYPE_CHECKING:
     from simsearch.home import Home
@@ -99,7 +98,7 @@ def find_home(option: str | None) -> Home:
 
 def home_words(option: str | None) -> str:
     """` --home DIR` for a command to be repeated, or nothing."""
-    return f" --home {safe(shlex.quote(option))}" if option else ""
+    return f" --home {typable(option, 'DIR')}" if option else ""
 
 
 def say_waste(home: Home) -> None:
@@ -107,4 +106,4 @@ def say_waste(home: Home) -> None:
     from simsearch.integrity.cleaning import waste_in_words
 
     if words := waste_in_words(home):
-        say(f"{words}: simsearch clean --home {safe(shlex.quote(str(home.path)))}")
+        say(f"{words}: simsearch clean --home {typable(str(home.path), 'DIR')}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from pathlib import Path
 
-from simsearch.console import safe
+from simsearch.console import typable
 from simsearch.errors import SimsearchError
 
 RETRAIN = "simsearch build --retrain"  # what is said where it is not known which build it is about
@@ -21,12 +20,12 @@ def home_folder(option: str | None) -> Path:
 
 def home_words(home: Path) -> str:
     """Return ` --home DIR` where a command without it would find another home, else nothing."""
-    return "" if home == home_folder(None) else f" --home {word(str(home))}"
+    return "" if home == home_folder(None) else f" --home {typable(str(home), 'DIR')}"
 
 
 def word(text: str) -> str:
-    """Return a path or name as a shell takes it."""
-    return safe(shlex.quote(text))
+    """Return a path or name as a shell takes it; FOLDER where it holds what nobody can type."""
+    return typable(text, "FOLDER")
 
 
 def retrain_by(error: SimsearchError, command: str) -> None:

@@ -18,6 +18,7 @@ from simsearch.console import safe
 from simsearch.durable import bytes_below, fsync
 from simsearch.errors import ArtifactError, SimsearchError, near_words
 from simsearch.home import SEED, Home
+from simsearch.home.again import home_words
 
 NOTHING_DELETED = "nothing was deleted"
 # What writers that are gone may leave behind: files that were to replace others, and folders of data sets.
@@ -100,7 +101,11 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
                 builds = (known, *(other for other in seeds if not home.build(other).listed))
             old, young = unnamed(home, without=builds)
         except SimsearchError as error:
-            raise ArtifactError(f"{error.message}; {NOTHING_DELETED}", hint=error.hint, near=error.near) from None
+            # One paste of a command with the near name would remove what was perhaps not meant.
+            show = f"simsearch show{home_words(home.path)} lists the builds"
+            raise ArtifactError(
+                f"{error.message}; {NOTHING_DELETED}", hint=show if error.near else error.hint, near=error.near
+            ) from None
         left = [path for pattern in TEMPORARY for path in home.path.glob(pattern)] + home.store.left_over()
         freed = {stage: Amount.of(paths) for stage, paths in old.items()}
         done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of(young), dry)
