@@ -80,9 +80,9 @@ def test_a_recipe_of_its_own_keeps_its_index_and_seed(tmp_path):
         (HEAD + "factorys = ['Flat']\n", "did you mean 'factories'"),
         (HEAD + "factories = ['IVF0,Flat']\n", "sizes above 0"),
         (HEAD + "settings = ['training.epoch=1']\n", "did you mean 'epochs'"),
-        (HEAD + "[gate]\np = 2\n", "less than 1"),
+        (HEAD + "[gate]\np = 2\n", "above 0, below 1, seen 2"),
         (HEAD + "[gate]\nleast = {qps = 0.1}\n", "map_at_r"),
-        (HEAD + "[limits]\nseconds = 0\n", "greater than 0"),
+        (HEAD + "[limits]\nseconds = 0\n", "a number, above 0, seen 0"),
         ("not toml", "expected a TOML matrix"),
     ],
 )

@@ -254,7 +254,7 @@ def test_columns_of_parquet(place):
     [
         ('{path="file", lable="class"}', "expected path, label, split or group"),
         ("{path=1}", "seen 1"),
-        ("file", "valid dictionary"),
+        ("file", "expected a table"),
     ],
 )
 def test_columns_that_are_none(place, value, said):

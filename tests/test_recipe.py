@@ -186,7 +186,7 @@ def test_relative_paths_start_at_the_recipe_or_at_the_current_folder(tmp_path, m
 
 def test_what_is_no_recipe(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe")
-    with pytest.raises(RecipeError, match="TOML"):
+    with pytest.raises(RecipeError, match="is a picture"):
         find_recipe(str(tmp_path / "x.png"), [])
     with pytest.raises(RecipeError, match="did you mean 'digits'"):
         find_recipe("digit", [])
@@ -240,3 +240,35 @@ def test_what_a_loss_says_of_itself():
         given = "pml:ContrastiveLoss" if name == "pml" else name
         loss = make_recipe({"dataset": {"source": "digits"}, "loss": {"name": given}}, "here").loss
         assert type(loss) is LOSSES[name]
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "hint"),
+    [
+        ("training.epochs=viele", "expected a whole number, 0 to 100000, seen 'viele'", "as --set training.epochs=20"),
+        ("training.epochs=-1", "expected a whole number, 0 to 100000, seen -1", "as --set training.epochs=20"),
+        ("images.resize=foo", 'expected "squash" or "crop" or "pad", seen \'foo\'', "as --set images.resize=squash"),
+        ("loss.alpha=0", "expected a number, above 0, seen 0", "as --set loss.alpha=16.0"),
+        ("dataset.test_classes=x", "expected a whole number or number, seen 'x'", "as --set dataset.test_classes=0.5"),
+        ("dataset.labels=no", "expected true or false, seen 'no'", "as --set dataset.labels=true"),
+        ("evaluation.k=3", "expected a list of whole number, seen 3", "as --set 'evaluation.k=[1, 5, 10]'"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_answered_in_words(setting, said, hint):
+    with pytest.raises(RecipeError) as seen:
+        find_recipe("digits", [setting])
+    assert said in seen.value.message
+    assert seen.value.hint == hint
+
+
+def test_a_table_that_is_none_text_without_quotes_and_a_picture(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text, hint in (
+        ("a.toml", "dataset = 3", "its keys follow a line [dataset], or are given as --set dataset.KEY=VALUE"),
+        ("b.toml", "[dataset]\nsource = folder:photos # mine", 'text needs quotes: source = "folder:photos"'),
+        ("c.jpg", "any", "simsearch query c.jpg, or simsearch build ."),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(RecipeError) as seen:
+            find_recipe(name, [])
+        assert seen.value.hint == hint

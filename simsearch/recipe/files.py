@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import tomllib
 from collections.abc import Iterable
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from simsearch.console import safe, typable
 from simsearch.errors import RecipeError, near_path, near_words, nearest
+from simsearch.images.formats.formats import suffixes
 from simsearch.names import build_name
 from simsearch.recipe.recipe import Recipe, make_recipe
-from simsearch.recipe.settings import lines_of, toml
+from simsearch.recipe.settings import lines_of
+from simsearch.recipe.takes import toml
 from simsearch.vectors.search import KINDS
 
 PACKAGE = Path(__file__).parent.parent
@@ -77,6 +81,12 @@ def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) 
     elif path.is_file() and path.suffix.lower() in LISTS:
         tables = {"dataset": {"source": f"table:{os.path.abspath(path)}"}}
         name, where = build_name(path.stem), f"table {argument}"
+    elif path.is_file() and path.suffix.lower() in suffixes():
+        folder = shlex.quote(os.path.dirname(argument) or ".")
+        raise RecipeError(
+            f"{argument} is a picture, and build takes a folder of them",
+            hint=f"simsearch query {typable(argument, 'IMAGE')}, or simsearch build {safe(folder)}",
+        )
     elif path.is_file():
         tables = _read_tables(path, path.resolve().parent)
         name, where = build_name(path.stem), argument
@@ -142,9 +152,21 @@ def _read_tables(path: Path, base: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise RecipeError(
             f"{path}: expected a TOML recipe, seen {error}",
-            hint="give a .toml recipe or a folder of images; pictures go to simsearch query",
+            hint=_without_quotes(path, str(error))
+            or "give a .toml recipe or a folder of images; pictures go to simsearch query",
         ) from None
     return _with_absolute_paths(tables, base)
+
+
+def _without_quotes(path: Path, error: str) -> str | None:
+    """Return the line at fault with its value in quotes, where it is text without them."""
+    at = re.search(r"line (\d+)", error)
+    try:
+        line = path.read_text(encoding="utf-8").splitlines()[int(at[1]) - 1] if at else ""
+    except (OSError, ValueError, IndexError):
+        return None
+    found = re.fullmatch(r"\s*([\w.-]+)\s*=\s*([^\W\d][^\"'#=\[\]{}]*?)\s*(#.*)?", line)
+    return f"text needs quotes: {found[1]} = {toml(found[2])}" if found else None
 
 
 def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
@@ -20,6 +21,7 @@ from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
+from simsearch.recipe.takes import example, wanted
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 # Without them a photo is taken as it is; fine-tuning a pretrained backbone on a few thousand photos needs them.
@@ -185,7 +187,7 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
     place = f"{where}: [{table}]" + (f" {key}" if key else "")
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        legal = _keys_of(first, table, recipe) if key else list(recipe.model_fields)
+        legal = list(_fields_of(first, table, recipe) if key else recipe.model_fields)
         seen = key or table
         kind = f"unknown key {seen!r} in [{table}]" if key else f"unknown table [{seen}]"
         said, near = near_words(seen, nearest(seen, legal, cutoff=0.4))
@@ -202,6 +204,18 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
         names = [*(known for known in LOSSES if known != PML), "pml:NAME"]
         seen = f"expected {', '.join(names)}, seen {name!r}{did_you_mean(str(name), names)}"
         return RecipeError(f"{place} name: {seen}{more}", hint="as --set loss.name=triplet")
+    field = _fields_of(first, table, recipe).get(location[1]) if key else None
+    if field is not None and first["type"] not in ("value_error", "assertion_error"):
+        shown = example(table, location[1], field) if recipe is Recipe else None  # bench takes no --set
+        return RecipeError(
+            f"{where}: [{table}] {location[1]}: expected {wanted(field)}, seen {brief(first.get('input'))}{more}",
+            hint=f"as {shown}" if shown else None,
+        )
+    if not key and table in recipe.model_fields and first["type"] != "value_error":
+        return RecipeError(
+            f"{place}: expected a table of keys, seen {brief(first.get('input'))}{more}",
+            hint=f"its keys follow a line [{table}], or are given as --set {table}.KEY=VALUE",
+        )
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     seen = "" if "seen" in message else f", seen {brief(first.get('input'))}"
@@ -225,12 +239,12 @@ def _line(where: str, table: str, key: str) -> str:
     return ""
 
 
-def _keys_of(first: Any, table: str, recipe: type[Table]) -> list[str]:
+def _fields_of(first: Any, table: str, recipe: type[Table]) -> dict[str, FieldInfo]:
     if table == "loss":
         member = next((str(part) for part in first["loc"] if part in LOSSES), "l2_softmax")
-        return list(LOSSES[member].model_fields)
-    annotation = recipe.model_fields[table].annotation
-    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Table) else []
+        return LOSSES[member].model_fields
+    annotation = recipe.model_fields[table].annotation if table in recipe.model_fields else None
+    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, Table) else {}
 
 
 def _training(asked: Training, resolved: Recipe) -> Training:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -21,10 +19,9 @@ from simsearch.recipe.recipe import (
     Recipe,
 )
 from simsearch.recipe.table import Table
+from simsearch.recipe.takes import takes, toml
 
 LOSS = "loss"
-NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
-BOUNDS = {"ge": "{} or more", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 # What a setting is where a recipe leaves it out and only the source, or another setting, can tell.
 LEFT_OUT = {
     "dataset.root": "the folder of the list",
@@ -79,22 +76,13 @@ def lines_of(name: str, values: Mapping[str, Any]) -> dict[str, str]:
     return {key: field.description or "" for key, field in found.model_fields.items()} if found else {}
 
 
-def toml(value: Any) -> str:
-    """Return a value as TOML has it, on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{json.dumps(key)} = {toml(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ", ".join(map(toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
 def _sentence(table: type[Table]) -> str:
     return " ".join((table.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _settings(name: str, table: type[Table]) -> list[Setting]:
     fields = sorted(table.model_fields.items(), key=lambda item: item[0] != "name")  # which loss it is, then its keys
-    return [Setting(key, _takes(one), _default(name, key, one), one.description or "") for key, one in fields]
+    return [Setting(key, takes(one), _default(name, key, one), one.description or "") for key, one in fields]
 
 
 def _default(name: str, key: str, field: FieldInfo) -> str:
@@ -114,26 +102,3 @@ def _default(name: str, key: str, field: FieldInfo) -> str:
         )
         return toml(NO_AUGMENTATION[key]) + photos
     return "none"
-
-
-def _takes(field: FieldInfo) -> str:
-    limits = {
-        kind: value for one in field.metadata for kind in BOUNDS if (value := getattr(one, kind, None)) is not None
-    }
-    words = [text.format(limits[kind]) for kind, text in BOUNDS.items() if kind in limits]
-    if {"ge", "le"} <= limits.keys():
-        words = [f"{limits['ge']} to {limits['le']}"]
-    return ", ".join([_type(field.annotation), *words])
-
-
-def _type(kind: Any) -> str:
-    origin, inside = get_origin(kind), get_args(kind)
-    if origin is Literal:
-        return " or ".join(map(toml, inside))
-    if origin in (Union, types.UnionType):
-        return " or ".join(dict.fromkeys(_type(one) for one in inside if one is not type(None)))
-    if origin is list:
-        return f"list of {_type(inside[0])}"
-    if origin is dict or kind is dict:
-        return "table"
-    return NAMES[kind]
