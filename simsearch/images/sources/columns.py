@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from simsearch.errors import SourceError, did_you_mean
+from simsearch.errors import SourceError, did_you_mean, nearest
 from simsearch.images.formats.formats import suffixes
 from simsearch.images.sources.groups import HINT as PATTERN
 
@@ -19,7 +19,24 @@ HINT = "a table has the columns path, label and, if you like, split; dataset.col
 # What other tools call them, the likeliest first.
 PATHS = ("filename", "filepath", "file_path", "file_name", "file", "image_path", "image_name", "image", "img_path",
          "img", "image_id", "name", "id")  # fmt: skip
-LABELS = ("class", "category", "target", "y", "label_name", "class_name", "labels", "classes", "species", "tag")
+LABELS = (
+    "class",
+    "category",
+    "target",
+    "y",
+    "label_name",
+    "class_name",
+    "labels",
+    "classes",
+    "species",
+    "tag",
+    "kategorie",
+    "klasse",
+    "categorie",
+    "classe",
+    "categoria",
+    "clase",
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +62,7 @@ def find_columns(
         if _key(name) not in known:
             raise SourceError(
                 f"{table!r} has no column {name!r} for dataset.columns.{key} {seen}{did_you_mean(name, names)}",
-                hint=_hint(names, first, {**given, key: ""}),
+                hint=_hint(names, first, given),
             )
     path = _key(given.get("path", "path"))
     if path not in known:
@@ -106,7 +123,7 @@ def _likely(names: Sequence[str], called: Sequence[str]) -> str | None:
 
 
 def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) -> str:
-    """Return what would mend it: `given`, with a guess for what is "" or missing in it."""
+    """Return what would mend it: `given`, with a guess for what is no column, or is missing in it."""
     if not any(names):
         return "it is empty: expected a header, as path,label, and a row for each image"
     if names[0].startswith("#") or "path" in map(_key, first):
@@ -114,7 +131,8 @@ def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) 
     if any(_is_image(word) for name in names for word in name.split()):
         return "its first line seems to be no header: put one above it, as path,label (parted by , ; | or tab)"
     known = set(map(_key, names))
-    wanted = {key: name for key, name in given.items() if _key(name) in known}
+    nearest_name = {key: name if _key(name) in known else nearest(name, names) for key, name in given.items()}
+    wanted = {key: name for key, name in nearest_name.items() if name is not None}
     if "path" not in wanted and ("path" not in known or "path" in given):
         by_value = [name for name, value in zip(names, first, strict=False) if _is_image(value)]
         path = _likely(by_value, PATHS) or next(iter(by_value), None) or _likely(names, PATHS)
@@ -124,9 +142,24 @@ def _hint(names: Sequence[str], first: Sequence[str], given: Mapping[str, str]) 
                 return only_one([example])
             return f"say which column is the path, as {setting({'path': example})}"
         wanted = {"path": path, **wanted}
-    if "label" not in wanted and "label" not in known and (label := likely_label(names)):
+    if (
+        "label" not in wanted
+        and "label" not in known
+        and (label := likely_label(names) or _only_other(names, first, wanted))
+    ):
         wanted["label"] = label
     return f"say which column is which: {setting(wanted)}" if wanted else HINT
+
+
+def _only_other(names: Sequence[str], first: Sequence[str], wanted: Mapping[str, str]) -> str | None:
+    """Return the one column of words that is none of the others, if there is one alone."""
+    taken = {_key(name) for name in (*wanted.values(), *KEYS)}
+    others = [
+        name
+        for name, value in zip(names, first, strict=False)
+        if name and _key(name) not in taken and re.search(r"[^\W\d_]", value) and not _is_image(value)
+    ]
+    return others[0] if len(others) == 1 else None
 
 
 def _is_image(value: str) -> bool:
