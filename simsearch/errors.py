@@ -22,7 +22,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-SHORT, SHORT_CUTOFF = 3, 0.75
+SHORT, SHORT_CUTOFF = 2, 0.75
 MOST_NAMES = 10_000  # of a folder that are compared with one that is not there
 FREE = "free some space and run the same command again; what was finished is kept"
 # What keeps a write off a disk: what is said, what to do, and the words of libraries that keep the number to themselves
@@ -164,7 +164,7 @@ def did_you_mean(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str:
 def nearest(seen: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the nearest of the known names, None where none is near.
 
-    Half of a short name is soon the same by chance: of at most three letters, one may be wrong in four at most.
+    Half of a short name is soon the same by chance: of one or two letters, one too many is too many.
     """
     cutoff = max(cutoff, SHORT_CUTOFF) if len(seen) <= SHORT else cutoff
     return next(iter(difflib.get_close_matches(seen, list(known), n=1, cutoff=cutoff)), None)
