@@ -287,7 +287,7 @@ def test_a_list_of_windows_is_built_and_synced(tmp_path):
     path.write_bytes(("\r\n".join(rows[:-1]) + "\r\n;\r\n").encode("cp1252"))
     refused = run_cli("build", path, *SMALL, "--home", home, check=2)
     assert "no column path (seen: Datei, Klasse)" in refused.stderr
-    assert """--set 'dataset.columns={path="Datei"}'""" in refused.stderr
+    assert """--set 'dataset.columns={path="Datei", label="Klasse"}'""" in refused.stderr
     columns = ["--set", 'dataset.columns={path="Datei", label="Klasse"}']
     done = run_cli("build", path, *SMALL, *columns, "--home", home, check=0)
     assert "liste: 11 images, 2 labels" in done.stderr
