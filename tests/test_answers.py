@@ -140,6 +140,7 @@ class FewPairs(Searcher):
     """A searcher of a build that knows 20 (or more) different-label pairs, among them this rate; each scores 0.9."""
 
     build = SimpleNamespace(name="few")
+    closed = False
 
     def __init__(self, rate, pairs=20):
         self.rates = rates_of({"pairs": pairs, "table": [[1.0, rate], [0.5, rate]]})

@@ -46,7 +46,7 @@ def test_a_folder_without_images(tmp_path, home):
 
 
 def test_a_picture_is_not_a_recipe(photos, home):
-    refused("build", photos / "class 0" / "00.png", "--home", home, words=["TOML"])
+    refused("build", photos / "class 0" / "00.png", "--home", home, words=["is a picture", "simsearch query"])
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_limits_go_with_a_target(place):
     [
         (["--factory", "IVF8,Flat", "--set", "index.nprobe=0"], ["[index] nprobe", "1", "seen 0"]),
         (["--factory", "IVF8,Flat", "--set", "index.nprobe=-3"], ["[index] nprobe", "seen -3"]),
-        (["--factory", "IVF8,Flat", "--set", "index.nprobe=abc"], ["[index] nprobe", "integer", "'abc'"]),
+        (["--factory", "IVF8,Flat", "--set", "index.nprobe=abc"], ["[index] nprobe", "whole number", "'abc'"]),
         (["--factory", "IVF8,Flat", "--set", "index.nprobe=2.5"], ["[index] nprobe", "2.5"]),
         (["--factory", "IVF8,Flat", "--set", "index.nprobe="], ["[index] nprobe", "seen ''"]),
         (["--factory", "HNSW8", "--set", "index.nprobe=4"], ["nprobe belongs to IVF", "HNSW8"]),

@@ -91,9 +91,9 @@ def test_a_target_that_no_index_reaches_is_said_loudly_and_strict_says_no(chosen
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (["index.target_recall=0"], "greater than 0"),
-        (["index.target_recall=1.5"], "less than or equal to 1"),
-        (["index.target_recall=nan"], "finite"),
+        (["index.target_recall=0"], "above 0, at most 1, seen 0"),
+        (["index.target_recall=1.5"], "above 0, at most 1, seen 1.5"),
+        (["index.target_recall=nan"], "above 0, at most 1, seen nan"),
         (["index.target_recall=0.9", "index.factory=Flat"], "target_recall chooses factory by measuring"),
         (["index.target_recall=0.9", "index.nprobe=3"], "target_recall chooses nprobe by measuring"),
         (["index.max_bytes=1000"], "belongs to target_recall"),
