@@ -176,7 +176,7 @@ def test_another_version_of_preprocessing_is_refused(ours, monkeypatch):
     folder, home = ours
     picture(7, 70).save(folder / "class 1" / "new.png")
     monkeypatch.setattr("simsearch.sync.sync.known", lambda values: False)
-    with pytest.raises(ArtifactError, match="preprocessing version 2, this simsearch knows 1 to 2") as caught:
+    with pytest.raises(ArtifactError, match="preprocessing version 2, this simsearch knows 1 to 3") as caught:
         sync(home)
     assert "--name photos --retrain" in caught.value.hint
     monkeypatch.setattr("simsearch.search.opening.known", lambda values: False)

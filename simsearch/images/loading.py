@@ -99,7 +99,7 @@ def _load(reader: Reader, records: Sequence[ImageRecord], preprocess: Preprocess
     out = np.empty((len(records), size, size, preprocess.channels), dtype=np.uint8)
     for position, record in enumerate(records):
         try:
-            out[position] = preprocess.fit(reader.array(record.image, size, record.sha256))
+            out[position] = preprocess.fit(reader.array(record.image, preprocess.at_least, record.sha256))
         except ImageError:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None

@@ -111,7 +111,7 @@ class Bundle:
 
     def _read(self, record: ImageRecord) -> Pixels:
         try:
-            return self._reader.array(record.image, self._preprocess.size, record.sha256)
+            return self._reader.array(record.image, self._preprocess.at_least, record.sha256)
         except ImageError:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None
