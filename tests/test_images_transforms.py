@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
+from conftest import SMALL, run_cli, write_folder
 from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
@@ -140,7 +142,7 @@ def test_extreme_pictures_and_sizes_fit_all_ways():
 def test_values_that_cannot_be_used(values, words):
     with pytest.raises(RecipeError, match=words):
         make(**values)
-    with pytest.raises(RecipeError, match="one channel"):
+    with pytest.raises(RecipeError, match="three channels"):
         Preprocess(8, 1, "squash", (0.5,), (0.5,), order="bgr")
 
 
@@ -157,3 +159,21 @@ def test_what_could_be_said_before_is_written_as_it_was():
         whole = make(**more)
         assert whole.to_json()["version"] == 3
         assert Preprocess.from_json(whole.to_json()) == whole
+
+
+def test_a_build_keeps_its_preprocessing_to_its_queries(tmp_path):
+    folder, home = write_folder(tmp_path / "photos"), tmp_path / "home"
+    said = {"resize": "center_crop", "crop_share": 0.8, "interpolation": "bicubic", "draft": False}
+    keys = [f"--set=images.{key}={json.dumps(value)}" for key, value in said.items()]
+    run_cli("build", folder, *SMALL, *keys, "--home", home, check=0)
+    bundles = [json.loads(path.read_bytes()) for path in home.glob("artifacts/train/*/embedder.json")]
+    assert bundles
+    for bundle in bundles:
+        assert bundle["preprocessing"]["version"] == 3
+        assert said.items() <= bundle["preprocessing"].items()
+    image = next(folder.rglob("*.png"))
+    hits = json.loads(run_cli("query", image, "--json", "--home", home, check=0).stdout)["hits"]
+    assert hits[0]["score"] > 0.9999  # embedded by the same pixels as when it was built
+    assert "up to date" in run_cli("build", folder, *SMALL, *keys, "--home", home, check=0).stderr
+    other = run_cli("build", folder, *SMALL, *keys[:2], "--home", home, check=0)
+    assert "Trained" in other.stderr

@@ -46,6 +46,8 @@ DIGITS = {"dataset": {"source": "digits"}}
         ({**DIGITS, "training": 3}, ["[training]", "3"]),
         ({**DIGITS, "evaluation": {"k": [0]}}, ["[evaluation] k", "[0]"]),
         ({**DIGITS, "images": {"std": [0.0]}}, ["[images] std"]),
+        ({**DIGITS, "images": {"interpolation": "cubic"}}, ["[images] interpolation", "cubic", "bicubic"]),
+        ({**DIGITS, "images": {"crop_share": 1.1}}, ["[images] crop_share", "1.1"]),
         ({**DIGITS, "loss": {"alpha": float("nan")}}, ["[loss]", "alpha"]),
         ({"dataset": {"source": "folder:"}}, ["[dataset] source", "folder:PATH"]),
         ({}, ["[dataset]", "missing"]),
@@ -128,6 +130,10 @@ def test_another_loss_has_none_of_the_keys_of_the_recipes():
         {**DIGITS, "training": {"head_first": True}},
         {**DIGITS, "augmentation": {"shift": 14}},
         {**DIGITS, "images": {"size": 200}},
+        {**DIGITS, "images": {"order": "bgr"}},
+        {**DIGITS, "images": {"crop_share": 0.9}},
+        {**DIGITS, "images": {"resize": "crop", "crop_share": 0.9}},
+        {**DIGITS, "images": {"interpolation": "lanczos", "antialias": False}},
     ],
 )
 def test_what_only_resolving_can_refuse(tables):

@@ -79,16 +79,19 @@ class Preprocess:
             raise RecipeError(f"images.crop_share is {self.crop_share}: expected {LEAST_SHARE} to 1")
         if self.crop_share != 1 and self.resize != "center_crop":
             raise RecipeError(
-                f"images.crop_share is {self.crop_share} and images.resize is {self.resize!r}: only center_crop has a share",
+                f"images.crop_share is {self.crop_share}: expected images.resize = 'center_crop', seen {self.resize!r}",
                 hint="--set images.resize=center_crop",
             )
         if self.interpolation == "lanczos" and not self.antialias:
             raise RecipeError(
-                "images.interpolation is 'lanczos' without antialias: that is not defined",
+                "images.interpolation is 'lanczos' and antialias false: expected bilinear or bicubic there",
                 hint="--set images.antialias=true, or images.interpolation=bicubic",
             )
         if self.order == "bgr" and self.channels == 1:
-            raise RecipeError("images.order is 'bgr': a backbone for gray images has one channel")
+            raise RecipeError(
+                "images.order is 'bgr' and the backbone takes gray images: expected a backbone of three channels",
+                hint="leave images.order out",
+            )
 
     @property
     def at_least(self) -> int | None:

@@ -18,6 +18,7 @@ from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
+from simsearch.images.preprocess import Preprocess, Resize
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
@@ -125,7 +126,9 @@ class Recipe(Table):
                 f"[images] size: {backbone.name} takes at most {backbone.largest} px, seen {size}",
                 hint="its linear layer grows with the square; --set embedder.backbone=torchvision:mobilenet_v3_small",
             )
-        resize = self.images.resize or ("crop" if photos else "squash")
+        resize: Resize = self.images.resize or ("crop" if photos else "squash")
+        unit = (1.0,) * backbone.channels
+        Preprocess(size, backbone.channels, resize, unit, unit, **self.images.later())  # refuses what has no meaning
         return self.images.model_copy(update={"size": size, "resize": resize, "mean": mean, "std": std})
 
     def _refuse_idle_keys(self, resolved: Recipe) -> None:

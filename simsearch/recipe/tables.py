@@ -12,6 +12,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from simsearch.errors import RecipeError
 from simsearch.images.formats.decoding import MAX_PIXELS, Decoding
+from simsearch.images.preprocess import LATER, Interpolation, Order, Resize
 from simsearch.images.sources.columns import KEYS as COLUMNS
 from simsearch.recipe.table import Options, Table, setting
 from simsearch.vectors.search import KINDS
@@ -85,9 +86,14 @@ class Images(Table):
     """[images]: how an image becomes an array."""
 
     size: int | None = setting("Side in pixels of the square that the network sees.", None, ge=8, le=2048)
-    resize: Literal["squash", "crop", "pad"] | None = setting(
-        "How a picture becomes a square: squash, crop (the centre) or pad.", None
+    resize: Resize | None = setting(
+        "How a picture becomes a square: squash, crop (its centre), pad or center_crop.", None
     )
+    crop_share: float = setting("With center_crop: the share of the shorter side that is kept.", 1.0, ge=0.1, le=1)
+    interpolation: Interpolation = setting("How pictures are scaled.", "bilinear")
+    antialias: bool = setting("Let all pixels count where a picture shrinks.", True)
+    order: Order = setting("Order of the channels that the network sees.", "rgb")
+    draft: bool = setting("Decode large JPEGs at a reduced size, twice what is needed or more.", True)
     mean: list[float] | None = setting("Mean of each channel, on a scale of 0 to 1; it is subtracted.", None)
     std: list[float] | None = setting(
         "Standard deviation of each channel, on that scale; values are divided by it.", None
@@ -105,7 +111,12 @@ class Images(Table):
 
     def settings(self) -> dict[str, Any]:
         """Return what of it enters addresses beside how pictures are decoded, which the data set says."""
-        return self.model_dump(include={"size", "resize", "mean", "std"})
+        own: dict[str, Any] = self.model_dump(include={"size", "resize", "mean", "std", *LATER})
+        return {key: value for key, value in own.items() if key not in LATER or value != LATER[key]}
+
+    def later(self) -> dict[str, Any]:
+        """Return the keys that preprocessing had none of at first, whose defaults are in no address."""
+        return self.model_dump(include=set(LATER))
 
     @field_validator("background", "range", "max_pixels")
     @classmethod

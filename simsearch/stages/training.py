@@ -259,12 +259,12 @@ def preprocess_of(images: Images, backbone: str, data: Data) -> Preprocess:
     unit = (1.0,) * channels
     mean, std = (None if given is None else tuple(given) for given in (images.mean, images.std))
     if mean is None or std is None:
-        plain = Preprocess(size, channels, resize, unit, unit, data.reader.decoding)
+        plain = Preprocess(size, channels, resize, unit, unit, data.reader.decoding, **images.later())
         looked_at = (r for r in data.records() if r.fit or not data.facts["fit"])
         batches = pixel_batches(data.reader, looked_at, plain, batch=256, threads=THREADS)
         measured_mean, measured_std = data_mean_std(pixels for _, pixels in batches)
         mean, std = mean or measured_mean, std or measured_std
-    return Preprocess(size, channels, resize, mean, std, data.reader.decoding)
+    return Preprocess(size, channels, resize, mean, std, data.reader.decoding, **images.later())
 
 
 def write_bundle(
