@@ -17,7 +17,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,14 @@ def escaped(name: str) -> str:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A finished artifact: its folder and its manifest, already checked against each other."""
+    """A finished artifact: its folder and its manifest, already checked against each other.
+
+    `store` is where it lies, and where the artifacts lie that it names.
+    """
 
     path: Path
     manifest: dict[str, Any]
+    store: Store | None = field(default=None, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -161,7 +165,7 @@ class Store:
             )
         for name, (size, sha256) in files.items():
             self._check(path / name, size, sha256)
-        return Artifact(path, manifest)
+        return Artifact(path, manifest, self)
 
     def _check(self, path: Path, size: int, sha256: str) -> None:
         try:
@@ -215,7 +219,7 @@ class Store:
         os.rename(workspace.out, final)
         fsync(final.parent)
         shutil.rmtree(workspace.scratch.parent, ignore_errors=True)
-        return Artifact(final, whole)
+        return Artifact(final, whole, self)
 
     def set_aside(self, stage: str, digest: str) -> None:
         """Remove an artifact: renamed first, deleted then, so that a kill never leaves half of it in its place."""

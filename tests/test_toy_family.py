@@ -39,7 +39,7 @@ def names():
     return ["toy:plain"]
 
 
-def spec(name):
+def spec(name, feature):
     own = Pretrained((0.25, 0.5, 0.75), (0.5, 0.5, 0.5), weights)
     return Spec(name, 24, 3, lambda size: 32, trunk, 1e-5, pretrained=own) if name in names() else None
 """
@@ -50,7 +50,9 @@ def test_a_family_is_one_file_and_a_line(tmp_path, photos):
     families = tmp_path / "source" / "simsearch" / "embedder" / "networks" / "families"
     (families / "toy.py").write_text(TOY)
     listed = (families / "__init__.py").read_text()
-    changed = listed.replace("import small, ", "import small, toy, ").replace("(small, ", "(small, toy, ")
+    changed = listed.replace("import onnx_file, small, ", "import onnx_file, small, toy, ").replace(
+        "(small, ", "(small, toy, "
+    )
     assert changed.count("toy") == 2
     (families / "__init__.py").write_text(changed)
 

@@ -38,6 +38,14 @@ LEAST_EXACT = 0.999  # of an index that promises exact answers
 STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
 HALF = 0.5  # of it, where the index has other rows than were measured
 SEARCHED = ("dataset", "embed", "index")  # what an answer comes from
+BACKBONE = "backbone"
+MADE_FROM = (
+    ("train", BACKBONE),
+    ("embed", "train"),
+    ("index", "embed"),
+    ("evaluate", "index"),
+    ("evaluate", "dataset"),
+)
 SEALED = "its file is sealed and as it was written"
 UNSEALED = "its file is unsealed: an older simsearch wrote it; the next command that writes it seals it"
 PICTURES = "pictures"
@@ -142,10 +150,12 @@ def _named(build: Build) -> dict[str, dict[str, str]]:
 def _inputs(build: Build, artifacts: dict[str, Artifact]) -> str:
     """Index and report were made from the very features and index that the build names."""
     stages, count = build.measured, 0
-    for name, source in (("embed", "train"), ("index", "embed"), ("evaluate", "index"), ("evaluate", "dataset")):
+    for name, source in MADE_FROM:
         found = artifacts.get(name)
         if found is None or source not in stages or found.reference != stages[name]:
             continue  # what a sync made goes on from another state
+        if source == BACKBONE and source not in found.manifest["inputs"]:
+            continue  # a whole network that began with a trained head
         if found.manifest["inputs"].get(source) != stages[source]:
             raise VectorsError(f"{found.path} was made from another {source} than the build's")
         count += 1

@@ -12,7 +12,6 @@ from typing import Any
 
 from simsearch.artifacts import MANIFEST, Artifact
 from simsearch.changes.compare import Changes
-from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Build, Home, checked_name
@@ -57,7 +56,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     called = checked_name(name or named.name)
     recipe = named.recipe.resolve()
     images, labels, gallery, trainable = _count(recipe, home, called)
-    backbone = find_backbone(str(recipe.embedder.backbone))
+    backbone = recipe.embedder.spec
     trains = bool(recipe.training.epochs) and (trainable or bool(labels and named.recipe.training.epochs))
     size = int(recipe.images.size or backbone.size)
     dim = recipe.embedder.dim if trains else backbone.width(size)
@@ -68,7 +67,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     features = 4 * dim * images
     small, head = not backbone.deep, recipe.embedder.train == "head"
     forward = backbone.seconds * (size / backbone.size) ** 2
-    networks = systems + (trains and head)
+    networks = 1 if head or not trains else systems
     picture = size * size * backbone.channels
     step = HEAD_STEP if head else forward * STEP_OVER_EMBEDDING
     epochs = (recipe.training.epochs or 0) * systems if trains else 0
@@ -164,6 +163,8 @@ def fine_tuning(named: NamedRecipe, recipe: Recipe, name: str, stages: dict[str,
     """
     embedded = stages.get("frozen/embed")
     if embedded is None or recipe.embedder.train != "head" or recipe.embedder.weights == "none":
+        return None
+    if recipe.embedder.spec.brought is not None:  # stays as it is
         return None
     kept = [s for s in named.settings if not s.startswith("training.") or s.startswith("training.seed")]
     fine = find_recipe(named.argument, [*kept, "embedder.train=all"])

@@ -11,7 +11,6 @@ from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
-from simsearch.embedder.networks.families import find_backbone
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
@@ -49,7 +48,7 @@ class Pipeline:
         self.like = like
         self.asked = recipe
         self.recipe = recipe.resolve()
-        self.weights = weights_digest(str(self.recipe.embedder.weights), plan.home)
+        self.weights = weights_digest(self.recipe.embedder, plan.home)
 
     def run(self, name: str, source: Source, data: Data) -> Record:
         """Make every stage after `read`, which returned source and data; returns the build's record."""
@@ -143,7 +142,7 @@ class Pipeline:
 
     def _dim(self) -> int:
         """The width of what is indexed."""
-        recipe, backbone = self.recipe, find_backbone(str(self.recipe.embedder.backbone))
+        recipe, backbone = self.recipe, self.recipe.embedder.spec
         return recipe.embedder.dim if recipe.training.epochs else backbone.width(recipe.images.size or backbone.size)
 
     def _refuse_other_source(self, name: str, source: Source, renamed: bool) -> None:

@@ -80,7 +80,7 @@ class Plan:
         started = time.perf_counter()
         space = None
         try:
-            with self.progress.stage(step.title) as progress:
+            with self.progress.stage(step.title, line=not step.quick) as progress:
                 space = self.home.store.workspace(step.kind, step.digest, step.inputs)
                 facts, progress.detail = step.work(space, progress)
                 manifest = {

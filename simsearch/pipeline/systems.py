@@ -6,18 +6,22 @@ or the frozen features where a pretrained backbone is fine-tuned. Each system is
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from simsearch.artifacts import Artifact
+from simsearch.artifacts import Artifact, digest_of
 from simsearch.errors import RecipeError
 from simsearch.home import Home
-from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.plan import NotBuiltError, Plan
 from simsearch.recipe import Recipe
 from simsearch.recipe.loss import SoftmaxLoss
+from simsearch.recipe.tables import Embedder
+from simsearch.stages.backbone import as_it_is, backbone, backbone_before
 from simsearch.stages.common import Data, Frozen
 from simsearch.stages.embed import embed
-from simsearch.stages.train import backbone, train
+from simsearch.stages.train import train
 
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
 
@@ -53,10 +57,25 @@ class Systems:
     weights: str
     data: Data
     apart: int = 1
+    before: bool = False  # the backbone was no artifact of its own
 
     def embedded(self) -> dict[str, Artifact]:
-        """Return the features of every system, made where they are missing."""
+        """Return the features of every system, made where they are missing.
+
+        What was made when heads held their backbone stands, where all of it is there: a newer program is no reason to
+        train again.
+        """
         systems = systems_of(self.recipe, self.apart)
+        whole = all(one and one.embedder.train == "all" and not one.training.head_first for one in systems.values())
+        if not whole and not self.before and self.recipe.embedder.spec.brought is None:
+            old = replace(self.plan, may_run=False, stages=dict(self.plan.stages))
+            with suppress(NotBuiltError):
+                found = replace(self, plan=old, before=True).embedded()
+                for artifact in old.stages.values() if self.plan.may_run else ():
+                    with suppress(OSError):
+                        os.utime(artifact.path)  # its day of grace begins anew
+                self.plan.stages.update(old.stages)
+                return found
         return {system: self._features(system, recipe) for system, recipe in systems.items()}
 
     def _features(self, system: str, recipe: Recipe | None) -> Artifact:
@@ -71,16 +90,24 @@ class Systems:
             start = make(step, f"{prefix}head/train")
         step = train(self.data, recipe, self.weights, frozen=frozen, start=start, title=TITLES[system])
         trained = make(step, f"{prefix}train")
-        return make(embed(self.data, trained, frozen), f"{prefix}embed")
+        return make(embed(self.data, trained, frozen, checked=system == "recipe"), f"{prefix}embed")
 
     def _frozen(self, prefix: str) -> Frozen:
         """The backbone alone, and its features of every row."""
-        trained = self.plan.make(backbone(self.data, self.recipe, self.weights), f"{prefix}train")
-        return Frozen(trained, self.plan.make(embed(self.data, trained, None), f"{prefix}embed"))
+        if self.before:
+            below, step = None, backbone_before(self.data, self.recipe, self.weights)
+        else:
+            below = self.plan.make(backbone(self.data, self.recipe, self.weights))
+            step = as_it_is(below)
+        trained = self.plan.make(step, f"{prefix}train")
+        return Frozen(below, trained, self.plan.make(embed(self.data, trained, None), f"{prefix}embed"))
 
 
-def weights_digest(weights: str, home: Home) -> str:
+def weights_digest(embedder: Embedder, home: Home) -> str:
     """Return what stands for weights in a digest: a file enters it by its bytes, not by its path."""
+    weights, brought = str(embedder.weights), embedder.spec.brought
+    if brought is not None:
+        return digest_of([home.memory.sha256(path) for path in brought.files()])
     if weights in {"none", "default"}:
         return weights
     path = Path(weights)

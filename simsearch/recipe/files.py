@@ -185,6 +185,9 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
             dataset["source"] = f"{kind}:{absolute(path)}"
         if isinstance(dataset.get("root"), str):
             dataset["root"] = absolute(dataset["root"])
+    backbone = embedder.get("backbone") if isinstance(embedder, dict) else None
+    if isinstance(backbone, str) and backbone.startswith("onnx:"):
+        result["embedder"]["backbone"] = "onnx:" + absolute(backbone.removeprefix("onnx:"))
     weights = embedder.get("weights") if isinstance(embedder, dict) else None
     if isinstance(weights, str) and weights not in {"none", "default"}:
         result["embedder"]["weights"] = absolute(weights)

@@ -14,11 +14,10 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
-from simsearch.images.preprocess import Preprocess, Resize
+from simsearch.images.preprocess import LATER, Preprocess, Resize
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
@@ -66,14 +65,18 @@ class Recipe(Table):
         """
         photos = self.dataset.of_files
         name = self.embedder.backbone or (FOLDER_BACKBONE if photos else "mnist_cnn")
-        backbone = find_backbone(name)
+        backbone = self.embedder.model_copy(update={"backbone": name}).spec
         weights = self.embedder.weights or ("default" if photos and backbone.pretrained else "none")
-        if weights == "default" and not backbone.pretrained:
+        if backbone.brought is not None:
+            self._refuse_what_brought_models_lack()
+            weights = "default"
+        elif weights == "default" and not backbone.pretrained:
             raise RecipeError(
                 f"[embedder] weights: {name} has no default weights",
                 hint="--set embedder.weights=none, or name a .safetensors file",
             )
-        train = self.embedder.train or ("head" if photos and weights != "none" else "all")
+        frozen = backbone.brought is not None or (photos and weights != "none")
+        train = self.embedder.train or ("head" if frozen else "all")
         embedder = self.embedder.model_copy(update={"backbone": name, "weights": weights, "train": train})
         resolved = self.model_copy(
             update={
@@ -111,9 +114,28 @@ class Recipe(Table):
             update={"augmentation": Augmentation(), "embedder": embedder, "training": training}
         ).resolve()
 
+    def _refuse_what_brought_models_lack(self) -> None:
+        if self.embedder.train == "all" and self.training.epochs != 0:
+            raise RecipeError(
+                f'[embedder] train = "all": {self.embedder.backbone} stays as it is, and only a head is trained on it',
+                hint="leave embedder.train out, or train a torchvision: backbone",
+            )
+        if self.embedder.weights not in (None, "default"):
+            raise RecipeError(
+                f"[embedder] weights: {self.embedder.backbone} brings its own, seen {self.embedder.weights}",
+                hint="leave embedder.weights out",
+            )
+
     def _images(self, backbone: Spec, weights: str, photos: bool) -> Images:
-        known = weights_preprocessing(weights, backbone.name)
+        own = dict(backbone.own)
+        known = own if backbone.brought else weights_preprocessing(weights, backbone.name)
         mean, std = self.images.mean or known.get("mean"), self.images.std or known.get("std")
+        if backbone.brought and (mean is None or std is None):
+            raise RecipeError(
+                f"[images] mean and std: no file beside {backbone.name} says how its pictures are prepared",
+                hint="put its preprocessor_config.json beside it, or give, as ImageNet's, "
+                "--set images.mean=[0.485,0.456,0.406] --set images.std=[0.229,0.224,0.225]",
+            )
         for key, values in (("mean", mean), ("std", std)):
             if values is not None and len(values) != backbone.channels:
                 raise RecipeError(
@@ -126,10 +148,14 @@ class Recipe(Table):
                 f"[images] size: {backbone.name} takes at most {backbone.largest} px, seen {size}",
                 hint="its linear layer grows with the square; --set embedder.backbone=torchvision:mobilenet_v3_small",
             )
-        resize: Resize = self.images.resize or ("crop" if photos else "squash")
+        later = {key: own[key] for key in LATER if key in own and key not in self.images.model_fields_set}
+        resize: Resize = self.images.resize or own.get("resize") or ("crop" if photos else "squash")
+        if resize != "center_crop" and "crop_share" in later:
+            del later["crop_share"]  # another way of cutting was asked for
         unit = (1.0,) * backbone.channels
-        Preprocess(size, backbone.channels, resize, unit, unit, **self.images.later())  # refuses what has no meaning
-        return self.images.model_copy(update={"size": size, "resize": resize, "mean": mean, "std": std})
+        found = self.images.model_copy(update={"size": size, "resize": resize, "mean": mean, "std": std, **later})
+        Preprocess(size, backbone.channels, resize, unit, unit, **found.later())  # refuses what has no meaning
+        return found
 
     def _refuse_idle_keys(self, resolved: Recipe) -> None:
         """A key that would do nothing is a misunderstanding: better to say so than to train something else."""

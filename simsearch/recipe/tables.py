@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationInfo, field_validator, model_validator
 
+from simsearch.embedder.networks.families import find_backbone
+from simsearch.embedder.networks.family import Feature, Spec
 from simsearch.errors import RecipeError
 from simsearch.images.formats.decoding import MAX_PIXELS, Decoding
 from simsearch.images.preprocess import LATER, Interpolation, Order, Resize
@@ -146,12 +148,27 @@ class Images(Table):
 class Embedder(Table):
     """[embedder]: backbone, width of the feature and starting weights."""
 
-    backbone: str | None = setting("The network: mnist_cnn, conv4 or torchvision:NAME, as torchvision:resnet50.", None)
+    backbone: str | None = setting("The network: mnist_cnn, conv4, torchvision:NAME or onnx:FILE.", None)
+    output: str | None = setting("Of onnx:FILE: the tensor that is the feature.", None)
+    pooling: Literal["mean", "max", "cls"] | None = setting(
+        "Of onnx:FILE: how a map or tokens become a feature; cls is the first token.", None
+    )
     dim: int = setting("Width of the feature.", 64, ge=2, le=4096)
     weights: str | None = setting("What training starts from: none, default (downloaded) or a FILE.", None)
     train: Literal["all", "head"] | None = setting(
         "all: backbone and head; head: only a linear layer on frozen features.", None
     )
+
+    @property
+    def spec(self) -> Spec:
+        """What is known of the backbone, which has a name; EmbedderError when there is none of that name."""
+        return find_backbone(str(self.backbone), Feature(self.output, self.pooling))
+
+    def settings(self) -> dict[str, Any]:
+        """Return what of it enters addresses: a model of the user's by its kind, as its files enter by their bytes."""
+        own = self.model_dump(exclude={"output", "pooling"} - self.model_dump(exclude_none=True).keys())
+        brought = self.spec.brought
+        return {**own, "backbone": own["backbone"] if brought is None else brought.kind}
 
 
 class Augmentation(Table):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
 from simsearch.artifacts import Artifact
-from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.embedder.bundle.trained import Features, bundle_of, open_trained
 from simsearch.errors import ArtifactError
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess, known
 from simsearch.versions import usable_cores
 
 
-def open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Runtime]:
+def open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Features]:
     """Return preprocessing and network of a train artifact; ArtifactError for a version that is not known here."""
-    bundle = json.loads(train.file("embedder.json").read_bytes())
-    if not known(bundle["preprocessing"]):
+    preprocessing = bundle_of(train)["preprocessing"]
+    if not known(preprocessing):
         raise ArtifactError(
-            f"build {build} was made with preprocessing version {bundle['preprocessing'].get('version')}, "
+            f"build {build} was made with preprocessing version {preprocessing.get('version')}, "
             f"this simsearch knows 1 to {PREPROCESS_VERSION}",
             hint=again,
         )
-    return Preprocess.from_json(bundle["preprocessing"]), Runtime(train.file("embedder.onnx"), threads=usable_cores())
+    return Preprocess.from_json(preprocessing), open_trained(train, threads=usable_cores())

@@ -22,7 +22,7 @@ import numpy as np
 from simsearch.arrays import Floats, Pixels
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.embedder.bundle.fingerprint import check_embedder
-from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.embedder.bundle.trained import Features
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.evaluation.false_alarms import ROUNDING
 from simsearch.home import Build, Home
@@ -271,7 +271,7 @@ class Searcher:
                 self._alike = Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
         return self._alike
 
-    def _needed_embedder(self) -> tuple[Preprocess, Runtime]:
+    def _needed_embedder(self) -> tuple[Preprocess, Features]:
         if self._embedder is None:
             raise RecipeError(
                 f"build {self.build.name} was made from vectors: it has no embedder for images",

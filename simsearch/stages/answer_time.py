@@ -7,8 +7,9 @@ from itertools import islice
 from statistics import median
 
 from simsearch.artifacts import Artifact
+from simsearch.embedder.bundle.trained import open_trained, preprocess_of
 from simsearch.errors import ImageError, SourceError
-from simsearch.stages.common import THREADS, Data, bundle_of
+from simsearch.stages.common import THREADS, Data
 from simsearch.vectors.index import Index, set_threads
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
@@ -23,15 +24,13 @@ def milliseconds_of_a_picture(data: Data, trained: Artifact, index: Index, searc
     Twelve are asked, spread over all rows, after one that warms up; opening the build is not counted. None where the
     pictures cannot be read now.
     """
-    from simsearch.embedder.bundle.runtime import Runtime
-
-    preprocess = bundle_of(trained)[1]
+    preprocess = preprocess_of(trained)
     reader = data.reader.under(preprocess.decoding)
-    runtime = Runtime(trained.file("embedder.onnx"), threads=THREADS)
+    runtime = open_trained(trained, threads=THREADS)
     set_threads(1)
 
     def answer(image: str) -> None:
-        pixels = preprocess.fit(reader.array(image, preprocess.size))
+        pixels = preprocess.fit(reader.array(image, preprocess.at_least))
         embedding = normalize(runtime.features(preprocess.normalize(pixels[None])))
         index.search(embedding, min(K, index.ntotal), search)
 

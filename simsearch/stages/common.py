@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
-from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord, RecordTable, read_records
 from simsearch.images.sources.source import Reader
 from simsearch.versions import usable_cores
@@ -46,16 +44,11 @@ class Data:
         return safe(RecordTable(self.artifact.path)[row].image)
 
 
-def bundle_of(trained: Artifact) -> tuple[dict[str, Any], Preprocess]:
-    """embedder.json of a train artifact, and its preprocessing."""
-    bundle = json.loads(trained.file("embedder.json").read_bytes())
-    return bundle, Preprocess.from_json(bundle["preprocessing"])
-
-
 @dataclass(frozen=True)
 class Frozen:
-    """The frozen backbone's artifacts: its bundle, and its features of every row."""
+    """A frozen backbone's artifacts: the network, the embedder that it is by itself, and its features of every row."""
 
+    backbone: Artifact | None  # None: `trained` holds it, as it did before it was an artifact of its own
     trained: Artifact
     embedded: Artifact
 

@@ -14,11 +14,12 @@ from simsearch.arrays import Floats, Pixels
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
+from simsearch.embedder.bundle.trained import HEAD, open_trained, preprocess_of
 from simsearch.errors import ImageError
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord
 from simsearch.images.sources.source import Reader, changed
-from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen, bundle_of
+from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen
 from simsearch.stages.step import References, Result, Step
 
 if TYPE_CHECKING:
@@ -28,10 +29,8 @@ VERSION = 1
 MOST_IMAGES = 32  # a batch
 # As network input; larger batches fall out of the caches: photos of 224 px went 1.25 times as fast by 8 as by 64.
 BATCH_BYTES = 5 << 20
-CHECKED_IMAGES = 1000
+CHECKED_IMAGES = 64
 LEAST_COSINE = 0.9999
-
-Head = Callable[[Floats], Floats]  # features of the frozen backbone (n, width) to those of the embedder (n, dim)
 
 
 class Engine(Protocol):
@@ -57,30 +56,43 @@ def local(bundle: Bundle, blocks: FeatureBlocks, records: Iterable[ImageRecord],
         start += len(block)
 
 
-def embed(data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine = local) -> Step:
-    """Return the step that embeds every row by `trained`; with `frozen`, by its head on that backbone's features."""
+def embed(
+    data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine = local, *, checked: bool = True
+) -> Step:
+    """Return the step that embeds every row by `trained`; with `frozen`, by its head on that backbone's features.
+
+    `checked`: whether these are compared with what images give, as they are for one system of a build.
+    """
     inputs: References = {"dataset": data.view("rows"), "train": trained.reference}
     if frozen:
         inputs["features"] = frozen.embedded.reference
-    work = partial(write_features, data, trained, frozen, engine)
+    work = partial(write_features, data, trained, frozen, engine, checked)
     return Step("embed", "Embedded", VERSION, {}, inputs, work)
 
 
 def write_features(
-    data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine, space: Workspace, progress: Progress
+    data: Data,
+    trained: Artifact,
+    frozen: Frozen | None,
+    engine: Engine,
+    checked: bool,
+    space: Workspace,
+    progress: Progress,
 ) -> Result:
     """Write features.h5, resuming from the blocks that an earlier run left.
 
-    With `frozen`, the trained head is applied to that backbone's cached features instead of running the bundle on
-    every image, once the least cosine of the two on 1,000 images is at least 0.9999.
+    With `frozen`, the trained head is applied to that backbone's cached features instead of running both on every
+    image; where `checked`, once the least cosine of the two on 64 images is at least 0.9999.
     """
+    from simsearch.embedder.bundle.runtime import Head
     from simsearch.vectors.features import FeatureBlocks, FeatureFile
 
     rows = int(data.facts["images"])
     bundle = Bundle(trained, data.reader)
     blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
     through = "onnxruntime"
-    if frozen and _agrees(data, head := _head(trained), frozen, bundle, progress):
+    head = Head(trained.file(HEAD), threads=THREADS).features if frozen else None
+    if frozen and head and (not checked or _agrees(data, head, frozen, bundle, progress)):
         through = "head on cached features"
         with FeatureFile(frozen.embedded.file("features.h5")) as file:
             for start, stop in blocks.missing():
@@ -96,12 +108,10 @@ class Bundle:
     """The bundle and the preprocessing of a train artifact, run on the images of a source."""
 
     def __init__(self, trained: Artifact, reader: Reader) -> None:
-        from simsearch.embedder.bundle.runtime import Runtime
-
-        bundle, self._preprocess = bundle_of(trained)
-        self.dim = int(bundle["dim"])
+        self._preprocess = preprocess_of(trained)
         self._reader = reader.under(self._preprocess.decoding)
-        self._runtime = Runtime(trained.file("embedder.onnx"), threads=1)
+        self._runtime = open_trained(trained, threads=1)
+        self.dim = self._runtime.dim
         self.batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(self._runtime.input_shape))))
 
     def features(self, records: list[ImageRecord]) -> Floats:
@@ -117,15 +127,7 @@ class Bundle:
             raise changed(record.image) from None
 
 
-def _head(trained: Artifact) -> Head:
-    from safetensors.numpy import load_file
-
-    weights = load_file(trained.file("weights.safetensors"))
-    weight, bias = weights["head.weight"], weights["head.bias"]
-    return lambda features: np.asarray(features @ weight.T + bias, dtype=np.float32)
-
-
-def _agrees(data: Data, head: Head, frozen: Frozen, bundle: Bundle, progress: Progress) -> bool:
+def _agrees(data: Data, head: Callable[[Floats], Floats], frozen: Frozen, bundle: Bundle, progress: Progress) -> bool:
     """Whether the head on cached features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))

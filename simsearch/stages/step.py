@@ -28,6 +28,7 @@ class Step:
     settings: dict[str, Any]
     inputs: References
     work: Work = field(repr=False)
+    quick: bool = False  # takes no time that is worth a line
 
     @property
     def digest(self) -> str:

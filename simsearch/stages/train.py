@@ -23,11 +23,13 @@ def train(
     settings = {
         "images": {**recipe.images.settings(), **decoded(data)},
         **recipe.model_dump(include={"loss", "augmentation", "training"}),
-        "embedder": {**recipe.embedder.model_dump(), "weights": weights},
+        "embedder": {**recipe.embedder.settings(), "weights": weights},
     }
     inputs: References = {"dataset": data.view("train")}
     if frozen:
         inputs["features"] = frozen.embedded.reference
+        if frozen.backbone:
+            inputs["backbone"] = frozen.backbone.reference
     if start:
         inputs["start"] = start.reference
 
@@ -45,25 +47,3 @@ def train(
 def decoded(data: Data) -> dict[str, Any]:
     """Return how pictures are decoded, where that enters addresses: it stands in the bundle, and decides its pixels."""
     return {"decoding": data.facts["decoding"]} if "decoding" in data.facts else {}
-
-
-def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
-    """Return the step that makes a bundle of the backbone alone; `weights` is the digest of its weights."""
-    images, embedder = recipe.images, recipe.embedder
-    seed = recipe.training.seed if embedder.weights == "none" else 0
-    settings = {
-        "images": {**images.settings(), **decoded(data)},
-        "embedder": {"backbone": embedder.backbone, "weights": weights},
-        "seed": seed,
-    }
-    # Without a head nothing depends on the data, unless mean and std must be measured on them.
-    measured = images.mean is None or images.std is None
-    inputs = {"dataset": data.view("measured")} if measured else {}
-
-    def work(space: Workspace, progress: Progress) -> Result:
-        progress.tell("loading torch")
-        from simsearch.stages.training import freeze
-
-        return freeze(data, recipe, seed, space, progress)
-
-    return Step("train", "Backbone", VERSION, settings, inputs, work)

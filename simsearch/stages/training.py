@@ -13,11 +13,10 @@ import numpy as np
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
-from simsearch.embedder.bundle.export import export_onnx
+from simsearch.embedder.bundle.export import export_head, export_onnx
+from simsearch.embedder.bundle.trained import HEAD, WHOLE, preprocess_of
 from simsearch.embedder.losses.losses import L2Softmax, alpha_warning, make_loss
-from simsearch.embedder.networks.embedder import Embedder, build_embedder
-from simsearch.embedder.networks.families import find_backbone
-from simsearch.embedder.networks.saving import save_loss, save_weights, start_from_head
+from simsearch.embedder.networks.saving import head_of, save_head, save_loss, save_weights, start_from_head
 from simsearch.embedder.training.augment import Changes, augmented, stored_size
 from simsearch.embedder.training.extract import (
     Fetch,
@@ -34,14 +33,15 @@ from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batch
 from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import VectorsError
 from simsearch.evaluation.collapse import spread
-from simsearch.images.loading import PixelStore, pixel_batches
-from simsearch.images.preprocess import Preprocess, Resize, data_mean_std
+from simsearch.images.loading import PixelStore
+from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
 from simsearch.page.charts import svg_file, training_chart
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss, QuadrupletLoss, TripletLoss
-from simsearch.recipe.tables import Images, Training
-from simsearch.stages.common import CURVES, THREADS, Data, Frozen, bundle_of
+from simsearch.recipe.tables import Training
+from simsearch.stages.common import CURVES, THREADS, Data, Frozen
+from simsearch.stages.network import built_network, describe, made_for
 from simsearch.stages.step import Result
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
@@ -52,14 +52,6 @@ VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would tak
 CLASSES_PER_BATCH = 10
 NEARLY_ONE_POINT, AT_MARGIN = 0.95, 0.01  # mean cosine, and how near to its margin a loss stands
 MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
-
-
-def freeze(data: Data, recipe: Recipe, seed: int, space: Workspace, progress: Progress) -> Result:
-    """Write the backbone as it is, without a head: features are its own."""
-    preprocess = preprocess_of(recipe.images, filled(recipe.embedder.backbone), data)
-    model = _build(recipe, None, seed, preprocess, progress)
-    write_bundle(space, model, preprocess, [], None, progress)
-    return {"dim": model.dim}, f"{model.name} as it is, {model.dim}-d"
 
 
 def train_embedder(
@@ -78,9 +70,8 @@ def train_embedder(
     val = np.flatnonzero([r.val for r in records])
     learnt = rotated_labels(labels[fit], len(classes)) if training.rotate_classes else labels[fit]
 
-    backbone = filled(recipe.embedder.backbone)
-    preprocess = bundle_of(frozen.trained)[1] if frozen else preprocess_of(recipe.images, backbone, data)
-    model = _build(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
+    preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, recipe.embedder.spec, data)
+    model = built_network(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
     loss = make_loss(table.model_dump(), recipe.embedder.dim, int(learnt.max()) + 1, training.seed)
     if start:
         start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
@@ -104,7 +95,7 @@ def train_embedder(
         labels,
         val,
         fit,
-        gallery=VAL_GALLERY_OF_PHOTOS if prepare and find_backbone(backbone).deep else VAL_GALLERY,
+        gallery=VAL_GALLERY_OF_PHOTOS if prepare and recipe.embedder.spec.deep else VAL_GALLERY,
         raw=table.raw,
     )
 
@@ -143,9 +134,15 @@ def train_embedder(
     if last is not None and (said := collapse_words(embed(looked_at), len(classes), last, margin_of(table))):
         progress.say(f"warning: {said}")
     alpha = float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None
-    write_bundle(space, model, preprocess, classes, alpha, progress)
+    describe(space, model.name, model.dim, preprocess.to_json(), classes, alpha)
     if frozen:
+        save_head(model, space.out / "weights.safetensors")
         save_loss(loss, space.out / "loss.safetensors")
+        export_head(*head_of(model), space.out / HEAD)
+    else:
+        save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
+        progress.tell("writing the network as ONNX")
+        export_onnx(model, space.out / WHOLE)
     # Seconds would give each run other bits, and make what follows look stale.
     rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
     (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
@@ -163,15 +160,6 @@ def train_embedder(
     epochs = "1 epoch" if len(rows) == 1 else f"{len(rows)} epochs"
     best = "" if trained.kept == len(rows) else f", the best {trained.kept}"
     return facts, f"{what}, {model.dim}-d, {epochs}{best}, {facts['threads']} threads"
-
-
-def _build(recipe: Recipe, dim: int | None, seed: int, preprocess: Preprocess, progress: Progress) -> Embedder:
-    """The network of a recipe with its starting weights, which may have to be downloaded first."""
-    backbone, weights = filled(recipe.embedder.backbone), filled(recipe.embedder.weights)
-    own = find_backbone(backbone).pretrained
-    if weights == "default" and own and not (offered := own.weights()).here:
-        progress.say(f"Downloading weights: {offered.described}")
-    return build_embedder(backbone, dim, weights=weights, seed=seed, size=preprocess.size)
 
 
 def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess, device: Any) -> Fetch:
@@ -250,41 +238,3 @@ def collapse_words(features: Floats, labels: int, loss: float, margin: float | N
             f"{found.mean_cosine:.3f}); try a smaller training.learning_rate or more epochs"
         )
     return None
-
-
-def preprocess_of(images: Images, backbone: str, data: Data) -> Preprocess:
-    """Return the preprocessing of a resolved [images]; a mean and std that are not given are measured on fit images."""
-    channels, size = find_backbone(backbone).channels, filled(images.size)
-    resize: Resize = filled(images.resize)
-    unit = (1.0,) * channels
-    mean, std = (None if given is None else tuple(given) for given in (images.mean, images.std))
-    if mean is None or std is None:
-        plain = Preprocess(size, channels, resize, unit, unit, data.reader.decoding, **images.later())
-        looked_at = (r for r in data.records() if r.fit or not data.facts["fit"])
-        batches = pixel_batches(data.reader, looked_at, plain, batch=256, threads=THREADS)
-        measured_mean, measured_std = data_mean_std(pixels for _, pixels in batches)
-        mean, std = mean or measured_mean, std or measured_std
-    return Preprocess(size, channels, resize, mean, std, data.reader.decoding, **images.later())
-
-
-def write_bundle(
-    space: Workspace,
-    model: Embedder,
-    preprocess: Preprocess,
-    classes: list[str],
-    alpha: float | None,
-    progress: Progress,
-) -> None:
-    """Write weights.safetensors, embedder.onnx and embedder.json."""
-    progress.tell("writing the network as ONNX")
-    save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
-    export_onnx(model, space.out / "embedder.onnx")
-    bundle = {
-        "schema": 1,
-        "backbone": model.name,
-        "dim": model.dim,
-        "alpha": alpha,
-        "preprocessing": preprocess.to_json(),
-        "classes": classes,
-    }
-    (space.out / "embedder.json").write_text(json.dumps(bundle, indent=1))

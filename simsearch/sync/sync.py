@@ -6,7 +6,6 @@ one step. A query that runs meanwhile has opened the old artifacts or opens the 
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, c
 from simsearch.changes.state import MASKED, State, rows_of
 from simsearch.console import Progress, safe
 from simsearch.embedder.bundle.fingerprint import check_embedder
+from simsearch.embedder.bundle.trained import bundle_of
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
 from simsearch.home import SYNCED, Build, Home
 from simsearch.home.again import home_words, retrain_by, word
@@ -256,7 +256,7 @@ def make_stages(
 
 def _check_version(train: Artifact, name: str) -> None:
     """Raise ArtifactError when this program preprocesses images otherwise than the build's embedder expects."""
-    seen = json.loads(train.file("embedder.json").read_bytes())["preprocessing"]
+    seen = bundle_of(train)["preprocessing"]
     if not known(seen):
         raise ArtifactError(
             f"build {name} was made with preprocessing version {seen.get('version')}, this simsearch knows 1 to "

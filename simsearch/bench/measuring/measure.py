@@ -16,7 +16,7 @@ from simsearch.bench.measuring.machine import peak_memory, reset_peak
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cell, NightFigure, Result
 from simsearch.console import safe
-from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.embedder.bundle.trained import open_trained, preprocess_of
 from simsearch.errors import InvariantError, SimsearchError, disk_error
 from simsearch.evaluation.figures import FIGURES, Figure, places
 from simsearch.evaluation.systems import gather
@@ -25,7 +25,7 @@ from simsearch.images.records import RecordTable
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe.files import find_recipe
-from simsearch.stages.common import Data, bundle_of
+from simsearch.stages.common import Data
 from simsearch.stages.index import gallery_index
 from simsearch.statistics.intervals import percentile_intervals
 from simsearch.vectors.features import FeatureFile
@@ -165,12 +165,12 @@ def time_answers(
     repeats: int = speed.REPEATS,
 ) -> list[NightFigure]:
     """Return the figures of speed: from pixels to neighbours, one image at a time, and a batch of embeddings."""
-    _, preprocess = bundle_of(stages["train"])
-    runtime = Runtime(stages["train"].file("embedder.onnx"), threads=1)
+    preprocess = preprocess_of(stages["train"])
+    runtime = open_trained(stages["train"], threads=1)
     index = gallery_index(stages["index"])
     chosen = rows[np.linspace(0, len(rows) - 1, min(TIMED_IMAGES, len(rows))).astype(np.int64)]
     table = RecordTable(data.artifact.path)
-    pictures = [data.reader.array(table[int(row)].image, preprocess.size) for row in chosen]
+    pictures = [data.reader.array(table[int(row)].image, preprocess.at_least) for row in chosen]
     with FeatureFile(stages["embed"].file("features.h5")) as file:
         embeddings = normalize(gather(file, rows[: speed.BATCH]))
     k = min(TIMED_K, index.ntotal)

@@ -22,7 +22,7 @@ from simsearch.home import Home
 from simsearch.pipeline.plan import Plan
 from simsearch.stages.step import Step
 
-TRAIN = "train"
+TRAIN, BACKBONE = "train", "backbone"
 OF_THE_TRAINING = ("threads", "device", "precision")
 
 
@@ -30,7 +30,7 @@ class GivenEmbedders(Plan):
     """A plan that takes embedders as they are, whatever bits they were made from, and trains none."""
 
     def _find(self, step: Step) -> Artifact | None:
-        if step.kind != TRAIN:
+        if step.kind not in (TRAIN, BACKBONE):
             return super()._find(step)
         found = self.home.store.find(step.kind, step.digest)
         if found is None:
@@ -57,10 +57,11 @@ def redrawn(before: tuple[Night, NightHome, Result], after: tuple[Night, NightHo
 
 def stand_in(result: Result, accepted: NightHome, place: NightHome, home: Home) -> Result:
     """Return what the accepted night's embedder comes to in the cell of `result`, measured in `place`, untimed."""
-    given, taken = (one.store.folder(TRAIN) for one in (accepted, place))
-    for path in given.iterdir() if given.is_dir() else ():
-        if not path.name.startswith(".") and not (taken / path.name).exists():
-            _link(path, taken / path.name)
+    for stage in (TRAIN, BACKBONE):
+        given, taken = (one.store.folder(stage) for one in (accepted, place))
+        for path in given.iterdir() if given.is_dir() else ():
+            if not path.name.startswith(".") and not (taken / path.name).exists():
+                _link(path, taken / path.name)
     return run_cell(result.cell, place, home, None, GivenEmbedders(place, place.progress))
 
 

@@ -10,17 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import torch
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 from torch.onnx import ONNXProgram
 
+from simsearch.arrays import Floats
+from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.networks.embedder import Embedder
-from simsearch.errors import EmbedderError
+from simsearch.errors import EmbedderError, first_line
 
 OPSET = 18
 INPUT = "image"
 OUTPUT = "feature"
+HEAD_OUTPUT = "embedded"
+IR_VERSION = 10  # that of opset 18 and later, as torch's exporter writes it
 PLAIN_DOMAINS = ("", "ai.onnx")
 _traced: dict[str, Any] = {}  # the last graph, without its weights
 HINT = "use a bundle that simsearch wrote, or export again with opset 18, one file and plain operators"
@@ -101,6 +106,51 @@ def _silent() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
+
+
+def export_head(weight: Floats, bias: Floats, path: Path) -> None:
+    """Write a linear layer to `path`, weight (dim, width) and bias (dim,): "feature" (batch, width) to (batch, dim).
+
+    It is written as it is, node by node, in no time: torch's exporter takes seconds for a graph of one.
+    """
+    (dim, width), kind = weight.shape, TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gemm", [OUTPUT, "weight", "bias"], [HEAD_OUTPUT], transB=1)],
+        "head",
+        [onnx.helper.make_tensor_value_info(OUTPUT, kind, ["batch", width])],
+        [onnx.helper.make_tensor_value_info(HEAD_OUTPUT, kind, ["batch", dim])],
+        [
+            onnx.numpy_helper.from_array(np.ascontiguousarray(weight, dtype=np.float32), "weight"),
+            onnx.numpy_helper.from_array(np.ascontiguousarray(bias, dtype=np.float32), "bias"),
+        ],
+    )
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+    path.write_bytes(proto.SerializeToString())
+    check_bundle(path)
+
+
+def check_answers(path: Path) -> int:
+    """Return the width of what a bundle gives; EmbedderError for one that gives no features of images.
+
+    Two images at once have to give what each gives alone, finite, and not the same.
+    """
+    check_bundle(path)
+    network = Runtime(path, threads=1)
+    images = np.random.default_rng(0).normal(0, 1, (2, *network.input_shape)).astype(np.float32)
+    try:
+        both, alone = network.features(images), np.concatenate([network.features(images[i : i + 1]) for i in (0, 1)])
+    except Exception as error:  # ONNX Runtime's own exceptions share no base class but Exception
+        raise EmbedderError(f"{path}: the model does not run: {first_line(error)}", hint=HINT) from None
+    if not np.isfinite(both).all():
+        raise EmbedderError(f"{path}: its features are NaN or infinite for plain noise", hint="export it in float32")
+    if both.shape != alone.shape or not np.allclose(both, alone, rtol=1e-3, atol=1e-4 * float(np.abs(both).max())):
+        raise EmbedderError(
+            f"{path}: two images at once give other features than each alone: its batch is fixed",
+            hint="export it with an open batch: dynamic_shapes=({0: torch.export.Dim('batch')},)",
+        )
+    if np.allclose(both[0], both[1], rtol=1e-6, atol=0):
+        raise EmbedderError(f"{path}: two images of noise have the same feature", hint="name another embedder.output")
+    return network.dim
 
 
 def strip(proto: ModelProto) -> None:

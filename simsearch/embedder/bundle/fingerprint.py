@@ -6,22 +6,20 @@ index that it is searched in. Vectors of two embedders may have the same width, 
 
 from __future__ import annotations
 
-import json
-
 from simsearch.artifacts import Artifact, digest_of
+from simsearch.embedder.bundle.trained import HEAD, WHOLE, bundle_of, named_backbone
 from simsearch.errors import ArtifactError
 
 
 def embedder_fingerprint(trained: Artifact) -> str:
-    """Return the digest (hex) of a train artifact's embedder.onnx and preprocessing, in this program's version."""
-    bundle = json.loads(trained.file("embedder.json").read_bytes())
-    return digest_of(
-        {
-            "onnx": trained.manifest["files"]["embedder.onnx"]["sha256"],
-            "preprocessing": bundle["preprocessing"],
-            "code": bundle["preprocessing"].get("version"),
-        }
-    )
+    """Return the digest (hex) of a train artifact's networks and preprocessing, in this program's version."""
+    preprocessing, backbone = bundle_of(trained)["preprocessing"], named_backbone(trained)
+    files = trained.manifest["files"]
+    if backbone is None:
+        networks = {"onnx": files[WHOLE]["sha256"]}
+    else:
+        networks = {"backbone": backbone["content"], "head": files[HEAD]["sha256"] if HEAD in files else None}
+    return digest_of({**networks, "preprocessing": preprocessing, "code": preprocessing.get("version")})
 
 
 def check_embedder(made: Artifact, what: str, trained: Artifact, build: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,11 +18,11 @@ import onnxruntime
 HINT = "build again: the bundle embedder.onnx is damaged or was not made by simsearch"
 
 
-class Runtime:
-    """An embedder: batches of images in, raw features out. May be used from several threads at once.
+class Network:
+    """An ONNX bundle of one input and one output, batches of both in their first dimension; threads may share it."""
 
-    `dim` is the feature's length, `input_shape` the (C, S, S) that it takes.
-    """
+    takes: ClassVar[int]  # dimensions of its input
+    shape: ClassVar[str]  # what it expects, in words
 
     def __init__(self, model: bytes | Path, *, threads: int) -> None:
         """`model` is the bundle or its path; `threads` work on one batch. Raises EmbedderError for anything else."""
@@ -37,23 +37,18 @@ class Runtime:
             raise EmbedderError(f"cannot use the ONNX bundle {where}: {first_line(error)}", hint=HINT) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [tuple(entry.shape) for entry in (*inputs, *outputs)]
-        if [len(shape) for shape in shapes] != [4, 2] or not all(
+        if [len(shape) for shape in shapes] != [self.takes, 2] or not all(
             isinstance(side, int) and side > 0 for side in (*shapes[0][1:], shapes[1][1])
         ):
-            raise EmbedderError(
-                f"cannot use the ONNX bundle {where}: expected (N, C, S, S) to (N, dim), seen {shapes}", hint=HINT
-            )
+            raise EmbedderError(f"cannot use the ONNX bundle {where}: expected {self.shape}, seen {shapes}", hint=HINT)
         self._input, self._output = inputs[0].name, outputs[0].name
-        self.input_shape: tuple[int, int, int] = shapes[0][1:]
+        self._expected: tuple[int, ...] = shapes[0][1:]
         self.dim: int = shapes[1][1]
 
     def features(self, batch: Floats) -> Floats:
-        """Return raw features (N, dim) float32 of a batch (N, C, S, S) float32.
-
-        Raises EmbedderError for another shape or type, naming both.
-        """
-        if batch.ndim != 4 or batch.shape[1:] != self.input_shape or batch.dtype != np.float32:
-            expected = ", ".join(map(str, self.input_shape))
+        """Return raw features (N, dim) float32 of a batch float32; EmbedderError names both shapes where it differs."""
+        if batch.ndim != self.takes or batch.shape[1:] != self._expected or batch.dtype != np.float32:
+            expected = ", ".join(map(str, self._expected))
             raise EmbedderError(
                 f"the embedder expects a batch (N, {expected}) float32, seen {batch.shape} {batch.dtype}",
                 hint="images.size and the channels must be those of the build",
@@ -62,6 +57,26 @@ class Runtime:
             return np.empty((0, self.dim), np.float32)
         features: Floats = self._session.run([self._output], {self._input: batch})[0]
         return features
+
+
+class Runtime(Network):
+    """A network of images: batches (N, C, S, S) in, raw features (N, dim) out. `input_shape` is its (C, S, S)."""
+
+    takes = 4
+    shape = "(N, C, S, S) to (N, dim)"
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The (C, S, S) that it takes."""
+        channels, height, width = self._expected
+        return channels, height, width
+
+
+class Head(Network):
+    """A head on a backbone: its features (N, width) in, raw features (N, dim) out."""
+
+    takes = 2
+    shape = "(N, width) to (N, dim)"
 
 
 def _session(data: bytes, threads: int) -> Any:

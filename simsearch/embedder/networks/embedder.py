@@ -21,8 +21,9 @@ class Embedder(nn.Module):
     def __init__(self, spec: Spec, size: int, dim: int | None) -> None:
         """For images of `size` px, drawn from torch's random state; `dim` None: no head."""
         super().__init__()
-        self.backbone = spec.trunk(size)
-        self.name = spec.name
+        # A model that comes as a file is run by others: here only its head is.
+        self.backbone = nn.Identity() if spec.trunk is None else spec.trunk(size)
+        self.name = spec.shown
         self.size = size
         self.channels = spec.channels
         self.width = spec.width(size)
@@ -40,18 +41,20 @@ class Embedder(nn.Module):
 
 
 def build_embedder(
-    name: str, dim: int | None, *, weights: str | Path = "none", seed: int = 0, size: int | None = None
+    backbone: str | Spec, dim: int | None, *, weights: str | Path = "none", seed: int = 0, size: int | None = None
 ) -> Embedder:
-    """Return the embedder of backbone `name` for images of `size` px (default: its own), initialised from `seed` alone.
+    """Return the embedder of a `backbone` (or the one of that name), initialised from `seed` alone.
 
-    `dim` is the feature's length; None leaves the head out, features are then the backbone's own. `weights` is
-    "none", "default" (downloaded where they are not here) or a .safetensors, .pth or .pt file.
+    It is for images of `size` px, default: the backbone's own. `dim` is the feature's length; None leaves the head out,
+    features are then the backbone's own. `weights` is "none", "default" (downloaded where they are not here) or a
+    .safetensors, .pth or .pt file.
     Raises EmbedderError for an unknown backbone, a size that it cannot take, and weights that cannot be had or fit.
     """
-    spec = find_backbone(name)
+    spec = find_backbone(backbone) if isinstance(backbone, str) else backbone
     # The caller's random state is left as it was, and does not reach the weights.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         embedder = Embedder(spec, size or spec.size, dim)
-    load_weights(embedder, spec, weights)
+    if spec.brought is None:
+        load_weights(embedder, spec, weights)
     return embedder

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,24 +33,55 @@ class Pretrained:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """A model that a user brings as a file: `files` are what it is made of, `write(size, path)` makes it a bundle.
+
+    `kind` stands for its name in addresses, where no path may stand: its files enter them by their bytes.
+    """
+
+    kind: str
+    files: Callable[[], list[Path]]
+    write: Callable[[int, Path], None]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Which tensor of a model is the feature: its name, and how a map or tokens are pooled; None: what is usual."""
+
+    output: str | None = None
+    pooling: str | None = None
+
+
+USUAL = Feature()
+
+
+@dataclass(frozen=True)
 class Spec:
     """One backbone: its name in full, default side `size` and largest side (None: any) in pixels, input `channels`.
 
     `width(size)` is the length of its own feature, and raises EmbedderError for a side that it cannot take.
-    `trunk(size)` builds it, (B, C, size, size) to (B, width), initialised from torch's global random state.
-    `seconds`: of a forward pass, for an image of the default size on two cores. `classifiers`: what the names of the
-    layers that the head replaces begin with in files of weights.
+    `trunk(size)` builds it, (B, C, size, size) to (B, width), initialised from torch's global random state; a model
+    that is `brought` has none. `own`: keys of [images] as the model's own pictures are prepared. `seconds`:
+    of a forward pass, for an image of the default size on two cores. `classifiers`: what the names of the layers that
+    the head replaces begin with in files of weights.
     """
 
     name: str
     size: int
     channels: int
     width: Callable[[int], int]
-    trunk: Callable[[int], nn.Module]
+    trunk: Callable[[int], nn.Module] | None
     seconds: float
     largest: int | None = None
     pretrained: Pretrained | None = None
     classifiers: tuple[str, ...] = ("fc.", "fc1.", "classifier.", "heads.")
+    own: Mapping[str, Any] = field(default_factory=dict)
+    brought: Brought | None = None
+
+    @property
+    def shown(self) -> str:
+        """The name as it is shown and written: of a file, without the folder that it lies in."""
+        return self.name if self.brought is None else self.brought.kind + os.path.basename(self.name)
 
     @property
     def deep(self) -> bool:
@@ -68,5 +101,5 @@ class Family(Protocol):
     def names(self) -> Collection[str]:
         """Return the full names that hints propose."""
 
-    def spec(self, name: str) -> Spec | None:
-        """Return the backbone of that full name; None when there is none."""
+    def spec(self, name: str, feature: Feature) -> Spec | None:
+        """Return the backbone of that full name; None when there is none, EmbedderError for a feature it has not."""

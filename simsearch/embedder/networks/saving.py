@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
+from simsearch.arrays import Floats
 from simsearch.embedder.networks.embedder import Embedder
 from simsearch.errors import EmbedderError
 
@@ -35,6 +37,19 @@ def save_weights(model: Embedder, path: Path, *, mean: Sequence[float], std: Seq
     with path.open("wb") as file:
         file.write(len(header).to_bytes(ALIGNMENT, "little") + header)
         file.write(memoryview(data)[ALIGNMENT + length :])
+
+
+def head_of(model: Embedder) -> tuple[Floats, Floats]:
+    """Return weight (dim, width) and bias (dim,) of the head of `model`, which has one."""
+    assert isinstance(model.head, nn.Linear)
+    weight, bias = (tensor.detach().cpu().numpy() for tensor in (model.head.weight, model.head.bias))
+    return weight, bias
+
+
+def save_head(model: Embedder, path: Path) -> None:
+    """Write weight and bias of the head of `model`, by their names in its state dict."""
+    weight, bias = head_of(model)
+    path.write_bytes(save({"head.bias": torch.from_numpy(bias), "head.weight": torch.from_numpy(weight)}))
 
 
 def save_loss(loss: nn.Module, path: Path) -> None:

@@ -2,18 +2,26 @@
 
 import difflib
 
-from simsearch.embedder.networks.families import small, torchvision
-from simsearch.embedder.networks.family import Family, Spec
+from simsearch.embedder.networks.families import onnx_file, small, torchvision
+from simsearch.embedder.networks.family import USUAL, Family, Feature, Spec
 from simsearch.errors import EmbedderError
 
-FAMILIES: tuple[Family, ...] = (small, torchvision)
+FAMILIES: tuple[Family, ...] = (small, torchvision, onnx_file)
 
 
-def find_backbone(name: str) -> Spec:
-    """Return the backbone called `name`; EmbedderError names the nearest names when there is none."""
+def find_backbone(name: str, feature: Feature = USUAL) -> Spec:
+    """Return the backbone called `name`; EmbedderError names the nearest names when there is none.
+
+    `feature`: which of its tensors is the feature, where that is not as usual.
+    """
     prefix = name.partition(":")[0] + ":" if ":" in name else ""
     for family in FAMILIES:
-        if prefix == family.PREFIX and (found := family.spec(name)):
+        if prefix == family.PREFIX and (found := family.spec(name, feature)):
+            if found.brought is None and feature != USUAL:
+                raise EmbedderError(
+                    f"{name} has one feature: expected neither embedder.output nor embedder.pooling",
+                    hint="leave them out; they belong to onnx:FILE",
+                )
             return found
     # Somebody who leaves the prefix out, or misspells it, means the part after it.
     bare = {known.removeprefix(family.PREFIX): known for family in FAMILIES for known in family.names()}
@@ -21,5 +29,5 @@ def find_backbone(name: str) -> Spec:
     nearest = ", ".join(bare[key] for key in near)
     raise EmbedderError(
         f"unknown backbone {name!r}" + (f"; the nearest: {nearest}" if nearest else ""),
-        hint=f"set embedder.backbone to one of: {', '.join(bare.values())}",
+        hint=f"set embedder.backbone to one of: {', '.join(bare.values())}, or onnx:FILE",
     )

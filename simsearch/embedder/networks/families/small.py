@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-from simsearch.embedder.networks.family import Spec
+from simsearch.embedder.networks.family import Feature, Spec
 from simsearch.errors import EmbedderError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def names() -> Collection[str]:
     return NETWORKS
 
 
-def spec(name: str) -> Spec | None:
+def spec(name: str, feature: Feature) -> Spec | None:
     if name not in NETWORKS:
         return None
     largest, pooled = NETWORKS[name]

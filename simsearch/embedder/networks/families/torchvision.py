@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from simsearch.embedder.networks.family import Pretrained, Spec, Weights
+from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,7 +52,7 @@ def names() -> Collection[str]:
     return [PREFIX + kind for kind in NETWORKS]
 
 
-def spec(name: str) -> Spec | None:
+def spec(name: str, feature: Feature) -> Spec | None:
     kind = name.removeprefix(PREFIX)
     if kind not in NETWORKS:
         return None

@@ -1,0 +1,61 @@
+"""A model that somebody brings as an ONNX file, as onnx:FILE."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import lru_cache
+from pathlib import Path
+
+from simsearch.embedder.networks.family import Brought, Feature, Spec
+from simsearch.errors import EmbedderError
+
+PREFIX = "onnx:"
+SECONDS = 10e-3  # of a small vision transformer
+
+
+def names() -> Collection[str]:
+    return ()
+
+
+def spec(name: str, feature: Feature) -> Spec | None:
+    path = Path(name.removeprefix(PREFIX))
+    if not path.is_file():
+        raise EmbedderError(f"no model {path}", hint="check the path: --set embedder.backbone=onnx:FILE.onnx")
+    status = path.stat()
+    return _spec(name, feature, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
+    """Return the backbone; it is read once as long as its file, of such a length and time, stays as it is."""
+    from simsearch.embedder.networks.onnx_files import describe, files_of, strict
+    from simsearch.embedder.networks.published import read_beside
+
+    path = Path(name.removeprefix(PREFIX))
+    model = describe(path)
+    own, _ = read_beside(path)
+    size = model.side or own.get("size")
+    if size is None:
+        raise EmbedderError(
+            f"{path} takes images of any side, and no file beside it names the one of its training",
+            hint="put its preprocessor_config.json beside it, or give images.size, mean and std with --set",
+        )
+
+    def checked(side: int) -> int:
+        if model.side not in (None, side):
+            raise EmbedderError(
+                f"{path} takes images of {model.side} px alone, seen images.size = {side}",
+                hint=f"--set images.size={model.side}, or leave it out",
+            )
+        return side
+
+    @lru_cache(maxsize=2)
+    def width(side: int) -> int:
+        graph = strict(path, checked(side), feature.output, feature.pooling).graph
+        return int(graph.output[0].type.tensor_type.shape.dim[1].dim_value)
+
+    def write(side: int, out: Path) -> None:
+        out.write_bytes(strict(path, checked(side), feature.output, feature.pooling).SerializeToString())
+
+    brought = Brought(PREFIX, lambda: files_of(path), write)
+    return Spec(name, size, model.channels, width, None, SECONDS, own=own, brought=brought)

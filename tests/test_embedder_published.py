@@ -1,0 +1,127 @@
+"""simsearch/embedder/networks/published.py: what files beside models say of their pixels."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
+
+from simsearch.embedder.networks.published import of_timm, of_transformers, read_beside
+from simsearch.errors import EmbedderError
+from simsearch.images.preprocess import Preprocess
+
+MEAN, STD = [0.48, 0.45, 0.4], [0.22, 0.23, 0.21]
+TIMM = {"input_size": [3, 224, 224], "interpolation": "bicubic", "crop_pct": 0.9, "mean": MEAN, "std": STD}
+TRANSFORMERS = {
+    "do_resize": True,
+    "size": {"shortest_edge": 256},
+    "resample": 3,
+    "do_center_crop": True,
+    "crop_size": {"height": 224, "width": 224},
+    "do_rescale": True,
+    "rescale_factor": 1 / 255,
+    "do_normalize": True,
+    "image_mean": MEAN,
+    "image_std": STD,
+}
+
+
+def preprocess(keys):
+    later = {key: keys[key] for key in ("crop_share", "interpolation", "draft")}
+    return Preprocess(keys["size"], 3, keys["resize"], tuple(keys["mean"]), tuple(keys["std"]), **later)
+
+
+def photo(height=300, width=407):
+    y, x = np.mgrid[:height, :width]
+    waves = np.stack([127 + 100 * np.sin(x / a) * np.cos(y / b) for a, b in ((3, 5), (7, 2), (4, 9))], axis=2)
+    return (waves + np.random.default_rng(0).normal(0, 9, waves.shape)).clip(0, 255).astype(np.uint8)
+
+
+def seen_by(keys, picture):
+    ours = preprocess(keys)
+    return ours.normalize(ours.fit(picture)[None])[0]
+
+
+def library(shorter, size, interpolation=InterpolationMode.BICUBIC, mean=MEAN, std=STD):
+    steps = [Resize(shorter, interpolation), CenterCrop(size), ToTensor(), Normalize(mean, std)]
+    return lambda picture: Compose(steps)(Image.fromarray(picture)).numpy()
+
+
+@pytest.mark.parametrize(
+    ("keys", "theirs"),
+    [
+        (of_timm(TIMM, ""), library(248, 224)),
+        (
+            of_timm({**TIMM, "crop_pct": None, "interpolation": "bilinear"}, ""),
+            library(256, 224, InterpolationMode.BILINEAR),
+        ),
+        (of_timm({**TIMM, "crop_mode": "squash", "crop_pct": 1.0}, ""), library((224, 224), 224)),
+        (of_transformers(TRANSFORMERS, ""), library(256, 224)),
+        (of_transformers({**TRANSFORMERS, "size": 224, "crop_size": 224}, ""), library(224, 224)),
+        (of_transformers({**TRANSFORMERS, "size": 224, "do_center_crop": False}, ""), library((224, 224), 224)),
+        (of_transformers({**TRANSFORMERS, "do_normalize": False}, ""), library(256, 224, mean=[0] * 3, std=[1] * 3)),
+        (
+            of_transformers(
+                {**TRANSFORMERS, "do_center_crop": False, "size": {"shortest_edge": 224}, "crop_pct": 0.875}, ""
+            ),
+            library(256, 224),
+        ),
+    ],
+    ids=range(8),
+)
+def test_what_the_network_sees_is_what_theirs_sees(keys, theirs):
+    gap = np.abs(seen_by(keys, photo()) - theirs(photo()))
+    assert gap.max() <= 2 / 255 / min(STD)
+    assert gap.mean() <= 0.25 / 255 / min(STD)
+
+
+def test_values_of_0_to_255_are_told_in_mean_and_std():
+    """As Caffe's models take them: pixels less a mean, not divided by anything."""
+    keys = of_transformers(
+        {**TRANSFORMERS, "do_rescale": False, "image_mean": [104, 117, 123], "image_std": [1, 1, 1]}, ""
+    )
+    plain = preprocess({**keys, "mean": [0.0] * 3, "std": [1.0] * 3})
+    pixels = plain.fit(photo()).astype(np.float32).transpose(2, 0, 1)
+    wanted = pixels - np.array([104, 117, 123], np.float32)[:, None, None]
+    assert seen_by(keys, photo()) == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("read", "config", "words"),
+    [
+        (of_timm, {**TIMM, "input_size": [3, 224, 256]}, "224 x 256"),
+        (of_timm, {**TIMM, "crop_mode": "border"}, "border"),
+        (of_timm, {**TIMM, "interpolation": "random"}, "random"),
+        (of_timm, {"mean": MEAN}, "input_size"),
+        (of_transformers, {**TRANSFORMERS, "resample": 0}, "resample 0"),
+        (of_transformers, {**TRANSFORMERS, "do_pad": True}, "do_pad"),
+        (of_transformers, {**TRANSFORMERS, "do_resize": False}, "no resize"),
+        (of_transformers, {**TRANSFORMERS, "size": {"height": 2, "width": 3}}, "2 x 3"),
+        (of_transformers, {**TRANSFORMERS, "crop_size": 300}, "crop_size 300"),
+        (of_transformers, {**TRANSFORMERS, "image_std": None}, "image processor"),
+        (of_transformers, {**TRANSFORMERS, "rescale_factor": 0}, "image processor"),
+    ],
+)
+def test_what_has_no_equal_here_is_refused(read, config, words):
+    with pytest.raises(EmbedderError, match=words) as seen:
+        read(config, "config.json")
+    assert "config.json" in seen.value.message
+    assert "--set images" in seen.value.hint
+
+
+def test_the_file_beside_a_model(tmp_path):
+    model = tmp_path / "model.onnx"
+    assert read_beside(model) == ({}, None)
+    (tmp_path / "config.json").write_text(json.dumps({"hidden_size": 7}))
+    assert read_beside(model) == ({}, None), "a file that says nothing of pixels"
+    (tmp_path / "config.json").write_text(json.dumps({"pretrained_cfg": TIMM}))
+    assert read_beside(model) == (of_timm(TIMM, ""), tmp_path / "config.json")
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(TRANSFORMERS))
+    assert read_beside(model)[0] == of_transformers(TRANSFORMERS, "")
+    for bad in ("{", "[]", "null", "[" * 100_000, '{"input_size": 3}'):
+        (tmp_path / "preprocessor_config.json").write_text(bad)
+        with pytest.raises(EmbedderError, match="preprocessor_config"):
+            read_beside(model)
