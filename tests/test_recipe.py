@@ -253,7 +253,11 @@ def test_what_a_loss_says_of_itself():
     [
         ("training.epochs=viele", "expected a whole number, 0 to 100000, seen 'viele'", "as --set training.epochs=20"),
         ("training.epochs=-1", "expected a whole number, 0 to 100000, seen -1", "as --set training.epochs=20"),
-        ("images.resize=foo", 'expected "squash" or "crop" or "pad", seen \'foo\'', "as --set images.resize=squash"),
+        (
+            "images.resize=foo",
+            'expected "squash" or "crop" or "pad" or "center_crop", seen \'foo\'',
+            "as --set images.resize=squash",
+        ),
         ("loss.alpha=0", "expected a number, above 0, seen 0", "as --set loss.alpha=16.0"),
         ("dataset.test_classes=x", "expected a whole number or number, seen 'x'", "as --set dataset.test_classes=0.5"),
         ("dataset.labels=no", "expected true or false, seen 'no'", "as --set dataset.labels=true"),
