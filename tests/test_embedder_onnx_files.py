@@ -11,7 +11,8 @@ from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from simsearch.embedder.bundle.export import check_answers, check_bundle
 from simsearch.embedder.bundle.runtime import Runtime
-from simsearch.embedder.networks.onnx_files import OPSET, describe, files_of, strict
+from simsearch.embedder.networks.onnx_files import describe, files_of, strict
+from simsearch.embedder.networks.onnx_plain import OPSET
 from simsearch.errors import EmbedderError
 
 WIDTH, SIDE = 5, 8
@@ -97,6 +98,13 @@ def test_what_the_feature_does_not_need_is_left_out(tmp_path):
     assert "MatMul" not in {node.op_type for node in made.graph.node}
     assert "table" not in {tensor.name for tensor in made.graph.initializer}
     assert [entry.name for entry in (*made.graph.input, *made.graph.output)] == ["image", "feature"]
+
+
+def test_nothing_about_the_machine_that_exported_it_is_kept(tmp_path):
+    proto = model()
+    proto.graph.node[0].metadata_props.add(key="stack_trace", value="/home/somebody/train.py")
+    proto.graph.node[1].doc_string = "/home/somebody/model.py"
+    assert b"somebody" not in strict(written(tmp_path, proto), SIDE, None, None).SerializeToString()
 
 
 @pytest.mark.parametrize("opset", [13, 17, 18, 20])

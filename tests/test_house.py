@@ -51,7 +51,12 @@ OWNERS = {
     "jinja2": ("page/templates.py",),
     "markupsafe": ("page/", "report/sections/", "bench/outputs/"),
     "onnxruntime": ("embedder/bundle/runtime.py",),
-    "onnx": ("embedder/bundle/export.py", "embedder/networks/onnx_files.py", "embedder/networks/onnx_end.py"),
+    "onnx": (
+        "embedder/bundle/export.py",
+        "embedder/networks/onnx_files.py",
+        "embedder/networks/onnx_end.py",
+        "embedder/networks/onnx_plain.py",
+    ),
     "safetensors": ("embedder/", "stages/embed.py"),
     "PIL": ("images/",),
     "pillow_heif": ("images/formats/plugins.py",),

@@ -13,20 +13,25 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
+from onnx import TensorProto
 from torch.onnx import ONNXProgram
 
 from simsearch.arrays import Floats
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.networks.embedder import Embedder
+from simsearch.embedder.networks.onnx_plain import (
+    INPUT,
+    OPSET,
+    OUTPUT,
+    PLAIN_DOMAINS,
+    messages,
+    strange_operators,
+    strip,
+)
 from simsearch.errors import EmbedderError, first_line
 
-OPSET = 18
-INPUT = "image"
-OUTPUT = "feature"
 HEAD_OUTPUT = "embedded"
 IR_VERSION = 10  # that of opset 18 and later, as torch's exporter writes it
-PLAIN_DOMAINS = ("", "ai.onnx")
 _traced: dict[str, Any] = {}  # the last graph, without its weights
 HINT = "use a bundle that simsearch wrote, or export again with opset 18, one file and plain operators"
 
@@ -153,16 +158,6 @@ def check_answers(path: Path) -> int:
     return network.dim
 
 
-def strip(proto: ModelProto) -> None:
-    """Remove documentation and metadata from `proto` in place: the exporter puts local paths (stack traces) there."""
-    for message in _messages(proto):
-        for name in ("doc_string", "metadata_props"):
-            if hasattr(message, name):
-                message.ClearField(name)
-        if isinstance(message, AttributeProto):
-            message.doc_string = ""  # not left out, so that the same graph has the same bytes in all versions
-
-
 def check_bundle(path: Path) -> None:
     """Accept a self-contained bundle of opset 18 with plain ONNX operators; EmbedderError says what else it is.
 
@@ -173,25 +168,14 @@ def check_bundle(path: Path) -> None:
     except Exception as error:
         # protobuf's DecodeError lives in a package that we do not depend on.
         raise EmbedderError(f"cannot read the ONNX bundle {path}: {str(error)[:200]}", hint=HINT) from error
-    messages = list(_messages(proto))
-    nodes = [message for message in messages if isinstance(message, NodeProto)]
-    tensors = [message for message in messages if isinstance(message, TensorProto)]
+    tensors = [message for message in messages(proto) if isinstance(message, TensorProto)]
     outside = [t.name for t in tensors if t.data_location == TensorProto.EXTERNAL or t.external_data]
     if outside:
         raise EmbedderError(f"ONNX bundle {path}: {len(outside)} tensors in other files, as {outside[0]}", hint=HINT)
-    strange = sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in PLAIN_DOMAINS})
+    strange = strange_operators(proto)
     if strange or proto.functions:
         names = ", ".join(strange[:3] or [function.name for function in proto.functions][:3])
         raise EmbedderError(f"ONNX bundle {path}: operators that are not plain ONNX: {names}", hint=HINT)
     opsets = {entry.domain: entry.version for entry in proto.opset_import if entry.domain in PLAIN_DOMAINS}
     if list(opsets.values()) != [OPSET]:
         raise EmbedderError(f"ONNX bundle {path}: expected opset {OPSET}, seen {opsets or 'none'}", hint=HINT)
-
-
-def _messages(message: Any) -> Iterator[Any]:
-    """Yield a message and all that it holds; what is cleared in one while it is looked at is not gone into."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in [value] if hasattr(value, "ListFields") else value:
-                yield from _messages(inner)

@@ -74,11 +74,11 @@ def backbone_of(trained: Artifact) -> Artifact | None:
     return trained.store.open("backbone", **named)
 
 
-def open_trained(trained: Artifact, *, threads: int, backbone: Artifact | None = None) -> Features:
-    """Return what a train artifact embeds with, run by so many `threads`; `backbone` where it was opened before."""
+def open_trained(trained: Artifact, *, threads: int) -> Features:
+    """Return what a train artifact embeds with, run by so many `threads`."""
     from simsearch.embedder.bundle.runtime import Head, Runtime  # what only names an embedder loads no ONNX Runtime
 
-    below = backbone or backbone_of(trained)
+    below = backbone_of(trained)
     if below is None:
         return Runtime(trained.file(WHOLE), threads=threads)
     runtime = Runtime(below.file(BACKBONE), threads=threads)

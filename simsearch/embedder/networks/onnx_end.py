@@ -7,10 +7,10 @@ from pathlib import Path
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
+from simsearch.embedder.networks.onnx_plain import OUTPUT
 from simsearch.errors import EmbedderError, did_you_mean
 
 Shape = tuple[int | None, ...]  # None: not fixed
-OUTPUT = "feature"
 POOLINGS = ("mean", "max", "cls")
 EXPORT_AGAIN = "export it again with opset 18 and plain operators: torch.onnx.export(model, image, FILE, dynamo=True)"
 

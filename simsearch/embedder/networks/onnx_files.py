@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import (
@@ -29,33 +28,27 @@ from simsearch.embedder.networks.onnx_end import (
     Shape,
     chosen_output,
     end_with,
-    inner_graphs,
     rename_input,
     shape_of,
     shape_words,
 )
+from simsearch.embedder.networks.onnx_plain import INPUT, OPSET, PLAIN_DOMAINS, messages, strange_operators, strip
 from simsearch.errors import EmbedderError, first_line
 
-OPSET, LEAST_IR = 18, 8
+LEAST_IR = 8
 MOST_BYTES = 2_000_000_000  # of a model: protobuf writes no larger file
-PLAIN_DOMAINS = ("", "ai.onnx")
-INPUT = "image"
 
 
 @dataclass(frozen=True)
 class Described:
-    """What a model says of itself: channels and side of its input (None: any side), and its outputs with shapes.
-
-    A dimension that is not fixed is None.
-    """
+    """What a model says of its input: channels, and side in pixels (None: any)."""
 
     channels: int
     side: int | None
-    outputs: Mapping[str, Shape]
 
 
 def describe(path: Path) -> Described:
-    """Return what an ONNX file says of its input and outputs; EmbedderError for what is no model of square images."""
+    """Return what an ONNX file says of its input; EmbedderError for what is no model of square images."""
     proto = _load(path)
     taken = _image_input(proto, path)
     shape = shape_of(taken)
@@ -64,7 +57,7 @@ def describe(path: Path) -> Described:
         raise EmbedderError(
             f"{path}: expected an input of square images, seen {height} x {width} px", hint=EXPORT_AGAIN
         )
-    return Described(int(shape[1] or 3), height or width, {out.name: shape_of(out) for out in proto.graph.output})
+    return Described(int(shape[1] or 3), height or width)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -119,8 +112,7 @@ def strict(path: Path, side: int, output: str | None, pooling: str | None) -> Mo
     name, shape = chosen_output(_inferred(proto, path), [entry.name for entry in proto.graph.output], output, path)
     end_with(proto, name, shape, pooling, path)
     rename_input(proto, taken.name, INPUT)
-    for field in ("doc_string", "metadata_props"):
-        proto.ClearField(field)
+    strip(proto)
     return proto
 
 
@@ -161,14 +153,8 @@ def _image_input(proto: ModelProto, path: Path) -> ValueInfoProto:
     return found
 
 
-def _tensors(message: Any) -> Iterator[TensorProto]:
-    """Yield every tensor of a model, those of attributes and inner graphs too."""
-    for _, value in message.ListFields():
-        for inner in value if hasattr(value, "__len__") and not isinstance(value, str | bytes) else [value]:
-            if isinstance(inner, TensorProto):
-                yield inner
-            elif hasattr(inner, "ListFields"):
-                yield from _tensors(inner)
+def _tensors(proto: ModelProto) -> Iterator[TensorProto]:
+    return (message for message in messages(proto) if isinstance(message, TensorProto))
 
 
 def _location(tensor: TensorProto, path: Path) -> str:
@@ -183,16 +169,10 @@ def _location(tensor: TensorProto, path: Path) -> str:
 
 
 def _refuse_custom(proto: ModelProto, path: Path) -> None:
-    graphs = [proto.graph]
-    strange: set[str] = set()
-    while graphs:
-        for node in graphs.pop().node:
-            if node.domain not in PLAIN_DOMAINS:
-                strange.add(f"{node.domain}.{node.op_type}")
-            graphs += inner_graphs(node)
+    strange = strange_operators(proto)
     if strange:
         raise EmbedderError(
-            f"{path}: operators that are not plain ONNX: {', '.join(sorted(strange)[:3])}",
+            f"{path}: operators that are not plain ONNX: {', '.join(strange[:3])}",
             hint=f"{EXPORT_AGAIN}; a model that was optimized or quantized for one runtime has such operators",
         )
 
