@@ -3,11 +3,14 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
 from simsearch.embedder.networks.families import FAMILIES, find_backbone
+from simsearch.embedder.networks.families.torchvision import NETWORKS
 from simsearch.errors import EmbedderError
+from simsearch.images.preprocess import Preprocess
 
 KINDS = ["resnet18", "resnet152", "mobilenet_v2", "mobilenet_v3_large", "efficientnet_b7", "efficientnet_v2_m"]
 KINDS += ["convnext_base", "vit_h_14", "vit_l_32"]
@@ -74,3 +77,36 @@ def test_catalog_weights_and_runtime_import_no_torch():
         "assert 'onnx' not in sys.modules and 'torchvision' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("family", ["resnet18", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "vit_b_32"])
+def test_torchvisions_own_model_gives_the_features_of_the_trunk(family, monkeypatch):
+    from torchvision import models
+
+    from simsearch.embedder.networks.embedder import build_embedder
+
+    known = find_backbone(f"torchvision:{family}")
+    ours, whole = build_embedder(known, None, seed=1), models.get_model(family, weights=None)
+    monkeypatch.setattr(models, "get_model", lambda kind, weights: whole)
+    ours.backbone.load_state_dict(whole.state_dict(), strict=False)
+    theirs = known.theirs()
+    picture = np.random.default_rng(0).integers(0, 255, (300, 260, 3)).astype(np.uint8)
+    seen = theirs.prepare(picture)[None]
+    assert seen.shape == (1, 3, known.size, known.size)
+    with torch.inference_mode():
+        wanted = ours.eval()(torch.from_numpy(seen)).numpy()
+    assert theirs.features(seen) == pytest.approx(wanted, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_torchvisions_transforms_are_read_as_our_keys(name):
+    found = find_backbone(f"torchvision:{name}")
+    theirs = found.theirs()
+    settings, offered = theirs.settings, found.pretrained
+    assert (settings["size"], settings["mean"], settings["std"]) == (found.size, offered.mean, offered.std)
+    preprocess = Preprocess(channels=3, draft=False, **settings)
+    picture = np.random.default_rng(0).integers(0, 255, (90, 70, 3)).astype(np.uint8)
+    ours = preprocess.normalize(preprocess.fit(picture)[None])[0]
+    gap = np.abs(ours - theirs.prepare(picture)) * np.reshape(offered.std, (3, 1, 1)) * 255
+    assert gap.max() <= 2
+    assert gap.mean() <= 0.25

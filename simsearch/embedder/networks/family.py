@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from simsearch.arrays import Floats, Pixels
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -56,6 +58,22 @@ USUAL = Feature()
 
 
 @dataclass(frozen=True)
+class Theirs:
+    """A model as its own library runs it, at its own settings: what ours is proved against.
+
+    `library`: its name and version, in words. `settings`: keys of [images] as we read them from the model's own
+    settings (size, resize, crop_share, interpolation, antialias, order, mean, std). `prepare`: (H, W, 3) RGB uint8 to
+    what the network sees, (C, S, S) float32, by the library's own transform. `features`: (N, C, S, S) float32 to
+    (N, width) float32 by the library's own model; None where nothing but its pixels is known.
+    """
+
+    library: str
+    settings: Mapping[str, Any]
+    prepare: Callable[[Pixels], Floats]
+    features: Callable[[Floats], Floats] | None = None
+
+
+@dataclass(frozen=True)
 class Spec:
     """One backbone: its name in full, default side `size` and largest side (None: any) in pixels, input `channels`.
 
@@ -77,6 +95,7 @@ class Spec:
     classifiers: tuple[str, ...] = ("fc.", "fc1.", "classifier.", "heads.")
     own: Mapping[str, Any] = field(default_factory=dict)
     brought: Brought | None = None
+    theirs: Callable[[], Theirs | None] | None = None
 
     @property
     def shown(self) -> str:

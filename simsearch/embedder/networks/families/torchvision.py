@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Weights
+from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs, Weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,5 +69,10 @@ def spec(name: str, feature: Feature) -> Spec | None:
 
         return weights(kind)
 
-    seconds = SECONDS_AT_224 * (size / 224) ** 2
-    return Spec(name, size, 3, lambda side: width, trunk, seconds, pretrained=Pretrained(mean, std, weights))
+    def theirs() -> Theirs:
+        from simsearch.embedder.networks.families.torchvision_models import theirs
+
+        return theirs(kind)
+
+    seconds, pretrained = SECONDS_AT_224 * (size / 224) ** 2, Pretrained(mean, std, weights)
+    return Spec(name, size, 3, lambda side: width, trunk, seconds, pretrained=pretrained, theirs=theirs)

@@ -1,14 +1,22 @@
-"""torchvision's classifiers without their last layer, and their weights: what `torchvision` imports when asked."""
+"""torchvision's classifiers without their last layer, their weights, and as torchvision itself runs them.
+
+What `torchvision` imports when asked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+import torchvision
 from torch import nn
 from torchvision import models
+from torchvision.transforms.functional import to_pil_image
 
-from simsearch.embedder.networks.family import Weights
+from simsearch.arrays import Floats, Pixels
+from simsearch.embedder.networks.family import Theirs, Weights
 from simsearch.errors import EmbedderError
 
 
@@ -45,3 +53,43 @@ def weights(kind: str) -> Weights:
         here=(Path(torch.hub.get_dir()) / "checkpoints" / file).exists(),
         load=lambda: entry.get_state_dict(progress=False, check_hash=True, weights_only=True),
     )
+
+
+def theirs(kind: str) -> Theirs:
+    """Return torchvision's model `kind` with its default weights and their own transform."""
+    entry = models.get_model_weights(kind).DEFAULT
+    preset = entry.transforms()
+
+    def prepare(picture: Pixels) -> Floats:
+        seen: Floats = preset(to_pil_image(picture)).numpy()
+        return seen
+
+    def features(batch: Floats) -> Floats:
+        with torch.inference_mode():
+            return features_of(models.get_model(kind, weights=entry), torch.from_numpy(batch)).numpy()
+
+    return Theirs(f"torchvision {torchvision.__version__}", settings_of(preset), prepare, features)
+
+
+def settings_of(preset: Any) -> Mapping[str, Any]:
+    """Return the keys of [images] that mean what torchvision's transform of a classifier does."""
+    (size,), (shorter,) = preset.crop_size, preset.resize_size
+    pixels = {"size": size, "resize": "center_crop", "crop_share": size / shorter}
+    scaling = {"interpolation": preset.interpolation.value, "antialias": bool(preset.antialias), "order": "rgb"}
+    return {**pixels, **scaling, "mean": tuple(preset.mean), "std": tuple(preset.std)}
+
+
+def features_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Return what feeds the classifier of a whole model of torchvision, (N, width): the input of its first linear one.
+
+    It is taken while the untouched model runs, so that it does not rest on what `trunk` cuts off.
+    """
+    classifier = next(part for name, part in model.named_children() if name in ("fc", "classifier", "heads"))
+    linear = next(part for part in classifier.modules() if isinstance(part, nn.Linear))
+    seen: list[torch.Tensor] = []
+    hook = linear.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    try:
+        model.eval()(images)
+    finally:
+        hook.remove()
+    return seen[0]
