@@ -18,6 +18,9 @@ from simsearch.embedder.bundle.runtime import Head
 from simsearch.embedder.bundle.trained import open_trained
 from simsearch.errors import EmbedderError
 from simsearch.home import Home
+from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.systems import below_head
+from simsearch.recipe.files import find_recipe
 from simsearch.vectors.features import FeatureFile
 
 KEYS = ["embedder.dim=6", "training.epochs=2", "evaluation.map=false"]
@@ -99,6 +102,28 @@ def test_stored_features_are_those_of_both_networks_in_turn(made):
     assert stored.shape == (5, 6)
     assert embedder_fingerprint(found["train"]) == found["embed"].facts["embedder"] == found["index"].facts["embedder"]
     assert embedder_fingerprint(found["train"]) != embedder_fingerprint(found["baseline/train"])
+
+
+def test_the_report_says_whether_the_head_is_better_than_the_frozen_features(made):
+    _, home, _ = made
+    found = stages(home)
+    report = json.loads(found["evaluate"].file("report.json").read_bytes())
+    assert found["evaluate"].manifest["inputs"]["frozen"] == found["frozen/embed"].reference
+    assert report["head_gain"]["n"] == report["queries"]
+    assert report["head_gain"]["head"] == report["systems"]["recipe/cosine"]["recall"]["1"]
+    line = "Head: recall@1"
+    assert line in run_cli("evaluate", "photos", "--home", home, check=0).stdout
+    assert line in (home / "builds" / "photos" / "report.html").read_text()
+
+
+def test_a_head_from_before_backbones_were_artifacts_is_not_measured_anew(made):
+    """Its evaluation names no frozen features: the address of what stands there stays."""
+    _, home, _ = made
+    found = stages(home)
+    plan, recipe = Plan(Home(home), stages=dict(found)), find_recipe("digits", ["embedder.train=head"]).recipe.resolve()
+    assert below_head(plan, recipe) is found["frozen/embed"]
+    del plan.stages["backbone"]
+    assert below_head(plan, recipe) is None
 
 
 def test_another_loss_goes_on_from_the_same_backbone(made, tmp_path):

@@ -23,6 +23,7 @@ from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.figures import CLAIM, all_places, headline_k
+from simsearch.evaluation.head_gain import head_gain
 from simsearch.evaluation.measured import SystemResult, mean_of, with_intervals
 from simsearch.evaluation.paired import compare_systems
 from simsearch.evaluation.strangers import stranger_table
@@ -41,11 +42,15 @@ Results = dict[str, SystemResult]
 
 @dataclass(frozen=True)
 class Features:
-    """The raw features that are evaluated; all hold the same rows. Without a reference nothing is "boundary"."""
+    """The raw features that are evaluated; all hold the same rows. Without a reference nothing is "boundary".
+
+    `frozen`: those that the recipe's head was trained on.
+    """
 
     recipe: FeatureSource
     baseline: FeatureSource | None = None
     reference: FeatureSource | None = None
+    frozen: FeatureSource | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,10 @@ def evaluate(
     shots = None
     if few_shot and labels is not None:
         shots = measure_few_shot(normalize(gather(features.recipe, rows)), task.query_labels, groups=task.query_groups)
+    gain = None
+    if features.frozen is not None:
+        progress("the head against the frozen features")
+        gain = head_gain(results["recipe/cosine"], features.frozen, task)
     report: Report = {
         "schema": SCHEMA,
         "build": build,
@@ -140,6 +149,7 @@ def evaluate(
         "comparisons": [asdict(entry) for entry in compare_systems(results, task.ks)],
         "few_shot": shots and asdict(shots),
         "verification": pairs and {key: getattr(pairs, key) for key in ("pairs", "same", "different", "sampled")},
+        "head_gain": gain and asdict(gain),
         "placebo": _placebo(features, results, task, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),
@@ -194,7 +204,8 @@ def _check(
         raise VectorsError(
             f"expected queries and a gallery within {total} rows, seen {len(rows)} queries, {gallery} rows"
         )
-    for key, source in (("baseline", features.baseline), ("reference", features.reference)):
+    for key in ("baseline", "reference", "frozen"):
+        source: FeatureSource | None = getattr(features, key)
         if source is not None and source.shape[0] != total:
             raise VectorsError(f"{key} features: expected {total} rows as in the recipe's, seen {source.shape[0]}")
     if labels is not None and labels.shape != (total,):

@@ -20,7 +20,7 @@ from simsearch.images.sources.source import Fingerprint, Source
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
-from simsearch.pipeline.systems import Systems, weights_digest
+from simsearch.pipeline.systems import Systems, below_head, weights_digest
 from simsearch.recipe import Recipe
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import Data
@@ -58,7 +58,9 @@ class Pipeline:
         made = plan.make(index(data, embedded["recipe"], recipe.index))
         unseen = recipe.dataset.split == "disjoint"
         table, trained = recipe.evaluation, plan.stages["train"]
-        plan.make(evaluate(name, data, embedded, made, table, recipe.index, few_shot=unseen, trained=trained))
+        below = below_head(plan, recipe)
+        step = evaluate(name, data, embedded, made, table, recipe.index, few_shot=unseen, trained=trained, frozen=below)
+        plan.make(step)
         return record_of(plan, recipe.model_dump(), source.identity, source.root, search_settings(recipe.index, made))
 
     def read(

@@ -103,6 +103,16 @@ class Systems:
         return Frozen(below, trained, self.plan.make(embed(self.data, trained, None), f"{prefix}embed"))
 
 
+def below_head(plan: Plan, recipe: Recipe) -> Artifact | None:
+    """Return the frozen features that the head of a recipe was trained on; None where no head alone was trained.
+
+    A build made before the backbone was an artifact of its own stands as it is, and is not measured anew.
+    """
+    if recipe.embedder.train != "head" or not recipe.training.epochs or "backbone" not in plan.stages:
+        return None
+    return plan.stages["frozen/embed"]
+
+
 def weights_digest(embedder: Embedder, home: Home) -> str:
     """Return what stands for weights in a digest: a file enters it by its bytes, not by its path."""
     weights, brought = str(embedder.weights), embedder.spec.brought

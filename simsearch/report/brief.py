@@ -7,6 +7,7 @@ from typing import Any
 
 from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.figures import headline, headline_k
+from simsearch.report.head import head_words
 from simsearch.report.summary import collapse_words, optimistic_words, unmeasured_words
 from simsearch.report.verdict import TOO_FEW, forced_words, shown, too_few, verdict
 from simsearch.report.words import system_words
@@ -18,10 +19,14 @@ LEAST_CONFUSED = 2  # queries
 
 
 def brief(report: Report) -> list[str]:
-    """Return the lines: recall in words, the two labels most confused, and the boundary; one line without figures."""
+    """Return the lines: recall in words, what a head brought, the two labels most confused, and the boundary.
+
+    One line without figures.
+    """
     if unmeasured := unmeasured_words(report):
         return [*collapse_words(report), unmeasured]
-    return [*collapse_words(report), _recall(report), *_confused(report), *_boundary(report)]
+    head = [words] if (words := head_words(report)) else []
+    return [*collapse_words(report), _recall(report), *head, *_confused(report), *_boundary(report)]
 
 
 def _recall(report: Report) -> str:

@@ -42,17 +42,20 @@ def evaluate(
     *,
     few_shot: bool,
     trained: Artifact | None = None,
+    frozen: Artifact | None = None,
 ) -> Step:
     """Return the step that measures the features of each system, and those of the recipe through `index`.
 
     `searched` says how; `few_shot`: the labels searched were not trained on. With `trained`, the recipe's embedder,
-    a picture is timed too: that decides nothing that is measured, so it is no input.
+    a picture is timed too: that decides nothing that is measured, so it is no input. `frozen`: features that a head
+    was trained on, which it is compared with.
     """
     search = search_settings(searched, index)
     settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot}
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
-    inputs |= {system: artifact.reference for system, artifact in embedded.items()}
-    work = partial(make_report, build, data, embedded, index, table, search, few_shot, trained)
+    measured = {**embedded, "frozen": frozen} if frozen else embedded
+    inputs |= {system: artifact.reference for system, artifact in measured.items()}
+    work = partial(make_report, build, data, measured, index, table, search, few_shot, trained)
     return Step("evaluate", "Evaluated", VERSION, settings, inputs, work)
 
 
@@ -110,7 +113,7 @@ def make_report(
         opened = {system: files[path] for system, path in paths.items()}
         found = measure(
             build=build,
-            features=Features(opened["recipe"], opened.get("baseline"), opened.get("reference")),
+            features=Features(**opened),
             gallery=gallery,
             query_rows=queries,
             labels=np.array([number.get(label, -1) for label in labels])

@@ -14,7 +14,7 @@ from simsearch.evaluation.details.projection import LEAST
 from simsearch.page.dates import moment
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
-from simsearch.report import known, verdict
+from simsearch.report import head, known, verdict
 from simsearch.report.sections import errors, further, good, scores, table, tuning
 from simsearch.report.sections.summaries import holds
 from simsearch.report.words import BASELINE, MEANINGS, system_words
@@ -89,7 +89,7 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    asked = (verdict, known, figures, errors, further, good, scores, table, tuning)
+    asked = (verdict, head, known, figures, errors, further, good, scores, table, tuning)
     rooms = {room.__name__.rpartition(".")[2]: room for room in asked}
     words = {"LEAST": LEAST, "BASELINE": BASELINE, "MEANINGS": MEANINGS, "system_words": system_words}
     return draw(f"report/sections/{anchor}.html", **words, **rooms, **values)
