@@ -29,7 +29,8 @@ SHOWN_FOLDERS = 5
 def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
     """The build to be synced: that of `name`, else the newest made from `folder`, else the newest listed one.
 
-    Raises RecipeError when no build was made from the folder, or the build's images are not files.
+    Raises RecipeError when no build was made from the folder, or the build's images are not files, ArtifactError for a
+    provisional one.
     """
     build = home.build(name) if name is not None or folder is None else made_from(home, folder).some()[0]
     if not build.of_files:
@@ -37,7 +38,7 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
             f"build {build.name} was made from {build.record.source}, whose images do not change",
             hint="sync is for builds of a folder or a table: simsearch sync FOLDER",
         )
-    return build
+    return build.whole()
 
 
 def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | None = None) -> FileSource:

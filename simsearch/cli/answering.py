@@ -180,6 +180,7 @@ def _say_widened(count: int) -> None:
 
 def _print_json(searcher: Searcher, query: str | int, answer: Answer, hits: list[dict[str, Any]], digits: int) -> None:
     took = {"milliseconds": round(answer.milliseconds, digits)} | ({"widened": True} if answer.widened else {})
+    took |= {"provisional": True} if searcher.build.provisional else {}
     emit_json({"query": query, "build": searcher.build.name, "hits": hits, **took})
 
 

@@ -53,6 +53,7 @@ def query(
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
     with _unswept():
         from simsearch.cli.answering import Form, show_hits, show_same, show_vectors
+        from simsearch.home import FROZEN
         from simsearch.images.sources.folders import query_files
         from simsearch.search import Question, Searcher
 
@@ -67,11 +68,14 @@ def query(
     form = Form.JSON if as_json else Form.NUL if nul else Form.PATHS if paths else Form.TABLE
     question = Question(k, min_score, max_far, collapse)
     with _unswept():
-        opened = Searcher(find_home(home).build(name))
+        place = find_home(home)
+        opened = Searcher(place.build(name))
     with opened as searcher:
         build = searcher.build
         synced = f", synced {build.record.synced['when'][:10]}" if build.record.synced else ""
         say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
+        if build.provisional:
+            say(FROZEN if place.at_work(build.name) else f"{FROZEN}, and was stopped: {safe(build.goes_on)} goes on")
         code = OK
         if vectors is not None:
             if (paths or nul) and build.record.root is None:

@@ -39,8 +39,9 @@ def export(build: Build, form: str, out: str, *, raw: bool = False, progress: Pr
 
     Unit embeddings, or with `raw` the features as they are. npy is the corpus that a query searches; the other two are
     its gallery, its queries and their exact 100 nearest in the gallery, which queries of the gallery itself are taken
-    out of. Raises RecipeError when `out` exists or cannot be, ArtifactError when the build is damaged.
+    out of. Raises RecipeError when `out` exists or cannot be, ArtifactError when the build is damaged or provisional.
     """
+    build.whole()
     path = Path(os.path.abspath(os.path.expanduser(out)))
     _check(path, form, raw)
     # Queries and gallery are those that the report is about; what is searched now may have been synced since.

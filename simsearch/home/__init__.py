@@ -1,10 +1,11 @@
 """The home folder and the named builds in it."""
 
-from simsearch.home.build import SYNCED, VECTORS, Build, Record, References
+from simsearch.home.build import FROZEN, SYNCED, VECTORS, Build, Record, References
 from simsearch.home.home import LOCK, SEED, SEEDS_FILE, Home
 from simsearch.names import checked_name
 
 __all__ = [
+    "FROZEN",
     "LOCK",
     "SEED",
     "SEEDS_FILE",

@@ -15,6 +15,7 @@ from simsearch.vectors.search import Search
 
 BUILD_SCHEMA = 2
 UNSEALED = 1  # the schema of files that have no seal: an older simsearch wrote them
+FROZEN = "frozen features; the head is still training"  # what is said of a provisional build
 VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
 SYNCED = ("dataset", "embed", "index")  # the stages that a sync makes
 
@@ -23,14 +24,15 @@ MEDDLED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # r
 References = dict[str, dict[str, str]]  # (digest, content) of an artifact, by the name that a build has for it
 TYPES = {
     **dict.fromkeys(("source", "when"), str),
+    **dict.fromkeys(("root", "command"), str | None),
     **dict.fromkeys(("recipe", "stages"), dict),
     **dict.fromkeys(("built", "synced"), dict | None),
-    **dict.fromkeys(("labelled", "listed"), bool),
-    "root": str | None,
+    **dict.fromkeys(("labelled", "listed", "provisional"), bool),
     "images": int,
     "pins": list,
 }
 SYNC_KEYS = {"built", "synced"}  # only a sync leaves them
+FIRST_KEYS = {"provisional", "command"}  # only of a build that answers before it is whole
 KEYS = {"schema", "seal", "search", *TYPES}  # a closed list: a damaged name is none of it
 UNSEALED_KEYS = {
     "schema",
@@ -53,7 +55,8 @@ class Record:
     """What builds/<name>.json holds.
 
     `listed`: it is shown and may be the newest. `built`: after a sync, the stages that it began with, which the report
-    is about; `synced`: when that was, and counts of images by kind.
+    is about; `synced`: when that was, and counts of images by kind. `provisional`: it answers by frozen features, and
+    has no figures; `command` goes on with it.
     """
 
     recipe: dict[str, Any]
@@ -68,6 +71,8 @@ class Record:
     pins: list[str] = field(default_factory=list)
     built: References | None = None
     synced: dict[str, Any] | None = None
+    provisional: bool = False
+    command: str | None = None
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Record:
@@ -79,7 +84,7 @@ class Record:
         values = {key: found[key] for key in TYPES if key in found}
         record = cls(search=Search.from_json(found["search"]), **values)
         trained = () if record.source.startswith(VECTORS) else ("train",)
-        needed = {"dataset", *trained, "embed", "index", "evaluate"}
+        needed = {"dataset", *trained, "embed", "index", *(() if record.provisional else ("evaluate",))}
         sound = whole and type(found["schema"]) is int and record.search.to_json() == found["search"]
         sound = sound and all(isinstance(value, TYPES[key]) for key, value in values.items())
         sound = sound and dt.datetime.fromisoformat(record.when).tzinfo is not None and needed <= record.stages.keys()
@@ -95,15 +100,19 @@ class Record:
         return record
 
     def to_json(self) -> dict[str, Any]:
-        """Return the sealed document; what only a sync leaves is left out where there was none."""
+        """Return the sealed document; what only some builds have is left out of others."""
         whole = {"schema": BUILD_SCHEMA, **asdict(self), "search": self.search.to_json()}
-        whole = {key: value for key, value in whole.items() if value is not None or key not in SYNC_KEYS}
+        whole = {
+            key: value
+            for key, value in whole.items()
+            if value not in (None, False) or key not in SYNC_KEYS | FIRST_KEYS
+        }
         return {**whole, "seal": digest_of(whole)}
 
 
 def _has_seal(found: dict[str, Any]) -> bool:
     rest = {key: value for key, value in found.items() if key != "seal"}
-    known = found["schema"] == BUILD_SCHEMA and found.keys() | SYNC_KEYS == KEYS
+    known = found["schema"] == BUILD_SCHEMA and found.keys() | SYNC_KEYS | FIRST_KEYS == KEYS
     return bool(known and found["seal"] == digest_of(rest))
 
 
@@ -135,6 +144,23 @@ class Build:
     def listed(self) -> bool:
         """Whether it is shown and may be the newest; builds that only serve another one are not."""
         return self.record.listed
+
+    @property
+    def provisional(self) -> bool:
+        """Whether it answers by frozen features until its head is trained."""
+        return self.record.provisional
+
+    def whole(self) -> Build:
+        """Return it; ArtifactError where it is provisional, which names the command that goes on."""
+        if self.provisional:
+            hint = f"{self.goes_on} goes on; simsearch query answers meanwhile"
+            raise ArtifactError(f"build {self.name} is provisional: {FROZEN}", hint=hint)
+        return self
+
+    @property
+    def goes_on(self) -> str:
+        """The command that makes a provisional build whole."""
+        return f"{self.record.command or 'the same simsearch build'}{home_words(self.home)}"
 
     @property
     def rehash_days(self) -> float:

@@ -12,6 +12,7 @@ from simsearch.errors import ArtifactError
 from simsearch.exchange.vectors_in import import_command
 from simsearch.home import Build, Home, Record
 from simsearch.integrity.verifying import Verified, verify_build
+from simsearch.pipeline.first import table_of
 from simsearch.pipeline.plan import Plan
 from simsearch.recipe import tables
 from simsearch.report.publish import publish_again
@@ -52,6 +53,8 @@ class _Repair:
         self.build, self.home, self.found, self.plan = build, plan.home, found, plan
         self.stages: dict[str, dict[str, str]] = dict(build.record.stages)
         self.table = tables.Index(**build.record.recipe["index"])
+        if build.provisional:
+            self.table = table_of(self.table)
         self._say = plan.progress.say
 
     def run(self) -> Build:
@@ -74,6 +77,8 @@ class _Repair:
         data = without_pictures(self.found.artifacts["dataset"])
         if self.found.said_no() & OF_THE_INDEX:
             self._index(data)
+        if self.build.provisional:
+            return
         stale = self.stages["index"] != self.build.record.stages["index"] or "inputs" in self.found.said_no()
         if "evaluate" not in self.found.artifacts or stale:
             self._evaluate(data)
@@ -138,12 +143,16 @@ class _Repair:
 
     def _published(self, record: Record) -> Build:
         """The build with the new artifacts, its report and its page."""
+        if record.provisional:
+            return self.home.write_build(self.build.name, record)
         build = name_build(self.home, self.build.name, record)
         publish_again(build, self.home.store, import_command(build) or "")
         return build
 
     def _report(self) -> Build:
         """The build, what lies under its name for people made to follow where it does not."""
+        if self.build.provisional:
+            return self.build
         with suppress(ArtifactError):  # of a report that is itself lost, which was said
             report = report_of(self.build)
             publish_report(self.build, report)

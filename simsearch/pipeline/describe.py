@@ -9,7 +9,7 @@ from simsearch.artifacts import Artifact
 from simsearch.changes.compare import in_words
 from simsearch.durable import bytes_below
 from simsearch.errors import RecipeError, SimsearchError
-from simsearch.home import Build, Home
+from simsearch.home import FROZEN, Build, Home
 from simsearch.names import is_name
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
@@ -25,7 +25,7 @@ def describe_home(home: Home) -> dict[str, Any]:
         if not build.listed:
             continue
         shown = {"images": build.record.images, "when": build.when, "source": build.record.source}
-        builds.append({"name": name, **shown, "bytes": _bytes(home, build)})
+        builds.append({"name": name, **shown, "bytes": _bytes(home, build), **_provisional(build)})
     whole = {"home": str(home.path), "bytes": bytes_below(home.store.root), "builds": builds}
     return {**whole, "recipes": list(shipped_recipes()), "versions": versions()}
 
@@ -67,12 +67,17 @@ def _described(build: Build, home: Home) -> dict[str, Any]:
         "images": build.record.images,
         "bytes": _bytes(home, build),
         "synced": build.record.synced,
+        **({**_provisional(build), "next": build.goes_on} if build.provisional else {}),
         "recipe": build.record.recipe,
         "stages": {
             name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]), home)
             for name, reference in build.record.stages.items()
         },
     }
+
+
+def _provisional(build: Build) -> dict[str, bool]:
+    return {"provisional": True} if build.provisional else {}
 
 
 def _bytes(home: Home, build: Build) -> int:
@@ -99,6 +104,7 @@ def render(found: dict[str, Any]) -> str:
         lines = [f"home {found['home']}, {_mb(found)}"]
         lines += [
             f"  {b['name']:<20} {b['images']:>9,} images  {_mb(b):>11}  {b['when'][:16]}  {b['source']}"
+            + (f"  (provisional: {FROZEN})" if "provisional" in b else "")
             for b in found["builds"]
         ]
         lines += ["  no builds yet"] if not found["builds"] else []
@@ -111,6 +117,8 @@ def render(found: dict[str, Any]) -> str:
     if found.get("synced"):
         synced = found["synced"]
         lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
+    if "provisional" in found:
+        lines.append(f"# provisional: {FROZEN}")
     lines += [*recipe_lines(found["recipe"], explained=True), ""]
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")

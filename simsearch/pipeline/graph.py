@@ -6,6 +6,8 @@ Nothing here imports torch, so that an unchanged build is checked within a secon
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from simsearch.home import Home, Record
 from simsearch.images.formats.decoding import PRESENT, Decoding, told
 from simsearch.images.sources.opening import OPENED_BY, open_source
 from simsearch.images.sources.source import Fingerprint, Source
+from simsearch.pipeline.first import first_stages, name_first
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
 from simsearch.pipeline.systems import Systems, below_head, weights_digest
 from simsearch.recipe import Recipe
 from simsearch.recipe.tables import Dataset
-from simsearch.stages.common import Data
+from simsearch.stages.common import Data, Frozen
 from simsearch.stages.dataset import check_bad, check_usable, dataset, mending
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index, refuse_factory, search_settings
@@ -37,12 +40,21 @@ class Pipeline:
     """One recipe on its way through a plan; its reference is trained with its seed plus `apart`.
 
     A build that older rules made is gone on with by them, unless it is made `anew`, or `like` another that was read.
+    With the `command` that asked for it, a build that does not stand yet answers before its head is trained.
     """
 
     def __init__(
-        self, plan: Plan, recipe: Recipe, apart: int = 1, *, anew: bool = False, like: Source | None = None
+        self,
+        plan: Plan,
+        recipe: Recipe,
+        apart: int = 1,
+        *,
+        anew: bool = False,
+        like: Source | None = None,
+        command: str | None = None,
     ) -> None:
         self.plan = plan
+        self.command = command
         self.apart = apart
         self.anew = anew
         self.like = like
@@ -54,7 +66,8 @@ class Pipeline:
         """Make every stage after `read`, which returned source and data; returns the build's record."""
         plan, recipe = self.plan, self.recipe
         plan.foresee("index", lambda: refuse_factory(recipe.index.factory, self._dim(), int(data.facts["gallery"])))
-        embedded = Systems(plan, recipe, self.weights, data, self.apart).embedded()
+        first = None if self.command is None else partial(self._answer_first, name, source, data)
+        embedded = Systems(plan, recipe, self.weights, data, self.apart, first=first).embedded()
         made = plan.make(index(data, embedded["recipe"], recipe.index))
         unseen = recipe.dataset.split == "disjoint"
         table, trained = recipe.evaluation, plan.stages["train"]
@@ -62,6 +75,11 @@ class Pipeline:
         step = evaluate(name, data, embedded, made, table, recipe.index, few_shot=unseen, trained=trained, frozen=below)
         plan.make(step)
         return record_of(plan, recipe.model_dump(), source.identity, source.root, search_settings(recipe.index, made))
+
+    def _answer_first(self, name: str, source: Source, data: Data, frozen: Frozen) -> None:
+        if (made := first_stages(self.plan, name, data, frozen, self.recipe.index)) is not None:
+            record = record_of(made, self.recipe.model_dump(), source.identity, source.root, Search())
+            name_first(made, name, replace(record, provisional=True, command=self.command))
 
     def read(
         self, name: str, *, renamed: bool = False, several: bool = False, offline: bool = False

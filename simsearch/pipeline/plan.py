@@ -56,6 +56,10 @@ class Plan:
         self.stages[self.at] = found
         return found
 
+    def has(self, step: Step) -> bool:
+        """Whether the artifact of a step is there, and of these inputs."""
+        return self._find(step) is not None
+
     def foresee(self, name: str, check: Callable[[], None]) -> None:
         """Let a later stage say now what it will refuse, before the stages in between are run."""
         self.at = name

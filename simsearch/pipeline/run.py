@@ -87,7 +87,8 @@ def run_build(
         for run in wanted:
             like = made[0].source if made else None
             shown.tell("looking at the images")
-            made.append(_make(run, home, progress, like, renamed=name is not None, several=seeds > 1, anew=retrain))
+            command = _command(named, name, 1) if seeds == 1 else None
+            made.append(_make(run, home, progress, like, command, renamed=name is not None, anew=retrain))
         build = made[0].build if seeds == 1 else _with_seeds(made, home)
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
         report = report_of(build)
@@ -145,16 +146,24 @@ def _command(named: NamedRecipe, name: str | None, seeds: int) -> str:
 
 
 def _make(
-    run: Run, home: Home, progress: Progress, like: Source | None, *, renamed: bool, several: bool, anew: bool
+    run: Run,
+    home: Home,
+    progress: Progress,
+    like: Source | None,
+    command: str | None,
+    *,
+    renamed: bool,
+    anew: bool,
 ) -> Made:
+    """Make one build; where it is one of several seeds there is no `command` that asks for it alone."""
     if not run.listed and home.has_build(run.name) and home.build(run.name).listed:
         raise RecipeError(
             f"--seeds would replace the build {run.name}, which is one of its own",
             hint="--name OTHER makes builds of other names",
         )
     plan = Plan(home, progress, heading=[run.heading] if run.heading else [])
-    pipeline = Pipeline(plan, run.recipe, run.apart, anew=anew, like=like)
-    source, data = pipeline.read(run.name, renamed=renamed or not run.listed, several=several)
+    pipeline = Pipeline(plan, run.recipe, run.apart, anew=anew, like=like, command=command)
+    source, data = pipeline.read(run.name, renamed=renamed or not run.listed, several=command is None)
     record = replace(pipeline.run(run.name, source, data), listed=run.listed)
     return Made(plan, pipeline, source, record, _name_it(home, run.name, record, plan))
 

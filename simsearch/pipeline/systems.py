@@ -7,6 +7,7 @@ or the frozen features where a pretrained backbone is fine-tuned. Each system is
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from simsearch.recipe.tables import Embedder
 from simsearch.stages.backbone import as_it_is, backbone, backbone_before
 from simsearch.stages.common import Data, Frozen
 from simsearch.stages.embed import embed
+from simsearch.stages.step import Step
 from simsearch.stages.train import train
 
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
@@ -49,7 +51,8 @@ def systems_of(recipe: Recipe, apart: int = 1) -> dict[str, Recipe | None]:
 class Systems:
     """The systems of a resolved recipe on one data set; `weights` is the digest of its starting weights.
 
-    `apart` is what the seed of the reference is beyond that of the recipe.
+    `apart` is what the seed of the reference is beyond that of the recipe. `first` hears of the frozen features before
+    the first head is trained on them.
     """
 
     plan: Plan
@@ -58,6 +61,7 @@ class Systems:
     data: Data
     apart: int = 1
     before: bool = False  # the backbone was no artifact of its own
+    first: Callable[[Frozen], None] | None = None
 
     def embedded(self) -> dict[str, Artifact]:
         """Return the features of every system, made where they are missing.
@@ -87,10 +91,15 @@ class Systems:
         if recipe.training.head_first:  # from the artifact of a recipe with train = "head" and its defaults
             alone, below = recipe.with_head_only(), self._frozen("frozen/")
             step = train(self.data, alone, self.weights, frozen=below, start=None, title="Head")
-            start = make(step, f"{prefix}head/train")
+            start = self._trained(step, f"{prefix}head/train", below)
         step = train(self.data, recipe, self.weights, frozen=frozen, start=start, title=TITLES[system])
-        trained = make(step, f"{prefix}train")
+        trained = self._trained(step, f"{prefix}train", frozen)
         return make(embed(self.data, trained, frozen, checked=system == "recipe"), f"{prefix}embed")
+
+    def _trained(self, step: Step, name: str, frozen: Frozen | None) -> Artifact:
+        if self.first and frozen and self.plan.may_run and not self.plan.has(step):
+            self.first(frozen)
+        return self.plan.make(step, name)
 
     def _frozen(self, prefix: str) -> Frozen:
         """The backbone alone, and its features of every row."""

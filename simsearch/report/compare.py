@@ -84,7 +84,7 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
 
     Raises ArtifactError for a build that is missing or damaged, and for two builds without a query in common.
     """
-    builds = [home.build(name) for name in names]
+    builds = [home.build(name).whole() for name in names]
     base = stored_values(home, builds[0])
     for build in builds[1:]:
         found = compare_builds(stored_values(home, build), base)

@@ -16,8 +16,11 @@ KNOWN = "neighbours"  # the stage of a build of vectors whose file brings neighb
 
 
 def report_of(build: Build) -> dict[str, Any]:
-    """Return report.json of a build (design: section 5), with what other seeds of its recipe add to it."""
-    stages = build.record.stages
+    """Return report.json of a build (design: section 5), with what other seeds of its recipe add to it.
+
+    Raises ArtifactError for a provisional build, which has none, and for damaged artifacts.
+    """
+    stages = build.whole().record.stages
     with Home(build.home).reading() as store:
         evaluated = store.open("evaluate", **stages["evaluate"])
         known = store.open(KNOWN, **stages[KNOWN]) if KNOWN in stages else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
-from simsearch.home import Build
+from simsearch.home import FROZEN, Build
 from simsearch.statistics.intervals import wilson_interval
 
 _FILE = "far.json"
@@ -15,15 +16,18 @@ _STRANGERS = "strangers.json"
 
 
 class Rates:
-    """How rare a score is among pairs of different labels, and among strangers, as the evaluate artifact has it."""
+    """How rare a score is among pairs of different labels, and among strangers, as the evaluate artifact has it.
 
-    def __init__(self, build: Build, evaluated: Artifact) -> None:
+    A provisional build has none, and knows neither.
+    """
+
+    def __init__(self, build: Build, evaluated: Artifact | None) -> None:
         self._build = build
         # Builds of an earlier version have no such file; without labels it holds null.
-        self._counted = _FILE in evaluated.manifest["files"]
-        self._far = json.loads(evaluated.file(_FILE).read_bytes()) if self._counted else None
-        strangers = _STRANGERS in evaluated.manifest["files"]
-        self._strangers = json.loads(evaluated.file(_STRANGERS).read_bytes()) if strangers else None
+        files = evaluated.manifest["files"] if evaluated else {}
+        self._counted = _FILE in files
+        self._far = _read(evaluated, _FILE) if self._counted else None
+        self._strangers = _read(evaluated, _STRANGERS) if _STRANGERS in files else None
 
     @property
     def least(self) -> float | None:
@@ -52,7 +56,9 @@ class Rates:
         if self.least is not None:
             return self.least
         hint = "--min-score cuts by the score itself"
-        if not self._build.record.labelled:
+        if self._build.provisional:
+            why, hint = f"it answers by {FROZEN}", f"{self._build.goes_on} goes on; {hint}"
+        elif not self._build.record.labelled:
             why = "it has no labels"
         elif self._build.record.recipe["dataset"]["split"] == "disjoint":
             why = "its labels were not trained on, so no val images stand for them"
@@ -61,3 +67,7 @@ class Rates:
         else:
             why, hint = "it was made by an older simsearch", "run the same simsearch build again"
         raise RecipeError(f"build {self._build.name} does not know how rare a false alarm is: {why}", hint=hint)
+
+
+def _read(evaluated: Artifact | None, name: str) -> Any:
+    return None if evaluated is None else json.loads(evaluated.file(name).read_bytes())

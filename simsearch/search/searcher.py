@@ -63,9 +63,8 @@ class Searcher:
         stages = build.record.stages
         try:
             with Home(build.home).reading(days=None if rehash else build.rehash_days) as store:
-                dataset, index, evaluated = (
-                    store.open(name, **stages[name]) for name in ("dataset", "index", "evaluate")
-                )
+                dataset, index = (store.open(name, **stages[name]) for name in ("dataset", "index"))
+                evaluated = None if build.provisional else store.open("evaluate", **stages["evaluate"])
                 train = None if build.of_vectors else store.open("train", **stages["train"])
             self.labelled = bool(build.record.labelled)
             self.images = int(build.record.images)
