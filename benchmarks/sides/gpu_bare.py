@@ -44,7 +44,7 @@ def main():
         began = time.perf_counter()
         for chosen in torch.randperm(n, device=device).split(batch):
             inputs = ((images[chosen].float() / 255 - 0.5) / 0.25).permute(0, 3, 1, 2)
-            with torch.autocast(device, dtype=torch.bfloat16):
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "mps"):
                 features = model(inputs)
             logits = classifier(ALPHA * functional.normalize(features.float()))
             loss = functional.cross_entropy(logits, labels[chosen])

@@ -20,6 +20,7 @@ from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
 from simsearch.names import build_name
 from simsearch.pipeline.graph import open_dataset
 from simsearch.pipeline.rules import older_rules
+from simsearch.pipeline.systems import device_words
 from simsearch.recipe import Recipe
 from simsearch.recipe.files import NamedRecipe, find_recipe
 from simsearch.stages.index import refuse_factory
@@ -55,6 +56,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
 
     called = checked_name(name or named.name)
     recipe = named.recipe.resolve()
+    device_words(recipe)
     images, labels, gallery, trainable = _count(recipe, home, called)
     backbone = recipe.embedder.spec
     trains = bool(recipe.training.epochs) and (trainable or bool(labels and named.recipe.training.epochs))

@@ -23,7 +23,7 @@ from simsearch.pipeline.first import first_stages, name_first
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
-from simsearch.pipeline.systems import Systems, below_head, weights_digest
+from simsearch.pipeline.systems import Systems, below_head, device_words, weights_digest
 from simsearch.recipe import Recipe
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import Data, Frozen
@@ -90,6 +90,8 @@ class Pipeline:
         anything, here and in `run`.
         """
         plan = self.plan
+        if plan.may_run and (device := device_words(self.recipe)):
+            plan.heading.append(f"Device: {device}")
         source, listing = self._open(name, renamed, offline)
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [

@@ -94,7 +94,10 @@ class Systems:
             start = self._trained(step, f"{prefix}head/train", below)
         step = train(self.data, recipe, self.weights, frozen=frozen, start=start, title=TITLES[system])
         trained = self._trained(step, f"{prefix}train", frozen)
-        return make(embed(self.data, trained, frozen, checked=system == "recipe"), f"{prefix}embed")
+        return make(
+            embed(self.data, trained, frozen, checked=system == "recipe", device=self.recipe.run.device),
+            f"{prefix}embed",
+        )
 
     def _trained(self, step: Step, name: str, frozen: Frozen | None) -> Artifact:
         if self.first and frozen and self.plan.may_run and not self.plan.has(step):
@@ -109,7 +112,23 @@ class Systems:
             below = self.plan.make(backbone(self.data, self.recipe, self.weights))
             step = as_it_is(below)
         trained = self.plan.make(step, f"{prefix}train")
-        return Frozen(below, trained, self.plan.make(embed(self.data, trained, None), f"{prefix}embed"))
+        return Frozen(
+            below,
+            trained,
+            self.plan.make(embed(self.data, trained, None, device=self.recipe.run.device), f"{prefix}embed"),
+        )
+
+
+def device_words(recipe: Recipe) -> str | None:
+    """Return the device that [run] asks for, in words, None for the CPU and where it is left open.
+
+    Raises EmbedderError for one that is not here. Loads torch for those that only torch can find.
+    """
+    if recipe.run.device in ("auto", "cpu"):
+        return None
+    from simsearch.embedder.training.precision import choose_device, named
+
+    return named(choose_device(recipe.run.device))
 
 
 def below_head(plan: Plan, recipe: Recipe) -> Artifact | None:

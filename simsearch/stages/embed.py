@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -14,7 +15,7 @@ from simsearch.arrays import Floats, Pixels
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
-from simsearch.embedder.bundle.trained import HEAD, open_trained, preprocess_of
+from simsearch.embedder.bundle.trained import HEAD, WEIGHTS, Features, backbone_of, open_trained, preprocess_of
 from simsearch.errors import ImageError
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord
@@ -29,6 +30,7 @@ VERSION = 1
 MOST_IMAGES = 32  # a batch
 # As network input; larger batches fall out of the caches: photos of 224 px went 1.25 times as fast by 8 as by 64.
 BATCH_BYTES = 5 << 20
+DEVICES = ("cuda", "mps")  # on which torch runs the network; ONNX Runtime's own wheel knows none of them
 CHECKED_IMAGES = 64
 LEAST_COSINE = 0.9999
 
@@ -57,16 +59,23 @@ def local(bundle: Bundle, blocks: FeatureBlocks, records: Iterable[ImageRecord],
 
 
 def embed(
-    data: Data, trained: Artifact, frozen: Frozen | None, engine: Engine = local, *, checked: bool = True
+    data: Data,
+    trained: Artifact,
+    frozen: Frozen | None,
+    engine: Engine = local,
+    *,
+    checked: bool = True,
+    device: str = "auto",
 ) -> Step:
     """Return the step that embeds every row by `trained`; with `frozen`, by its head on that backbone's features.
 
-    `checked`: whether these are compared with what images give, as they are for one system of a build.
+    `checked`: whether these are compared with what images give, as they are for one system of a build. `device`: as in
+    [run]; it enters no address.
     """
     inputs: References = {"dataset": data.view("rows"), "train": trained.reference}
     if frozen:
         inputs["features"] = frozen.embedded.reference
-    work = partial(write_features, data, trained, frozen, engine, checked)
+    work = partial(write_features, data, trained, frozen, engine, checked, device)
     return Step("embed", "Embedded", VERSION, {}, inputs, work)
 
 
@@ -76,13 +85,15 @@ def write_features(
     frozen: Frozen | None,
     engine: Engine,
     checked: bool,
+    device: str,
     space: Workspace,
     progress: Progress,
 ) -> Result:
     """Write features.h5, resuming from the blocks that an earlier run left.
 
     With `frozen`, the trained head is applied to that backbone's cached features instead of running both on every
-    image; where `checked`, once the least cosine of the two on 64 images is at least 0.9999.
+    image; where `checked`, once the least cosine of the two on 64 images is at least 0.9999. A `device` other than the
+    CPU embeds once the same was found of it.
     """
     from simsearch.embedder.bundle.runtime import Head
     from simsearch.vectors.features import FeatureBlocks, FeatureFile
@@ -90,17 +101,34 @@ def write_features(
     rows = int(data.facts["images"])
     bundle = Bundle(trained, data.reader)
     blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
-    through = "onnxruntime"
+    through, place = "onnxruntime", "cpu"
     head = Head(trained.file(HEAD), threads=THREADS).features if frozen else None
-    if frozen and head and (not checked or _agrees(data, head, frozen, bundle, progress)):
+
+    def on_cached(records: list[ImageRecord]) -> Floats:
+        assert frozen is not None
+        assert head is not None
+        return head(frozen.features(np.array([r.row for r in records], dtype=np.int64)))
+
+    if frozen and head and (not checked or _agrees(data, on_cached, bundle, progress)):
         through = "head on cached features"
         with FeatureFile(frozen.embedded.file("features.h5")) as file:
             for start, stop in blocks.missing():
                 blocks.write(start, head(file.read(start, stop)))
                 progress(stop, rows)
+    elif device in DEVICES and (there := bundle.on(device)):
+        if _agrees(data, there.features, bundle, progress):
+            bundle, through, place = there, f"torch on {device}", device
+        else:
+            progress.say(f"{device} gives other features than the ONNX file: embedding without it")
     engine(bundle, blocks, data.records(), progress)
     blocks.join(space.out / "features.h5")
-    facts = {"rows": rows, "dim": bundle.dim, "through": through, "embedder": embedder_fingerprint(trained)}
+    facts = {
+        "rows": rows,
+        "dim": bundle.dim,
+        "through": through,
+        "embedder": embedder_fingerprint(trained),
+        **({} if place == "cpu" else {"device": place}),
+    }
     return facts, f"{rows:,} images" + (f", {through}" if through != "onnxruntime" else "")
 
 
@@ -108,11 +136,25 @@ class Bundle:
     """The bundle and the preprocessing of a train artifact, run on the images of a source."""
 
     def __init__(self, trained: Artifact, reader: Reader) -> None:
+        self._trained = trained
         self._preprocess = preprocess_of(trained)
         self._reader = reader.under(self._preprocess.decoding)
-        self._runtime = open_trained(trained, threads=1)
+        self._runtime: Features = open_trained(trained, threads=1)
         self.dim = self._runtime.dim
         self.batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(self._runtime.input_shape))))
+
+    def on(self, device: str) -> Bundle | None:
+        """Return the same on a device that torch finds; None where there is nothing but the ONNX file of it."""
+        holder = backbone_of(self._trained) or self._trained
+        if HEAD in self._trained.manifest["files"] or WEIGHTS not in holder.manifest["files"]:
+            return None
+        from simsearch.embedder.bundle.on_device import OnDevice
+        from simsearch.embedder.training.precision import choose_device
+
+        there = copy.copy(self)
+        there._runtime = OnDevice(holder.file(WEIGHTS), choose_device(device))
+        there.batch = MOST_IMAGES
+        return there
 
     def features(self, records: list[ImageRecord]) -> Floats:
         """Raw features (n, dim) of images; SourceError when one is not what its record says."""
@@ -127,8 +169,8 @@ class Bundle:
             raise changed(record.image) from None
 
 
-def _agrees(data: Data, head: Callable[[Floats], Floats], frozen: Frozen, bundle: Bundle, progress: Progress) -> bool:
-    """Whether the head on cached features gives what the bundle gives, on images spread over all rows."""
+def _agrees(data: Data, quicker: Callable[[list[ImageRecord]], Floats], bundle: Bundle, progress: Progress) -> bool:
+    """Whether a quicker way to features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))
     parts: list[Floats] = []
@@ -136,6 +178,6 @@ def _agrees(data: Data, head: Callable[[Floats], Floats], frozen: Frozen, bundle
         parts.append(part)
         progress.tell(f"comparing with the ONNX file: {sum(map(len, parts)):,} of {len(chosen):,} images")
     through = np.concatenate(parts).astype(np.float64)
-    cached = head(frozen.features(np.array([r.row for r in chosen], dtype=np.int64))).astype(np.float64)
-    lengths = np.linalg.norm(through, axis=1) * np.linalg.norm(cached, axis=1)
-    return bool((np.einsum("nd,nd->n", through, cached) >= LEAST_COSINE * lengths).all())
+    other = np.concatenate([quicker(part) for part in pieces(chosen, bundle.batch)]).astype(np.float64)
+    lengths = np.linalg.norm(through, axis=1) * np.linalg.norm(other, axis=1)
+    return bool((np.einsum("nd,nd->n", through, other) >= LEAST_COSINE * lengths).all())

@@ -28,7 +28,7 @@ from simsearch.embedder.training.extract import (
     rotated_labels,
 )
 from simsearch.embedder.training.loop import train as run_training
-from simsearch.embedder.training.precision import choose_device, choose_precision
+from simsearch.embedder.training.precision import choose_device, choose_precision, named
 from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import VectorsError
@@ -77,7 +77,9 @@ def train_embedder(
         start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
     if isinstance(table, L2SoftmaxLoss) and (warning := alpha_warning(table.alpha, int(learnt.max()) + 1)):
         progress.say(f"warning: {warning}")
-    device = choose_device()
+    device = choose_device(recipe.run.device)
+    if device.type != "cpu" and recipe.run.device == "auto":  # one that was asked for stands in the heading
+        progress.say(f"Device: {named(device)}")
     learner: Any = model.head if frozen else model
     prepare: Prepare | None = None
     if frozen:
@@ -128,6 +130,7 @@ def train_embedder(
         progress=lambda done, total, note: progress(done, total),
         freeze_batch_norm=filled(training.freeze_batch_norm),
         threads=THREADS,
+        device=device.type,
     )
     looked_at = np.random.default_rng(0).permutation(len(records))[:VAL_IMAGES]  # val rows alone may be a few of a kind
     last = trained.metrics[-1]["loss"] if trained.metrics else None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simsearch.embedder.bundle.runtime import Head, Runtime
 
 WHOLE, HEAD, BACKBONE, BUNDLE = "embedder.onnx", "head.onnx", "backbone.onnx", "embedder.json"
+WEIGHTS = "weights.safetensors"  # of the whole network, or of the backbone
 
 
 class Features(Protocol):

@@ -7,18 +7,37 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+from simsearch.errors import EmbedderError
+
 
 def choose_device(device: str = "auto") -> torch.device:
-    """Return the device called `device`; "auto" is cuda where there is one, else the CPU."""
-    if device != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """Return the device called `device`; "auto" is cuda where there is one, else the CPU.
+
+    Raises EmbedderError for one that torch does not find.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = {"cuda": torch.cuda.is_available, "mps": torch.mps.is_available}
+    if device in found and not found[device]():
+        raise EmbedderError(
+            f'[run] device: expected what torch can compute on here, seen "{device}", which torch {torch.__version__} '
+            "does not find",
+            hint="--set run.device=auto takes what there is",
+        )
+    return torch.device(device)
+
+
+def named(device: torch.device) -> str:
+    """Return a device in words: its kind, and what the driver calls it."""
+    return f"{device.type} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
 
 
 def choose_precision(device: torch.device) -> str:
     """Return "bfloat16" where `device` multiplies it in hardware (slower than float32 elsewhere), else "float32"."""
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if device.type != "cpu":
+        return "float32"
     has = torch.cpu.get_capabilities()
     return "bfloat16" if has.get("avx512_bf16") or has.get("amx_bf16") or has.get("bf16") else "float32"
 
