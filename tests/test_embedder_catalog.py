@@ -9,6 +9,7 @@ import torch
 
 from simsearch.embedder.networks.families import FAMILIES, find_backbone
 from simsearch.embedder.networks.families.torchvision import NETWORKS
+from simsearch.embedder.networks.family import Weights
 from simsearch.errors import EmbedderError
 from simsearch.images.preprocess import Preprocess
 
@@ -84,10 +85,12 @@ def test_torchvisions_own_model_gives_the_features_of_the_trunk(family, monkeypa
     from torchvision import models
 
     from simsearch.embedder.networks.embedder import build_embedder
+    from simsearch.embedder.networks.families import torchvision_models
 
     known = find_backbone(f"torchvision:{family}")
     ours, whole = build_embedder(known, None, seed=1), models.get_model(family, weights=None)
-    monkeypatch.setattr(models, "get_model", lambda kind, weights: whole)
+    given = Weights("", True, whole.state_dict)
+    monkeypatch.setattr(torchvision_models, "weights", lambda kind: given)
     ours.backbone.load_state_dict(whole.state_dict(), strict=False)
     theirs = known.theirs()
     picture = np.random.default_rng(0).integers(0, 255, (300, 260, 3)).astype(np.uint8)

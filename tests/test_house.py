@@ -50,10 +50,11 @@ OWNERS = {
     "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/details/projection.py"),
     "jinja2": ("page/templates.py",),
     "markupsafe": ("page/", "report/sections/", "bench/outputs/"),
-    "onnxruntime": ("embedder/bundle/runtime.py",),
+    "onnxruntime": ("embedder/networks/session.py",),
     "onnx": (
         "embedder/bundle/export.py",
         "embedder/networks/onnx_files.py",
+        "embedder/networks/onnx_original.py",
         "embedder/networks/onnx_end.py",
         "embedder/networks/onnx_plain.py",
     ),

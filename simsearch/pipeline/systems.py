@@ -92,7 +92,15 @@ class Systems:
             alone, below = recipe.with_head_only(), self._frozen("frozen/")
             step = train(self.data, alone, self.weights, frozen=below, start=None, title="Head")
             start = self._trained(step, f"{prefix}head/train", below)
-        step = train(self.data, recipe, self.weights, frozen=frozen, start=start, title=TITLES[system])
+        step = train(
+            self.data,
+            recipe,
+            self.weights,
+            frozen=frozen,
+            start=start,
+            title=TITLES[system],
+            proved=system != "recipe",
+        )
         trained = self._trained(step, f"{prefix}train", frozen)
         return make(
             embed(self.data, trained, frozen, checked=system == "recipe", device=self.recipe.run.device),

@@ -8,6 +8,7 @@ from typing import Any
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress, safe
 from simsearch.embedder.bundle.export import check_answers, export_onnx
+from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.bundle.trained import BACKBONE, BUNDLE
 from simsearch.embedder.networks.embedder import Embedder, build_embedder
 from simsearch.embedder.networks.family import Spec
@@ -17,25 +18,31 @@ from simsearch.images.preprocess import Preprocess, Resize, data_mean_std
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.tables import Images
 from simsearch.stages.common import THREADS, Data
+from simsearch.stages.proof import Network, prove_features, prove_pixels
 from simsearch.stages.step import Result
 
 
 def write_backbone(data: Data, recipe: Recipe, weights: str, seed: int, space: Workspace, progress: Progress) -> Result:
     """Write the backbone without a head: backbone.onnx, its weights, and backbone.json; `weights` is their digest."""
     spec, out = recipe.embedder.spec, space.out / BACKBONE
+    module: Network
     preprocess = made_for(recipe.images, spec, data)
+    looked = prove_pixels(data, recipe, preprocess, progress)
     if spec.brought is None:
         model = built_network(recipe, None, seed, preprocess, progress)
         save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
         progress.tell("writing the network as ONNX")
         export_onnx(model, out)
-        dim = model.dim
+        dim, module = model.dim, model.below_head
     else:
         spec.brought.write(preprocess.size, out)
-        dim = check_answers(out)
+        dim, module = check_answers(out), spec.brought.features
+    # One thread, as those of ONNX Runtime go on spinning where torch is to compute next.
+    proof = prove_features(looked, spec, Runtime(out, threads=1).features, module, progress)
     described = {"backbone": spec.shown, "dim": dim, "weights": weights, "preprocessing": preprocess.to_json()}
     (space.out / "backbone.json").write_text(json.dumps({"schema": 1, **described}, indent=1))
-    return {"dim": dim}, f"{safe(spec.shown)}, {dim}-d"
+    against = f", proved against {proof['library']}" if "library" in proof else ""
+    return {"dim": dim, "proof": proof}, f"{safe(spec.shown)}, {dim}-d{against}"
 
 
 def leave_as_it_is(below: Artifact, space: Workspace) -> Result:

@@ -14,11 +14,19 @@ VERSION = 2
 
 
 def train(
-    data: Data, recipe: Recipe, weights: str, *, frozen: Frozen | None, start: Artifact | None, title: str
+    data: Data,
+    recipe: Recipe,
+    weights: str,
+    *,
+    frozen: Frozen | None,
+    start: Artifact | None,
+    title: str,
+    proved: bool = False,
 ) -> Step:
     """Return the step that trains the embedder of a resolved recipe; `weights` is the digest of its starting weights.
 
     With `frozen`, only a linear head on that backbone's cached features. `start`: a trained head to begin from.
+    `proved`: that its weights are used as by their own library was shown by another system of the build.
     """
     settings = {
         "images": {**recipe.images.settings(), **decoded(data)},
@@ -39,7 +47,7 @@ def train(
 
         progress.tell("reading the images")
 
-        return train_embedder(data, recipe, frozen, start, space, progress)
+        return train_embedder(data, recipe, frozen, start, proved, space, progress)
 
     return Step("train", title, VERSION, settings, inputs, work)
 

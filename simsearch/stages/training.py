@@ -42,6 +42,7 @@ from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss, QuadrupletL
 from simsearch.recipe.tables import Training
 from simsearch.stages.common import CURVES, THREADS, Data, Frozen
 from simsearch.stages.network import built_network, describe, made_for
+from simsearch.stages.proof import prove_features, prove_pixels
 from simsearch.stages.step import Result
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
@@ -55,11 +56,17 @@ MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
 
 
 def train_embedder(
-    data: Data, recipe: Recipe, frozen: Frozen | None, start: Artifact | None, space: Workspace, progress: Progress
+    data: Data,
+    recipe: Recipe,
+    frozen: Frozen | None,
+    start: Artifact | None,
+    proved: bool,
+    space: Workspace,
+    progress: Progress,
 ) -> Result:
     """Train one embedder; with `frozen`, only a linear head on that backbone's cached features.
 
-    `start`: a trained head to begin from.
+    `start`: a trained head to begin from. `proved`: its weights need no proof, another system of the build gave it.
     """
     training, table = recipe.training, recipe.loss
     records = [r for r in data.records() if r.fit or r.val]
@@ -71,7 +78,13 @@ def train_embedder(
     learnt = rotated_labels(labels[fit], len(classes)) if training.rotate_classes else labels[fit]
 
     preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, recipe.embedder.spec, data)
+    proof: dict[str, Any] = {}
+    if recipe.fine_tunes and not proved:
+        looked = prove_pixels(data, recipe, preprocess, progress)
     model = built_network(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
+    if recipe.fine_tunes and not proved:
+        network = model.below_head
+        proof = {"proof": prove_features(looked, recipe.embedder.spec, network, network, progress)}
     loss = make_loss(table.model_dump(), recipe.embedder.dim, int(learnt.max()) + 1, training.seed)
     if start:
         start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
@@ -158,6 +171,7 @@ def train_embedder(
         "kept": trained.kept,
         "images": len(records),
         **trained.info,
+        **proof,
     }
     what = f"{table.name} head on frozen features" if frozen else table.name
     epochs = "1 epoch" if len(rows) == 1 else f"{len(rows)} epochs"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from simsearch.arrays import Floats
+from simsearch.embedder.networks.session import Session
 from simsearch.errors import EmbedderError, first_line
-
-# It writes a device id and a log of events below the user's home folder when it is imported, unless told before.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-import onnxruntime
 
 HINT = "build again: the bundle embedder.onnx is damaged or was not made by simsearch"
 
@@ -29,13 +25,13 @@ class Network:
         where = str(model) if isinstance(model, Path) else f"{len(model)} bytes"
         try:
             data = model.read_bytes() if isinstance(model, Path) else model
-            self._session = _session(data, threads)
+            self._session = Session(data, threads=threads)
         except OSError as error:
             raise EmbedderError(f"cannot read the ONNX bundle {where}: {error.strerror or error}", hint=HINT) from error
         except Exception as error:
             # ONNX Runtime's own exceptions share no base class but Exception.
             raise EmbedderError(f"cannot use the ONNX bundle {where}: {first_line(error)}", hint=HINT) from error
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        inputs, outputs = self._session.inputs, self._session.outputs
         shapes = [tuple(entry.shape) for entry in (*inputs, *outputs)]
         if [len(shape) for shape in shapes] != [self.takes, 2] or not all(
             isinstance(side, int) and side > 0 for side in (*shapes[0][1:], shapes[1][1])
@@ -55,8 +51,7 @@ class Network:
             )
         if not len(batch):
             return np.empty((0, self.dim), np.float32)
-        features: Floats = self._session.run([self._output], {self._input: batch})[0]
-        return features
+        return self._session.run(self._output, {self._input: batch})
 
 
 class Runtime(Network):
@@ -77,14 +72,3 @@ class Head(Network):
 
     takes = 2
     shape = "(N, width) to (N, dim)"
-
-
-def _session(data: bytes, threads: int) -> Any:
-    onnxruntime.set_default_logger_severity(3)
-    onnxruntime.disable_telemetry_events()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

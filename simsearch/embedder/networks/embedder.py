@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from simsearch.arrays import Floats
 from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.loading import load_weights
@@ -38,6 +39,15 @@ class Embedder(nn.Module):
         """Return raw features (B, dim) float of (B, C, S, S) float."""
         features: Tensor = self.head(self.backbone(images))
         return features
+
+    def below_head(self, batch: Floats) -> Floats:
+        """Return what the backbone gives, (N, width) float32, for a batch (N, C, S, S) float32, as it would be used."""
+        training = self.training
+        self.eval()
+        with torch.inference_mode():
+            found: Floats = self.backbone(torch.from_numpy(batch)).float().numpy()
+        self.train(training)
+        return found
 
 
 def build_embedder(

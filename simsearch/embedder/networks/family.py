@@ -38,12 +38,14 @@ class Pretrained:
 class Brought:
     """A model that a user brings as a file: `files` are what it is made of, `write(size, path)` makes it a bundle.
 
-    `kind` stands for its name in addresses, where no path may stand: its files enter them by their bytes.
+    `kind` stands for its name in addresses, where no path may stand: its files enter them by their bytes. `features`:
+    (N, C, S, S) float32 to (N, width) float32 by the files as they are.
     """
 
     kind: str
     files: Callable[[], list[Path]]
     write: Callable[[int, Path], None]
+    features: Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)

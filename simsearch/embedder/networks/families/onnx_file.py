@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from pathlib import Path
 
-from simsearch.embedder.networks.family import Brought, Feature, Spec
+from simsearch.arrays import Floats
+from simsearch.embedder.networks.family import Brought, Feature, Spec, Theirs
 from simsearch.errors import EmbedderError
+from simsearch.versions import usable_cores
 
 PREFIX = "onnx:"
 SECONDS = 10e-3  # of a small vision transformer
@@ -33,7 +35,7 @@ def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
 
     path = Path(name.removeprefix(PREFIX))
     model = describe(path)
-    own, _ = read_beside(path)
+    own, beside = read_beside(path)
     size = model.side or own.get("size")
     if size is None:
         raise EmbedderError(
@@ -57,5 +59,22 @@ def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
     def write(side: int, out: Path) -> None:
         out.write_bytes(strict(path, checked(side), feature.output, feature.pooling).SerializeToString())
 
-    brought = Brought(PREFIX, lambda: files_of(path), write)
-    return Spec(name, size, model.channels, width, None, SECONDS, own=own, brought=brought)
+    @lru_cache(maxsize=1)
+    def as_it_is() -> Callable[[Floats], Floats]:
+        from simsearch.embedder.networks.onnx_original import original
+
+        return original(path, feature, usable_cores())
+
+    def features(batch: Floats) -> Floats:
+        return as_it_is()(batch)
+
+    def theirs() -> Theirs | None:
+        if beside is None or model.channels != 3:
+            return None
+        from simsearch.embedder.networks.published_transforms import transform_of
+
+        library, prepare = transform_of(beside)
+        return Theirs(library, own, prepare, features)
+
+    brought = Brought(PREFIX, lambda: files_of(path), write, features)
+    return Spec(name, size, model.channels, width, None, SECONDS, own=own, brought=brought, theirs=theirs)

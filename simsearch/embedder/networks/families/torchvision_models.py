@@ -6,6 +6,7 @@ What `torchvision` imports when asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,24 @@ def theirs(kind: str) -> Theirs:
     """Return torchvision's model `kind` with its default weights and their own transform."""
     entry = models.get_model_weights(kind).DEFAULT
     preset = entry.transforms()
+    (size,) = preset.crop_size
 
     def prepare(picture: Pixels) -> Floats:
         seen: Floats = preset(to_pil_image(picture)).numpy()
         return seen
 
+    @lru_cache(maxsize=1)
+    def model() -> nn.Module:
+        whole: nn.Module = models.get_model(
+            kind, weights=None, **({"image_size": size} if kind.startswith("vit_") else {})
+        )
+        whole.load_state_dict(weights(kind).load())
+        whole.eval()
+        return whole
+
     def features(batch: Floats) -> Floats:
         with torch.inference_mode():
-            return features_of(models.get_model(kind, weights=entry), torch.from_numpy(batch)).numpy()
+            return features_of(model(), torch.from_numpy(batch)).numpy()
 
     return Theirs(f"torchvision {torchvision.__version__}", settings_of(preset), prepare, features)
 
@@ -89,7 +100,7 @@ def features_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     seen: list[torch.Tensor] = []
     hook = linear.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     try:
-        model.eval()(images)
+        model(images)
     finally:
         hook.remove()
     return seen[0]
