@@ -58,6 +58,8 @@ OWNERS = {
         "embedder/networks/onnx_end.py",
         "embedder/networks/onnx_plain.py",
     ),
+    "timm": ("embedder/networks/families/timm_models.py",),
+    "huggingface_hub": ("embedder/networks/hub.py",),
     "safetensors": ("embedder/", "stages/embed.py"),
     "PIL": ("images/",),
     "pillow_heif": ("images/formats/plugins.py",),

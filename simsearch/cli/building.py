@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Train a synced build anew, on all images that are there now, and by the present rules of reading files.",
 )
+@click.option("--offline", is_flag=True, help="Download nothing: refuse what is not here, and say where to put it.")
 @HOME_OPTION
 @JSON_OPTION
 def build(
@@ -57,6 +58,7 @@ def build(
     strict: bool,
     dry_run: bool,
     retrain: bool,
+    offline: bool,
     home: str | None,
     as_json: bool,
 ) -> int:
@@ -71,10 +73,9 @@ def build(
 
         named = find_recipe(recipe, list(settings))
     if dry_run:
-        from simsearch.home import Home
         from simsearch.pipeline.estimate import forecast, render_forecast
 
-        expected = forecast(named, Home.locate(home), name=name)
+        expected = forecast(named, find_home(home), name=name)
         if as_json:
             emit_json(expected)
         else:
@@ -85,7 +86,9 @@ def build(
         from simsearch.pipeline.run import run_build
 
         place = find_home(home)
-        outcome = run_build(named, place, name=name, seeds=seeds or 1, retrain=retrain, progress=progress)
+        outcome = run_build(
+            named, place, name=name, seeds=seeds or 1, retrain=retrain, offline=offline, progress=progress
+        )
     say_outcome(outcome)
     if as_json:
         emit_json(outcome.report)

@@ -13,6 +13,7 @@ from simsearch.artifacts import LOCKS, Store
 from simsearch.checked import DAYS, Checked
 from simsearch.console import Progress, safe
 from simsearch.durable import write_durably
+from simsearch.embedder.networks.kept import OFFLINE, PLACE
 from simsearch.errors import ArtifactError, near_words, nearest
 from simsearch.hashing import HashMemory
 from simsearch.home.again import home_folder
@@ -44,8 +45,10 @@ class Home:
         """`--home`, else $SIMSEARCH_HOME, else ./data; always absolute."""
         return cls(home_folder(option))
 
-    def prepare_environment(self) -> None:
+    def prepare_environment(self, *, offline: bool = False) -> None:
         """Settings that other libraries read when they are imported: their caches go below the home.
+
+        With `offline` nothing is downloaded, by them or by us.
 
         OpenMP's threads sleep while they wait, unless the user said otherwise: spinning ones stall training twentyfold
         as soon as another process wants one of the cores, and gain nothing where none does.
@@ -53,6 +56,10 @@ class Home:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         os.environ["TORCH_HOME"] = str(self.path / "datasets" / "torch")
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(self.path / "datasets" / "inductor")
+        os.environ["HF_HOME"] = str(self.path / "datasets" / "huggingface")
+        os.environ[PLACE] = str(self.path / "datasets" / "models")
+        if offline:
+            os.environ.update(dict.fromkeys(OFFLINE, "1"))
 
     @contextmanager
     def writing(self, who: str, progress: Progress | None = None) -> Iterator[Store]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
+from simsearch.embedder.networks.kept import offline as told_offline
 from simsearch.errors import RecipeError, SourceError
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
@@ -60,7 +61,7 @@ class Pipeline:
         self.like = like
         self.asked = recipe
         self.recipe = recipe.resolve()
-        self.weights = weights_digest(self.recipe.embedder, plan.home)
+        self.weights = weights_digest(self.recipe.embedder, plan.home, plan.progress.say if plan.may_run else None)
 
     def run(self, name: str, source: Source, data: Data) -> Record:
         """Make every stage after `read`, which returned source and data; returns the build's record."""
@@ -92,7 +93,7 @@ class Pipeline:
         plan = self.plan
         if plan.may_run and (device := device_words(self.recipe)):
             plan.heading.append(f"Device: {device}")
-        source, listing = self._open(name, renamed, offline)
+        source, listing = self._open(name, renamed, offline or told_offline())
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [
             f"{safe(source.title)}: {len(source.images):,} images{labels}",

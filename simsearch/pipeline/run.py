@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.console import Progress
+from simsearch.embedder.networks.kept import keep
 from simsearch.errors import RecipeError, SimsearchError
 from simsearch.home import SEEDS_FILE, Build, Home, Record, checked_name
 from simsearch.images.sources.source import Source
@@ -68,19 +69,21 @@ def run_build(
     name: str | None = None,
     seeds: int = 1,
     retrain: bool = False,
+    offline: bool = False,
     progress: Progress | None = None,
 ) -> Outcome:
     """Build a recipe: run what is missing or stale, name the result, return it. Raises SimsearchError.
 
     With `seeds` above 1 it is also built with the seeds that follow its own, and its report says what these show.
+    With `offline` nothing is downloaded, and what is not here is refused.
     A build that was synced is left as it is, unless `retrain` asks for a training on all that is there now.
     """
     started, progress = working_seconds(), progress or Progress()
     build_name = checked_name(name or named.name)
+    home.prepare_environment(offline=offline)
     if not retrain and (left := _standing(named, home, build_name, _command(named, name, 1), seeds, started)):
         return left
     wanted = runs(named.recipe, build_name, seeds, None if retrain else _apart(home, build_name, seeds))
-    home.prepare_environment()
     with progress.stage("Build", line=False) as shown, home.writing(f"build {build_name}", progress):
         made: list[Made] = []
         before = stages_of(home, build_name)
@@ -90,6 +93,7 @@ def run_build(
             command = _command(named, name, 1) if seeds == 1 else None
             made.append(_make(run, home, progress, like, command, renamed=name is not None, anew=retrain))
         build = made[0].build if seeds == 1 else _with_seeds(made, home)
+        keep()
         plan, ran = made[0].plan, [title for one in made for title in one.plan.ran]
         report = report_of(build)
         if ran or page_fault(build, report):

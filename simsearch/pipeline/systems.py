@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simsearch.artifacts import Artifact, digest_of
+from simsearch.embedder.networks.weights import offered_weights
 from simsearch.errors import RecipeError
 from simsearch.home import Home
 from simsearch.pipeline.plan import NotBuiltError, Plan
@@ -25,6 +26,7 @@ from simsearch.stages.embed import embed
 from simsearch.stages.step import Step
 from simsearch.stages.train import train
 
+NOT_HERE = "not downloaded"
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
 
 
@@ -149,11 +151,18 @@ def below_head(plan: Plan, recipe: Recipe) -> Artifact | None:
     return plan.stages["frozen/embed"]
 
 
-def weights_digest(embedder: Embedder, home: Home) -> str:
-    """Return what stands for weights in a digest: a file enters it by its bytes, not by its path."""
-    weights, brought = str(embedder.weights), embedder.spec.brought
-    if brought is not None:
-        return digest_of([home.memory.sha256(path) for path in brought.files()])
+def weights_digest(embedder: Embedder, home: Home, say: Callable[[str], None] | None) -> str:
+    """Return what stands for weights in a digest: a file enters it by its bytes, not by its path.
+
+    A file that is not here yet is downloaded for it, which `say` hears of first; nothing is without `say`.
+    """
+    weights, spec = str(embedder.weights), embedder.spec
+    if spec.brought is not None:
+        return digest_of([home.memory.sha256(path) for path in spec.brought.files()])
+    if weights == "default" and (own := spec.pretrained) and own.by_bytes:
+        offered = own.weights() if say is None else offered_weights(spec, say)
+        assert offered.place is not None
+        return home.memory.sha256(offered.place) if offered.here or say is not None else NOT_HERE
     if weights in {"none", "default"}:
         return weights
     path = Path(weights)

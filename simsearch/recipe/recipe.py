@@ -128,7 +128,7 @@ class Recipe(Table):
 
     def _images(self, backbone: Spec, weights: str, photos: bool) -> Images:
         own = dict(backbone.own)
-        known = own if backbone.brought else weights_preprocessing(weights, backbone.name)
+        known = own if backbone.brought else {**own, **weights_preprocessing(weights, backbone.name)}
         mean, std = self.images.mean or known.get("mean"), self.images.std or known.get("std")
         if backbone.brought and (mean is None or std is None):
             raise RecipeError(

@@ -148,7 +148,7 @@ class Images(Table):
 class Embedder(Table):
     """[embedder]: backbone, width of the feature and starting weights."""
 
-    backbone: str | None = setting("The network: mnist_cnn, conv4, torchvision:NAME or onnx:FILE.", None)
+    backbone: str | None = setting("The network: mnist_cnn, conv4, torchvision:NAME, timm:NAME or onnx:FILE.", None)
     output: str | None = setting("Of onnx:FILE: the tensor that is the feature.", None)
     pooling: Literal["mean", "max", "cls"] | None = setting(
         "Of onnx:FILE: how a map or tokens become a feature; cls is the first token.", None

@@ -13,6 +13,7 @@ from simsearch.embedder.bundle.trained import BACKBONE, BUNDLE
 from simsearch.embedder.networks.embedder import Embedder, build_embedder
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.saving import save_weights
+from simsearch.embedder.networks.weights import offered_weights
 from simsearch.images.loading import pixel_batches
 from simsearch.images.preprocess import Preprocess, Resize, data_mean_std
 from simsearch.recipe import Recipe, filled
@@ -55,9 +56,8 @@ def leave_as_it_is(below: Artifact, space: Workspace) -> Result:
 def built_network(recipe: Recipe, dim: int | None, seed: int, preprocess: Preprocess, progress: Progress) -> Embedder:
     """Return the network of a recipe with its starting weights, which may have to be downloaded first."""
     spec, weights = recipe.embedder.spec, filled(recipe.embedder.weights)
-    own = spec.pretrained
-    if weights == "default" and own and not (offered := own.weights()).here:
-        progress.say(f"Downloading weights: {offered.described}")
+    if weights == "default" and spec.pretrained:
+        offered_weights(spec, progress.say)
     return build_embedder(spec, dim, weights=weights, seed=seed, size=preprocess.size)
 
 

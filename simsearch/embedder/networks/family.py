@@ -18,20 +18,29 @@ DEEP_SECONDS = 1e-3
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights that somebody offers: file, size and address in words, whether they are here already, the state dict."""
+    """Weights that somebody offers: file, size and address in words, whether they are here already, the state dict.
+
+    `place` is where their file lies, and may be put by hand. `fetch` puts it there, where `load` does not do so itself.
+    """
 
     described: str
     here: bool
     load: Callable[[], Mapping[str, Tensor]]
+    place: Path | None = None
+    fetch: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What `embedder.weights = "default"` gives: `mean` and `std` a channel of its training, and the `weights`."""
+    """What `embedder.weights = "default"` gives: `mean` and `std` a channel of its training, and the `weights`.
+
+    `by_bytes`: their file enters addresses by its bytes, as its name does not tell them.
+    """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     weights: Callable[[], Weights]
+    by_bytes: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,8 @@ class Spec:
     own: Mapping[str, Any] = field(default_factory=dict)
     brought: Brought | None = None
     theirs: Callable[[], Theirs | None] | None = None
+    fitted: Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]] | None = None
+    takes_feature: bool = False
 
     @property
     def shown(self) -> str:
@@ -120,7 +131,7 @@ class Family(Protocol):
     PREFIX: str
 
     def names(self) -> Collection[str]:
-        """Return the full names that hints propose."""
+        """Return the full names that hints propose; none where only a library knows them."""
 
     def spec(self, name: str, feature: Feature) -> Spec | None:
         """Return the backbone of that full name; None when there is none, EmbedderError for a feature it has not."""

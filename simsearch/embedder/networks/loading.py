@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from simsearch.embedder.networks.family import Spec
-from simsearch.embedder.networks.weights import FILE_HINT, weights_preprocessing
+from simsearch.embedder.networks.weights import FILE_HINT, offered_weights, weights_preprocessing
 from simsearch.errors import EmbedderError, first_line
 from simsearch.images.sources.torchvision_sets import patient_network
 
@@ -31,7 +31,7 @@ def load_weights(embedder: nn.Module, spec: Spec, weights: str | Path) -> None:
     where = f"default weights of {name}" if weights == "default" else f"weights {weights}"
     given = _download(spec) if weights == "default" else _read(Path(weights), name)
     if not any(key.startswith("backbone.") for key in given):
-        given = {f"backbone.{key}": tensor for key, tensor in given.items()}
+        given = {f"backbone.{key}": tensor for key, tensor in _fitted(embedder, spec, given, where).items()}
     expected = embedder.state_dict()
     has_head = any(key.startswith("head.") for key in given)
     optional = {key for key in (*expected, *given) if _optional(key, expected, has_head, spec)}
@@ -44,6 +44,16 @@ def load_weights(embedder: nn.Module, spec: Spec, weights: str | Path) -> None:
         raise EmbedderError(f"{where} hold NaN or infinity in {_shown(broken[0])}", hint=HINT)
     fitting = {key: tensor for key, tensor in given.items() if key in expected and expected[key].shape == tensor.shape}
     embedder.load_state_dict(fitting, strict=False)
+
+
+def _fitted(embedder: nn.Module, spec: Spec, given: Mapping[str, Tensor], where: str) -> Mapping[str, Tensor]:
+    """Return the tensors of somebody else's file as the library of its model would read them."""
+    if spec.fitted is None:
+        return given
+    try:
+        return spec.fitted(given, embedder.get_submodule("backbone"))
+    except Exception as error:  # whatever the library meets in the file of another model
+        raise EmbedderError(f"{where} do not fit {spec.name}: {first_line(error)}", hint=HINT) from error
 
 
 def _optional(key: str, expected: Mapping[str, Tensor], has_head: bool, spec: Spec) -> bool:
@@ -107,9 +117,7 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
 
 
 def _download(spec: Spec) -> dict[str, Tensor]:
-    if spec.pretrained is None:
-        raise EmbedderError(f"{spec.name} has no default weights", hint="--set embedder.weights=none")
-    weights = spec.pretrained.weights()
+    weights = offered_weights(spec)
     try:
         with patient_network():
             return dict(weights.load())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from simsearch.embedder.networks.families import find_backbone
+from simsearch.embedder.networks.family import Spec, Weights
+from simsearch.embedder.networks.kept import offline
 from simsearch.errors import EmbedderError
 
 FILE_HINT = "--set embedder.weights=FILE (.safetensors, .pth or .pt)"
@@ -31,9 +34,9 @@ def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
         return {}
     metadata = read_metadata(path)
     named = metadata.get("backbone")
-    if named is not None and named != backbone:
+    if named is not None and named != found.shown:
         raise EmbedderError(
-            f"weights {path} belong to backbone {named}, not to {backbone}",
+            f"weights {path} belong to backbone {named}, not to {found.shown}",
             hint=f"--set embedder.backbone={named}, or give weights of {backbone}",
         )
     known: dict[str, Any] = {}
@@ -50,6 +53,29 @@ def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
     except (ValueError, TypeError, RecursionError) as error:
         raise EmbedderError(f"weights {path}: metadata about preprocessing are damaged: {error}") from error
     return known
+
+
+def offered_weights(spec: Spec, say: Callable[[str], None] = lambda line: None) -> Weights:
+    """Return the default weights of a backbone, their file fetched where loading them does not do so itself.
+
+    What will be downloaded is said first. Raises EmbedderError where it has none, where nothing may be downloaded, and
+    where it fails.
+    """
+    if spec.pretrained is None:
+        raise EmbedderError(f"{spec.name} has no default weights", hint="--set embedder.weights=none")
+    weights = spec.pretrained.weights()
+    if not weights.here:
+        if offline():
+            at = f"put that file at {weights.place}, or " if weights.place else ""
+            raise EmbedderError(
+                f"the weights of {spec.name} are not here, and nothing may be downloaded (--offline, HF_HUB_OFFLINE): "
+                f"{weights.described}",
+                hint=f"{at}{FILE_HINT}",
+            )
+        say(f"Downloading weights: {weights.described}")
+        if weights.fetch:
+            weights.fetch()
+    return weights
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 import difflib
 
-from simsearch.embedder.networks.families import onnx_file, small, torchvision
+from simsearch.embedder.networks.families import onnx_file, small, timm, torchvision
 from simsearch.embedder.networks.family import USUAL, Family, Feature, Spec
 from simsearch.errors import EmbedderError
 
-FAMILIES: tuple[Family, ...] = (small, torchvision, onnx_file)
+FAMILIES: tuple[Family, ...] = (small, torchvision, timm, onnx_file)
 
 
 def find_backbone(name: str, feature: Feature = USUAL) -> Spec:
@@ -17,7 +17,7 @@ def find_backbone(name: str, feature: Feature = USUAL) -> Spec:
     prefix = name.partition(":")[0] + ":" if ":" in name else ""
     for family in FAMILIES:
         if prefix == family.PREFIX and (found := family.spec(name, feature)):
-            if found.brought is None and feature != USUAL:
+            if not found.takes_feature and feature != USUAL:
                 raise EmbedderError(
                     f"{name} has one feature: expected neither embedder.output nor embedder.pooling",
                     hint="leave them out; they belong to onnx:FILE",
@@ -29,5 +29,5 @@ def find_backbone(name: str, feature: Feature = USUAL) -> Spec:
     nearest = ", ".join(bare[key] for key in near)
     raise EmbedderError(
         f"unknown backbone {name!r}" + (f"; the nearest: {nearest}" if nearest else ""),
-        hint=f"set embedder.backbone to one of: {', '.join(bare.values())}, or onnx:FILE",
+        hint=f"set embedder.backbone to one of: {', '.join(bare.values())}, timm:NAME or onnx:FILE",
     )

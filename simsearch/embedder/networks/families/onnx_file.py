@@ -77,4 +77,6 @@ def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
         return Theirs(library, own, prepare, features)
 
     brought = Brought(PREFIX, lambda: files_of(path), write, features)
-    return Spec(name, size, model.channels, width, None, SECONDS, own=own, brought=brought, theirs=theirs)
+    return Spec(
+        name, size, model.channels, width, None, SECONDS, own=own, brought=brought, theirs=theirs, takes_feature=True
+    )

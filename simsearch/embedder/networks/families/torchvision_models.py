@@ -49,10 +49,12 @@ def weights(kind: str) -> Weights:
     """Return the default weights of `kind`, which are downloaded into TORCH_HOME."""
     entry = models.get_model_weights(kind).DEFAULT
     file, size = str(entry.url).rpartition("/")[2], entry.meta.get("_file_size")
+    place = Path(torch.hub.get_dir()) / "checkpoints" / file
     return Weights(
         described=file + (f" ({size:.0f} MB)" if size else "") + f" from {entry.url}",
-        here=(Path(torch.hub.get_dir()) / "checkpoints" / file).exists(),
+        here=place.exists(),
         load=lambda: entry.get_state_dict(progress=False, check_hash=True, weights_only=True),
+        place=place,
     )
 
 
