@@ -65,19 +65,29 @@ class Row:
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished child: wall seconds from its start to its end, peak memory in MB, and the JSON that it printed."""
+    """A finished child: wall seconds from its start to its end, peak memory in MB, and the JSON that it printed.
+
+    `first`: the seconds after which the file was there that it was watched for.
+    """
 
     seconds: float
     megabytes: float
     said: Any
+    first: float | None = None
 
 
-def main(about: str | None, measure: Callable[[Path, int], Iterator[Row]]) -> None:
-    """Run a benchmark: `measure(temporary folder, rounds)` yields rows, each printed when it is there."""
+def main(about: str | None, measure: Callable[..., Iterator[Row]], **places: Path | None) -> None:
+    """Run a benchmark: `measure(temporary folder, rounds)` yields rows, each printed when it is there.
+
+    It is handed `places` by name too, each with a default, which an option of that name replaces.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON document a row")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="runs of each side, at least 1 [5]")
+    for name, place in places.items():
+        parser.add_argument(f"--{name}", type=Path, default=place, metavar="PATH", help=f"[{place}]" if place else None)
     arguments = parser.parse_args()
+    given = {name: where.absolute() if (where := getattr(arguments, name)) else None for name in places}
     if arguments.rounds < 1:
         parser.error("--rounds: expected at least 1")
     busy = os.getloadavg()[0]
@@ -87,17 +97,24 @@ def main(about: str | None, measure: Callable[[Path, int], Iterator[Row]]) -> No
         print(machine())
         print(COLUMNS.format("name", "ours", "peer", "unit", "ratio", "target", "peer is"), flush=True)
     with tempfile.TemporaryDirectory(prefix="simsearch-bench-") as folder:
-        for row in measure(Path(folder), arguments.rounds):
+        for row in measure(Path(folder), arguments.rounds, **given):
             print(_json(row) if arguments.json else _line(row), flush=True)
 
 
-def run(command: list[str | Path], folder: Path) -> Ran:
-    """Run a child in `folder` to its end; a child that fails ends the benchmark with its last words and exit 1."""
+def run(command: list[str | Path], folder: Path, watched: Path | None = None) -> Ran:
+    """Run a child in `folder` to its end; a child that fails ends the benchmark with its last words and exit 1.
+
+    With `watched` it is seen, to some milliseconds, when that file appears.
+    """
+    first = None
     environment = {key: value for key, value in os.environ.items() if key not in NOT_HANDED_ON}
     environment["TMPDIR"] = str(folder)
     with (folder / "stdout").open("w+b") as out, (folder / "stderr").open("w+b") as err:
         started = time.perf_counter()
         process = subprocess.Popen([*map(str, command)], stdout=out, stderr=err, cwd=folder, env=environment)
+        while watched is not None and first is None and process_waits(process.pid):
+            first = time.perf_counter() - started if watched.exists() else None
+            time.sleep(0.005)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -109,7 +126,12 @@ def run(command: list[str | Path], folder: Path) -> Ran:
             raise SystemExit(1)
         lines = out.read().decode(errors="replace").strip().splitlines()
     said = json.loads(lines[-1]) if lines and lines[-1].startswith("{") else None
-    return Ran(seconds, usage.ru_maxrss * 1024 / MEGABYTE, said)
+    return Ran(seconds, usage.ru_maxrss * 1024 / MEGABYTE, said, first)
+
+
+def process_waits(pid: int) -> bool:
+    """Whether a child still runs; one that ended is left to be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def side(name: str, folder: Path, *arguments: object) -> Ran:

@@ -110,7 +110,8 @@ class Systems:
         )
 
     def _trained(self, step: Step, name: str, frozen: Frozen | None) -> Artifact:
-        if self.first and frozen and self.plan.may_run and not self.plan.has(step):
+        first = self.plan.may_run and name in ("train", "head/train") and not self.plan.has(step)
+        if first and self.first and frozen:
             self.first(frozen)
         return self.plan.make(step, name)
 
