@@ -14,7 +14,7 @@ from torch import nn
 
 from simsearch.embedder.losses.losses import make_loss
 from simsearch.embedder.networks.embedder import build_embedder
-from simsearch.embedder.training import checkpoint
+from simsearch.embedder.training import checkpoint, loop
 from simsearch.embedder.training.extract import make_prepare
 from simsearch.embedder.training.loop import train
 from simsearch.embedder.training.precision import choose_device, choose_precision
@@ -120,6 +120,19 @@ def test_resume_uses_the_checkpoint(tmp_path):
         raise AssertionError("a finished run fetches nothing")
 
     run(tmp_path, epochs=1, fetch=never)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+def test_epochs_are_saved_in_groups_and_the_end_always(tmp_path, monkeypatch, whole, seconds):
+    saved, save = [], checkpoint.save
+    monkeypatch.setattr(loop, "EPOCH_SECONDS", seconds)
+    monkeypatch.setattr(
+        checkpoint, "save", lambda *a, **k: saved.append(k["state"]["position"]["epoch"]) or save(*a, **k)
+    )
+    _, weights = run(tmp_path, validate=lambda: 0.5)
+    assert saved == ([3] if seconds else [1, 2, 3])
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 3
+    assert same(weights, whole[1])
 
 
 def test_a_checkpoint_of_another_plan_counts_as_none(tmp_path, whole):

@@ -41,6 +41,8 @@ METRICS = "metrics.jsonl"
 # Losses are read from the device in groups: reading one waits for all work before it.
 READ_EVERY = 16
 PROGRESS_SECONDS = 0.1
+# What a kill may cost: an epoch of a head takes a hundredth of a second, writing it durably three.
+EPOCH_SECONDS = 1.0
 # Checkpoints of large models are spaced so that writing them takes at most a twentieth of the time.
 SAVE_SHARE = 0.05
 
@@ -169,9 +171,11 @@ def train(
                         best=recall if better else at.best,
                         waited=0 if better else at.waited + 1,
                     )
-                    run.save(at)
+                    ends = at.epoch == epochs or 0 < patience <= at.waited
+                    if ends or time.perf_counter() - saved >= min(EPOCH_SECONDS, checkpoint_seconds):
+                        run.save(at)
+                        saved = time.perf_counter()
                     _write_metrics(partial, at.rows)
-                saved = time.perf_counter()
                 if progress is not None:
                     said = "" if recall is None else f", recall@1 {recall:.3f}"
                     text = f"epoch {at.epoch}/{epochs}, loss {row['loss']:.3f}{said}"
