@@ -41,12 +41,13 @@ class Embedder(nn.Module):
         return features
 
     def below_head(self, batch: Floats) -> Floats:
-        """Return what the backbone gives, (N, width) float32, for a batch (N, C, S, S) float32, as it would be used."""
-        training = self.training
+        """Return what the backbone gives, (N, width) float32, for a batch (N, C, S, S) float32, as it would be used.
+
+        It is left in eval mode: several threads may ask, and one that went back to training would reach the others.
+        """
         self.eval()
         with torch.inference_mode():
             found: Floats = self.backbone(torch.from_numpy(batch)).float().numpy()
-        self.train(training)
         return found
 
 
