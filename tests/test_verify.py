@@ -66,7 +66,8 @@ def test_a_sound_build(built, imported):
     done = run_cli("index", "verify", "photos", "--home", built[1], check=0)
     lines = [line.split()[:2] for line in done.stdout.splitlines()]
     stages = ["dataset", "train", "embed", "baseline/train", "baseline/embed", "reference/train", "reference/embed"]
-    names = ["build", *stages, "index", "evaluate", "inputs", "rows", "norms", "answers", "report", "pictures"]
+    checks = ["inputs", "rows", "norms", "answers", "report", "canaries", "pictures"]
+    names = ["build", *stages, "index", "evaluate", *checks]
     assert sorted(lines) == sorted(["ok", name] for name in names)
     done = run_cli("index", "verify", "lists", "--json", "--home", imported, check=0)
     checks = [json.loads(line) for line in done.stdout.splitlines()]

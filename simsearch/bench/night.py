@@ -26,6 +26,7 @@ from simsearch.bench.measuring.measure import run_cell, speed_again
 from simsearch.bench.measuring.scratch import NightHome, remove_nights
 from simsearch.bench.measuring.speed import Reference
 from simsearch.bench.measuring.stand_in import redrawn, stand_in
+from simsearch.bench.measuring.standing import changed_embedders
 from simsearch.bench.outputs.words import cells
 from simsearch.bench.records import Cell, Night, NightFigure, Result, Story, Verdict
 from simsearch.console import Progress, safe
@@ -82,7 +83,10 @@ class Job:
         measured = self._measure(night, started)
         verdict = self._judge(night, measured, accepted, before, started)
         first = accepted is None and verdict.outcome == "pass"
-        verdict = replace(verdict, notes=(*verdict.notes, *self._notes(night, accepted, first)))
+        changed, unseen = changed_embedders(self.home, self.progress)
+        if changed:
+            first, verdict = False, replace(verdict, outcome="regression")
+        verdict = replace(verdict, notes=(*changed, *unseen, *verdict.notes, *self._notes(night, accepted, first)))
         history.end(night.number, now(), verdict, accepted=FIRST_REASON if first else None)
         finished = next(one for one in history.nights() if one.number == night.number)
         # Causes are looked for in the scratch areas of the accepted and of the last night.

@@ -15,6 +15,7 @@ from simsearch.artifacts import Artifact, Store
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.checked import Checked
 from simsearch.console import Progress
+from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import LockedError, SimsearchError, SourceError, VectorsError
 from simsearch.evaluation.systems import gather
@@ -48,7 +49,7 @@ MADE_FROM = (
 )
 SEALED = "its file is sealed and as it was written"
 UNSEALED = "its file is unsealed: an older simsearch wrote it; the next command that writes it seals it"
-PICTURES = "pictures"
+PICTURES, CANARIES = "pictures", "canaries"
 FEW = "fewer than two rows: there is nothing to compare"
 
 
@@ -126,9 +127,22 @@ def verify_build(build: Build, progress: Progress | None = None) -> Verified:
         checks.append(Check("report", None, f"none yet: {FROZEN}; {build.goes_on} goes on"))
     else:
         check("report", lambda: _report(build))
+    if not build.of_vectors and {"train", BACKBONE, "embed"} & build.record.stages.keys() <= artifacts.keys():
+        checks += _canaries(build, artifacts["train"], artifacts["embed"], progress)
     if build.record.root is not None:
         checks.append(_pictures(build, artifacts.get("dataset"), progress))
     return Verified(checks, artifacts)
+
+
+def _canaries(build: Build, trained: Artifact, embedded: Artifact, progress: Progress) -> list[Check]:
+    """No check where the features were made before there were canaries."""
+    try:
+        with progress.stage(CANARIES, line=False):
+            least = check_canaries(embedded, trained, build.name)
+    except SimsearchError as error:
+        return [Check(CANARIES, False, error.message, error.hint)]
+    told = "pictures kept as they were prepared have the same features here"
+    return [] if least is None else [Check(CANARIES, True, f"{told}: least cosine {least:.7f}")]
 
 
 def _pictures(build: Build, dataset: Artifact | None, progress: Progress) -> Check:

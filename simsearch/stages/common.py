@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
@@ -38,6 +40,12 @@ class Data:
     def records(self) -> Iterator[ImageRecord]:
         """The table of images, streamed."""
         return read_records(self.artifact.path)
+
+    def spread(self, most: int) -> list[ImageRecord]:
+        """At most so many records, evenly spread over all rows."""
+        table = RecordTable(self.artifact.path)
+        rows = np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(np.int64)
+        return [table[row] for row in np.unique(rows).tolist()]
 
     def name(self, row: int) -> str:
         """The image in a row, safe to show."""

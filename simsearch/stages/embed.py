@@ -14,10 +14,11 @@ import numpy as np
 from simsearch.arrays import Floats, Pixels
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
+from simsearch.embedder.bundle.canaries import Canaries, count, keep, kept
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.embedder.bundle.trained import HEAD, WEIGHTS, Features, backbone_of, open_trained, preprocess_of
 from simsearch.errors import ImageError
-from simsearch.images.loading import in_order, pieces
+from simsearch.images.loading import in_order, pieces, pixel_batches
 from simsearch.images.records import ImageRecord
 from simsearch.images.sources.source import Reader, changed
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen
@@ -122,6 +123,7 @@ def write_features(
             progress.say(f"{device} gives other features than the ONNX file: embedding without it")
     engine(bundle, blocks, data.records(), progress)
     blocks.join(space.out / "features.h5")
+    keep(space.out, _canaries(data, trained, frozen, space))
     facts = {
         "rows": rows,
         "dim": bundle.dim,
@@ -130,6 +132,22 @@ def write_features(
         **({} if place == "cpu" else {"device": place}),
     }
     return facts, f"{rows:,} images" + (f", {through}" if through != "onnxruntime" else "")
+
+
+def _canaries(data: Data, trained: Artifact, frozen: Frozen | None, space: Workspace) -> Canaries:
+    """Return a few pictures with the features that were just written; pixels are those of the backbone, if one is."""
+    from simsearch.evaluation.systems import gather
+    from simsearch.vectors.features import FeatureFile
+
+    shared = kept(frozen.embedded) if frozen else None
+    if shared is None:
+        preprocess = preprocess_of(trained)
+        chosen = data.spread(count(preprocess.size, preprocess.channels))
+        rows, pixels = next(pixel_batches(data.reader, chosen, preprocess, batch=len(chosen), threads=THREADS))
+    else:
+        rows, pixels = shared.rows, shared.pixels
+    with FeatureFile(space.out / "features.h5") as file:
+        return Canaries(rows, pixels, gather(file, rows))
 
 
 class Bundle:

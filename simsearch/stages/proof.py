@@ -30,9 +30,9 @@ from simsearch.embedder.networks.proof import (
     value_words,
 )
 from simsearch.errors import EmbedderError, ImageError
-from simsearch.images.loading import in_order, pieces
+from simsearch.images.loading import in_order, pieces, pixel_batches
 from simsearch.images.preprocess import Preprocess
-from simsearch.images.records import ImageRecord, RecordTable
+from simsearch.images.records import ImageRecord
 from simsearch.images.sources.source import changed
 from simsearch.recipe import Recipe
 from simsearch.recipe.tables import Images
@@ -64,7 +64,7 @@ def prove_pixels(data: Data, recipe: Recipe, preprocess: Preprocess, progress: P
     At the model's own settings both are compared; what the recipe sets otherwise is said. Where nothing is known of
     them, pictures are prepared as in the build. Raises EmbedderError, with the likely cause, where they differ.
     """
-    spec, chosen = recipe.embedder.spec, spread_records(data)
+    spec, chosen = recipe.embedder.spec, data.spread(PICTURES)
     theirs = spec.theirs() if spec.theirs and recipe.embedder.weights == "default" else None
     if theirs is None:
         pixels = preprocess.normalize(_prepared(data, preprocess, chosen))
@@ -105,13 +105,6 @@ def prove_features(looked: Looked, spec: Spec, ours: Network, module: Network, p
             hint="the network was not written as it is: export it again, or take another version of its library",
         )
     return {**looked.facts, "compared": other, "cosine": round(least, 7)}
-
-
-def spread_records(data: Data, most: int = PICTURES) -> list[ImageRecord]:
-    """Return at most so many records, spread evenly over all rows."""
-    table = RecordTable(data.artifact.path)
-    rows = np.unique(np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(np.int64))
-    return [table[row] for row in rows.tolist()]
 
 
 def preprocess_keys(preprocess: Preprocess) -> dict[str, Any]:
@@ -173,15 +166,7 @@ def _pictures(data: Data, preprocess: Preprocess, chosen: list[ImageRecord]) -> 
 
 def _prepared(data: Data, preprocess: Preprocess, chosen: list[ImageRecord]) -> Pixels:
     """Return (N, S, S, C) uint8 as the build itself prepares pictures."""
-    reader = data.reader.under(preprocess.decoding)
-
-    def read(record: ImageRecord) -> Pixels:
-        try:
-            return preprocess.fit(reader.array(record.image, preprocess.at_least, record.sha256))
-        except ImageError:
-            raise changed(record.image) from None
-
-    return np.stack(list(in_order(read, chosen, THREADS)))
+    return next(pixel_batches(data.reader, chosen, preprocess, batch=len(chosen), threads=THREADS))[1]
 
 
 def _fit(preprocess: Preprocess, pictures: list[Pixels]) -> Floats:

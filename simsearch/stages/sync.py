@@ -22,6 +22,8 @@ from simsearch.changes.fresh import look_at
 from simsearch.changes.state import DELETED, MASKED, State, rows_of
 from simsearch.console import Progress, safe
 from simsearch.durable import link_or_copy
+from simsearch.embedder.bundle.canaries import keep
+from simsearch.embedder.bundle.canaries import kept as kept_canaries
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
@@ -196,6 +198,8 @@ def sync_embed(
                 yield from blocks.blocks()
 
         write_features(space.out / "features.h5", (rows, bundle.dim), features())
+    if (canaries := kept_canaries(base)) is not None:
+        keep(space.out, canaries.at(kept))
     embedder = embedder_fingerprint(trained)
     return {"rows": rows, "dim": bundle.dim, "through": "onnxruntime", "embedder": embedder, "synced": True}, ""
 

@@ -19,6 +19,7 @@ from simsearch.changes.labels import relabelled
 from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, choose_build, open_now
 from simsearch.changes.state import MASKED, State, rows_of
 from simsearch.console import Progress, safe
+from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import bundle_of
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
@@ -225,6 +226,8 @@ def _make(
     _check_version(base["train"], build.name)
     for stage, what in (("embed", "the features"), ("index", "the index")):
         check_embedder(base[stage], what, base["train"], build.name)
+    if changes.fresh:
+        check_canaries(base["embed"], base["train"], build.name)
     limit = float(build.record.recipe["dataset"]["max_bad_fraction"])
     whole = whole_rows(base["dataset"])
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
