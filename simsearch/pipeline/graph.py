@@ -15,6 +15,7 @@ from simsearch.artifacts import Artifact
 from simsearch.console import safe
 from simsearch.embedder.networks.kept import offline as told_offline
 from simsearch.errors import RecipeError, SourceError
+from simsearch.evaluation.details.beside import Beside
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
 from simsearch.images.formats.decoding import PRESENT, Decoding, told
@@ -67,15 +68,27 @@ class Pipeline:
         """Make every stage after `read`, which returned source and data; returns the build's record."""
         plan, recipe = self.plan, self.recipe
         plan.foresee("index", lambda: refuse_factory(recipe.index.factory, self._dim(), int(data.facts["gallery"])))
-        first = None if self.command is None else partial(self._answer_first, name, source, data)
+        with Beside() as beside:
+            return self._run(name, source, data, beside)
+
+    def _run(self, name: str, source: Source, data: Data, beside: Beside) -> Record:
+        plan, recipe = self.plan, self.recipe
+        first = partial(self._before_heads, name, source, data, beside)
         embedded = Systems(plan, recipe, self.weights, data, self.apart, first=first).embedded()
         made = plan.make(index(data, embedded["recipe"], recipe.index))
         unseen = recipe.dataset.split == "disjoint"
         table, trained = recipe.evaluation, plan.stages["train"]
         below = below_head(plan, recipe)
-        step = evaluate(name, data, embedded, made, table, recipe.index, few_shot=unseen, trained=trained, frozen=below)
-        plan.make(step)
+        more: dict[str, Any] = {"few_shot": unseen, "trained": trained, "frozen": below, "beside": beside}
+        plan.make(evaluate(name, data, embedded, made, table, recipe.index, **more))
         return record_of(plan, recipe.model_dump(), source.identity, source.root, search_settings(recipe.index, made))
+
+    def _before_heads(self, name: str, source: Source, data: Data, beside: Beside, frozen: Frozen) -> None:
+        """Let the frozen features answer, and what the report will need be loaded, which takes no core from heads."""
+        if self.command is not None:
+            self._answer_first(name, source, data, frozen)
+        if self.recipe.evaluation.map:
+            beside.start()
 
     def _answer_first(self, name: str, source: Source, data: Data, frozen: Frozen) -> None:
         if (made := first_stages(self.plan, name, data, frozen, self.recipe.index)) is not None:

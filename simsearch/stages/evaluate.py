@@ -27,6 +27,7 @@ from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
 if TYPE_CHECKING:
+    from simsearch.evaluation.details.beside import Beside
     from simsearch.vectors.features import FeatureFile
 
 VERSION = 6
@@ -43,19 +44,20 @@ def evaluate(
     few_shot: bool,
     trained: Artifact | None = None,
     frozen: Artifact | None = None,
+    beside: Beside | None = None,
 ) -> Step:
     """Return the step that measures the features of each system, and those of the recipe through `index`.
 
     `searched` says how; `few_shot`: the labels searched were not trained on. With `trained`, the recipe's embedder,
     a picture is timed too: that decides nothing that is measured, so it is no input. `frozen`: features that a head
-    was trained on, which it is compared with.
+    was trained on, which it is compared with. `beside` makes the map.
     """
     search = search_settings(searched, index)
     settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot}
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
     measured = {**embedded, "frozen": frozen} if frozen else embedded
     inputs |= {system: artifact.reference for system, artifact in measured.items()}
-    work = partial(make_report, build, data, measured, index, table, search, few_shot, trained)
+    work = partial(make_report, build, data, measured, index, table, search, few_shot, trained, beside)
     return Step("evaluate", "Evaluated", VERSION, settings, inputs, work)
 
 
@@ -68,6 +70,7 @@ def make_report(
     search: Search,
     few_shot: bool,
     trained: Artifact | None,
+    beside: Beside | None,
     space: Workspace,
     progress: Progress,
 ) -> Result:
@@ -152,7 +155,7 @@ def make_report(
         shown = None
         if table.map:
             progress.tell("map of the features before and after")
-            shown = _map(opened, np.array(queries), labels)
+            shown = _map(opened, np.array(queries), labels, beside)
     report = {**found.report, "summary": summarize(found.report)}
     (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
     for name, value in (
@@ -180,13 +183,16 @@ def _near_twins(
         return find_near_twins(shots.besides, queries, gallery, groups, BESIDES, shots.same, copies)
 
 
-def _map(opened: dict[str, FeatureFile], queries: Integers, labels: list[str]) -> dict[str, Any] | None:
+def _map(
+    opened: dict[str, FeatureFile], queries: Integers, labels: list[str], beside: Beside | None
+) -> dict[str, Any] | None:
     """Return the queries as points in the plane, before (baseline) and after (recipe), ready for JSON."""
     from simsearch.evaluation.details.projection import project
     from simsearch.evaluation.systems import gather
 
     before = gather(opened["baseline"], queries) if "baseline" in opened else None
-    found = project(before, normalize(gather(opened["recipe"], queries)), [labels[row] for row in queries])
+    make = project if beside is None else beside.project
+    found = make(before, normalize(gather(opened["recipe"], queries)), [labels[row] for row in queries])
     if found is not None:
         found["rows"] = queries[found["rows"]].tolist()
         found |= {side: found[side].round(3).tolist() for side in ("before", "after") if found[side] is not None}
