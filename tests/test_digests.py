@@ -119,12 +119,21 @@ def test_the_stages_of_a_recipe(recipe, plan, tmp_path):
     assert plan.digests() == PINNED[recipe]
 
 
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if f"{name}, first defaults" in PINNED])
+def test_the_stages_of_a_recipe_with_the_defaults_that_small_networks_had_first(recipe, plan, tmp_path):
+    write_pictures(tmp_path)
+    named = find_recipe(*RECIPES[recipe])
+    pipeline = Pipeline(plan, named.recipe.with_first_defaults())
+    pipeline.run(named.name, *pipeline.read(named.name))
+    assert plan.digests() == PINNED[f"{recipe}, first defaults"]
+
+
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if f"{name}, rules 1" in PINNED])
 def test_the_stages_of_a_build_whose_files_rules_1_read(recipe, plan, tmp_path):
     write_pictures(tmp_path)
     named = find_recipe(*RECIPES[recipe])
     like = open_dataset(named.recipe.dataset, plan.home, offline=True, decoding=FIRST)
-    pipeline = Pipeline(plan, named.recipe, like=like)
+    pipeline = Pipeline(plan, named.recipe.with_first_defaults(), like=like)
     pipeline.run(named.name, *pipeline.read(named.name))
     assert plan.digests() == PINNED[f"{recipe}, rules 1"]
 

@@ -19,9 +19,10 @@ from simsearch.images.limits import why_untrained
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
 from simsearch.names import build_name
 from simsearch.pipeline.graph import open_dataset
-from simsearch.pipeline.rules import older_rules
+from simsearch.pipeline.rules import older_defaults, older_rules
 from simsearch.pipeline.systems import device_words
-from simsearch.recipe import Recipe
+from simsearch.recipe import Recipe, filled
+from simsearch.recipe.defaults import epochs_for
 from simsearch.recipe.files import NamedRecipe, find_recipe
 from simsearch.stages.index import refuse_factory
 
@@ -55,9 +56,10 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     from simsearch.vectors.tuning.candidates import SAMPLE_BYTES
 
     called = checked_name(name or named.name)
-    recipe = named.recipe.resolve()
+    asked = older_defaults(home, called, named.recipe)
+    recipe = asked.resolve()
     device_words(recipe)
-    images, labels, gallery, trainable = _count(recipe, home, called)
+    images, labels, gallery, trainable = _count(asked, home, called)
     backbone = recipe.embedder.spec
     trains = bool(recipe.training.epochs) and (trainable or bool(labels and named.recipe.training.epochs))
     size = int(recipe.images.size or backbone.size)
@@ -72,7 +74,10 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     networks = 1 if head or not trains else systems
     picture = size * size * backbone.channels
     step = HEAD_STEP if head else forward * STEP_OVER_EMBEDDING
-    epochs = (recipe.training.epochs or 0) * systems if trains else 0
+    epochs = recipe.training.epochs or 0
+    if asked.training.epochs is None and recipe.small:
+        epochs = epochs_for(int(FIT_SHARE * images), filled(recipe.training.batch_size))
+    epochs = epochs * systems if trains else 0
     seconds = {
         "read": images * READ * (0.2 if small else 1.0),
         "train": epochs * FIT_SHARE * images * step + networks * (SMALL_EXPORT if small else EXPORT),

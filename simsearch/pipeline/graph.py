@@ -26,7 +26,8 @@ from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
 from simsearch.pipeline.systems import Systems, below_head, device_words, weights_digest
-from simsearch.recipe import Recipe
+from simsearch.recipe import Recipe, filled
+from simsearch.recipe.defaults import epochs_for
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import Data, Frozen
 from simsearch.stages.dataset import check_bad, check_usable, dataset, mending
@@ -133,7 +134,7 @@ class Pipeline:
     def _open(self, name: str, renamed: bool, offline: bool) -> tuple[Source, Fingerprint]:
         """Return the source by the rules that hold for the build, and what its files are."""
         home, table, own = self.plan.home, self.recipe.dataset, self.recipe.images.decoding()
-        older = None if self.anew or self.like is not None else older_rules(home, name, self.recipe)
+        older = None if self.anew or self.like is not None else older_rules(home, name, self.asked)
         if older is not None:
             with suppress(SourceError):  # the present rules may take what these refuse
                 source = open_dataset(table, home, offline=offline, decoding=older)
@@ -200,17 +201,22 @@ class Pipeline:
                 f"{safe(source.title)} has no labels, and [training] epochs = {self.asked.training.epochs} needs them",
                 hint="leave epochs out to search by the backbone's own features, or put images into class folders",
             )
-        self._train_nothing()
+        self._train(0)
 
     def _adapt_to_images(self, facts: dict[str, Any]) -> None:
-        """With too few images of a label nothing is trained, unless it was asked for."""
+        """With too few images of a label nothing is trained, and with few in all a small network for more epochs.
+
+        What was asked for stays as it is.
+        """
         if "untrained" in facts and self.asked.training.epochs is None and self.recipe.training.epochs:
-            self._train_nothing()
+            self._train(0)
             why = f"{facts['untrained']}: the backbone's own features are used (training.epochs = 0)"
             self.plan.heading.append(f"Nothing is trained, as {safe(why)}")
+        elif self.asked.training.epochs is None and self.recipe.training.epochs and self.recipe.small:
+            self._train(epochs_for(int(facts["fit"]), filled(self.recipe.training.batch_size)))
 
-    def _train_nothing(self) -> None:
-        training = self.recipe.training.model_copy(update={"epochs": 0})
+    def _train(self, epochs: int) -> None:
+        training = self.recipe.training.model_copy(update={"epochs": epochs})
         self.recipe = self.recipe.model_copy(update={"training": training})
 
 

@@ -24,7 +24,7 @@ OF_TRAINING = ("images", "embedder", "loss", "augmentation", "training")
 
 
 def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
-    """Return the older rules that the build `name` is of, where a resolved recipe asks for no other training.
+    """Return the older rules that the build `name` is of, where a recipe, not resolved, asks for no other training.
 
     Of a data set that is lost the first are supposed; whether that is right, its digest tells.
     """
@@ -33,7 +33,7 @@ def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
     if not home.has_build(name):
         return None
     build = home.build(name)
-    if not asks_the_same(recipe.model_dump(), build.record, OF_TRAINING):
+    if not asks_the_same(recipe.as_asked(), build.record, OF_TRAINING):
         return None
     rules = FIRST
     with suppress(OSError, ValueError, KeyError, TypeError, SimsearchError):
@@ -42,16 +42,34 @@ def older_rules(home: Home, name: str, recipe: Recipe) -> Decoding | None:
     return rules if rules.rules < RULES else None
 
 
+def older_defaults(home: Home, name: str, recipe: Recipe) -> Recipe:
+    """Return a recipe, not resolved, with the first defaults written out where the build `name` was trained by them.
+
+    Newer ones are no reason to train again. The recipe itself where there is no such build.
+    """
+    if not home.has_build(name) or (first := recipe.with_first_defaults()) == recipe:
+        return recipe
+    record = home.build(name).record
+    trained = bool(record.recipe["training"]["epochs"])
+    if not asks_the_same(first.as_asked(), record, OF_TRAINING, trains=trained):
+        return recipe
+    if trained:
+        return first
+    # It was left open, and nothing could be trained: that is told anew.
+    return first.model_copy(update={"training": first.training.model_copy(update={"epochs": recipe.training.epochs})})
+
+
 def asks_the_same(
     recipe: dict[str, Any], record: Record, tables: Iterable[str] | None = None, *, trains: bool = True
 ) -> bool:
-    """Return whether a resolved recipe is that of a record, in `tables` or in all that a digest may depend on.
+    """Return whether a recipe `as_asked` is that of a record, in `tables` or in all that a digest may depend on.
 
-    Where its images or their labels can train nothing (`trains`), epochs became 0 when it was built.
+    Where its images or their labels can train nothing (`trains`), or are few, epochs became others when it was built.
     """
     asked, known = json.loads(json.dumps(recipe)), with_defaults(record.recipe)
-    if not record.labelled or not trains:
-        asked["training"]["epochs"] = record.recipe["training"]["epochs"]
+    epochs = record.recipe["training"]["epochs"]
+    if not record.labelled or not trains or (epochs and asked["training"]["epochs"] is None):
+        asked["training"]["epochs"] = epochs
     looked_at = (asked.keys() | known.keys()) - {"run"} if tables is None else tables
     return all(asked.get(table) == known.get(table) for table in looked_at)
 

@@ -18,6 +18,7 @@ from simsearch.locks import working_seconds
 from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan, now
+from simsearch.pipeline.rules import older_defaults
 from simsearch.pipeline.seeds import Run, runs
 from simsearch.pipeline.standing import left_standing
 from simsearch.recipe.files import NamedRecipe
@@ -81,6 +82,9 @@ def run_build(
     started, progress = working_seconds(), progress or Progress()
     build_name = checked_name(name or named.name)
     home.prepare_environment(offline=offline)
+    newest = named.recipe
+    if not retrain:
+        named = replace(named, recipe=older_defaults(home, build_name, newest))
     if not retrain and (left := _standing(named, home, build_name, _command(named, name, 1), seeds, started)):
         return left
     wanted = runs(named.recipe, build_name, seeds, None if retrain else _apart(home, build_name, seeds))
@@ -101,8 +105,13 @@ def run_build(
 
             shown.tell("writing the report")
             publish_page(build, report, plan.stages, _command(named, name, seeds))
-    again = f"{_command(named, name, seeds)} --retrain trains anew by these"
-    differing = made[0].pipeline.differing(build_name, made[0].source, again)
+    again = f"{_command(named, name, seeds)} --retrain trains"
+    differing = made[0].pipeline.differing(build_name, made[0].source, f"{again} anew by these")
+    notes = [*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])]
+    if named.recipe != newest:
+        notes.append(
+            f"{build_name} was trained by earlier defaults of [training] and [augmentation]: {again} by today's"
+        )
     return Outcome(
         build,
         report,
@@ -111,7 +120,7 @@ def run_build(
         missed=next((why for one in made if (why := missed_target(one.plan.stages["index"]))), None),
         curves=plan.stages["train"].file(CURVES) if "Trained" in plan.ran else None,
         advice=fine_tuning(named, made[0].pipeline.recipe, build_name, plan.stages),
-        notes=[*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])],
+        notes=notes,
         changed=before != build.record.stages,
     )
 
@@ -125,7 +134,7 @@ def stages_of(home: Home, name: str) -> dict[str, Any] | None:
 
 def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: int, started: float) -> Outcome | None:
     with home.reading(days=None) as store:
-        found = left_standing(home, name, named.recipe.resolve().model_dump(), command, seeds)
+        found = left_standing(home, name, named.recipe.as_asked(), command, seeds)
         if found is None:
             return None
         missed = missed_target(store.open("index", **found.build.measured["index"]))

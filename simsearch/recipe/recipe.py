@@ -6,37 +6,23 @@ photos wants pretrained weights and a linear head, a set of small digits a small
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from simsearch.embedder.networks.families.small import NETWORKS
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
 from simsearch.images.preprocess import LATER, Preprocess, Resize
+from simsearch.recipe.defaults import FIRST, FIRST_SHIFT, HEAD, NO_AUGMENTATION, Kind, of_augmentation, of_training
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
-from simsearch.recipe.takes import example, wanted
+from simsearch.recipe.takes import example, line_of, wanted
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
-# Without them a photo is taken as it is; fine-tuning a pretrained backbone on a few thousand photos needs them.
-PHOTO_AUGMENTATION: dict[str, Any] = {"crop": 0.5, "flip": True, "colour": 0.2}
-NO_AUGMENTATION: dict[str, Any] = {"crop": 1.0, "flip": False, "colour": 0.0, "rotate": 0.0, "scale": 0.0, "shift": 0}
-HEAD: dict[str, Any] = {"epochs": 40, "batch_size": 256, "learning_rate": 2e-3, "schedule": "late_decay", "patience": 0}
-SCRATCH: dict[str, Any] = {**HEAD, "epochs": 6, "learning_rate": 1e-3}
-FINE_TUNING: dict[str, Any] = {
-    "epochs": 4,
-    "batch_size": 16,
-    "learning_rate": 3e-4,
-    "head_learning_rate": 2e-3,
-    "schedule": "one_cycle",
-    "patience": 3,
-}
 
 
 class Recipe(Table):
@@ -56,6 +42,19 @@ class Recipe(Table):
     def fine_tunes(self) -> bool:
         """Whether a resolved recipe trains a pretrained backbone."""
         return self.embedder.train == "all" and self.embedder.weights != "none"
+
+    @property
+    def small(self) -> bool:
+        """Whether a resolved recipe trains a small network from no weights."""
+        embedder = self.embedder
+        return embedder.train == "all" and embedder.weights == "none" and embedder.backbone in NETWORKS
+
+    @property
+    def kind_of_training(self) -> Kind:
+        """Return which defaults a resolved recipe has."""
+        if self.embedder.train == "head":
+            return "head"
+        return "fine-tuning" if self.fine_tunes else "small" if self.small else "scratch"
 
     def resolve(self) -> Recipe:
         """The recipe with every default filled in.
@@ -98,13 +97,30 @@ class Recipe(Table):
                 f"[augmentation] shift: expected less than half of images.size = {size}, seen {shift}",
                 hint="--set augmentation.shift=1",
             )
-        augmented = PHOTO_AUGMENTATION if photos and resolved.fine_tunes else {}
+        augmented = of_augmentation(resolved.kind_of_training, photos=photos)
         return resolved.model_copy(
             update={
-                "augmentation": Augmentation(**{**NO_AUGMENTATION, **augmented, **_given(self.augmentation)}),
+                "augmentation": Augmentation(**{**augmented, **_given(self.augmentation)}),
                 "training": _training(self.training, resolved),
             }
         )
+
+    def as_asked(self) -> dict[str, Any]:
+        """Return the tables of the resolved recipe; epochs are None where the number of fit images will tell them."""
+        resolved = self.resolve()
+        tables = resolved.model_dump()
+        if resolved.small and self.training.epochs is None:
+            tables["training"]["epochs"] = None
+        return tables
+
+    def with_first_defaults(self) -> Recipe:
+        """Return a recipe, not resolved, with what small networks had at first written out; else the recipe itself."""
+        if not self.resolve().small:
+            return self
+        training = self.training.model_copy(update={**FIRST, **_given(self.training)})
+        shift = FIRST_SHIFT if self.augmentation.shift is None else self.augmentation.shift
+        augmentation = self.augmentation.model_copy(update={"shift": shift})
+        return self.model_copy(update={"training": training, "augmentation": augmentation})
 
     def with_head_only(self) -> Recipe:
         """A resolved fine-tuning recipe as `train = "head"` would have it: same data, images, loss and seed."""
@@ -221,7 +237,7 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
         kind = f"unknown key {seen!r} in [{table}]" if key else f"unknown table [{seen}]"
         said, near = near_words(seen, nearest(seen, legal, cutoff=0.4))
         pair = near and (f"{table}.{near[0]}", f"{table}.{near[1]}") if key else near
-        line = _line(where, table, key)
+        line = line_of(where, table, key)
         return RecipeError(
             f"{where}{line}: {kind}{said}{more}", hint=f"legal here: {', '.join(sorted(legal))}", near=pair
         )
@@ -251,23 +267,6 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
     return RecipeError(f"{place}: {message}{seen}{more}")
 
 
-def _line(where: str, table: str, key: str) -> str:
-    """Return ", line N" for the line that a key, or a table, has in a file; "" where it is not found in one."""
-    try:
-        lines = Path(os.path.expanduser(where)).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return ""
-    within, heading = "", re.compile(r"\s*\[([^\[\]]+)\]")
-    for number, line in enumerate(lines, 1):
-        if found := heading.match(line):
-            within = found[1].strip()
-            if not key and within == table:
-                return f", line {number}"
-        elif key and within == table and line.partition("=")[0].strip().strip("\"'") == key:
-            return f", line {number}"
-    return ""
-
-
 def _fields_of(first: Any, table: str, recipe: type[Table]) -> dict[str, FieldInfo]:
     if table == "loss":
         member = next((str(part) for part in first["loc"] if part in LOSSES), "l2_softmax")
@@ -277,10 +276,8 @@ def _fields_of(first: Any, table: str, recipe: type[Table]) -> dict[str, FieldIn
 
 
 def _training(asked: Training, resolved: Recipe) -> Training:
-    defaults: dict[str, Any] = HEAD if resolved.embedder.train == "head" else SCRATCH
-    if resolved.fine_tunes:
-        defaults = FINE_TUNING
-    filled = {**defaults, "freeze_batch_norm": resolved.embedder.weights != "none", **_given(asked)}
+    of_weights = {"freeze_batch_norm": resolved.embedder.weights != "none"}
+    filled = {**of_training(resolved.kind_of_training), **of_weights, **_given(asked)}
     return Training(**{"head_learning_rate": filled["learning_rate"], **filled})
 
 

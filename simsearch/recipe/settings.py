@@ -8,20 +8,23 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from simsearch.recipe.loss import LOSSES, PML, PML_PREFIX, loss_tag
-from simsearch.recipe.recipe import (
+from simsearch.recipe.defaults import (
     FINE_TUNING,
-    FOLDER_BACKBONE,
     HEAD,
+    MOST_EPOCHS,
     NO_AUGMENTATION,
     PHOTO_AUGMENTATION,
     SCRATCH,
-    Recipe,
+    SMALL,
+    SMALL_AUGMENTATION,
 )
+from simsearch.recipe.loss import LOSSES, PML, PML_PREFIX, loss_tag
+from simsearch.recipe.recipe import FOLDER_BACKBONE, Recipe
 from simsearch.recipe.table import Table
 from simsearch.recipe.takes import takes, toml
 
 LOSS = "loss"
+SCRATCH_WORDS = "for torchvision's from no weights"
 # What a setting is where a recipe leaves it out and only the source, or another setting, can tell.
 LEFT_OUT = {
     "dataset.root": "the folder of the list",
@@ -92,13 +95,15 @@ def _default(name: str, key: str, field: FieldInfo) -> str:
         return toml(field.default)
     if f"{name}.{key}" in LEFT_OUT:
         return LEFT_OUT[f"{name}.{key}"]
-    if name == "training" and key in SCRATCH:
-        head = f"; {toml(HEAD[key])} for a head" if HEAD[key] != SCRATCH[key] else ""
-        tuning = f"; {toml(FINE_TUNING[key])} fine-tuning" if FINE_TUNING[key] != SCRATCH[key] else ""
-        return toml(SCRATCH[key]) + head + tuning
+    if name == "training" and key in SMALL:
+        few = f", up to {MOST_EPOCHS} of a small network on few images" if key == "epochs" else ""
+        others = ((SCRATCH, SCRATCH_WORDS), (HEAD, "for a head"), (FINE_TUNING, "fine-tuning"))
+        more = [f"; {toml(kind[key])} {words}" for kind, words in others if kind[key] != SMALL[key]]
+        return toml(SMALL[key]) + few + "".join(more)
     if name == "augmentation":
+        small = f"; {toml(SMALL_AUGMENTATION[key])} for small networks" if key in SMALL_AUGMENTATION else ""
         photos = (
             f"; {toml(PHOTO_AUGMENTATION[key])} fine-tuning on folders and lists" if key in PHOTO_AUGMENTATION else ""
         )
-        return toml(NO_AUGMENTATION[key]) + photos
+        return toml(NO_AUGMENTATION[key]) + small + photos
     return "none"

@@ -197,7 +197,7 @@ class Training(Table):
     head_learning_rate: float | None = setting(
         "Peak learning rate of head and loss, where the backbone is trained too.", None, gt=0
     )
-    weight_decay: float = setting("Weight decay of AdamW.", 1e-4, ge=0)
+    weight_decay: float | None = setting("Weight decay of AdamW.", None, ge=0)
     schedule: Literal["late_decay", "one_cycle"] | None = setting(
         "How rates change: late_decay falls in the second half, one_cycle rises first.", None
     )

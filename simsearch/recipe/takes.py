@@ -1,10 +1,13 @@
-"""What a key of a recipe takes, in words, and an example of it."""
+"""What a key of a recipe takes, in words, an example of it, and where it stands in a file."""
 
 from __future__ import annotations
 
 import json
+import os
+import re
 import shlex
 import types
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -17,6 +20,7 @@ EXAMPLES: dict[str, Any] = {
     "batch_size": 64,
     "learning_rate": 0.001,
     "head_learning_rate": 0.002,
+    "weight_decay": 0.05,
     "size": 224,
     "colour": 0.2,
     "rotate": 10,
@@ -87,3 +91,20 @@ def _type(kind: Any) -> str:
     if origin is dict or kind is dict:
         return "table"
     return NAMES[kind]
+
+
+def line_of(where: str, table: str, key: str) -> str:
+    """Return ", line N" for the line that a key, or a table, has in a file; "" where it is not found in one."""
+    try:
+        lines = Path(os.path.expanduser(where)).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    within, heading = "", re.compile(r"\s*\[([^\[\]]+)\]")
+    for number, line in enumerate(lines, 1):
+        if found := heading.match(line):
+            within = found[1].strip()
+            if not key and within == table:
+                return f", line {number}"
+        elif key and within == table and line.partition("=")[0].strip().strip("\"'") == key:
+            return f", line {number}"
+    return ""

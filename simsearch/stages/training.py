@@ -134,7 +134,7 @@ def train_embedder(
         rates=Rates(
             filled(training.learning_rate),
             filled(training.head_learning_rate),
-            training.weight_decay,
+            filled(training.weight_decay),
             filled(training.schedule),
         ),
         patience=filled(training.patience),
