@@ -55,8 +55,8 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(name, no_gpu, tmp
     assert f'device = "{name}"' in shown.stdout
 
 
-def test_the_device_enters_no_address(built):
-    folder, home = built
+def test_the_device_enters_no_address(copy_of_built):
+    folder, home = copy_of_built
     before = snapshot(home)
     done = run_cli("build", folder, *SMALL, "--set", "run.device=cpu", "--home", home, check=0)
     assert "photos is up to date" in done.stderr
