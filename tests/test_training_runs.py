@@ -6,16 +6,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from conftest import SMALL, write_folder
 
 from simsearch.console import Shown
+from simsearch.embedder.losses.losses import make_loss
 from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.networks.saving import save_weights
 from simsearch.errors import EmbedderError
 from simsearch.home import Home
 from simsearch.pipeline.run import run_build
 from simsearch.recipe.files import find_recipe
-from simsearch.recipe.loss import QuadrupletLoss, TripletLoss
+from simsearch.recipe.loss import L2SoftmaxLoss, PmlLoss, QuadrupletLoss, TripletLoss
 from simsearch.stages.training import collapse_words, margin_of
 
 QUICK = [*SMALL[1::2], "evaluation.baseline=false"]
@@ -81,14 +83,35 @@ def test_features_that_are_one_point_are_told_from_those_that_are_only_near():
     assert collapse_words(near, 10, 0.19, margin) is None, "it learns"
     assert collapse_words(near, 10, 0.2005, None) is None, "a loss without margin"
     assert collapse_words(near_one_point(1.0), 10, 0.2, margin) is None, "hard triplets of a sound training"
-    quadruplet = QuadrupletLoss(name="quadruplet", margin1=0.2, margin2=0.1)
-    assert margin_of(quadruplet) == pytest.approx(0.3)
+
+
+def test_losses_with_a_margin_are_it_where_all_features_are_one_point():
+    """Against the losses themselves, on features all but equal; those of pytorch-metric-learning were measured so."""
+    features = torch.ones(24, 8) + 1e-4 * torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(24) // 4
+    for table in (
+        TripletLoss(name="triplet", margin=0.3),
+        QuadrupletLoss(name="quadruplet", margin1=0.2, margin2=0.1),
+        QuadrupletLoss(name="quadruplet", margin1=0.2),
+        QuadrupletLoss(name="quadruplet", margin1=0.2, form="text"),
+    ):
+        table = table.resolve()
+        value, _ = make_loss(table.model_dump(), 8, 6, 0)(features, labels)
+        assert margin_of(table) == pytest.approx(float(value), rel=1e-3), table
+    pml = {"TripletMarginLoss": 0.05, "ContrastiveLoss": 1.0, "MarginLoss": 1.4, "NTXentLoss": None}
+    for name, margin in pml.items():
+        assert margin_of(PmlLoss(name=f"pml:{name}")) == (margin and pytest.approx(margin))
+    assert margin_of(PmlLoss(name="pml:TripletMarginLoss", options={"margin": 0.3})) == pytest.approx(0.3)
+    assert margin_of(PmlLoss(name="pml:TripletMarginLoss", options={"smooth_loss": True})) is None
+    assert margin_of(L2SoftmaxLoss()) is None
 
 
 @pytest.mark.slow
 def test_a_training_that_ends_as_one_point_says_so_and_a_sound_one_does_not(home, capsys):
     common = ["evaluation.baseline=false", "evaluation.map=false"]
-    build("digits", home, [*common, "loss.name=softmax", "training.learning_rate=100", "training.epochs=2"])
+    with pytest.raises(EmbedderError, match="features of all images are nearly equal") as refused:
+        build("digits", home, [*common, "loss.name=softmax", "training.learning_rate=100", "training.epochs=2"])
+    assert "training.learning_rate" in refused.value.hint
     assert "warning: COLLAPSED: the features of all images are one point" in capsys.readouterr().err
     build("digits", home, [*common, "training.epochs=1"], name="sound")
     assert "COLLAPS" not in capsys.readouterr().err

@@ -52,6 +52,29 @@ class Spread:
         return {"collapsed": self.collapsed, **asdict(self)}
 
 
+def mean_cosine_of(features: Floats) -> float | None:
+    """Return the mean cosine of two of the features (N, D); None for fewer than two, and where one is not finite.
+
+    Features of zeros have no direction: they count as equal where all of them are so.
+    """
+    count, points = len(features), features.astype(np.float64)
+    if count < 2 or not np.isfinite(points).all():
+        return None
+    lengths = np.linalg.norm(points, axis=1)
+    if not lengths.any():
+        return 1.0
+    points /= np.where(lengths == 0, 1.0, lengths)[:, None]
+    used = int(np.count_nonzero(lengths))
+    return min(1.0, (float(np.square(points.sum(axis=0)).sum()) - used) / (count * (count - 1)))
+
+
+def all_equal(features: Floats) -> bool:
+    """Whether all features (N, D), two or more, are the same but for rounding: no head can tell them apart."""
+    if len(features) < 2:
+        return False
+    return bool(np.allclose(features, features[:1], rtol=1e-5, atol=1e-6 * float(np.abs(features[0]).max())))
+
+
 def spread(embeddings: Floats, labels: int | None) -> Spread | None:
     """Return the spread of unit vectors (N, D) of `labels` labels; None where too little is there to be judged.
 

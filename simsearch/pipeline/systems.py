@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from simsearch.artifacts import Artifact, digest_of
+from simsearch.console import Progress
 from simsearch.embedder.networks.weights import offered_weights
 from simsearch.errors import RecipeError
 from simsearch.home import Home
@@ -22,7 +23,7 @@ from simsearch.recipe.loss import SoftmaxLoss
 from simsearch.recipe.tables import Embedder
 from simsearch.stages.backbone import as_it_is, backbone, backbone_before
 from simsearch.stages.common import Data, Frozen
-from simsearch.stages.embed import embed
+from simsearch.stages.embed import embed, refuse_one_point
 from simsearch.stages.step import Step
 from simsearch.stages.train import train
 
@@ -87,8 +88,13 @@ class Systems:
     def _features(self, system: str, recipe: Recipe | None) -> Artifact:
         prefix, make = "" if system == "recipe" else f"{system}/", self.plan.make
         if recipe is None:
-            return self._frozen(prefix).embedded
+            found = self._frozen(prefix).embedded
+            if system == "recipe":
+                self._refuse_one_point(found, below_head=False, trained=False)
+            return found
         frozen = self._frozen("frozen/") if recipe.embedder.train == "head" else None
+        if frozen and system == "recipe":
+            self._refuse_one_point(frozen.embedded, below_head=True, trained=False)
         start = None
         if recipe.training.head_first:  # from the artifact of a recipe with train = "head" and its defaults
             alone, below = recipe.with_head_only(), self._frozen("frozen/")
@@ -104,10 +110,18 @@ class Systems:
             proved=system != "recipe",
         )
         trained = self._trained(step, f"{prefix}train", frozen)
-        return make(
+        found = make(
             embed(self.data, trained, frozen, checked=system == "recipe", device=self.recipe.run.device),
             f"{prefix}embed",
         )
+        if system == "recipe":
+            self._refuse_one_point(found, below_head=False, trained=True)
+        return found
+
+    def _refuse_one_point(self, embedded: Artifact, *, below_head: bool, trained: bool) -> None:
+        if self.plan.may_run:
+            progress = self.plan.progress if self.plan.ran else Progress()  # said once, while it is made
+            refuse_one_point(embedded, progress, below_head=below_head, trained=trained)
 
     def _trained(self, step: Step, name: str, frozen: Frozen | None) -> Artifact:
         first = self.plan.may_run and name in ("train", "head/train") and not self.plan.has(step)

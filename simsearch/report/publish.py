@@ -53,6 +53,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "vectors": build.of_vectors,
                 "of_files": build.of_files,
                 "trained": trained,
+                "warning": stages["train"].facts.get("warning") if trained else None,
                 "head": trained and embedder["train"] == "head" and embedder["weights"] != "none",
                 "choice": _json(stages["index"], "index").get("choice"),
                 "far": _json(evaluated, "far"),

@@ -17,7 +17,9 @@ from simsearch.console import Progress
 from simsearch.embedder.bundle.canaries import Canaries, count, keep, kept
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.embedder.bundle.trained import HEAD, WEIGHTS, Features, backbone_of, open_trained, preprocess_of
-from simsearch.errors import ImageError
+from simsearch.errors import EmbedderError, ImageError
+from simsearch.evaluation.collapse import ROWS as COLLAPSE_ROWS
+from simsearch.evaluation.collapse import all_equal, mean_cosine_of
 from simsearch.images.loading import in_order, pieces, pixel_batches
 from simsearch.images.records import ImageRecord
 from simsearch.images.sources.source import Reader, changed
@@ -25,7 +27,7 @@ from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen
 from simsearch.stages.step import References, Result, Step
 
 if TYPE_CHECKING:
-    from simsearch.vectors.features import FeatureBlocks
+    from simsearch.vectors.features import FeatureBlocks, FeatureFile
 
 VERSION = 1
 MOST_IMAGES = 32  # a batch
@@ -34,6 +36,7 @@ BATCH_BYTES = 5 << 20
 DEVICES = ("cuda", "mps")  # on which torch runs the network; ONNX Runtime's own wheel knows none of them
 CHECKED_IMAGES = 64
 LEAST_COSINE = 0.9999
+ONE_POINT = 0.9999  # mean cosine; from .999 on a report warns
 
 
 class Engine(Protocol):
@@ -97,6 +100,7 @@ def write_features(
     CPU embeds once the same was found of it.
     """
     from simsearch.embedder.bundle.runtime import Head
+    from simsearch.evaluation.systems import gather
     from simsearch.vectors.features import FeatureBlocks, FeatureFile
 
     rows = int(data.facts["images"])
@@ -123,21 +127,45 @@ def write_features(
             progress.say(f"{device} gives other features than the ONNX file: embedding without it")
     engine(bundle, blocks, data.records(), progress)
     blocks.join(space.out / "features.h5")
-    keep(space.out, _canaries(data, trained, frozen, space))
+    with FeatureFile(space.out / "features.h5") as file:
+        canaries = _canaries(data, trained, frozen, file)
+        some = gather(file, np.unique(np.linspace(0, rows - 1, min(rows, COLLAPSE_ROWS)).round().astype(np.int64)))
+    keep(space.out, canaries)
     facts = {
         "rows": rows,
         "dim": bundle.dim,
         "through": through,
         "embedder": embedder_fingerprint(trained),
         **({} if place == "cpu" else {"device": place}),
+        **({} if (near := mean_cosine_of(some)) is None else {"mean_cosine": round(near, 7)}),
+        **({"one_point": True} if all_equal(some) else {}),
     }
     return facts, f"{rows:,} images" + (f", {through}" if through != "onnxruntime" else "")
 
 
-def _canaries(data: Data, trained: Artifact, frozen: Frozen | None, space: Workspace) -> Canaries:
+def refuse_one_point(embedded: Artifact, progress: Progress, *, below_head: bool, trained: bool) -> None:
+    """Raise EmbedderError where features are nearly one point and the pictures are not; where these are, say so.
+
+    `below_head`: a head is to be trained on them, which may tell apart what is only nearly equal. Artifacts of an
+    earlier version say nothing of it, and pass.
+    """
+    near, canaries = embedded.facts.get("mean_cosine"), kept(embedded)
+    alike = embedded.facts.get("one_point", False) or (not below_head and near is not None and near > ONE_POINT)
+    if not alike or canaries is None:
+        return
+    told = f"the features of all images are nearly equal (mean cosine {near:.5f})"
+    if canaries.flat:
+        progress.say(f"warning: {told}, as the images themselves are: nothing can be told apart by them")
+        return
+    hint = "its weights may be damaged, or not its own: --set embedder.weights or embedder.backbone names others"
+    if trained:
+        hint = "try a smaller training.learning_rate, more epochs or another loss: --set training.learning_rate=0.0001"
+    raise EmbedderError(f"{told}, and the images are not: no answer would mean anything", hint=hint)
+
+
+def _canaries(data: Data, trained: Artifact, frozen: Frozen | None, file: FeatureFile) -> Canaries:
     """Return a few pictures with the features that were just written; pixels are those of the backbone, if one is."""
     from simsearch.evaluation.systems import gather
-    from simsearch.vectors.features import FeatureFile
 
     shared = kept(frozen.embedded) if frozen else None
     if shared is None:
@@ -146,8 +174,7 @@ def _canaries(data: Data, trained: Artifact, frozen: Frozen | None, space: Works
         rows, pixels = next(pixel_batches(data.reader, chosen, preprocess, batch=len(chosen), threads=THREADS))
     else:
         rows, pixels = shared.rows, shared.pixels
-    with FeatureFile(space.out / "features.h5") as file:
-        return Canaries(rows, pixels, gather(file, rows))
+    return Canaries(rows, pixels, gather(file, rows))
 
 
 class Bundle:

@@ -38,7 +38,7 @@ from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
 from simsearch.page.charts import svg_file, training_chart
 from simsearch.recipe import Recipe, filled
-from simsearch.recipe.loss import BalancedLoss, L2SoftmaxLoss, Loss, QuadrupletLoss, TripletLoss
+from simsearch.recipe.loss import PML_PREFIX, BalancedLoss, L2SoftmaxLoss, Loss, PmlLoss, QuadrupletLoss, TripletLoss
 from simsearch.recipe.tables import Training
 from simsearch.stages.common import CURVES, THREADS, Data, Frozen
 from simsearch.stages.network import built_network, describe, made_for
@@ -51,6 +51,12 @@ VAL_IMAGES = 1000  # a progress figure: a seeded part of the rows is enough
 VAL_GALLERY = 4000
 VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
 CLASSES_PER_BATCH = 10
+# Losses of pytorch-metric-learning at one point, measured there: the sum of these options, at their defaults.
+PML_MARGINS = {
+    "TripletMarginLoss": {"margin": 0.05},
+    "ContrastiveLoss": {"neg_margin": 1.0},
+    "MarginLoss": {"margin": 0.2, "beta": 1.2},
+}
 NEARLY_ONE_POINT, AT_MARGIN = 0.95, 0.01  # mean cosine, and how near to its margin a loss stands
 MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
 
@@ -147,7 +153,8 @@ def train_embedder(
     )
     looked_at = np.random.default_rng(0).permutation(len(records))[:VAL_IMAGES]  # val rows alone may be a few of a kind
     last = trained.metrics[-1]["loss"] if trained.metrics else None
-    if last is not None and (said := collapse_words(embed(looked_at), len(classes), last, margin_of(table))):
+    said = None if last is None else collapse_words(embed(looked_at), len(classes), last, margin_of(table))
+    if said:
         progress.say(f"warning: {said}")
     alpha = float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None
     describe(space, model.name, model.dim, preprocess.to_json(), classes, alpha)
@@ -172,6 +179,7 @@ def train_embedder(
         "images": len(records),
         **trained.info,
         **proof,
+        **({"warning": said} if said else {}),
     }
     what = f"{table.name} head on frozen features" if frozen else table.name
     epochs = "1 epoch" if len(rows) == 1 else f"{len(rows)} epochs"
@@ -232,7 +240,14 @@ def margin_of(table: Loss) -> float | None:
     """Return the loss of features that are all one point, where it tells of nothing else; None for other losses."""
     if isinstance(table, TripletLoss):
         return table.margin
-    return table.margin1 + filled(table.margin2) if isinstance(table, QuadrupletLoss) and table.margin2 else None
+    if isinstance(table, PmlLoss):
+        usual = PML_MARGINS.get(table.name.removeprefix(PML_PREFIX))
+        if usual is None or table.options.get("smooth_loss"):
+            return None
+        return sum(float(table.options.get(key, value)) for key, value in usual.items())
+    if isinstance(table, QuadrupletLoss):
+        return table.margin1 + (table.margin1 if table.form == "text" else filled(table.margin2))
+    return None
 
 
 def collapse_words(features: Floats, labels: int, loss: float, margin: float | None) -> str | None:

@@ -68,7 +68,8 @@ def collapsed(report: Report, facts: Report) -> str | None:
     """Return a warning that all images lie at nearly one place; None where they do not."""
     found = report.get("collapse")  # a report of an older version does not know
     if not found or not found["collapsed"]:
-        return None
+        warning: str | None = facts.get("warning")  # that it is about to, which the loss tells
+        return warning
     spread = Spread(found["mean_cosine"], found["effective_rank"])
     return spread.words if facts.get("trained", True) else spread.untrained_words
 
