@@ -187,7 +187,11 @@ def test_no_first_answer_where_none_is_due(copy, monkeypatch):
     run_cli(*command, "--seeds", 2, check=2)
     monkeypatch.setattr(first, "MOST_BYTES", 100)
     run_cli(*command, check=2)
-    assert files(home) == {}, "of several seeds, and where the index would be large"
+    monkeypatch.undo()
+    stopping(monkeypatch)
+    damage(next((home / "artifacts" / "index").glob("*/index.faiss")))
+    assert STOPPED in run_cli(*command, check=2).stderr, "the build itself does not need that index"
+    assert files(home) == {}, "of several seeds, where the index would be large, and where it is damaged"
 
 
 def test_it_follows_other_settings_as_it_is_no_build_yet(copy, monkeypatch):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 
-from simsearch.errors import VectorsError
+from simsearch.errors import ArtifactError, VectorsError
 from simsearch.home import Home, Record
 from simsearch.home.again import home_words
 from simsearch.pipeline.plan import Plan, now
@@ -23,15 +23,15 @@ MOST_BYTES = 1 << 30  # of an index that serves for the time of a training
 def first_stages(plan: Plan, name: str, data: Data, frozen: Frozen, table: tables.Index) -> Plan | None:
     """Return a plan that holds the stages of a provisional build, exact search over the frozen features.
 
-    None where a whole build of that name stands, where the index would be large, and where features cannot be indexed:
-    what is trained on them may be.
+    None where a whole build of that name stands, where the index would be large, and where there can be none: features
+    that have no direction may be trained on, and an index that is damaged is none that the build needs.
     """
     if not _lacks(plan.home, name) or 4 * int(data.facts["images"]) * int(frozen.embedded.facts["dim"]) > MOST_BYTES:
         return None
     stages = {"dataset": data.artifact, "train": frozen.trained, "embed": frozen.embedded}
     stages |= {"backbone": frozen.backbone} if frozen.backbone else {}
     made = replace(plan, heading=[], ran=[], stages=stages)
-    with suppress(VectorsError):
+    with suppress(VectorsError, ArtifactError):
         made.make(replace(index(data, frozen.embedded, table_of(table)), quick=True))
         return made
     return None
