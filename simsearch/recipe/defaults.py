@@ -38,11 +38,11 @@ FINE_TUNING: dict[str, Any] = {
 FIRST: dict[str, Any] = {"epochs": 6, "batch_size": 256, "learning_rate": 1e-3, "weight_decay": 1e-4}
 FIRST_SHIFT = 0
 
-LEAST_STEPS, MOST_EPOCHS = 1000, 100
+LEAST_STEPS, MOST_EPOCHS = 2000, 100
 
 
 def epochs_for(images: int, batch_size: int) -> int:
-    """Return how many epochs train a small network on so many fit images: 1,000 steps or more, 6 to 100 epochs."""
+    """Return how many epochs train a small network on so many fit images: 2,000 steps or more, 6 to 100 epochs."""
     steps = max(1, math.ceil(images / batch_size))
     return max(int(SMALL["epochs"]), min(MOST_EPOCHS, math.ceil(LEAST_STEPS / steps)))
 
