@@ -85,7 +85,7 @@ def pretended(kind: str, digest: str, settings: dict, inputs: dict) -> Artifact:
     }
     facts |= {"notes": [], "ntotal": 1438, "dim": 64, "factory": "Flat", "norms": [1.0, 1.0]}
     facts |= {"search": {"nprobe": number % 7 + 1}} if "target_recall" in settings else {}
-    manifest = {"digest": digest, "content": digest_of(number), "facts": facts, "inputs": inputs}
+    manifest = {"digest": digest, "content": digest_of(number), "facts": facts, "inputs": inputs, "files": {}}
     return Artifact(Path("pretended") / kind, manifest)
 
 
