@@ -60,7 +60,7 @@ def test_equal_but_for_rounding():
 
 def test_what_is_refused_and_what_is_only_said(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (4, 8, 8, 3)).astype(np.uint8)
-    flat, near = np.full((4, 8, 8, 3), 7, np.uint8), {"mean_cosine": 0.99995}
+    flat, near = np.full((4, 8, 8, 3), 7, np.uint8), {"mean_cosine": 0.9999995}
     for below_head in (False, True):
         equal = embedded(tmp_path, pixels, {"mean_cosine": 1.0, "one_point": True})
         with pytest.raises(
@@ -73,7 +73,7 @@ def test_what_is_refused_and_what_is_only_said(tmp_path):
     assert "learning_rate" in error.value.hint
     heard = Heard()
     refuse_one_point(embedded(tmp_path, pixels, near), heard, below_head=True, trained=False)  # a head may part them
-    refuse_one_point(embedded(tmp_path, pixels, {"mean_cosine": 0.9998}), heard, below_head=False, trained=True)
+    refuse_one_point(embedded(tmp_path, pixels, {"mean_cosine": 0.99997}), heard, below_head=False, trained=True)
     refuse_one_point(Artifact(tmp_path, {"facts": {}, "files": {}}), heard, below_head=False, trained=True)
     assert not heard.lines
     refuse_one_point(embedded(tmp_path, flat, near), heard, below_head=False, trained=True)

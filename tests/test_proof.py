@@ -252,12 +252,12 @@ def test_torchvision_with_default_weights_is_proved_and_a_fault_refused(photos, 
     import torch
     from torchvision import models
 
-    entry = models.MobileNet_V3_Small_Weights.DEFAULT
+    entry = models.ResNet18_Weights.DEFAULT
     place = home / "datasets" / "torch" / "hub" / "checkpoints"
     place.mkdir(parents=True)
     torch.manual_seed(0)
-    torch.save(models.mobilenet_v3_small().state_dict(), place / entry.url.rpartition("/")[2])
-    keys = sets("embedder.backbone=torchvision:mobilenet_v3_small", *KEYS)
+    torch.save(models.resnet18().state_dict(), place / entry.url.rpartition("/")[2])
+    keys = sets("embedder.backbone=torchvision:resnet18", *KEYS)
     reading = torchvision_models.settings_of
     monkeypatch.setattr(torchvision_models, "settings_of", lambda preset: {**reading(preset), "order": "bgr"})
     for train in ("head", "all"):
