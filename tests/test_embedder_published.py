@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Normalize, Resize, ToTensor
+from torchvision.transforms.functional import crop
 
 from simsearch.embedder.networks.published import of_timm, of_transformers, read_beside
 from simsearch.errors import EmbedderError
@@ -45,8 +46,13 @@ def seen_by(keys, picture):
     return ours.normalize(ours.fit(picture)[None])[0]
 
 
-def library(shorter, size, interpolation=InterpolationMode.BICUBIC, mean=MEAN, std=STD):
-    steps = [Resize(shorter, interpolation), CenterCrop(size), ToTensor(), Normalize(mean, std)]
+def floor_crop(size):
+    """As transformers cuts, which rounds half a pixel down."""
+    return lambda picture: crop(picture, (picture.height - size) // 2, (picture.width - size) // 2, size, size)
+
+
+def library(shorter, size, interpolation=InterpolationMode.BICUBIC, mean=MEAN, std=STD, cut=CenterCrop):
+    steps = [Resize(shorter, interpolation), cut(size), ToTensor(), Normalize(mean, std)]
     return lambda picture: Compose(steps)(Image.fromarray(picture)).numpy()
 
 
@@ -59,15 +65,18 @@ def library(shorter, size, interpolation=InterpolationMode.BICUBIC, mean=MEAN, s
             library(256, 224, InterpolationMode.BILINEAR),
         ),
         (of_timm({**TIMM, "crop_mode": "squash", "crop_pct": 1.0}, ""), library((224, 224), 224)),
-        (of_transformers(TRANSFORMERS, ""), library(256, 224)),
-        (of_transformers({**TRANSFORMERS, "size": 224, "crop_size": 224}, ""), library(224, 224)),
+        (of_transformers(TRANSFORMERS, ""), library(256, 224, cut=floor_crop)),
+        (of_transformers({**TRANSFORMERS, "size": 224, "crop_size": 224}, ""), library(224, 224, cut=floor_crop)),
         (of_transformers({**TRANSFORMERS, "size": 224, "do_center_crop": False}, ""), library((224, 224), 224)),
-        (of_transformers({**TRANSFORMERS, "do_normalize": False}, ""), library(256, 224, mean=[0] * 3, std=[1] * 3)),
+        (
+            of_transformers({**TRANSFORMERS, "do_normalize": False}, ""),
+            library(256, 224, mean=[0] * 3, std=[1] * 3, cut=floor_crop),
+        ),
         (
             of_transformers(
                 {**TRANSFORMERS, "do_center_crop": False, "size": {"shortest_edge": 224}, "crop_pct": 0.875}, ""
             ),
-            library(256, 224),
+            library(256, 224, cut=floor_crop),
         ),
     ],
     ids=range(8),

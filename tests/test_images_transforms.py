@@ -51,6 +51,19 @@ def library(interpolation, share, size=224):
     )
 
 
+def test_floor_crop_rounds_half_a_pixel_of_a_corner_down():
+    """As transformers does: torchvision cuts these two one pixel further, and others alike."""
+    rows = np.arange(67, dtype=np.uint8)[:, None].repeat(64, axis=1)
+    assert make(64, "center_crop").fit(rows)[0, 0, 0] == 2  # of 1.5
+    assert make(64, "floor_crop").fit(rows)[0, 0, 0] == 1
+    for share in (1.0, 0.9):
+        ours, torchvision = (make(64, resize, crop_share=share) for resize in ("floor_crop", "center_crop"))
+        even = scene(80, 100)
+        same = (ours.fit(even) == torchvision.fit(even)).all()
+        resized = 100 * int(64 / share) // 80 - 64, int(64 / share) - 64
+        assert same == all(gap % 4 != 3 for gap in resized)
+
+
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 @pytest.mark.parametrize("share", [1.0, 0.875, 0.95, 224 / 235])
 def test_center_crop_is_what_torchvision_sees(interpolation, share):

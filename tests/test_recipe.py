@@ -255,7 +255,7 @@ def test_what_a_loss_says_of_itself():
         ("training.epochs=-1", "expected a whole number, 0 to 100000, seen -1", "as --set training.epochs=20"),
         (
             "images.resize=foo",
-            'expected "squash" or "crop" or "pad" or "center_crop", seen \'foo\'',
+            'expected "squash" or "crop" or "pad" or "center_crop" or "floor_crop", seen \'foo\'',
             "as --set images.resize=squash",
         ),
         ("loss.alpha=0", "expected a number, above 0, seen 0", "as --set loss.alpha=16.0"),

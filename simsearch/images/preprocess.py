@@ -18,8 +18,9 @@ from simsearch.images.formats.pixels import scaled
 PREPROCESS_VERSION = 3
 MAX_SIZE = 4096
 
-Resize = Literal["squash", "crop", "pad", "center_crop"]
+Resize = Literal["squash", "crop", "pad", "center_crop", "floor_crop"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
+CENTRED = ("center_crop", "floor_crop")
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 Order = Literal["rgb", "bgr"]
@@ -38,8 +39,10 @@ class Preprocess:
 
     squash brings both sides to `size`; crop takes the centre square; pad lays the whole picture on a white square;
     center_crop brings the shorter side to `size / crop_share` and cuts the centre, in whole pixels as torchvision's
-    Resize and CenterCrop do. `decoding`: how the picture is decoded before. `antialias`: whether all pixels count when
-    a picture shrinks, `order`: of the channels, `draft`: whether a large JPEG may be decoded at a reduced size.
+    Resize and CenterCrop do; floor_crop does so as transformers' image processors do, which round half a pixel of a
+    corner down (torchvision: to the even pixel). `decoding`: how the picture is decoded before. `antialias`: whether
+    all pixels count when a picture shrinks, `order`: of the channels, `draft`: whether a large JPEG may be decoded at
+    a reduced size.
     Raises RecipeError for a value that cannot be used.
     """
 
@@ -77,7 +80,7 @@ class Preprocess:
     def _check_what_goes_together(self) -> None:
         if not LEAST_SHARE <= self.crop_share <= 1:
             raise RecipeError(f"images.crop_share is {self.crop_share}: expected {LEAST_SHARE} to 1")
-        if self.crop_share != 1 and self.resize != "center_crop":
+        if self.crop_share != 1 and self.resize not in CENTRED:
             raise RecipeError(
                 f"images.crop_share is {self.crop_share}: expected images.resize = 'center_crop', seen {self.resize!r}",
                 hint="--set images.resize=center_crop",
@@ -127,7 +130,7 @@ class Preprocess:
             side = min(picture.size)
             left, top = (picture.width - side) / 2, (picture.height - side) / 2
             return self._scaled(picture, square, (left, top, left + side, top + side))
-        if self.resize == "center_crop":
+        if self.resize in CENTRED:
             return self._centre(picture)
         inner = scaled(picture, self.size)
         canvas = Image.new(picture.mode, square, "white")
@@ -145,7 +148,8 @@ class Preprocess:
         width, height = picture.size
         small = min(width, height)
         resized = int(shorter * width / small), int(shorter * height / small)
-        left, top = (round((side - self.size) / 2) for side in resized)  # halves to the even number, as there
+        corner = math.floor if self.resize == "floor_crop" else round  # of halves: to the even number, as there
+        left, top = (corner((side - self.size) / 2) for side in resized)
         if max(resized) <= LONGEST * shorter:
             whole = self._scaled(picture, resized, _whole(picture))
             return whole[top : top + self.size, left : left + self.size]

@@ -15,7 +15,7 @@ from simsearch.embedder.networks.families.small import NETWORKS
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
-from simsearch.images.preprocess import LATER, Preprocess, Resize
+from simsearch.images.preprocess import CENTRED, LATER, Preprocess, Resize
 from simsearch.recipe.defaults import FIRST, FIRST_SHIFT, HEAD, NO_AUGMENTATION, Kind, of_augmentation, of_training
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
@@ -166,7 +166,7 @@ class Recipe(Table):
             )
         later = {key: own[key] for key in LATER if key in own and key not in self.images.model_fields_set}
         resize: Resize = self.images.resize or own.get("resize") or ("crop" if photos else "squash")
-        if resize != "center_crop" and "crop_share" in later:
+        if resize not in CENTRED and "crop_share" in later:
             del later["crop_share"]  # another way of cutting was asked for
         unit = (1.0,) * backbone.channels
         found = self.images.model_copy(update={"size": size, "resize": resize, "mean": mean, "std": std, **later})

@@ -89,9 +89,9 @@ class Images(Table):
 
     size: int | None = setting("Side in pixels of the square that the network sees.", None, ge=8, le=2048)
     resize: Resize | None = setting(
-        "How a picture becomes a square: squash, crop (its centre), pad or center_crop.", None
+        "How a picture becomes a square: squash, crop (its centre), pad, center_crop or floor_crop.", None
     )
-    crop_share: float = setting("With center_crop: the share of the shorter side that is kept.", 1.0, ge=0.1, le=1)
+    crop_share: float = setting("With center_crop and floor_crop: the share of the shorter side that is kept.", 1.0, ge=0.1, le=1)
     interpolation: Interpolation = setting("How pictures are scaled.", "bilinear")
     antialias: bool = setting("Let all pixels count where a picture shrinks.", True)
     order: Order = setting("Order of the channels that the network sees.", "rgb")

@@ -17,7 +17,7 @@ import numpy as np
 from simsearch.arrays import Floats, Pixels
 from simsearch.embedder.networks.family import Theirs
 from simsearch.errors import RecipeError
-from simsearch.images.preprocess import INTERPOLATIONS, LATER, LONGEST, Preprocess
+from simsearch.images.preprocess import CENTRED, INTERPOLATIONS, LATER, LONGEST, Preprocess
 
 MOST, MEAN = 2.0, 0.25  # of 255: anywhere in a picture, and on average
 ROUNDING = 0.01  # of 255: float32
@@ -116,7 +116,7 @@ def _changes(settings: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what may be otherwise: one kind of it at a time, then two."""
     size = int(settings["size"])
     shorter = [size / side for side in range(size, math.ceil(size / LEAST_SHARE) + 1)]
-    cuts: list[dict[str, Any]] = [{"resize": "center_crop", "crop_share": share} for share in shorter]
+    cuts: list[dict[str, Any]] = [{"resize": how, "crop_share": share} for how in CENTRED for share in shorter]
     cuts += [{"resize": resize, "crop_share": 1.0} for resize in ("squash", "crop", "pad")]
     kinds: tuple[list[dict[str, Any]], ...] = (
         [{"interpolation": name, "antialias": all_pixels} for all_pixels in (True, False) for name in INTERPOLATIONS],
@@ -134,7 +134,7 @@ def otherwise(said: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, tupl
     """Return the keys of [images] that are `said` otherwise than `own` has them: (said, own) of each."""
     plain = {**LATER, **own, "draft": False}
     found = {key: (said.get(key, LATER.get(key)), plain[key]) for key in (*ORDER_OF_KEYS, "draft") if key in plain}
-    if said.get("resize") != "center_crop":
+    if said.get("resize") not in CENTRED:
         found.pop("crop_share", None)  # of no meaning then
     return {key: pair for key, pair in found.items() if not _alike(*pair)}
 

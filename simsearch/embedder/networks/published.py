@@ -30,7 +30,7 @@ def read_beside(model: Path) -> tuple[dict[str, Any], Path | None]:
         path = model.parent / name
         if not path.is_file():
             continue
-        found = _read(path)
+        found = read_config(path)
         if found.keys() & {"pretrained_cfg", "input_size"}:
             return of_timm(_inner(found), str(path)), path
         if found.keys() & {"do_resize", "image_mean", "do_normalize"}:
@@ -62,7 +62,7 @@ def of_transformers(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return the keys of [images] for the settings of an image processor of transformers.
 
     What the network sees is (value * rescale_factor - mean) / std of values 0 to 255: mean and std come back as those
-    of values / 255.
+    of values / 255. It rounds half a pixel of the corner of a crop down.
     """
     try:
         factor = float(config.get("rescale_factor", BYTE)) if config.get("do_rescale", True) else 1.0
@@ -87,11 +87,11 @@ def of_transformers(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     if shorter is not None and config.get("crop_pct"):  # as for a ConvNeXt, which squashes from 384 px on
         wide = shorter >= CONVNEXT_SQUASHES
         share = 1.0 if wide else float(config["crop_pct"])
-        return _keys(shorter, "squash" if wide else "center_crop", share, str(interpolation), mean, std)
+        return _keys(shorter, "squash" if wide else "floor_crop", share, str(interpolation), mean, std)
     if shorter is not None:
         cut = side or shorter
         _refuse(cut > shorter, where, f"crop_size {cut} of shortest_edge {shorter}", "a crop inside the picture")
-        return _keys(cut, "center_crop", cut / shorter, str(interpolation), mean, std)
+        return _keys(cut, "floor_crop", cut / shorter, str(interpolation), mean, std)
     assert sides is not None
     _refuse(sides[0] != sides[1], where, f"size {sides[0]} x {sides[1]}", "a square")
     _refuse(side not in (None, sides[0]), where, f"crop_size {side} of a squashed picture", f"{sides[0]}")
@@ -129,7 +129,8 @@ def _refuse(wrong: bool, where: str, seen: str, expected: str) -> None:
         raise EmbedderError(f"{where}: expected {expected}, seen {seen}", hint=HINT)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Return the table of a file of settings; EmbedderError for one that cannot be read."""
     try:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError(f"larger than {MOST_BYTES:,} bytes")

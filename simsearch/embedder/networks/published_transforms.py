@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torchvision
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
-from torchvision.transforms.functional import to_pil_image
+from torchvision.transforms.functional import crop, to_pil_image
 
 from simsearch.arrays import Floats, Pixels
 
@@ -65,7 +65,7 @@ def _transformers(config: Mapping[str, Any]) -> tuple[list[Any], tuple[float, An
             steps.append(Resize((size["height"], size["width"]), kind))
         elif config.get("crop_pct"):
             steps += (
-                [Resize(int(side / config["crop_pct"]), kind), CenterCrop(side)]
+                [Resize(int(side / config["crop_pct"]), kind), _floor_crop(side, side)]
                 if side < SQUASHED_FROM
                 else [Resize((side, side), kind)]
             )
@@ -73,8 +73,18 @@ def _transformers(config: Mapping[str, Any]) -> tuple[list[Any], tuple[float, An
             whole = isinstance(size, int) and not config.get("do_center_crop")
             steps.append(Resize((side, side) if whole else side, kind))
     if config.get("do_center_crop"):
-        crop = config["crop_size"]
-        steps.append(CenterCrop(crop if isinstance(crop, int) else (crop["height"], crop["width"])))
+        cut = config["crop_size"]
+        steps.append(_floor_crop(*((cut, cut) if isinstance(cut, int) else (cut["height"], cut["width"]))))
     scale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
     unchanged = not config.get("do_normalize", True)
     return steps, (scale, 0.0, 1.0) if unchanged else (scale, config["image_mean"], config["image_std"])
+
+
+def _floor_crop(height: int, width: int) -> Callable[[Any], Any]:
+    """Cut the centre of a Pillow image as transformers does, which rounds half a pixel of the corner down."""
+
+    def cut(image: Any) -> Any:
+        left, top = (image.width - width) // 2, (image.height - height) // 2
+        return crop(image, top, left, height, width)
+
+    return cut
