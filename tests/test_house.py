@@ -59,6 +59,7 @@ OWNERS = {
         "embedder/networks/onnx_plain.py",
     ),
     "timm": ("embedder/networks/families/timm_models.py",),
+    "transformers": ("embedder/networks/families/hf_models.py",),
     "huggingface_hub": ("embedder/networks/hub.py",),
     "safetensors": ("embedder/", "stages/embed.py"),
     "PIL": ("images/",),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.console import Progress
+from simsearch.embedder.networks.families import download_described
 from simsearch.embedder.networks.kept import keep
 from simsearch.errors import RecipeError, SimsearchError
 from simsearch.home import SEEDS_FILE, Build, Home, Record, checked_name
@@ -82,6 +83,7 @@ def run_build(
     started, progress = working_seconds(), progress or Progress()
     build_name = checked_name(name or named.name)
     home.prepare_environment(offline=offline)
+    download_described(named.recipe.embedder.backbone or "")
     newest = named.recipe
     if not retrain:
         named = replace(named, recipe=older_defaults(home, build_name, newest))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from simsearch.artifacts import Artifact, digest_of
 from simsearch.console import Progress
+from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import offered_weights
 from simsearch.errors import RecipeError
 from simsearch.home import Home
@@ -171,9 +172,14 @@ def weights_digest(embedder: Embedder, home: Home, say: Callable[[str], None] | 
 
     A file that is not here yet is downloaded for it, which `say` hears of first; nothing is without `say`.
     """
-    weights, spec = str(embedder.weights), embedder.spec
+    spec, sha256 = embedder.spec, home.memory.sha256
     if spec.brought is not None:
-        return digest_of([home.memory.sha256(path) for path in spec.brought.files()])
+        return digest_of([sha256(path) for path in spec.brought.files()])
+    own = _of_weights(str(embedder.weights), spec, home, say)
+    return own if spec.files is None else digest_of([own, *(sha256(path) for path in spec.files())])
+
+
+def _of_weights(weights: str, spec: Spec, home: Home, say: Callable[[str], None] | None) -> str:
     if weights == "default" and (own := spec.pretrained) and own.by_bytes:
         offered = own.weights() if say is None else offered_weights(spec, say)
         assert offered.place is not None

@@ -88,10 +88,10 @@ class Images(Table):
     """[images]: how an image becomes an array."""
 
     size: int | None = setting("Side in pixels of the square that the network sees.", None, ge=8, le=2048)
-    resize: Resize | None = setting(
-        "How a picture becomes a square: squash, crop (its centre), pad, center_crop or floor_crop.", None
+    resize: Resize | None = setting("How a picture becomes a square; crop is its whole centre.", None)
+    crop_share: float = setting(
+        "With center_crop and floor_crop: the share of the shorter side that is kept.", 1.0, ge=0.1, le=1
     )
-    crop_share: float = setting("With center_crop and floor_crop: the share of the shorter side that is kept.", 1.0, ge=0.1, le=1)
     interpolation: Interpolation = setting("How pictures are scaled.", "bilinear")
     antialias: bool = setting("Let all pixels count where a picture shrinks.", True)
     order: Order = setting("Order of the channels that the network sees.", "rgb")
@@ -148,10 +148,10 @@ class Images(Table):
 class Embedder(Table):
     """[embedder]: backbone, width of the feature and starting weights."""
 
-    backbone: str | None = setting("The network: mnist_cnn, conv4, torchvision:NAME, timm:NAME or onnx:FILE.", None)
+    backbone: str | None = setting("The network: mnist_cnn, conv4, torchvision:, timm: or hf:NAME, onnx:FILE.", None)
     output: str | None = setting("Of onnx:FILE: the tensor that is the feature.", None)
-    pooling: Literal["mean", "max", "cls"] | None = setting(
-        "Of onnx:FILE: how a map or tokens become a feature; cls is the first token.", None
+    pooling: Literal["pooler", "cls", "mean", "max"] | None = setting(
+        "Of onnx: and hf: models: how a map or tokens become a feature.", None
     )
     dim: int = setting("Width of the feature.", 64, ge=2, le=4096)
     weights: str | None = setting("What training starts from: none, default (downloaded) or a FILE.", None)
@@ -167,8 +167,7 @@ class Embedder(Table):
     def settings(self) -> dict[str, Any]:
         """Return what of it enters addresses: a model of the user's by its kind, as its files enter by their bytes."""
         own = self.model_dump(exclude={"output", "pooling"} - self.model_dump(exclude_none=True).keys())
-        brought = self.spec.brought
-        return {**own, "backbone": own["backbone"] if brought is None else brought.kind}
+        return {**own, "backbone": self.spec.kind or own["backbone"]}
 
 
 class Augmentation(Table):

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from simsearch.arrays import Floats
 from simsearch.embedder.networks.embedder import Embedder
 from simsearch.embedder.networks.families import find_backbone
-from simsearch.embedder.networks.weights import read_metadata
+from simsearch.embedder.networks.weights_header import read_metadata
 
 
 class OnDevice:

@@ -92,7 +92,10 @@ class Spec:
     `trunk(size)` builds it, (B, C, size, size) to (B, width), initialised from torch's global random state; a model
     that is `brought` has none. `own`: keys of [images] as the model's own pictures are prepared. `seconds`:
     of a forward pass, for an image of the default size on two cores. `classifiers`: what the names of the layers that
-    the head replaces begin with in files of weights.
+    the head replaces begin with in files of weights. `fitted(state dict, trunk)` is a file of weights as its library
+    reads it for that trunk: under new names, with positions for another side. `takes_feature`: which of its tensors is
+    the feature may be said. `files`: those that say what the model is, which enter addresses by their bytes, and
+    `local`: what stands there for the name of a model in a folder of the user's.
     """
 
     name: str
@@ -109,11 +112,18 @@ class Spec:
     theirs: Callable[[], Theirs | None] | None = None
     fitted: Callable[[Mapping[str, Tensor], nn.Module], Mapping[str, Tensor]] | None = None
     takes_feature: bool = False
+    files: Callable[[], list[Path]] | None = None
+    local: str | None = None
 
     @property
     def shown(self) -> str:
-        """The name as it is shown and written: of a file, without the folder that it lies in."""
-        return self.name if self.brought is None else self.brought.kind + os.path.basename(self.name)
+        """The name as it is shown and written: of a file or folder, without the folder that it lies in."""
+        return self.name if self.kind is None else self.kind + os.path.basename(self.name.rstrip("/"))
+
+    @property
+    def kind(self) -> str | None:
+        """What stands for the name in addresses, where it is a path of the user's: its files enter by their bytes."""
+        return self.local if self.brought is None else self.brought.kind
 
     @property
     def deep(self) -> bool:
@@ -125,7 +135,8 @@ class Family(Protocol):
     """Backbones whose names begin with `PREFIX`, as "torchvision:"; "" is the prefix of names without a colon.
 
     A family is a module of `families`, listed there. Recipes ask it at cold start: it imports no torch, but what
-    `trunk` and `weights` of its backbones import when they are called.
+    `trunk` and `weights` of its backbones import when they are called. One whose models must be looked at before they
+    are known has `download(name)` too, which has what `spec` reads.
     """
 
     PREFIX: str

@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from simsearch.embedder.networks.family import Spec
-from simsearch.embedder.networks.weights import FILE_HINT, offered_weights, weights_preprocessing
+from simsearch.embedder.networks.weights import offered_weights, weights_preprocessing
+from simsearch.embedder.networks.weights_header import FILE_HINT
 from simsearch.errors import EmbedderError, first_line
 from simsearch.images.sources.torchvision_sets import patient_network
 

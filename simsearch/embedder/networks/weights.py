@@ -11,10 +11,8 @@ from typing import Any
 from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.family import Spec, Weights
 from simsearch.embedder.networks.kept import offline
+from simsearch.embedder.networks.weights_header import FILE_HINT, read_metadata
 from simsearch.errors import EmbedderError
-
-FILE_HINT = "--set embedder.weights=FILE (.safetensors, .pth or .pt)"
-MAX_HEADER_BYTES = 100_000_000
 
 
 def weights_preprocessing(weights: str | Path, backbone: str) -> dict[str, Any]:
@@ -76,25 +74,6 @@ def offered_weights(spec: Spec, say: Callable[[str], None] = lambda line: None) 
         if weights.fetch:
             weights.fetch()
     return weights
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """Return the `__metadata__` table of a .safetensors file, {} without one; EmbedderError when it is unreadable."""
-    try:
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            # A wrong file must not make us read (or allocate) whatever its first eight bytes happen to say.
-            if not 2 <= length <= min(MAX_HEADER_BYTES, path.stat().st_size - 8):
-                raise ValueError("no safetensors header")
-            header = json.loads(file.read(length))
-        metadata = header.get("__metadata__", {})
-        if not all(isinstance(text, str) for text in metadata.values()):
-            raise ValueError("metadata are not text")
-        return dict(metadata)
-    except FileNotFoundError as error:
-        raise EmbedderError(f"weights file {path} does not exist", hint=FILE_HINT) from error
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
-        raise EmbedderError(f"cannot read weights {path}: {error}", hint=FILE_HINT) from error
 
 
 def _floats(values: Any, channels: int) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,14 @@ def theirs(kind: str, file: Path, own: Mapping[str, Any]) -> Theirs:
         seen: Floats = transform(to_pil_image(picture)).numpy()
         return seen
 
-    def features(batch: Floats) -> Floats:
+    @lru_cache(maxsize=1)
+    def whole() -> Any:
         read = {"file": str(file)}
-        model = timm.create_model(kind, pretrained=True, num_classes=0, pretrained_cfg_overlay=read).eval()
+        return timm.create_model(kind, pretrained=True, num_classes=0, pretrained_cfg_overlay=read).eval()
+
+    def features(batch: Floats) -> Floats:
         with torch.inference_mode():
-            found: Floats = model(torch.from_numpy(batch)).numpy()
+            found: Floats = whole()(torch.from_numpy(batch)).numpy()
         return found
 
     settings = {**own, "antialias": True, "order": "rgb"}
