@@ -119,7 +119,7 @@ def _same_pixels(
     settings = theirs.settings
     preprocess = for_proof(settings, spec.channels)
     ours, seen = _both(data, preprocess, theirs, chosen)
-    card = drawn_card(preprocess.size)
+    card = drawn_card(preprocess.size, preprocess.crop_share)
     on_card = gap_of(_fit(preprocess, [card]), _seen(theirs, [card]), settings["std"])
     gap = gap_of(ours, seen, settings["std"])
     if not (gap.small and on_card.small):

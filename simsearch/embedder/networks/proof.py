@@ -81,12 +81,14 @@ def shown(picture: Pixels) -> Pixels:
     return picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
 
 
-def drawn_card(size: int) -> Pixels:
+def drawn_card(size: int, share: float = 1.0) -> Pixels:
     """Return a drawn picture, larger than `size` and not square, in which every way of preparing it is seen.
 
     Pictures of a corpus may be flat, gray or of that very size already, and the backbone serves other corpora too.
+    Where `share` of its shorter side is kept, half a pixel is left over that libraries round otherwise.
     """
-    height, width = round(1.4 * size) + 1, round(1.9 * size)
+    shorter, height, width = math.floor(size / share + 1e-6), round(1.4 * size) + 1, round(1.9 * size)
+    width = next((w for w in range(width, width + size) if (int(shorter * w / height) - size) % 4 == 3), width)
     y, x = np.mgrid[:height, :width].astype(np.float64)
     near, far = size / 20, size / 5
     waves = (np.sin(x / near) * np.cos(y / far), np.sin((x + y) / near), np.cos(x / far) * np.sin(y / near))
@@ -98,7 +100,7 @@ def drawn_card(size: int) -> Pixels:
 
 def likely_cause(settings: Mapping[str, Any], theirs: Theirs, channels: int = 3) -> dict[str, Any] | None:
     """Return the keys of [images], changed in as few places as needed, that prepare the card as `theirs` does."""
-    card = drawn_card(int(settings["size"]))
+    card = drawn_card(int(settings["size"]), float(settings.get("crop_share", 1.0)))
     seen = np.asarray(theirs.prepare(card), dtype=np.float32)[None]
     for changes in _changes(settings):
         said = {**settings, **changes, "draft": False}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def transform_of(settings: Path) -> tuple[str, Prepare]:
     `settings`: a file that `published.read_beside` has accepted.
     """
     config = json.loads(settings.read_bytes())
+    with suppress(ImportError, OSError, ValueError, KeyError, TypeError):  # not installed, or not read by this version
+        return _of_its_library(config, settings)
     steps, normal = _timm(config) if {"pretrained_cfg", "input_size"} & config.keys() else _transformers(config)
     scale, mean, std = normal
     spatial = Compose(steps)
@@ -40,6 +43,17 @@ def transform_of(settings: Path) -> tuple[str, Prepare]:
         return seen
 
     return f"torchvision {torchvision.__version__} with {settings.name}", prepare
+
+
+def _of_its_library(config: Mapping[str, Any], settings: Path) -> tuple[str, Prepare]:
+    """Return what the library that wrote the file makes of it; ImportError where it is not installed."""
+    if {"pretrained_cfg", "input_size"} & config.keys():
+        from simsearch.embedder.networks.families.timm_models import prepared_by
+
+        return prepared_by(config.get("pretrained_cfg", config))
+    from simsearch.embedder.networks.families.hf_models import prepared_by as processed_by
+
+    return processed_by(settings.parent)
 
 
 def _timm(config: Mapping[str, Any]) -> tuple[list[Any], tuple[float, Any, Any]]:

@@ -6,7 +6,7 @@ The only file that knows transformers. No code that comes with a model is run, a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -147,11 +147,7 @@ def look(name: str, folder: Path, side: int, before: Mapping[str, Any] | None) -
 
 def theirs(folder: Path, pooling: str, own: Mapping[str, Any]) -> Theirs:
     """Return the model in a folder with its own image processor; `own`: how we read its settings."""
-    processor = AutoImageProcessor.from_pretrained(folder, **SAFE)
-
-    def prepare(picture: Pixels) -> Floats:
-        seen: Floats = processor(images=to_pil_image(picture), return_tensors="np")["pixel_values"][0]
-        return seen
+    library, prepare = prepared_by(folder)
 
     @lru_cache(maxsize=1)
     def whole() -> Any:
@@ -176,7 +172,18 @@ def theirs(folder: Path, pooling: str, own: Mapping[str, Any]) -> Theirs:
         return pooled
 
     settings = {**own, "antialias": True, "order": "rgb"}
-    return Theirs(f"transformers {transformers.__version__}", settings, prepare, features)
+    return Theirs(library, settings, prepare, features)
+
+
+def prepared_by(folder: Path) -> tuple[str, Callable[[Pixels], Floats]]:
+    """Return transformers' name and version, and its image processor with the settings in a folder."""
+    processor = AutoImageProcessor.from_pretrained(folder, **SAFE)
+
+    def prepare(picture: Pixels) -> Floats:
+        seen: Floats = processor(images=to_pil_image(picture), return_tensors="np")["pixel_values"][0]
+        return seen
+
+    return f"transformers {transformers.__version__}", prepare
 
 
 def _options(model: nn.Module, side: int) -> dict[str, Any]:

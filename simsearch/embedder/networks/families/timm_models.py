@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -89,11 +89,7 @@ def fitted(kind: str, given: Mapping[str, Tensor], model: nn.Module) -> Mapping[
 
 def theirs(kind: str, file: Path, own: Mapping[str, Any]) -> Theirs:
     """Return timm's model `kind` with a file of weights, and its own transform; `own`: how we read that."""
-    transform = create_transform(**_config(kind), is_training=False)
-
-    def prepare(picture: Pixels) -> Floats:
-        seen: Floats = transform(to_pil_image(picture)).numpy()
-        return seen
+    library, prepare = prepared_by(timm.get_pretrained_cfg(kind).to_dict())
 
     @lru_cache(maxsize=1)
     def whole() -> Any:
@@ -106,7 +102,18 @@ def theirs(kind: str, file: Path, own: Mapping[str, Any]) -> Theirs:
         return found
 
     settings = {**own, "antialias": True, "order": "rgb"}
-    return Theirs(f"timm {timm.__version__}", settings, prepare, features)
+    return Theirs(library, settings, prepare, features)
+
+
+def prepared_by(config: Mapping[str, Any]) -> tuple[str, Callable[[Pixels], Floats]]:
+    """Return timm's name and version, and its own transform for a data config."""
+    transform = create_transform(**resolve_data_config({}, pretrained_cfg=dict(config)), is_training=False)
+
+    def prepare(picture: Pixels) -> Floats:
+        seen: Floats = transform(to_pil_image(picture)).numpy()
+        return seen
+
+    return f"timm {timm.__version__}", prepare
 
 
 def _config(kind: str) -> dict[str, Any]:
