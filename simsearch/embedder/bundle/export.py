@@ -143,9 +143,17 @@ def check_answers(path: Path) -> int:
     network = Runtime(path, threads=1)
     images = np.random.default_rng(0).normal(0, 1, (2, *network.input_shape)).astype(np.float32)
     try:
-        both, alone = network.features(images), np.concatenate([network.features(images[i : i + 1]) for i in (0, 1)])
+        alone = np.concatenate([network.features(images[i : i + 1]) for i in (0, 1)])
     except Exception as error:  # ONNX Runtime's own exceptions share no base class but Exception
         raise EmbedderError(f"{path}: the model does not run: {first_line(error)}", hint=HINT) from None
+    try:
+        both = network.features(images)
+    except Exception as error:
+        why = first_line(error).rpartition("while running ")[2].partition(" Status Message")[0].strip().rstrip(".")
+        raise EmbedderError(
+            f"{path}: one image runs and two at once do not, at {why}: its batch is fixed",
+            hint="export it with an open batch, or --set embedder.output=NAME names a tensor before that node",
+        ) from None
     if not np.isfinite(both).all():
         raise EmbedderError(f"{path}: its features are NaN or infinite for plain noise", hint="export it in float32")
     if both.shape != alone.shape or not np.allclose(both, alone, rtol=1e-3, atol=1e-4 * float(np.abs(both).max())):

@@ -19,13 +19,13 @@ class Session:
 
     def __init__(self, model: bytes | Path, *, threads: int) -> None:
         """`model` is an ONNX file, which may keep tensors beside it, or its bytes; `threads` work on one batch."""
-        onnxruntime.set_default_logger_severity(3)
+        onnxruntime.set_default_logger_severity(4)  # what fails is raised too, and would be told twice
         onnxruntime.disable_telemetry_events()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
+        options.log_severity_level = 4
         given = str(model) if isinstance(model, Path) else model
         self._session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
         self.inputs: list[Any] = self._session.get_inputs()
