@@ -43,7 +43,8 @@ def test_a_stage_is_a_module_and_a_line_of_the_graph(tmp_path, photos):
     above = "        embedded = Systems("
     assert lines.count(above) == 1
     lines = lines.replace(above, f"        plan.make(colours(data))\n{above}")
-    graph.write_text(lines.replace("import Data\n", "import Data\nfrom simsearch.stages.colours import colours\n"))
+    known = "import Data, Frozen\n"
+    graph.write_text(lines.replace(known, f"{known}from simsearch.stages.colours import colours\n"))
 
     def toy(*arguments):
         # `python -c` looks into the folder that it starts in first.
