@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import chdir
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
@@ -61,6 +62,8 @@ def test_a_folder_whose_facts_are_remembered_needs_no_transformers(models, tmp_p
     spec = find_backbone(f"hf:{folder}")
     assert (spec.size, spec.channels, spec.width(224), spec.shown, spec.kind) == (224, 3, 10, "hf:vit", "hf:")
     assert spec.own["resize"] == "floor_crop"
+    with chdir(folder.parent):
+        assert find_backbone("hf:vit").shown == find_backbone("hf:./vit/").shown == "hf:vit"
     assert find_backbone(f"hf:{folder}", Feature(pooling="mean")).width(224) == 8
     with pytest.raises(EmbedderError, match="needs transformers, which is not installed") as seen:
         spec.width(96)

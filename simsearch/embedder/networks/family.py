@@ -118,7 +118,9 @@ class Spec:
     @property
     def shown(self) -> str:
         """The name as it is shown and written: of a file or folder, without the folder that it lies in."""
-        return self.name if self.kind is None else self.kind + os.path.basename(self.name.rstrip("/"))
+        if self.kind is None:
+            return self.name
+        return self.kind + os.path.basename(self.name.removeprefix(self.kind).rstrip("/"))
 
     @property
     def kind(self) -> str | None:
