@@ -53,6 +53,7 @@ OWNERS = {
     "onnxruntime": ("embedder/networks/session.py",),
     "onnx": (
         "embedder/bundle/export.py",
+        "embedder/bundle/inner.py",
         "embedder/networks/onnx_files.py",
         "embedder/networks/onnx_original.py",
         "embedder/networks/onnx_end.py",

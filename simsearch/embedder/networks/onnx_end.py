@@ -91,12 +91,12 @@ def end_with(proto: ModelProto, name: str, shape: Shape, pooling: str | None, pa
         graph.node.append(helper.make_node("Identity", [name], [OUTPUT]))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", width]))
-    _drop_idle(proto)
+    drop_idle(proto, {OUTPUT})
 
 
-def _drop_idle(proto: ModelProto) -> None:
-    """Remove the nodes and weights that the output does not need, as a classifier behind the feature."""
-    graph, needed, kept = proto.graph, {OUTPUT}, []
+def drop_idle(proto: ModelProto, outputs: set[str]) -> None:
+    """Remove the nodes and weights that the outputs do not need, as a classifier behind the feature."""
+    graph, needed, kept = proto.graph, set(outputs), []
     for node in reversed(graph.node):
         if needed & set(node.output):
             needed |= set(node.input) | {name for inner in inner_graphs(node) for name in _names(inner)}

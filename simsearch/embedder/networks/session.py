@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,5 +33,9 @@ class Session:
 
     def run(self, output: str, inputs: Mapping[str, Floats]) -> Floats:
         """Return one output, float32, of named inputs."""
-        found: Floats = self._session.run([output], dict(inputs))[0]
+        return self.run_all([output], inputs)[0]
+
+    def run_all(self, outputs: Sequence[str], inputs: Mapping[str, Floats]) -> list[Floats]:
+        """Return several outputs, float32, of named inputs, in their order."""
+        found: list[Floats] = self._session.run(list(outputs), dict(inputs))
         return found
