@@ -1,0 +1,122 @@
+"""Pictures -> maps of patches: what a backbone's inner stages say of each place, at several sizes of the picture.
+
+Small defects are found at a large side, uneven ones at a small side, where a patch sees more of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from simsearch.arrays import Floats, Integers, Numbers, Pixels
+from simsearch.errors import VectorsError
+from simsearch.images.loading import in_order
+from simsearch.images.preprocess import Preprocess
+from simsearch.images.whole import whole
+
+SIDES = (144, 192, 288)
+MULTIPLE = 32  # of pixels: the stride at which networks end
+
+
+class Network(Protocol):
+    """What gives maps of inner stages; several threads may use it at once."""
+
+    widths: dict[int, int]
+
+    def maps(self, batch: Floats) -> dict[int, Floats]:
+        """Return the maps (N, width, H / stride, W / stride) float32 at each stride of a batch (N, C, H, W)."""
+
+
+class Mapper:
+    """A picture to one map (h, w, D) float32 for each of the `sides`, its area side x side pixels, never enlarged.
+
+    With several strides the coarser maps are brought to the finest grid, and stand behind its D. `local` is the side,
+    in places, of the mean that is taken around each place (3 in the paper of PatchCore); 1 takes none.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        preprocess: Preprocess,
+        sides: Sequence[int] = SIDES,
+        *,
+        local: int = 1,
+        threads: int = 1,
+    ) -> None:
+        """`threads` pictures are worked on at a time. Raises VectorsError for sides and means that cannot be used."""
+        multiple = max(MULTIPLE, *network.widths)
+        if not sides or min(sides) < multiple:
+            raise VectorsError(f"sides of patch maps: expected at least one, {multiple} px or more, seen {list(sides)}")
+        if local < 1 or local % 2 == 0:
+            raise VectorsError(f"the local mean of patch maps: expected an odd number of places, seen {local}")
+        self.sides = tuple(sides)
+        self.width = sum(network.widths.values())
+        self._network, self._preprocess, self._multiple = network, preprocess, multiple
+        self._local, self._threads = local, threads
+
+    def maps(self, picture: Pixels) -> list[Floats]:
+        """Return the map at each side of a picture, (H, W) gray or (H, W, 3) RGB uint8; ValueError for another."""
+        found: dict[tuple[int, ...], Floats] = {}
+        out = []
+        for side in self.sides:
+            batch = whole(picture, self._preprocess, side, self._multiple)
+            if batch.shape not in found:  # small pictures are the same at several sides
+                found[batch.shape] = self._map(batch)
+            out.append(found[batch.shape])
+        return out
+
+    def each(self, pictures: Iterable[Pixels]) -> Iterator[list[Floats]]:
+        """Yield the maps of each picture, in order; a few pictures at most are read ahead."""
+        yield from in_order(self.maps, pictures, self._threads)
+
+    def _map(self, batch: Floats) -> Floats:
+        stages = self._network.maps(batch)
+        finest = min(stages)
+        grid = stages[finest].shape[2:]
+        parts = [np.moveaxis(stages[stride][0], 0, -1) for stride in sorted(stages)]
+        parts = [part if part.shape[:2] == grid else enlarged(part, grid[0], grid[1]) for part in parts]
+        joined = np.ascontiguousarray(np.concatenate(parts, axis=2), dtype=np.float32)
+        return joined if self._local == 1 else local_mean(joined, self._local)
+
+
+def enlarged(values: Numbers, height: int, width: int) -> Floats:
+    """Return (height, width, ...) float32 of a map (h, w, ...), bilinear, places being squares and not points.
+
+    That is torch's interpolate(mode="bilinear", align_corners=False): beyond the outer centres values are repeated.
+    """
+    rows, columns = _between(values.shape[0], height), _between(values.shape[1], width)
+    first = np.asarray(values, dtype=np.float32)
+    down = _blend(first, *rows, axis=0)
+    return _blend(down, *columns, axis=1)
+
+
+def local_mean(values: Floats, side: int) -> Floats:
+    """Return the mean around each place of a map (h, w, D): a square of an odd side, what lies outside left out."""
+    height, width = values.shape[:2]
+    reach = side // 2
+    sums = np.zeros(values.shape, dtype=np.float32)
+    counts = np.zeros((height, width, 1), dtype=np.float32)
+    for down in range(-reach, reach + 1):
+        for across in range(-reach, reach + 1):
+            to = slice(max(0, -down), height - max(0, down)), slice(max(0, -across), width - max(0, across))
+            of = slice(max(0, down), height - max(0, -down)), slice(max(0, across), width - max(0, -across))
+            sums[to] += values[of]
+            counts[to] += 1
+    return sums / counts
+
+
+def _between(count: int, wanted: int) -> tuple[Integers, Integers, Floats]:
+    """Return for each wanted place the two places it lies between, and the share of the second."""
+    at = np.clip((np.arange(wanted) + 0.5) * count / wanted - 0.5, 0, count - 1)
+    low = np.floor(at).astype(np.int64)
+    return low, np.minimum(low + 1, count - 1), (at - low).astype(np.float32)
+
+
+def _blend(values: Floats, low: Integers, high: Integers, share: Floats, axis: int) -> Floats:
+    shape = [1] * values.ndim
+    shape[axis] = len(share)
+    part = share.reshape(shape)
+    blended: Floats = np.take(values, low, axis=axis) * (1 - part) + np.take(values, high, axis=axis) * part
+    return blended
