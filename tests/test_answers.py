@@ -23,7 +23,7 @@ def rates_of(far, labelled=True):
     record = SimpleNamespace(labelled=labelled, recipe={"dataset": {"split": "closed"}})
     file = SimpleNamespace(read_bytes=lambda: json.dumps(far))
     evaluated = SimpleNamespace(manifest={"files": [] if far is MISSING else ["far.json"]}, file=lambda name: file)
-    return Rates(SimpleNamespace(name="b", record=record), evaluated)
+    return Rates(SimpleNamespace(name="b", record=record, provisional=False), evaluated)
 
 
 def hits(*rates, label="a", image="a/1.png"):
@@ -33,7 +33,7 @@ def hits(*rates, label="a", image="a/1.png"):
 class SearcherOf:
     """What the words about an answer need of a searcher."""
 
-    build = SimpleNamespace(name="b", record=SimpleNamespace(root=None))
+    build = SimpleNamespace(name="b", record=SimpleNamespace(root=None), provisional=False)
 
     def __init__(self, labelled=True, rated=False):
         self.labelled, self.rates, self.asked = (

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from commands import run_cli, run_process
@@ -38,3 +40,10 @@ def test_a_process_says_what_a_call_says(ours, command):
 def without_times(done):
     """Its stdout and stderr without the figures that are seconds or milliseconds."""
     return [re.sub(r"\d+\.\d+ (s|ms)\b", r"_ \1", text) for text in (done.stdout, done.stderr)]
+
+
+def test_the_package_runs_as_a_module():
+    """As `python -m simsearch`, from any folder: its usage names the command, not the file."""
+    done = subprocess.run([sys.executable, "-m", "simsearch", "--help"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0
+    assert done.stdout.startswith("Usage: simsearch [OPTIONS]")
