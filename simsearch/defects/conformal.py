@@ -75,11 +75,10 @@ class Calibration:
             raise VectorsError(f"expected a rate of false alarms between 0 and 1, seen {rate:g}", hint="as 0.01")
         known, p_values = self._steps()
         if p_values[-1] > rate:
-            need = math.ceil(round(1 / rate, _DIGITS)) - 1
             groups = "groups" if self.groups is not None else "images"
             raise VectorsError(
-                f"a rate of false alarms of {rate:g} needs at least {need:,} normal {groups} to be set by, "
-                f"and there {'is' if self.n == 1 else 'are'} {self.n:,}",
+                f"a rate of false alarms of {rate:g} needs at least {groups_needed(rate):,} normal {groups} to be set "
+                f"by, and there {'is' if self.n == 1 else 'are'} {self.n:,}",
                 hint=f"give more normal images, or ask for {math.ceil(1e4 / (self.n + 1)) / 1e4:g}, the least that "
                 f"{self.n:,} can tell",
             )
@@ -103,6 +102,11 @@ class Calibration:
         order = np.argsort(self.scores, kind="stable")
         reached = np.concatenate((np.cumsum(votes[order][::-1])[::-1], (0.0,)))
         return self.scores[order], (1 + np.round(reached, _DIGITS)) / (self.n + 1)
+
+
+def groups_needed(rate: float) -> int:
+    """Return how many groups of normal images a threshold of a rate in (0, 1) needs: the least n, rate (n + 1) >= 1."""
+    return math.ceil(round(1 / rate, _DIGITS)) - 1
 
 
 def leave_one_group_out(
