@@ -31,6 +31,7 @@ from simsearch.recipe.defaults import epochs_for
 from simsearch.recipe.tables import Dataset
 from simsearch.stages.common import Data, Frozen
 from simsearch.stages.dataset import check_bad, check_usable, dataset, mending
+from simsearch.stages.defects import defects, refuse_normals
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index, refuse_factory, search_settings
 from simsearch.stages.step import Step
@@ -69,6 +70,8 @@ class Pipeline:
         """Make every stage after `read`, which returned source and data; returns the build's record."""
         plan, recipe = self.plan, self.recipe
         plan.foresee("index", lambda: refuse_factory(recipe.index.factory, self._dim(), int(data.facts["gallery"])))
+        if recipe.finds_defects:
+            plan.foresee("defects", lambda: refuse_normals(data, recipe.defects, learned=bool(recipe.training.epochs)))
         with Beside() as beside:
             return self._run(name, source, data, beside)
 
@@ -79,6 +82,9 @@ class Pipeline:
         made = plan.make(index(data, embedded["recipe"], recipe.index))
         unseen = recipe.dataset.split == "disjoint"
         table, trained = recipe.evaluation, plan.stages["train"]
+        if recipe.finds_defects:
+            learned = bool(recipe.training.epochs)
+            plan.make(defects(data, trained, embedded["recipe"], recipe.defects, learned=learned))
         below = below_head(plan, recipe)
         more: dict[str, Any] = {"few_shot": unseen, "trained": trained, "frozen": below, "beside": beside}
         plan.make(evaluate(name, data, embedded, made, table, recipe.index, **more))

@@ -35,20 +35,27 @@ WHEN_LEFT_OUT = {
     "margin2": 'not used by form = "text"',
     **dict.fromkeys(KINDS, "FAISS's default"),
     "factory": "chosen by measuring",
+    "normal": "every image",
 }
 
 
 @dataclass(frozen=True)
 class NamedRecipe:
-    """A checked recipe, the name that its build gets, and the words of the command that asked for it."""
+    """A checked recipe, the name that its build gets, and the words of the command that asked for it.
+
+    `words`: the whole command, where it is not `simsearch build`.
+    """
 
     name: str
     recipe: Recipe
     argument: str
     settings: tuple[str, ...]
+    words: str | None = None
 
     def command(self) -> str:
         """The command for a shell."""
+        if self.words is not None:
+            return self.words
         argument = f"./{self.argument}" if self.argument.startswith("-") else self.argument
         return shlex.join(["simsearch", "build", argument, *(w for s in self.settings for w in ("--set", s))])
 
@@ -100,7 +107,7 @@ def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) 
             near=near,
             hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
         )
-    return NamedRecipe(name, make_recipe(_with_settings(tables, settings), where), argument, tuple(settings))
+    return NamedRecipe(name, make_recipe(with_settings(tables, settings), where), argument, tuple(settings))
 
 
 def _buildable(path: str) -> bool:
@@ -131,7 +138,8 @@ def settings_of(table: str, settings: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def _with_settings(tables: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+def with_settings(tables: dict[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Return the tables of a recipe with `--set` settings applied."""
     overrides: dict[str, Any] = {}
     for text in settings:
         table, key, value = parse_setting(text)

@@ -17,6 +17,7 @@ from simsearch.embedder.networks.weights import weights_preprocessing
 from simsearch.errors import RecipeError, did_you_mean, near_words, nearest
 from simsearch.images.preprocess import CENTRED, LATER, Preprocess, Resize
 from simsearch.recipe.defaults import FIRST, FIRST_SHIFT, HEAD, NO_AUGMENTATION, Kind, of_augmentation, of_training
+from simsearch.recipe.defects import ASKED_FOR, Asked, Defects
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
@@ -25,7 +26,7 @@ from simsearch.recipe.takes import example, line_of, wanted
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 
 
-class Recipe(Table):
+class Recipe(Asked):
     """A whole recipe. `resolve` returns it with every default filled in."""
 
     dataset: Dataset
@@ -36,6 +37,7 @@ class Recipe(Table):
     training: Training = Training()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
+    defects: Defects = Defects()
     run: Run = Run()
 
     @property
@@ -208,6 +210,7 @@ def with_defaults(tables: dict[str, Any]) -> dict[str, Any]:
         name: {key: one.get_default(call_default_factory=True) for key, one in table.model_fields.items()}
         for name, field in Recipe.model_fields.items()
         if isinstance(table := field.annotation, type) and issubclass(table, Table)
+        if name not in ASKED_FOR or name in tables
     }
     return {name: {**later.get(name, {}), **tables.get(name, {})} for name in {**tables, **later}}
 

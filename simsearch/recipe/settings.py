@@ -40,6 +40,7 @@ LEFT_OUT = {
     "index.factory": '"Flat"; chosen with target_recall',
     "index.corpus": '"all" for folders and lists, else "gallery"',
     **dict.fromkeys(("index.nprobe", "index.efSearch", "index.k_factor"), "FAISS's; tuned with target_recall"),
+    "defects.normal": "every image is normal",
     "loss.classes_per_batch": "10, or as many as there are",
     "loss.margin2": "half of margin1",
 }
