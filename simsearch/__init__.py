@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from simsearch.console import Progress
     from simsearch.home import Build
     from simsearch.search import Searcher
+    from simsearch.search.detector import Detector
 
-__all__ = ["SimsearchError", "__version__", "build", "open"]
+__all__ = ["SimsearchError", "__version__", "build", "fit_defects", "open", "open_detector"]
 
 
 def build(
@@ -53,3 +54,36 @@ def open(build: str | Build | None = None, *, home: str | None = None, rehash: b
 
     found = Home.locate(home).build(build) if build is None or isinstance(build, str) else build
     return Searcher(found, rehash=rehash)
+
+
+def fit_defects(
+    folder: str | None = None,
+    *,
+    build: str | None = None,
+    normal: str | None = None,
+    method: str | None = None,
+    false_alarms: float | None = None,
+    settings: list[str] | None = None,
+    home: str | None = None,
+    name: str | None = None,
+    progress: Progress | None = None,
+) -> Build:
+    """Learn what normal images look like, of a folder or of the recipe of a build; returns a build as `build` does.
+
+    All is as `simsearch defects fit` has it. Raises SimsearchError for what the user can mend.
+    """
+    from simsearch.home import Home
+    from simsearch.pipeline.defects import fit_defects as fit
+
+    wanted = {"normal": normal, "method": method, "false_alarms": false_alarms}
+    place = Home.locate(home)
+    return fit(place, folder, build, wanted=wanted, name=name, settings=settings or (), progress=progress).build
+
+
+def open_detector(build: str | Build | None = None, *, home: str | None = None) -> Detector:
+    """Open a build that `fit_defects` made by name (default: the newest that has defect scores) for scoring."""
+    from simsearch.home import Home
+    from simsearch.search.detector import Detector, with_defects
+
+    found = with_defects(Home.locate(home), build) if build is None or isinstance(build, str) else build
+    return Detector(found)

@@ -11,6 +11,7 @@ import click
 
 from simsearch.cli.benching import bench
 from simsearch.cli.building import build, compare, evaluate, show
+from simsearch.cli.defects import defects
 from simsearch.cli.indexes import export, index
 from simsearch.cli.keeping import clean, sync
 from simsearch.cli.mistakes import PROGRAM, mended, usage_hint
@@ -32,7 +33,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench, sync, index, export, clean):
+for command in (build, query, show, compare, evaluate, bench, sync, index, defects, export, clean):
     cli.add_command(command)
 
 

@@ -1,0 +1,46 @@
+"""What a build's defect scores are, in words and as a document."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from simsearch.home import Build, Home
+
+
+@dataclass(frozen=True)
+class Told:
+    """defects.json of a build."""
+
+    document: dict[str, Any]
+
+    def words(self) -> list[str]:
+        """Return lines on the threshold, on how it did, and on what flatters it."""
+        one = self.document
+        counted, rate = one["calibration"], one["false_alarms"]
+        what = "groups" if one["grouped"] else "images"
+        how = f"{counted['groups']:,} normal {what}"
+        if counted["how"] != "split":
+            how += ", each left out in turn (approximate)"
+        low, high = one["false_alarms_spread"]
+        lines = [
+            f"Threshold {one['threshold']:.4g} for a false alarm rate of {_share(rate)}, by {how}; it may come to "
+            f"{_share(low)} to {_share(high)} (95 %)"
+        ]
+        tried = one["test"]
+        if tried["normal"]:
+            others = f"{_share(tried['false_alarms'])} of {tried['normal']:,} other normal images"
+            more = f", {_share(tried['found'])} of {tried['defective']:,} defective ones" if tried["defective"] else ""
+            lines.append(f"Called defective: {others}{more}")
+        return [*lines, *one["warnings"]]
+
+
+def told_of(build: Build) -> Told:
+    """Return what a build that has defect scores says of them; ArtifactError for a damaged one."""
+    found = Home(build.home).store.open("defects", **build.record.stages["defects"])
+    return Told(json.loads(found.file("defects.json").read_bytes()))
+
+
+def _share(share: float) -> str:
+    return f"{100 * share:.3g} %"

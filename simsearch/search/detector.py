@@ -1,0 +1,139 @@
+"""Detector: picture -> how far it is from normal ones, and whether that is a defect, as values.
+
+As a query, it imports neither torch nor pydantic; scikit-learn is needed to fit and not to score.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from simsearch.defects.conformal import Calibration, drift_p
+from simsearch.defects.pooled import POOLED
+from simsearch.embedder.bundle.fingerprint import check_embedder
+from simsearch.errors import ArtifactError, ImageError, VectorsError
+from simsearch.home import Build, Home
+from simsearch.home.again import home_words
+from simsearch.search.closing import while_open
+from simsearch.search.opening import open_embedder
+from simsearch.search.pictures import Picture, load, several
+
+LEAST_DRIFT = 20  # pictures, of which a rank test can tell something
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A picture's defect score, higher is worse, and what it means.
+
+    `p_value`: at most this share of normal pictures scores as much; `defective`: the score is at least `threshold`.
+    """
+
+    score: float
+    threshold: float
+    defective: bool
+    p_value: float
+    method: str
+
+    def to_json(self, image: str) -> dict[str, Any]:
+        """Return the line of `defects score --json`."""
+        return {"image": image, **asdict(self)}
+
+
+class Detector:
+    """The defect scores of an opened build; several threads may use it until `close`."""
+
+    def __init__(self, build: Build) -> None:
+        """Open a build that `simsearch defects fit` made, or one whose recipe has a table [defects].
+
+        Every file is checked against its sha256 before it is parsed. Raises ArtifactError for a build without defect
+        scores, and when an artifact is missing, damaged or of another embedder than the build's.
+        """
+        self.build, self.closed = build.whole(), False
+        stages, again = build.record.stages, "run the same simsearch defects fit again"
+        if "defects" not in stages:
+            raise ArtifactError(
+                f"build {build.name} has no defect scores",
+                hint=f"simsearch defects fit --build {build.name} --normal LABEL makes them" + home_words(build.home),
+            )
+        try:
+            with Home(build.home).reading(days=build.rehash_days) as store:
+                found, train = (store.open(name, **stages[name]) for name in ("defects", "train"))
+        except ArtifactError as error:
+            raise build.damaged(error) from None
+        check_embedder(found, "the defect scores", train, build.name)
+        self.told: dict[str, Any] = json.loads(found.file("defects.json").read_bytes())
+        self.method, self.threshold = str(self.told["method"]), float(self.told["threshold"])
+        with np.load(found.file("detector.npz"), allow_pickle=False) as arrays:
+            self._pooled = POOLED[self.method].from_arrays(dict(arrays))
+        groups = self.told["calibration"]["of_group"]
+        scores = np.array(self.told["calibration"]["scores"], dtype=np.float64)
+        self.calibration = Calibration(scores, None if groups is None else np.array(groups, dtype=np.int64))
+        self._preprocess, self._network = open_embedder(build.name, train, again)
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; every method raises SimsearchError from then on."""
+        self.closed = True
+
+    @while_open
+    def score(self, images: Picture | Iterable[Picture]) -> list[Scored]:
+        """Return what each picture of one or of a list scores, also for one alone; pictures as `Searcher.search` takes.
+
+        Raises ImageError for the first that cannot be read.
+        """
+        return [self._scored(*one) for one in several(images)]
+
+    @while_open
+    def each(self, paths: Iterable[str]) -> Iterator[tuple[str, Scored | ImageError]]:
+        """Yield each path with what its picture scores, or with the error that says why it cannot be read."""
+        for path in paths:
+            try:
+                yield path, self._scored(path)
+            except ImageError as error:
+                yield path, error
+
+    def drift(self, scored: Sequence[Scored]) -> float | None:
+        """Return how likely so many pictures score so if they are normal ones as before; None for fewer than 20.
+
+        One test of all that were scored together (Mann and Whitney): below .001 it is worth a word.
+        """
+        if len(scored) < LEAST_DRIFT:
+            return None
+        return drift_p(np.array([one.score for one in scored]), self.calibration)
+
+    def _scored(self, picture: Picture, place: str = "") -> Scored:
+        # One at a time: what a network makes of a picture may differ in its last bits with what stands beside it.
+        pixels = load(picture, self._preprocess.size, self._preprocess.decoding, place)[0]
+        batch = self._preprocess.normalize(self._preprocess.fit(pixels)[None])
+        try:
+            scores = self._pooled.scores(self._network.features(batch))
+        except VectorsError as error:  # a feature without direction: this picture has no score, others may
+            raise ImageError(f"cannot score this picture: {error.message}") from None
+        score, p_value = float(scores[0]), float(self.calibration.p_values(scores)[0])
+        return Scored(score, self.threshold, score >= self.threshold, p_value, self.method)
+
+
+def with_defects(home: Home, name: str | None) -> Build:
+    """Return the build of a name, else the newest listed one that has defect scores; ArtifactError without one."""
+    import datetime as dt
+
+    if name is not None:
+        return home.build(name)
+    found = [
+        build for build in map(home.build, home.build_names()) if build.listed and "defects" in build.record.stages
+    ]
+    if not found:
+        raise ArtifactError(
+            f"no build in {home.path} has defect scores",
+            hint=f"simsearch defects fit NORMAL_FOLDER{home_words(home.path)} makes one of normal images",
+        )
+    return max(found, key=lambda build: dt.datetime.fromisoformat(build.when))

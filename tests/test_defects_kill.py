@@ -1,0 +1,42 @@
+"""SIGKILL at moments of a fit: no half-made detector is ever read, and the same command makes the same one."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import run_cli
+
+pytestmark = pytest.mark.slow
+
+KILLED = Path(__file__).with_name("killed.py")
+FIT = ["defects", "fit", "--build", "photos", "--normal", "class 1", "--false-alarms", "0.4"]
+
+
+def detector_of(home):
+    """The bytes of everything that scoring reads."""
+    stages = json.loads((home / "builds" / "photos-defects.json").read_bytes())["stages"]
+    folder = home / "artifacts" / "defects" / stages["defects"]["digest"]
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "manifest.json"}
+
+
+@pytest.mark.parametrize("moment", ["1", "3", "4", "5", "6", "8", "photos-defects.json", "report.html"])
+def test_killed_at_a_moment_of_a_fit(copy_of_built, moment):
+    folder, home = copy_of_built
+    killed = subprocess.run([sys.executable, KILLED, moment, *FIT, "--home", home], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    score = ["defects", "score", folder / "class 0", "--json", "--home", home]
+    before = run_cli(*score)
+    assert before.returncode == (0 if (home / "builds" / "photos-defects.json").exists() else 2)
+    run_cli(*FIT, "--home", home, check=0)
+    after = run_cli(*score, check=0).stdout
+    assert before.stdout in ("", after)
+    assert not list(home.glob("artifacts/*/.partial-*"))
+    found = detector_of(home)
+    assert found.keys() == {"detector.npz", "defects.json"}
+    run_cli("defects", "fit", *FIT[2:], "--name", "again", "--set", "run.rehash_days=1", "--home", home, check=0)
+    assert detector_of(home) == found
