@@ -46,7 +46,7 @@ OWNERS = {
     "torch": ("embedder/",),
     "torchvision": ("embedder/", "images/"),
     "sklearn": ("images/sources/digits.py", "evaluation/details/", "defects/pooled.py"),
-    "scipy": ("statistics/",),
+    "scipy": ("statistics/", "defects/pixels.py"),
     "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/details/"),
     "jinja2": ("page/templates.py",),
     "markupsafe": ("page/", "report/sections/", "bench/outputs/"),

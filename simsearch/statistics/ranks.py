@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from simsearch.arrays import Numbers
+
+
+def auroc(positives: Numbers, negatives: Numbers) -> float:
+    """Return the share of pairs of (n,) and (m,) values of which the positive is the higher, ties half: the area under
+    the ROC curve (Hanley and McNeil 1982, Radiology 143). Raises ValueError for an empty sample.
+    """
+    if not len(positives) or not len(negatives):
+        raise ValueError("expected positives and negatives, seen none of one")
+    known = np.sort(negatives)
+    below, reached = (np.searchsorted(known, positives, side=side) for side in ("left", "right"))
+    return float((below + reached).mean() / (2 * len(known)))
 
 
 def rank_test(values: Numbers, others: Numbers) -> float:
