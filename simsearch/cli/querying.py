@@ -53,7 +53,6 @@ def query(
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
     with _unswept():
         from simsearch.cli.answering import Form, show_hits, show_same, show_vectors
-        from simsearch.home import FROZEN
         from simsearch.images.sources.folders import query_files
         from simsearch.search import Question, Searcher
 
@@ -75,7 +74,7 @@ def query(
         synced = f", synced {build.record.synced['when'][:10]}" if build.record.synced else ""
         say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
         if build.provisional:
-            say(FROZEN if place.at_work(build.name) else f"{FROZEN}, and was stopped: {safe(build.goes_on)} goes on")
+            say(safe("; ".join(build.standing())))
         code = OK
         if vectors is not None:
             if (paths or nul) and build.record.root is None:

@@ -1,6 +1,6 @@
 """The home folder and the named builds in it."""
 
-from simsearch.home.build import FROZEN, SYNCED, VECTORS, Build, Record, References
+from simsearch.home.build import FROZEN, STOPPED, SYNCED, VECTORS, Build, Record, References
 from simsearch.home.home import LOCK, SEED, SEEDS_FILE, Home
 from simsearch.names import checked_name
 
@@ -9,6 +9,7 @@ __all__ = [
     "LOCK",
     "SEED",
     "SEEDS_FILE",
+    "STOPPED",
     "SYNCED",
     "VECTORS",
     "Build",

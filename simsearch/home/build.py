@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from simsearch.artifacts import digest_of
+from simsearch.artifacts import LOCKS, digest_of
 from simsearch.checked import DAYS
 from simsearch.errors import ArtifactError
 from simsearch.home.again import RETRAIN, home_words, retrain_by, word
+from simsearch.locks import Lock
 from simsearch.vectors.search import Search
 
 BUILD_SCHEMA = 2
 UNSEALED = 1  # the schema of files that have no seal: an older simsearch wrote them
 FROZEN = "frozen features; the head is still training"  # what is said of a provisional build
+STOPPED = "frozen features; the training of its head was stopped"  # and of one that nobody makes whole just now
+REPAIR = "index verify"  # how the note in the lock of a build begins which is mended, and not made
 VECTORS = "vectors:"  # how the source of a build begins that was imported: it has no embedder and no pictures
 SYNCED = ("dataset", "embed", "index")  # the stages that a sync makes
 
@@ -153,9 +157,24 @@ class Build:
     def whole(self) -> Build:
         """Return it; ArtifactError where it is provisional, which names the command that goes on."""
         if self.provisional:
-            hint = f"{self.goes_on} goes on; simsearch query answers meanwhile"
-            raise ArtifactError(f"build {self.name} is provisional: {FROZEN}", hint=hint)
+            state, then = self.standing()
+            raise ArtifactError(
+                f"build {self.name} is provisional: {state}", hint=f"{then}; simsearch query answers meanwhile"
+            )
         return self
+
+    def standing(self) -> tuple[str, str]:
+        """Return what a provisional build answers by, and what makes it whole, in words."""
+        if self.at_work:
+            return FROZEN, f"wait for simsearch build {self.name}"
+        return STOPPED, f"{self.goes_on} goes on"
+
+    @property
+    def at_work(self) -> bool:
+        """Whether another process writes it just now, as far as that can be told."""
+        with suppress(OSError), Lock(self.home / LOCKS / self.name, may_write=False) as lock:
+            return lock.busy and not lock.holder.who.startswith(REPAIR)
+        return False
 
     @property
     def goes_on(self) -> str:

@@ -144,12 +144,6 @@ class Home:
                     )
                 self.store.set_aside(stage, digest)
 
-    def at_work(self, name: str) -> bool:
-        """Whether another process writes the build `name` just now, as far as that can be told."""
-        with suppress(OSError), Lock(self.path / LOCKS / name, may_write=False) as lock:
-            return lock.busy
-        return False
-
     def others(self) -> str:
         """Who is writing builds just now, as far as that can be told."""
         found = []

@@ -19,7 +19,7 @@ from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import LockedError, SimsearchError, SourceError, VectorsError
 from simsearch.evaluation.systems import gather
-from simsearch.home import FROZEN, Build
+from simsearch.home import Build
 from simsearch.images.records import RecordTable
 from simsearch.integrity.pictures import pictures
 from simsearch.report.published import page_fault, report_fault
@@ -124,7 +124,7 @@ def verify_build(build: Build, progress: Progress | None = None) -> Verified:
         check("norms", lambda: _norms(build, **vectors))
         check("answers", lambda: _answers(build, artifacts.get("evaluate"), **vectors))
     if build.provisional:
-        checks.append(Check("report", None, f"none yet: {FROZEN}; {build.goes_on} goes on"))
+        checks.append(Check("report", None, f"none yet: {'; '.join(build.standing())}"))
     else:
         check("report", lambda: _report(build))
     if not build.of_vectors and {"train", BACKBONE, "embed"} & build.record.stages.keys() <= artifacts.keys():

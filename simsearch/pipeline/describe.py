@@ -9,7 +9,7 @@ from simsearch.artifacts import Artifact
 from simsearch.changes.compare import in_words
 from simsearch.durable import bytes_below
 from simsearch.errors import RecipeError, SimsearchError
-from simsearch.home import FROZEN, Build, Home
+from simsearch.home import Build, Home
 from simsearch.names import is_name
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
@@ -68,7 +68,7 @@ def _described(build: Build, home: Home) -> dict[str, Any]:
         "images": build.record.images,
         "bytes": _bytes(home, build),
         "synced": build.record.synced,
-        **({**_provisional(build), "next": build.goes_on} if build.provisional else {}),
+        **({**_provisional(build), "next": build.standing()[1]} if build.provisional else {}),
         "recipe": build.record.recipe,
         "stages": {
             name: _stage(home.store.open(name.rpartition("/")[2], reference["digest"]), home)
@@ -77,8 +77,8 @@ def _described(build: Build, home: Home) -> dict[str, Any]:
     }
 
 
-def _provisional(build: Build) -> dict[str, bool]:
-    return {"provisional": True} if build.provisional else {}
+def _provisional(build: Build) -> dict[str, bool | str]:
+    return {"provisional": True, "answers_by": build.standing()[0]} if build.provisional else {}
 
 
 def _bytes(home: Home, build: Build) -> int:
@@ -105,7 +105,7 @@ def render(found: dict[str, Any]) -> str:
         lines = [f"home {found['home']}, {_mb(found)}"]
         lines += [
             f"  {b['name']:<20} {b['images']:>9,} images  {_mb(b):>11}  {b['when'][:16]}  {b['source']}"
-            + (f"  (provisional: {FROZEN})" if "provisional" in b else "")
+            + (f"  (provisional: {b['answers_by']})" if "provisional" in b else "")
             for b in found["builds"]
         ]
         lines += ["  no builds yet"] if not found["builds"] else []
@@ -119,7 +119,7 @@ def render(found: dict[str, Any]) -> str:
         synced = found["synced"]
         lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
     if "provisional" in found:
-        lines.append(f"# provisional: {FROZEN}")
+        lines.append(f"# provisional: {found['answers_by']}")
     lines += [*recipe_lines(found["recipe"], explained=True), ""]
     for name, stage in found["stages"].items():
         lines.append(f"# {name:<18} {stage['digest'][:16]}  {stage['seconds']:>8.1f} s  {stage['device']}")

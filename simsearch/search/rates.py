@@ -8,7 +8,7 @@ from typing import Any
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
-from simsearch.home import FROZEN, Build
+from simsearch.home import Build
 from simsearch.statistics.intervals import wilson_interval
 
 _FILE = "far.json"
@@ -57,7 +57,8 @@ class Rates:
             return self.least
         hint = "--min-score cuts by the score itself"
         if self._build.provisional:
-            why, hint = f"it answers by {FROZEN}", f"{self._build.goes_on} goes on; {hint}"
+            state, then = self._build.standing()
+            why, hint = f"it answers by {state}", f"{then}; {hint}"
         elif not self._build.record.labelled:
             why = "it has no labels"
         elif self._build.record.recipe["dataset"]["split"] == "disjoint":
