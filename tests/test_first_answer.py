@@ -186,6 +186,9 @@ def test_the_same_command_goes_on_to_the_whole_build(copy):
         # Another name is another build, which does not stand yet.
         assert "Searchable now" in run_cli(*command, *sets("loss.alpha=8"), "--name", "eight", check=2).stderr
     assert json.loads((home / "builds" / "eight.json").read_bytes())["provisional"] is True
+    asked = run_cli("query", folder / "class 1" / "03.png", "--home", home, check=0).stderr
+    assert asked.startswith("photos: "), "the newest whole one is taken, where there is one"
+    assert Home(home).build("eight").when > Home(home).build().when
 
 
 def test_no_first_answer_where_none_is_due(copy, monkeypatch):

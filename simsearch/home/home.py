@@ -205,7 +205,10 @@ class Home:
         return next((one for one in (name, alike) if is_name(one) and self.has_build(one)), None)
 
     def build(self, name: str | None = None) -> Build:
-        """The build that `name` stands for, or the newest listed one; ArtifactError when there is none."""
+        """The build that `name` stands for, or the newest listed one; ArtifactError when there is none.
+
+        One that is provisional is taken only where none is whole.
+        """
         if name is not None:
             found = self.find_build(name)
             if found is None:
@@ -220,7 +223,7 @@ class Home:
         listed = [b for b in map(self._read, self.build_names()) if b.listed]
         if not listed:
             raise ArtifactError(f"no build in {self.path}", hint=NONE_HERE)
-        return max(listed, key=lambda b: dt.datetime.fromisoformat(b.when))
+        return max(listed, key=lambda b: (not b.provisional, dt.datetime.fromisoformat(b.when)))
 
     def _read(self, name: str) -> Build:
         path = self.builds / f"{name}.json"
