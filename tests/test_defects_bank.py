@@ -77,7 +77,7 @@ def maps(count, seed=0, *, dims=(4, 3), far=0.0):
     return out
 
 
-CHOICE = Choice(bank=60, per_image=20)
+CHOICE = Choice(bank=60, per_image=20, fusion="max")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +115,14 @@ def test_normal_pictures_give_mean_and_deviation_without_their_own_group(bank):
     parts = np.array([slowly(bank, one, number // 3) for number, one in enumerate(maps(30))])
     assert parts.mean(axis=0) == pytest.approx(0, abs=1e-4)
     assert parts.std(axis=0) == pytest.approx(1, rel=1e-4)
+
+
+def test_scores_are_their_parts_brought_together(bank):
+    parts = bank.parts(maps(4, seed=1))
+    assert parts == pytest.approx(np.array([slowly(bank, one) for one in maps(4, seed=1)]), rel=1e-3, abs=1e-4)
+    assert np.array_equal(bank.scores(maps(4, seed=1)), bank.fused(parts))
+    assert bank.parts([]).shape == (0, 2)
+    assert bank.scores([]).shape == (0,)
 
 
 def test_a_defect_scores_higher_and_is_seen_where_it_is(bank):

@@ -55,6 +55,14 @@ def test_coarser_maps_are_brought_to_the_finest_grid():
     assert found == pytest.approx(np.concatenate((fine[0], wanted[0])).transpose(1, 2, 0), abs=1e-5)
 
 
+def test_the_local_mean_is_taken_on_the_grid_of_each_stage():
+    seen = picture(64, 96)
+    (found,) = Mapper(Means(32, 16), PREPROCESS, (500,), local=3).maps(seen)
+    (coarse,) = Mapper(Means(32), PREPROCESS, (500,), local=3).maps(seen)
+    (fine,) = Mapper(Means(16), PREPROCESS, (500,), local=3).maps(seen)
+    assert found == pytest.approx(np.concatenate((fine, enlarged(coarse, 4, 6)), axis=2), abs=1e-6)
+
+
 def test_a_small_picture_is_looked_at_once():
     network = Means(16)
     first, second, third = Mapper(network, PREPROCESS, (64, 288, 500)).maps(picture(96, 96))

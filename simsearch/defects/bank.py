@@ -38,7 +38,7 @@ class Choice:
     bank: int = 3000
     per_image: int = 40
     worst: int = 3
-    fusion: Fusion = "max"
+    fusion: Fusion = "mean"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -143,15 +143,25 @@ class PatchBank:
         return replace(self, scales=tuple(grown))
 
     def scores(self, maps: Iterable[Maps], leave_out: Labels | None = None, seen: Seen | None = None) -> Doubles:
-        """Return the defect score (N,) float64 of pictures by their maps.
+        """Return the defect score (N,) float64 of pictures by their maps: `fused` of their `parts`."""
+        return self.fused(self.parts(maps, leave_out, seen))
+
+    def parts(self, maps: Iterable[Maps], leave_out: Labels | None = None, seen: Seen | None = None) -> Doubles:
+        """Return the z-score (N, S) float64 of pictures at each size.
 
         `leave_out` (N,) are numbers of groups, as `numbered` gives them, whose patches are not asked.
         """
+        centre, spread = (np.array([getattr(scale, name) for scale in self.scales]) for name in ("centre", "spread"))
         found = [
-            self._fused(self._standard(self._parts(one, None if leave_out is None else int(leave_out[number]))))
+            (self._parts(one, None if leave_out is None else int(leave_out[number])) - centre) / spread
             for number, one in enumerate(_counted(maps, seen))
         ]
-        return np.array(found, dtype=np.float64)
+        return np.array(found, dtype=np.float64).reshape(-1, len(self.scales))
+
+    def fused(self, parts: Doubles) -> Doubles:
+        """Return the defect score (N,) of z-scores (N, S) at each size."""
+        scores: Doubles = parts.max(axis=1) if self.choice.fusion == "max" else parts.mean(axis=1)
+        return scores
 
     def heat(self, maps: Maps) -> Floats:
         """Return the defect score (h, w) float32 of each place of a picture, on the grid of the finest of its maps."""
@@ -178,14 +188,6 @@ class PatchBank:
             mean = np.partition(distances, len(distances) - worst)[-worst:].mean(dtype=np.float64)
             found.append(float(_logarithm(mean, scale)))
         return np.array(found)
-
-    def _standard(self, parts: Doubles) -> Doubles:
-        centre, spread = ([getattr(scale, name) for scale in self.scales] for name in ("centre", "spread"))
-        standard: Doubles = (parts - centre) / spread
-        return standard
-
-    def _fused(self, parts: Doubles) -> float:
-        return float(parts.max() if self.choice.fusion == "max" else parts.mean())
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the bank as plain arrays by name; `from_arrays` reads them."""

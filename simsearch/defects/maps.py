@@ -16,7 +16,7 @@ from simsearch.images.loading import in_order
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.whole import whole
 
-SIDES = (144, 192, 288)
+SIDES = (104, 144, 192, 288)  # px, by about half octaves; one alone is worse by .02 to .07 of AUROC on magnetic tiles
 MULTIPLE = 32  # of pixels: the stride at which networks end
 
 
@@ -76,9 +76,10 @@ class Mapper:
         finest = min(stages)
         grid = stages[finest].shape[2:]
         parts = [np.moveaxis(stages[stride][0], 0, -1) for stride in sorted(stages)]
+        if self._local > 1:  # of each stage on its own grid: the coarser see more
+            parts = [local_mean(part, self._local) for part in parts]
         parts = [part if part.shape[:2] == grid else enlarged(part, grid[0], grid[1]) for part in parts]
-        joined = np.ascontiguousarray(np.concatenate(parts, axis=2), dtype=np.float32)
-        return joined if self._local == 1 else local_mean(joined, self._local)
+        return np.ascontiguousarray(np.concatenate(parts, axis=2), dtype=np.float32)
 
 
 def enlarged(values: Numbers, height: int, width: int) -> Floats:
