@@ -5,6 +5,7 @@
     ├── SourceError         a source of images that cannot be read or cannot be split
     ├── ImageError          one picture that cannot be decoded; collected, not fatal, in a build
     ├── EmbedderError       weights, losses, training or an ONNX bundle
+    │   └── MissingError    a library of one of the extras, which is not installed or cannot be imported
     ├── VectorsError        features or an index
     │   └── InvariantError  an index that does not hold what it promises: its rows, unit vectors, its own features
     ├── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
@@ -84,6 +85,10 @@ class EmbedderError(SimsearchError):
     """Weights, a loss, training or an ONNX bundle that cannot be used."""
 
     default_hint = "check the tables [embedder], [loss] and [training] of the recipe"
+
+
+class MissingError(EmbedderError):
+    """A library of one of the extras, which is not installed or cannot be imported."""
 
 
 class VectorsError(SimsearchError):

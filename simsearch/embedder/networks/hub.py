@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from simsearch.embedder.networks.kept import offline
-from simsearch.errors import EmbedderError, disk_error, first_line
+from simsearch.errors import EmbedderError, MissingError, disk_error, first_line
 
 SITE = "https://huggingface.co"
+CLIENT = "huggingface_hub"
 MB = 1e6
 
 
@@ -25,6 +27,25 @@ class Offered:
     licence: str | None
 
 
+@dataclass(frozen=True)
+class OnTheHub:
+    """A model of the hub: its `name` as a user says it, its repository, and the `folder` that its files are put into.
+
+    `revision`: a branch, a tag or a commit; None: the newest. `extra`: what is installed for it.
+    """
+
+    name: str
+    repo: str
+    revision: str | None
+    folder: Path
+    extra: str
+
+    @property
+    def page(self) -> str:
+        """Where people read about it."""
+        return address(self.repo, self.revision)
+
+
 def address(repo: str, revision: str | None = None) -> str:
     """Return the page of a model."""
     return f"{os.environ.get('HF_ENDPOINT') or SITE}/{repo}" + (f"/tree/{revision}" if revision else "")
@@ -36,17 +57,16 @@ def described(name: str, where: str, size: int | None, licence: str | None) -> s
     return f"{name} ({', '.join(facts)}) from {where}"
 
 
-def offers(repo: str, revision: str | None, extra: str) -> dict[str, Offered]:
+def offers(model: OnTheHub) -> dict[str, Offered]:
     """Return the files of a model on the hub, by their names; EmbedderError where it cannot be asked."""
-    _refuse_offline(repo, revision)
+    _refuse_offline(model)
     try:
-        from huggingface_hub import HfApi
-    except ImportError as error:
-        raise missing(repo, "huggingface_hub", extra) from error
-    try:
-        found = HfApi().model_info(repo, revision=revision, files_metadata=True, timeout=30)
+        with needing(model.name, CLIENT, model.extra):
+            from huggingface_hub import HfApi
+
+            found = HfApi().model_info(model.repo, revision=model.revision, files_metadata=True, timeout=30)
     except Exception as error:
-        raise _told(error, repo, revision) from error
+        raise _told(error, model) from error
     card = found.card_data
     licence = None if card is None else card.get("license_name") or card.get("license")
     return {
@@ -57,47 +77,62 @@ def offers(repo: str, revision: str | None, extra: str) -> dict[str, Offered]:
     }
 
 
-def fetch(repo: str, revision: str | None, names: Sequence[str | Offered], folder: Path, extra: str) -> None:
+def fetch(model: OnTheHub, names: Sequence[str | Offered]) -> None:
     """Download files of a model into a folder of its own, and hold them to the hashes that the hub told."""
-    _refuse_offline(repo, revision)
-    try:
+    _refuse_offline(model)
+    with needing(model.name, CLIENT, model.extra):
         from huggingface_hub import hf_hub_download
         from huggingface_hub.utils import disable_progress_bars
-    except ImportError as error:
-        raise missing(repo, "huggingface_hub", extra) from error
     disable_progress_bars()
     for one in names:
         name, wanted = (one.name, one.sha256) if isinstance(one, Offered) else (one, None)
         try:
-            path = Path(hf_hub_download(repo, name, revision=revision, local_dir=folder))
+            with needing(model.name, CLIENT, model.extra):
+                path = Path(hf_hub_download(model.repo, name, revision=model.revision, local_dir=model.folder))
             seen = wanted and _sha256(path)
         except Exception as error:
-            raise _told(error, repo, revision) from error
+            raise _told(error, model) from error
         if seen != wanted:
             path.unlink()
             raise EmbedderError(
-                f"{name} of {address(repo, revision)} came with other bytes than the hub names (sha256 {seen})",
+                f"{name} of {model.page} came with other bytes than the hub names (sha256 {seen})",
                 hint="run the same command again",
             )
 
 
-def missing(model: str, library: str, extra: str) -> EmbedderError:
-    """Return the refusal of a model whose library is not installed."""
-    return EmbedderError(f"{model} needs {library}, which is not installed", hint=f"pip install 'simsearch[{extra}]'")
+@contextmanager
+def needing(model: str, library: str, extra: str) -> Iterator[None]:
+    """Let what is within import a library of an extra; MissingError where that, or what it needs itself, fails.
+
+    It decorates functions too. All that a family of models does with its library is within one of these.
+    """
+    try:
+        yield
+    except ImportError as error:
+        gone = isinstance(error, ModuleNotFoundError) and error.name == library
+        why = "which is not installed" if gone else f"which cannot be imported: {first_line(error)}"
+        raise missing(model, library, extra, why) from error
 
 
-def _refuse_offline(repo: str, revision: str | None) -> None:
+def missing(model: str, library: str, extra: str, why: str = "which is not installed") -> MissingError:
+    """Return the refusal of a model whose library cannot be had."""
+    return MissingError(f"{model} needs {library}, {why}", hint=f"pip install 'simsearch[{extra}]'")
+
+
+def _refuse_offline(model: OnTheHub) -> None:
     if offline():
         raise EmbedderError(
-            f"{address(repo, revision)} is not here, and nothing may be downloaded (--offline, HF_HUB_OFFLINE)",
+            f"{model.page} is not here, and nothing may be downloaded (--offline, HF_HUB_OFFLINE)",
             hint="run the same command once without --offline",
         )
 
 
-def _told(error: Exception, repo: str, revision: str | None) -> Exception:
+def _told(error: Exception, model: OnTheHub) -> Exception:
     """Return what an error of the hub's client, or of the disk, means to people."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    where = address(repo, revision)
+    where = model.page
+    if isinstance(error, MissingError):
+        return error
     if full := disk_error(error):
         return full
     if "GatedRepoError" in kinds:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import offered_weights, weights_preprocessing
 from simsearch.embedder.networks.weights_header import FILE_HINT
-from simsearch.errors import EmbedderError, first_line
+from simsearch.errors import EmbedderError, MissingError, first_line
 from simsearch.images.sources.torchvision_sets import patient_network
 
 HINT = f"{FILE_HINT}, or --set embedder.weights=none"
@@ -53,6 +53,8 @@ def _fitted(embedder: nn.Module, spec: Spec, given: Mapping[str, Tensor], where:
         return given
     try:
         return spec.fitted(given, embedder.get_submodule("backbone"))
+    except MissingError:
+        raise
     except Exception as error:  # whatever the library meets in the file of another model
         raise EmbedderError(f"{where} do not fit {spec.name}: {first_line(error)}", hint=HINT) from error
 
@@ -122,6 +124,8 @@ def _download(spec: Spec) -> dict[str, Tensor]:
     try:
         with patient_network():
             return dict(weights.load())
+    except MissingError:
+        raise
     except Exception as error:  # no network, a wrong hash, a damaged file: each has a class of its own
         raise EmbedderError(
             f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}", hint=HINT

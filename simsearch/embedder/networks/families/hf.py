@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs, Weights
-from simsearch.embedder.networks.hub import Offered, address, described, fetch, missing, offers
+from simsearch.embedder.networks.hub import Offered, OnTheHub, described, fetch, missing, needing, offers
 from simsearch.embedder.networks.kept import models_folder, offline, recalled, remember
 from simsearch.embedder.networks.published import of_transformers, read_config
 from simsearch.embedder.networks.weights_header import tensor_names
@@ -24,7 +24,7 @@ from simsearch.errors import EmbedderError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PREFIX = "hf:"
+PREFIX, LIBRARY, EXTRA = "hf:", "transformers", "hf"
 CONFIG, PIXELS, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 OFFER = ".simsearch.json"  # what the hub told of the files of a folder
 ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
@@ -76,16 +76,19 @@ def spec(name: str, feature: Feature) -> Spec | None:
     def width(side: int) -> int:
         return int(known(name, folder, side)["widths"][str(side)][pooling()])
 
+    @needing(name, LIBRARY, EXTRA)
     def trunk(side: int) -> nn.Module:
         from simsearch.embedder.networks.families.hf_models import trunk
 
         return trunk(folder, pooling(), side)
 
+    @needing(name, LIBRARY, EXTRA)
     def fitted(given: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, Tensor]:
         from simsearch.embedder.networks.families.hf_models import state_dict
 
         return given if model.state_dict().keys() <= given.keys() else state_dict(folder, pooling(), given)
 
+    @needing(name, LIBRARY, EXTRA)
     def theirs() -> Theirs:
         from simsearch.embedder.networks.families.hf_models import theirs
 
@@ -120,16 +123,16 @@ def download(name: str) -> None:
         return
     if offline():
         raise _lacks(name, folder, CONFIG, repo)
-    model, revision = _parts(repo)
-    found = offers(model, revision, "hf")
+    model = _on_the_hub(name, folder, repo)
+    found = offers(model)
     for file in (CONFIG, PIXELS, WEIGHTS):
         if file not in found:
             other = "; its weights are in another format" if file == WEIGHTS else ""
             raise EmbedderError(
-                f"{address(model, revision)} has no {file}{other}",
+                f"{model.page} has no {file}{other}",
                 hint="name a model of images with these three files: " + ", ".join((CONFIG, PIXELS, WEIGHTS)),
             )
-    fetch(model, revision, [CONFIG, PIXELS], folder, "hf")
+    fetch(model, [CONFIG, PIXELS])
     (folder / OFFER).write_text(json.dumps(vars(found[WEIGHTS])))
 
 
@@ -154,18 +157,19 @@ def known(name: str, folder: Path, side: int) -> dict[str, Any]:
     and not installed.
     """
     try:
-        installed = f"transformers {version('transformers')}"
+        installed = f"{LIBRARY} {version(LIBRARY)}"
     except PackageNotFoundError:
         installed = None
     key = f"{PREFIX}{hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:32]}"
     facts = recalled(key, installed)
     if facts is None or str(side) not in facts["widths"]:
         if installed is None:
-            raise missing(name, "transformers", "hf")
+            raise missing(name, LIBRARY, EXTRA)
         read_config(folder / CONFIG)
-        from simsearch.embedder.networks.families.hf_models import look
+        with needing(name, LIBRARY, EXTRA):
+            from simsearch.embedder.networks.families.hf_models import look
 
-        facts = look(name, folder, side, facts)
+            facts = look(name, folder, side, facts)
         remember(key, facts)
     return facts
 
@@ -185,9 +189,9 @@ def _trained(facts: Mapping[str, Any], held: Collection[str] | None) -> bool:
     return held is None or all(any(name.endswith(part) for name in held) for part in facts["pooler_tensors"])
 
 
-def _parts(repo: str) -> tuple[str, str | None]:
+def _on_the_hub(name: str, folder: Path, repo: str) -> OnTheHub:
     model, at, revision = repo.partition("@")
-    return model, revision if at else None
+    return OnTheHub(name, model, revision if at else None, folder, EXTRA)
 
 
 def _lacks(name: str, folder: Path, file: str, repo: str | None) -> EmbedderError:
@@ -198,7 +202,7 @@ def _lacks(name: str, folder: Path, file: str, repo: str | None) -> EmbedderErro
     how = "" if offline() else "simsearch build downloads it, or "
     return EmbedderError(
         f"{name} is not here: no {folder / file}{why}",
-        hint=f"{how}put {CONFIG}, {PIXELS} and {WEIGHTS} of {address(*_parts(repo))} there",
+        hint=f"{how}put {CONFIG}, {PIXELS} and {WEIGHTS} of {_on_the_hub(name, folder, repo).page} there",
     )
 
 
@@ -206,6 +210,7 @@ def _weights(name: str, folder: Path, repo: str | None, pooling: Callable[[], st
     """Return the weights in a folder, or those that the hub offers for it."""
     place = folder / WEIGHTS
 
+    @needing(name, LIBRARY, EXTRA)
     def load() -> Mapping[str, Any]:
         from simsearch.embedder.networks.families.hf_models import state_dict
 
@@ -218,14 +223,14 @@ def _weights(name: str, folder: Path, repo: str | None, pooling: Callable[[], st
                 hint="save the model again: model.save_pretrained(FOLDER), or --set embedder.weights=none",
             )
         return Weights(f"{WEIGHTS} in {folder}", True, load, place)
-    model, revision = _parts(repo)
+    model = _on_the_hub(name, folder, repo)
     offer = Offered(WEIGHTS, None, None, None)
     with suppress(OSError, ValueError, TypeError):
         offer = Offered(**json.loads((folder / OFFER).read_bytes()))
     return Weights(
-        described=described(WEIGHTS, address(model, revision), offer.size, offer.licence),
+        described=described(WEIGHTS, model.page, offer.size, offer.licence),
         here=place.is_file(),
         load=load,
         place=place,
-        fetch=lambda: fetch(model, revision, [offer], folder, "hf"),
+        fetch=lambda: fetch(model, [offer]),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs, Weights
-from simsearch.embedder.networks.hub import address, described, fetch, missing
+from simsearch.embedder.networks.hub import OnTheHub, described, fetch, missing, needing
 from simsearch.embedder.networks.kept import models_folder, recalled, remember
 from simsearch.embedder.networks.published import of_timm
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 PREFIX = "timm:"
+LIBRARY = "timm"  # and the extra that brings it
 FILE = "model.safetensors"
 
 
@@ -33,16 +34,19 @@ def spec(name: str, feature: Feature) -> Spec | None:
         widths = known(name, side)["widths"]
         return int(widths[str(side)])
 
+    @needing(name, LIBRARY, LIBRARY)
     def trunk(side: int) -> nn.Module:
         from simsearch.embedder.networks.families.timm_models import trunk
 
         return trunk(kind, side)
 
+    @needing(name, LIBRARY, LIBRARY)
     def fitted(given: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, Tensor]:
         from simsearch.embedder.networks.families.timm_models import fitted
 
         return fitted(kind, given, model)
 
+    @needing(name, LIBRARY, LIBRARY)
     def theirs() -> Theirs:
         from simsearch.embedder.networks.families.timm_models import theirs
 
@@ -56,7 +60,9 @@ def spec(name: str, feature: Feature) -> Spec | None:
         width,
         trunk,
         float(facts["seconds"]),
-        pretrained=Pretrained(mean, std, lambda: _weights(facts, place), by_bytes=True) if facts["repo"] else None,
+        pretrained=Pretrained(mean, std, lambda: _weights(name, facts, place), by_bytes=True)
+        if facts["repo"]
+        else None,
         classifiers=tuple(facts["classifiers"]),
         own=own,
         fitted=fitted,
@@ -71,21 +77,22 @@ def known(name: str, side: int | None = None) -> dict[str, Any]:
     name that it does not know, a side that the model cannot take, and where it is needed and not installed.
     """
     try:
-        installed = f"timm {version('timm')}"
+        installed = f"timm {version(LIBRARY)}"
     except PackageNotFoundError:
         installed = None
     facts = recalled(name, installed)
     if facts is None or (side is not None and str(side) not in facts["widths"]):
         if installed is None:
-            raise missing(name, "timm", "timm")
-        from simsearch.embedder.networks.families.timm_models import look
+            raise missing(name, LIBRARY, LIBRARY)
+        with needing(name, LIBRARY, LIBRARY):
+            from simsearch.embedder.networks.families.timm_models import look
 
-        facts = look(name.removeprefix(PREFIX), side, facts)
+            facts = look(name.removeprefix(PREFIX), side, facts)
         remember(name, facts)
     return facts
 
 
-def _weights(facts: Mapping[str, Any], place: Path) -> Weights:
+def _weights(name: str, facts: Mapping[str, Any], place: Path) -> Weights:
     """Return the weights that timm names for a model: a file of the hub, downloaded into a folder of their own."""
 
     def load() -> Mapping[str, Tensor]:
@@ -93,11 +100,11 @@ def _weights(facts: Mapping[str, Any], place: Path) -> Weights:
 
         return load_file(place)
 
-    repo = str(facts["repo"])
+    model = OnTheHub(name, str(facts["repo"]), None, place.parent, LIBRARY)
     return Weights(
-        described=described(FILE, address(repo), facts["bytes"], facts["licence"]),
+        described=described(FILE, model.page, facts["bytes"], facts["licence"]),
         here=place.is_file(),
         load=load,
         place=place,
-        fetch=lambda: fetch(repo, None, [FILE], place.parent, "timm"),
+        fetch=lambda: fetch(model, [FILE]),
     )
