@@ -96,7 +96,7 @@ def test_the_client_of_the_hub(ask, without, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     why = without("huggingface_hub", "hf")
     with pytest.raises(MissingError) as seen:
-        ask(hub.OnTheHub("hf:owner/name", "owner/name", None, tmp_path, "hf"))
+        ask(hub.OnTheHub("hf:owner/name", "owner/name", None, tmp_path, ("x",), "hf"))
     assert seen.value.message == f"hf:owner/name needs huggingface_hub, {why}"
     assert seen.value.hint == "pip install 'simsearch[hf]'"
 

@@ -228,3 +228,6 @@ def test_weights_that_cannot_be_had(state, words, pictures, weights, tmp_path):
         done = run_process("build", pictures, *keys, env=env, check=2).stderr
     assert words in done
     assert done.count("error: ") == done.count("hint: ") == 1
+    assert "Retry" not in done, "the client of the hub writes nothing"
+    if state == "gone":
+        assert f"put model.safetensors of that page at {tmp_path}/home/datasets/models/timm/{kind}" in done

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from simsearch.embedder.networks.kept import offline
 from simsearch.errors import EmbedderError, MissingError, disk_error, first_line
@@ -31,19 +32,28 @@ class Offered:
 class OnTheHub:
     """A model of the hub: its `name` as a user says it, its repository, and the `folder` that its files are put into.
 
-    `revision`: a branch, a tag or a commit; None: the newest. `extra`: what is installed for it.
+    `revision`: a branch, a tag or a commit; None: the newest. `files`: all that are needed of it. `extra`: what is
+    installed for it.
     """
 
     name: str
     repo: str
     revision: str | None
     folder: Path
+    files: tuple[str, ...]
     extra: str
 
     @property
     def page(self) -> str:
         """Where people read about it."""
         return address(self.repo, self.revision)
+
+    @property
+    def by_hand(self) -> str:
+        """What is done where it cannot be downloaded."""
+        *some, last = self.files
+        where = f"at {self.folder / last}" if not some else f"in {self.folder}"
+        return f"put {' and '.join([', '.join(some), last] if some else [last])} of that page {where}"
 
 
 def address(repo: str, revision: str | None = None) -> str:
@@ -61,10 +71,7 @@ def offers(model: OnTheHub) -> dict[str, Offered]:
     """Return the files of a model on the hub, by their names; EmbedderError where it cannot be asked."""
     _refuse_offline(model)
     try:
-        with needing(model.name, CLIENT, model.extra):
-            from huggingface_hub import HfApi
-
-            found = HfApi().model_info(model.repo, revision=model.revision, files_metadata=True, timeout=30)
+        found = _client(model).HfApi().model_info(model.repo, revision=model.revision, files_metadata=True, timeout=30)
     except Exception as error:
         raise _told(error, model) from error
     card = found.card_data
@@ -80,15 +87,18 @@ def offers(model: OnTheHub) -> dict[str, Offered]:
 def fetch(model: OnTheHub, names: Sequence[str | Offered]) -> None:
     """Download files of a model into a folder of its own, and hold them to the hashes that the hub told."""
     _refuse_offline(model)
-    with needing(model.name, CLIENT, model.extra):
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.utils import disable_progress_bars
-    disable_progress_bars()
+    client = _client(model)
+    try:
+        client.HfApi().model_info(model.repo, revision=model.revision, timeout=30)
+    except Exception as error:
+        # Downloads are tried again for half a minute, which helps no one whom no server has answered.
+        if getattr(error, "response", None) is None:
+            raise _told(error, model) from error
     for one in names:
         name, wanted = (one.name, one.sha256) if isinstance(one, Offered) else (one, None)
         try:
             with needing(model.name, CLIENT, model.extra):
-                path = Path(hf_hub_download(model.repo, name, revision=model.revision, local_dir=model.folder))
+                path = Path(client.hf_hub_download(model.repo, name, revision=model.revision, local_dir=model.folder))
             seen = wanted and _sha256(path)
         except Exception as error:
             raise _told(error, model) from error
@@ -117,6 +127,18 @@ def needing(model: str, library: str, extra: str) -> Iterator[None]:
 def missing(model: str, library: str, extra: str, why: str = "which is not installed") -> MissingError:
     """Return the refusal of a model whose library cannot be had."""
     return MissingError(f"{model} needs {library}, {why}", hint=f"pip install 'simsearch[{extra}]'")
+
+
+def _client(model: OnTheHub) -> Any:
+    """Return the client of the hub, which is told to write nothing: what matters of it we say ourselves."""
+    with needing(model.name, CLIENT, model.extra):
+        import huggingface_hub
+        from huggingface_hub.utils import disable_progress_bars, logging
+
+        huggingface_hub.HfApi, huggingface_hub.hf_hub_download  # noqa: B018 - which it imports when they are asked for
+    disable_progress_bars()
+    logging.set_verbosity_error()
+    return huggingface_hub
 
 
 def _refuse_offline(model: OnTheHub) -> None:
@@ -150,7 +172,7 @@ def _told(error: Exception, model: OnTheHub) -> Exception:
         return EmbedderError(f"{where} lacks a file that is needed: {first_line(error)}", hint="name another model")
     return EmbedderError(
         f"cannot download from {where}: {first_line(error)}",
-        hint="check the network and run the same command again; what was finished is kept",
+        hint=f"check the network and run the same command again, which keeps what was finished, or {model.by_hand}",
     )
 
 

@@ -121,6 +121,7 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
 
 def _download(spec: Spec) -> dict[str, Tensor]:
     weights = offered_weights(spec)
+    by_hand = f"put that file at {weights.place}, or " if weights.place and not weights.place.exists() else ""
     try:
         with patient_network():
             return dict(weights.load())
@@ -128,5 +129,6 @@ def _download(spec: Spec) -> dict[str, Tensor]:
         raise
     except Exception as error:  # no network, a wrong hash, a damaged file: each has a class of its own
         raise EmbedderError(
-            f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}", hint=HINT
+            f"cannot have the default weights of {spec.name}: {weights.described}: {first_line(error)}",
+            hint=f"{by_hand}{HINT}",
         ) from error

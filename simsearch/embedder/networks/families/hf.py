@@ -191,7 +191,7 @@ def _trained(facts: Mapping[str, Any], held: Collection[str] | None) -> bool:
 
 def _on_the_hub(name: str, folder: Path, repo: str) -> OnTheHub:
     model, at, revision = repo.partition("@")
-    return OnTheHub(name, model, revision if at else None, folder, EXTRA)
+    return OnTheHub(name, model, revision if at else None, folder, (CONFIG, PIXELS, WEIGHTS), EXTRA)
 
 
 def _lacks(name: str, folder: Path, file: str, repo: str | None) -> EmbedderError:

@@ -100,7 +100,7 @@ def _weights(name: str, facts: Mapping[str, Any], place: Path) -> Weights:
 
         return load_file(place)
 
-    model = OnTheHub(name, str(facts["repo"]), None, place.parent, LIBRARY)
+    model = OnTheHub(name, str(facts["repo"]), None, place.parent, (FILE,), LIBRARY)
     return Weights(
         described=described(FILE, model.page, facts["bytes"], facts["licence"]),
         here=place.is_file(),
