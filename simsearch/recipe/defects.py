@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from simsearch.recipe.table import Table, setting
 
-Method = Literal["mean", "neighbours", "mahalanobis", "means"]
+Method = Literal["mean", "neighbours", "mahalanobis", "means", "patch"]
 ASKED_FOR = ("defects",)  # tables that mean something by being there
+PATCH = "patch"
+
+
+class Patch(Table):
+    """[defects.patch]: what method patch compares. Other methods do not look at it."""
+
+    sides: list[int] = setting("Sides of a square as large as the pictures that are looked at.", [144, 192, 288])
+    strides: list[int] = setting("Which inner stages: the side of the picture over that of the map.", [16])
+    local: int = setting("Side, in places, of the mean around each place; 1: none.", 1, ge=1, le=15)
+    bank: int = setting("Normal patches that are kept of each side.", 3000, ge=2, le=1_000_000)
+    per_image: int = setting("Patches of each picture that the bank is chosen from.", 40, ge=1, le=10_000)
+    worst: int = setting("How many of the worst patches a picture's score is the mean of.", 3, ge=1, le=1000)
+    fusion: Literal["max", "mean"] = setting("How the scores of several sides become one.", "max")
+
+    @field_validator("sides", "strides")
+    @classmethod
+    def _different(cls, values: list[int]) -> list[int]:
+        if not values or min(values) < 1 or len(set(values)) != len(values):
+            raise ValueError(f"expected different whole numbers above 0, seen {values}")
+        return sorted(values)
 
 
 class Defects(Table):
@@ -18,6 +38,11 @@ class Defects(Table):
     normal: str | None = setting("The label of the normal images.", None, min_length=1)
     method: Method = setting("How far from normal images is told; docs/defects.md explains each.", "mean")
     false_alarms: float = setting("The share of normal images that may be called defective.", 0.01, gt=0, lt=1)
+    patch: Patch = setting("Keys of method patch, a table of their own.", Patch())
+
+    def settings(self) -> dict[str, Any]:
+        """Return what of it decides what is fitted."""
+        return self.model_dump(exclude=set() if self.method == PATCH else {PATCH})
 
 
 class Asked(Table):

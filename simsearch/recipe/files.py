@@ -26,6 +26,7 @@ NIGHTLY = "nightly"  # lies beside the recipes, and is the matrix of the nightly
 SHIPPED_FOLDERS = (PACKAGE / "pipelines", PACKAGE.parent / "pipelines")
 # Workbooks too: they are refused where lists are read, with what to do.
 LISTS = {".csv", ".tsv", ".tab", ".txt", ".parquet", ".xlsx", ".xls", ".ods"}
+INNER = ("patch",)  # tables within a table
 WHEN_LEFT_OUT = {
     "mean": "measured on the fit images",
     "std": "measured on the fit images",
@@ -143,14 +144,29 @@ def with_settings(tables: dict[str, Any], settings: Iterable[str]) -> dict[str, 
     overrides: dict[str, Any] = {}
     for text in settings:
         table, key, value = parse_setting(text)
-        overrides.setdefault(table, {})[key] = value
+        inner, dot, rest = key.partition(".")  # as in defects.patch.bank
+        into = overrides.setdefault(table, {})
+        if dot:
+            into.setdefault(inner, {})[rest] = value
+        else:
+            into[key] = value
     merged = dict(tables)
     for table, keys in _with_absolute_paths(overrides, Path.cwd()).items():
         old = merged.get(table, {})
         if table == "loss" and "name" in keys and isinstance(old, dict) and keys["name"] != old.get("name"):
             old = {}  # another loss has none of the keys of the recipe's
-        merged[table] = {**old, **keys} if isinstance(old, dict) else old
+        merged[table] = _merged(old, keys) if isinstance(old, dict) else old
     return merged
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return a table with keys set anew; those of a table within it that are not named stay."""
+    both = {
+        key: {**old[key], **value}
+        for key, value in new.items()
+        if key in INNER and isinstance(value, dict) and isinstance(old.get(key), dict)
+    }
+    return {**old, **new, **both}
 
 
 def _read_tables(path: Path, base: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from simsearch.images.preprocess import CENTRED, LATER, Preprocess, Resize
 from simsearch.recipe.defaults import FIRST, FIRST_SHIFT, HEAD, NO_AUGMENTATION, Kind, of_augmentation, of_training
 from simsearch.recipe.defects import ASKED_FOR, Asked, Defects
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
-from simsearch.recipe.table import Table, brief
+from simsearch.recipe.table import Table, brief, plain
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
 from simsearch.recipe.takes import example, line_of, wanted
 
@@ -207,7 +207,7 @@ class Recipe(Asked):
 def with_defaults(tables: dict[str, Any]) -> dict[str, Any]:
     """Return the tables of a build's recipe; tables and keys that came later stand at their defaults."""
     later = {
-        name: {key: one.get_default(call_default_factory=True) for key, one in table.model_fields.items()}
+        name: {key: plain(one.get_default(call_default_factory=True)) for key, one in table.model_fields.items()}
         for name, field in Recipe.model_fields.items()
         if isinstance(table := field.annotation, type) and issubclass(table, Table)
         if name not in ASKED_FOR or name in tables
@@ -252,11 +252,14 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
         names = [*(known for known in LOSSES if known != PML), "pml:NAME"]
         seen = f"expected {', '.join(names)}, seen {name!r}{did_you_mean(str(name), names)}"
         return RecipeError(f"{place} name: {seen}{more}", hint="as --set loss.name=triplet")
-    field = _fields_of(first, table, recipe).get(location[1]) if key else None
+    fields = _fields_of(first, table, recipe) if key else {}
+    named = next((part for part in reversed(location[1:]) if part in fields), "")
+    field = fields.get(named)
     if field is not None and first["type"] not in ("value_error", "assertion_error"):
-        shown = example(table, location[1], field) if recipe is Recipe else None  # bench takes no --set
+        named = ".".join([*location[1 : location.index(named)], named])
+        shown = example(table, named, field) if recipe is Recipe else None  # bench takes no --set
         return RecipeError(
-            f"{where}: [{table}] {location[1]}: expected {wanted(field)}, seen {brief(first.get('input'))}{more}",
+            f"{where}: [{table}] {named}: expected {wanted(field)}, seen {brief(first.get('input'))}{more}",
             hint=f"as {shown}" if shown else None,
         )
     if not key and table in recipe.model_fields and first["type"] != "value_error":
@@ -274,8 +277,13 @@ def _fields_of(first: Any, table: str, recipe: type[Table]) -> dict[str, FieldIn
     if table == "loss":
         member = next((str(part) for part in first["loc"] if part in LOSSES), "l2_softmax")
         return LOSSES[member].model_fields
-    annotation = recipe.model_fields[table].annotation if table in recipe.model_fields else None
-    return annotation.model_fields if isinstance(annotation, type) and issubclass(annotation, Table) else {}
+    field = recipe.model_fields.get(table)
+    found: dict[str, FieldInfo] = {}
+    for part in map(str, first["loc"][1:] or ("",)):  # of a table within it, where the mistake is in that
+        kind = field.annotation if field else None
+        found = kind.model_fields if isinstance(kind, type) and issubclass(kind, Table) else found
+        field = found.get(part)
+    return found
 
 
 def _training(asked: Training, resolved: Recipe) -> Training:

@@ -64,6 +64,9 @@ def every_table() -> Iterator[tuple[str, str, list[Setting]]]:
             assert isinstance(table, type)
             assert issubclass(table, Table)
             yield f"[{name}]", _sentence(table), _settings(name, table)
+            for key, one in table.model_fields.items():
+                if isinstance(inner := one.annotation, type) and issubclass(inner, Table):
+                    yield f"[{name}.{key}]", _sentence(inner), _settings(f"{name}.{key}", inner)
             continue
         for loss, kind in LOSSES.items():
             spelled = f"{PML_PREFIX}NAME" if loss == PML else loss
@@ -92,6 +95,8 @@ def _settings(name: str, table: type[Table]) -> list[Setting]:
 def _default(name: str, key: str, field: FieldInfo) -> str:
     if field.is_required():
         return "must be given"
+    if isinstance(field.default, Table):
+        return f"see [{name}.{key}]"
     if field.default is not None:
         return toml(field.default)
     if f"{name}.{key}" in LEFT_OUT:

@@ -19,6 +19,11 @@ def setting(line: str, default: Any = ..., **limits: Any) -> Any:
     return Field(default, description=line, **limits)
 
 
+def plain(value: Any) -> Any:
+    """Return the value of a key as TOML has it: a table within a table as a dictionary."""
+    return value.model_dump() if isinstance(value, Table) else value
+
+
 Value = TypeVar("Value")
 
 

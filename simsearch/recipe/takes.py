@@ -12,6 +12,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from simsearch.recipe.table import Table
+
 NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 BOUNDS = {"ge": "{} or more", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 # Of keys without a default, where the least that they take would be a poor example.
@@ -54,7 +56,7 @@ def example(table: str, key: str, field: FieldInfo) -> str | None:
         literals = [value for kind in kinds if get_origin(kind) is Literal for value in get_args(kind)]
         least = [value for one in field.metadata if (value := getattr(one, "ge", None)) is not None]
         value = next(iter([*literals, *([True] if bool in kinds else []), *least]), None)
-    if value is None or (isinstance(value, dict | list) and not value):
+    if value is None or isinstance(value, Table) or (isinstance(value, dict | list) and not value):
         return None
     shown = value if isinstance(value, str) else toml(value)
     return f"--set {shlex.quote(f'{table}.{key}={shown}')}"
@@ -88,7 +90,7 @@ def _type(kind: Any) -> str:
         return " or ".join(dict.fromkeys(_type(one) for one in inside if one is not type(None)))
     if origin is list:
         return f"list of {_type(inside[0])}"
-    if origin is dict or kind is dict:
+    if origin is dict or kind is dict or (isinstance(kind, type) and issubclass(kind, Table)):
         return "table"
     return NAMES[kind]
 

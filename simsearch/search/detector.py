@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from simsearch.arrays import Pixels
 from simsearch.defects.conformal import Calibration, drift_p
-from simsearch.defects.pooled import POOLED
+from simsearch.defects.pooled import POOLED, Pooled
 from simsearch.embedder.bundle.fingerprint import check_embedder
-from simsearch.errors import ArtifactError, ImageError, VectorsError
+from simsearch.embedder.bundle.trained import Features
+from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.home import Build, Home
 from simsearch.home.again import home_words
+from simsearch.images.preprocess import Preprocess
 from simsearch.search.closing import while_open
 from simsearch.search.opening import open_embedder
 from simsearch.search.pictures import Picture, load, several
@@ -41,6 +44,41 @@ class Scored:
     def to_json(self, image: str) -> dict[str, Any]:
         """Return the line of `defects score --json`."""
         return {"image": image, **asdict(self)}
+
+
+class Scorer(Protocol):
+    """What turns one picture into a defect score, and where it `draws`, into a picture of its places.
+
+    `at_least`: the side in pixels that a picture is decoded at, None for that of the embedder.
+    """
+
+    at_least: int | None
+    draws: bool
+
+    def score(self, pixels: Pixels) -> float:
+        """Return the defect score of a picture (H, W) or (H, W, 3) uint8."""
+
+    def overlay(self, pixels: Pixels, threshold: float) -> Pixels:
+        """Return (H, W, 3) uint8."""
+
+
+class ByFeature:
+    """The defect score of a picture's one feature."""
+
+    at_least: int | None = None
+    draws = False
+
+    def __init__(self, pooled: Pooled, preprocess: Preprocess, network: Features) -> None:
+        self._pooled, self._preprocess, self._network = pooled, preprocess, network
+
+    def score(self, pixels: Pixels) -> float:
+        """One at a time: what a network makes of a picture may differ in its last bits with what stands beside it."""
+        batch = self._preprocess.normalize(self._preprocess.fit(pixels)[None])
+        return float(self._pooled.scores(self._network.features(batch))[0])
+
+    def overlay(self, pixels: Pixels, threshold: float) -> Pixels:
+        """It knows no places."""
+        raise NotImplementedError
 
 
 class Detector:
@@ -67,12 +105,20 @@ class Detector:
         check_embedder(found, "the defect scores", train, build.name)
         self.told: dict[str, Any] = json.loads(found.file("defects.json").read_bytes())
         self.method, self.threshold = str(self.told["method"]), float(self.told["threshold"])
-        with np.load(found.file("detector.npz"), allow_pickle=False) as arrays:
-            self._pooled = POOLED[self.method].from_arrays(dict(arrays))
+        with np.load(found.file("detector.npz"), allow_pickle=False) as opened:
+            arrays = dict(opened)
         groups = self.told["calibration"]["of_group"]
         scores = np.array(self.told["calibration"]["scores"], dtype=np.float64)
         self.calibration = Calibration(scores, None if groups is None else np.array(groups, dtype=np.int64))
-        self._preprocess, self._network = open_embedder(build.name, train, again)
+        self._preprocess, network = open_embedder(build.name, train, again)
+        self._scorer: Scorer
+        if self.method == "patch":
+            from simsearch.search.patches import ByPatches
+
+            model, patch = found.file("maps.onnx").read_bytes(), build.record.recipe["defects"]["patch"]
+            self._scorer = ByPatches(model, arrays, self._preprocess, patch)
+        else:
+            self._scorer = ByFeature(POOLED[self.method].from_arrays(arrays), self._preprocess, network)
 
     def __enter__(self) -> Detector:
         return self
@@ -110,16 +156,35 @@ class Detector:
             return None
         return drift_p(np.array([one.score for one in scored]), self.calibration)
 
+    @property
+    def draws(self) -> bool:
+        """Whether it can say where in a picture a defect is."""
+        return self._scorer.draws
+
+    @while_open
+    def overlay(self, image: Picture) -> Pixels:
+        """Return (H, W, 3) uint8: a picture under the heat of each place, in a frame that says whether it is defective.
+
+        Raises RecipeError for a method that knows no places, ImageError for a picture that cannot be read.
+        """
+        if not self.draws:
+            raise RecipeError(
+                f"build {self.build.name} scores whole pictures (method {self.method}): it does not know where",
+                hint="simsearch defects fit with --method patch does",
+            )
+        pixels = self._pixels(image)
+        return self._scorer.overlay(pixels, self.threshold)
+
     def _scored(self, picture: Picture, place: str = "") -> Scored:
-        # One at a time: what a network makes of a picture may differ in its last bits with what stands beside it.
-        pixels = load(picture, self._preprocess.size, self._preprocess.decoding, place)[0]
-        batch = self._preprocess.normalize(self._preprocess.fit(pixels)[None])
         try:
-            scores = self._pooled.scores(self._network.features(batch))
+            score = self._scorer.score(self._pixels(picture, place))
         except VectorsError as error:  # a feature without direction: this picture has no score, others may
             raise ImageError(f"cannot score this picture: {error.message}") from None
-        score, p_value = float(scores[0]), float(self.calibration.p_values(scores)[0])
+        p_value = float(self.calibration.p_values(np.array([score]))[0])
         return Scored(score, self.threshold, score >= self.threshold, p_value, self.method)
+
+    def _pixels(self, picture: Picture, place: str = "") -> Pixels:
+        return load(picture, self._scorer.at_least or self._preprocess.size, self._preprocess.decoding, place)[0]
 
 
 def with_defects(home: Home, name: str | None) -> Build:

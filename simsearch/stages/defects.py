@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simsearch.arrays import Doubles
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
-from simsearch.recipe.defects import Defects
+from simsearch.recipe.defects import PATCH, Defects
 from simsearch.stages.common import Data
-from simsearch.stages.normals import LEFT_OUT, check_normals, parts
+from simsearch.stages.normals import LEFT_OUT, Parts, check_normals, parts
 from simsearch.stages.step import Result, Step
 
 VERSION = 1
-DETECTOR, TOLD = "detector.npz", "defects.json"
+MOST_NUMBERS = 1280  # of a feature, among which near twins are looked for
+DETECTOR, TOLD, MAPS = "detector.npz", "defects.json", "maps.onnx"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A detector as arrays, and the scores of the images that set its threshold, and of those that try it."""
+
+    arrays: dict[str, NDArray[Any]]
+    calibration: Doubles
+    normal: Doubles
+    defective: Doubles
 
 
 def defects(data: Data, trained: Artifact, embedded: Artifact, table: Defects, *, learned: bool) -> Step:
     """Return the step that fits [defects] on the features of `embedded`; `learned`: images trained the embedder."""
     inputs = {"dataset": data.artifact.reference, "train": trained.reference, "embed": embedded.reference}
     work = partial(fit_defects, data, trained, embedded, table, learned)
-    return Step("defects", "Defects", VERSION, {**table.model_dump(), "learned": learned}, inputs, work)
+    return Step("defects", "Defects", VERSION, {**table.settings(), "learned": learned}, inputs, work)
 
 
 def refuse_normals(data: Data, table: Defects, *, learned: bool) -> None:
@@ -52,30 +65,18 @@ def fit_defects(
 
     Raises RecipeError for a label that no image has, VectorsError for normal images that are too few, or all equal.
     """
-    from simsearch.defects.conformal import Calibration, leave_one_group_out
-    from simsearch.defects.pooled import POOLED
-    from simsearch.evaluation.systems import gather
-    from simsearch.vectors.features import FeatureFile
+    from simsearch.defects.conformal import Calibration
 
     records = list(data.records())
     check_normals(records, table)
     split = parts(records, table, learned=learned)
-    kind = POOLED[table.method]
-    with FeatureFile(embedded.file("features.h5")) as file:
-        features = gather(file, split.fit)
-        progress.tell(f"fitting {table.method}")
-        detector = kind.fit(features)
-        groups = split.groups_of(split.calibration)
-        if split.how == LEFT_OUT:
-            progress.tell("leaving groups out in turn")
-            scores = leave_one_group_out(kind.fit, features, groups)
-        else:
-            scores = detector.scores(gather(file, split.calibration))
-        calibration = Calibration(scores, groups)
-        threshold = calibration.threshold(table.false_alarms)
-        tried, found = (
-            detector.scores(gather(file, rows)) if len(rows) else np.empty(0) for rows in (split.test, split.defects)
-        )
+    fit = partial(_patches, data, trained, space) if table.method == PATCH else partial(_pooled, embedded)
+    made = fit(table, split, progress)
+    groups = split.groups_of(split.calibration)
+    calibration = Calibration(made.calibration, groups)
+    threshold = calibration.threshold(table.false_alarms)
+    progress.tell("near twins")
+    warnings = [] if split.groups is not None else _twins(embedded, split)
     low, high = calibration.spread(table.false_alarms)
     told: dict[str, Any] = {
         "schema": 1,
@@ -89,24 +90,89 @@ def fit_defects(
             "how": split.how,
             "images": len(split.calibration),
             "groups": calibration.n,
-            "scores": scores.tolist(),
+            "scores": made.calibration.tolist(),
             "of_group": None if groups is None else groups.tolist(),
         },
         "grouped": split.groups is not None,
         "test": {
-            "normal": len(tried),
-            "defective": len(found),
-            "false_alarms": _share(tried, threshold),
-            "found": _share(found, threshold),
+            "normal": len(made.normal),
+            "defective": len(made.defective),
+            "false_alarms": _share(made.normal, threshold),
+            "found": _share(made.defective, threshold),
         },
-        "warnings": [],
+        "warnings": warnings,
     }
     with (space.out / DETECTOR).open("wb") as written:
-        np.savez(written, allow_pickle=False, **detector.arrays())
+        np.savez(written, allow_pickle=False, **made.arrays)
     (space.out / TOLD).write_text(json.dumps(told, indent=1, allow_nan=False))
     facts = {key: told[key] for key in ("method", "threshold", "false_alarms", "grouped")}
     facts |= {"normals": len(split.fit), "groups": calibration.n, "embedder": embedder_fingerprint(trained)}
     return facts, f"{table.method} of {len(split.fit):,} normal images, threshold by {_counted(calibration.n, split)}"
+
+
+def _pooled(embedded: Artifact, table: Defects, split: Parts, progress: Progress) -> Fitted:
+    """Fit a score of features."""
+    from simsearch.defects.conformal import leave_one_group_out
+    from simsearch.defects.pooled import POOLED
+    from simsearch.evaluation.systems import gather
+    from simsearch.vectors.features import FeatureFile
+
+    kind = POOLED[table.method]
+    with FeatureFile(embedded.file("features.h5")) as file:
+        features, *others = (gather(file, rows) for rows in (split.fit, split.calibration, split.test, split.defects))
+    progress.tell(f"fitting {table.method}")
+    detector = kind.fit(features)
+    counted, normal, defective = (detector.scores(one) if len(one) else np.empty(0) for one in others)
+    if split.how == LEFT_OUT:
+        progress.tell("leaving groups out in turn")
+        counted = leave_one_group_out(kind.fit, features, split.groups_of(split.fit))
+    return Fitted(detector.arrays(), counted, normal, defective)
+
+
+def _patches(
+    data: Data, trained: Artifact, space: Workspace, table: Defects, split: Parts, progress: Progress
+) -> Fitted:
+    """Fit a bank of patches, and write the network that makes the maps of pictures."""
+    from simsearch.defects.conformal import numbered
+    from simsearch.stages.patches import PatchMaps, bank_of, mapper_of, network_below
+
+    model = network_below(trained, table.patch.strides)
+    (space.out / MAPS).write_bytes(model)
+    maps = PatchMaps(data, mapper_of(model, trained, table.patch), space.scratch, progress)
+    groups = split.groups_of(split.fit)
+    bank = bank_of(maps, split.fit, groups, table.patch)
+    left_out = numbered(groups, len(split.fit)) if split.how == LEFT_OUT else None
+    counted = bank.scores(maps.of(split.calibration, "what sets the threshold"), left_out)
+    normal, defective = (bank.scores(maps.of(rows, "what tries it")) for rows in (split.test, split.defects))
+    return Fitted(bank.arrays(), counted, normal, defective)
+
+
+def _twins(embedded: Artifact, split: Parts) -> list[str]:
+    """Return what is to be said of pictures that no group keeps together, and that are shots of one thing."""
+    from simsearch.defects.splitting import near_twins, split_by_group
+    from simsearch.evaluation.systems import gather
+    from simsearch.vectors.features import FeatureFile
+
+    known, asked = split.fit, np.concatenate((split.calibration, split.test))
+    if split.how == LEFT_OUT:
+        drawn = split_by_group(None, len(split.fit))
+        known, asked = split.fit[drawn.fit], split.fit[drawn.calibration]
+    with FeatureFile(embedded.file("features.h5")) as file:
+        features = gather(file, np.concatenate((known, asked)))
+    if (
+        features.shape[1] > MOST_NUMBERS
+    ):  # distances are kept (Johnson and Lindenstrauss 1984), and the scatter is soon told
+        way = np.random.default_rng(0).normal(size=(features.shape[1], MOST_NUMBERS)).astype(np.float32)
+        features = features @ way
+    numbers = np.arange(len(features))
+    found = near_twins(features, numbers[: len(known)], numbers[len(known) :])
+    if not found.optimistic:
+        return []
+    return [
+        f"warning: optimistic: {len(found.rows):,} of {found.looked:,} normal images that were looked at have a near "
+        "twin among the others, as another shot of the same thing; pictures of new things will be called defective "
+        "more often: --set dataset.group=... keeps shots of one thing together"
+    ]
 
 
 def _share(scores: Doubles, threshold: float) -> float | None:
@@ -114,6 +180,6 @@ def _share(scores: Doubles, threshold: float) -> float | None:
     return float((scores >= threshold).mean()) if len(scores) else None
 
 
-def _counted(count: int, split: Any) -> str:
+def _counted(count: int, split: Parts) -> str:
     what = "images" if split.groups is None else "groups"
     return f"{count:,} {what}" + (", each left out in turn" if split.how == LEFT_OUT else "")
