@@ -19,7 +19,8 @@ from simsearch.stages.normals import LEFT_OUT, SPLIT, check_normals, needed, par
 from simsearch.vectors.features import FeatureFile
 
 FROZEN = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "evaluation.map=false"]
-FIT = ["defects", "fit", "--build", "photos", "--normal", "class 1", "--false-alarms", "0.4"]
+MEAN = [*FROZEN, "--method", "mean"]
+FIT = ["defects", "fit", "--build", "photos", "--normal", "class 1", "--false-alarms", "0.4", "--method", "mean"]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,19 @@ def flat(tmp_path_factory):
     (root / "flat").mkdir()
     for number in range(24):
         picture(1, number).save(root / "flat" / f"{number:02d}.png")
-    run_cli("defects", "fit", root / "flat", *FROZEN, "--false-alarms", "0.1", "--home", root / "home", check=0)
+    run_cli(
+        "defects",
+        "fit",
+        root / "flat",
+        *FROZEN,
+        "--method",
+        "mean",
+        "--false-alarms",
+        "0.1",
+        "--home",
+        root / "home",
+        check=0,
+    )
     return root / "flat", root / "home"
 
 
@@ -159,10 +172,12 @@ def test_the_layout_of_mvtec_is_understood(tmp_path, home):
     (root / "ground_truth" / "cut").mkdir(parents=True)
     for number in range(3):
         picture(5, number).save(root / "ground_truth" / "cut" / f"{number:03d}_mask.png")
-    done = run_cli("defects", "fit", root, *FROZEN, "--false-alarms", "0.2", "--home", home, check=0)
+    done = run_cli("defects", "fit", root, *MEAN, "--false-alarms", "0.2", "--home", home, check=0)
     told = told_of(home, "bottle-defects")
     assert told["normal"] == "good"
-    assert told["test"] == {"normal": 4, "defective": 3, "false_alarms": told["test"]["false_alarms"], "found": 1.0}
+    assert (told["test"]["normal"], told["test"]["defective"], told["test"]["found"]["share"]) == (4, 3, 1.0)
+    assert told["test"]["auroc"] == told["test"]["kinds"]["cut"]["auroc"] == 1.0
+    assert "Image AUROC 1.000 [1.000, 1.000]" in done.stderr
     assert told["fit"]["images"] + (told["calibration"]["images"] if told["calibration"]["how"] == SPLIT else 0) == 20
     assert "100 % of 3 defective ones" in done.stderr
 
@@ -215,7 +230,19 @@ def test_equal_normal_pictures_are_refused(tmp_path, home):
     (tmp_path / "same").mkdir()
     for number in range(12):
         picture(1, 0).save(tmp_path / "same" / f"{number}.png")
-    done = run_cli("defects", "fit", tmp_path / "same", *FROZEN, "--false-alarms", "0.2", "--home", home, check=2)
+    done = run_cli(
+        "defects",
+        "fit",
+        tmp_path / "same",
+        *FROZEN,
+        "--method",
+        "mean",
+        "--false-alarms",
+        "0.2",
+        "--home",
+        home,
+        check=2,
+    )
     assert "normal images are equal: no distance from them means anything" in done.stderr
 
 
@@ -245,7 +272,7 @@ def test_no_group_has_two_parts():
     rows += [("bad", "", False, False, True)] * 30 + [("bad", "", True, False, False)] * 20
     records = records_of(rows)
     for learned in (False, True):
-        found = parts(records, Defects(normal="good", false_alarms=0.1), learned=learned)
+        found = parts(records, Defects(normal="good", method="mean", false_alarms=0.1), learned=learned)
         assert found.how == SPLIT
         sides = [{records[row].group for row in side} for side in (found.fit, found.calibration, found.test)]
         assert all(sides)
@@ -255,7 +282,7 @@ def test_no_group_has_two_parts():
         assert found.count(found.calibration) == len(sides[1])
         if learned:
             assert not any(records[row].fit for row in (*found.calibration, *found.test))
-    few = parts(records, Defects(normal="good", false_alarms=0.02), learned=False)
+    few = parts(records, Defects(normal="good", method="mean", false_alarms=0.02), learned=False)
     assert few.how == LEFT_OUT
     assert few.fit.tolist() == few.calibration.tolist()
     assert not {records[row].group for row in few.fit} & {records[row].group for row in few.test}
@@ -275,6 +302,6 @@ def test_a_recipe_without_the_table_is_what_it_was():
     assert asked.finds_defects
     assert "defects" not in plain.model_dump()
     table = asked.model_dump()["defects"]
-    assert {**table, "patch": {}} == {"normal": "3", "method": "mean", "false_alarms": 0.01, "patch": {}}
+    assert {**table, "patch": {}} == {"normal": "3", "method": "auto", "false_alarms": 0.01, "patch": {}}
     assert "defects" not in with_defaults(plain.model_dump())
     assert with_defaults({**plain.model_dump(), "defects": {"normal": "3"}}) == asked.model_dump()

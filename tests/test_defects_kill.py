@@ -14,7 +14,7 @@ from conftest import run_cli
 pytestmark = pytest.mark.slow
 
 KILLED = Path(__file__).with_name("killed.py")
-FIT = ["defects", "fit", "--build", "photos", "--normal", "class 1", "--false-alarms", "0.4"]
+FIT = ["defects", "fit", "--build", "photos", "--normal", "class 1", "--false-alarms", "0.4", "--method", "mean"]
 
 
 def detector_of(home):

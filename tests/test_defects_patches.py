@@ -123,7 +123,7 @@ def test_the_same_fit_gives_the_same_bytes_and_other_sides_another_build(fitted)
 
 def test_what_has_no_places_says_so(fitted, tmp_path):
     root, home, words = fitted
-    run_cli("defects", "fit", root / "good", *words[2:], "--name", "whole", "--home", home, check=0)
+    run_cli("defects", "fit", root / "good", "--method", "mean", *words[2:], "--name", "whole", "--home", home, check=0)
     done = run_cli("defects", "score", root / "bad", "--name", "whole", "--heatmap", tmp_path, "--home", home, check=2)
     assert "error: build whole scores whole pictures (method mean): it does not know where" in done.stderr
     with simsearch.open_detector("whole", home=str(home)) as detector, pytest.raises(RecipeError, match="where"):
@@ -136,7 +136,7 @@ def test_a_table_within_the_table(tmp_path):
         '[dataset]\nsource = "digits"\n[defects]\nmethod = "patch"\n[defects.patch]\nbank = 9\n'
     )
     patch = find_recipe(str(tmp_path / "x.toml"), ["defects.patch.worst=2"]).recipe.defects.patch
-    assert (patch.bank, patch.worst, patch.sides) == (9, 2, [144, 192, 288])
+    assert (patch.bank, patch.worst, patch.sides) == (9, 2, [104, 144, 192, 288])
     for wrong, said in (
         ("defects.patch.bnk=3", "unknown key 'patch.bnk' in [defects]"),
         ("defects.patch.bank=0.5", "[defects] patch.bank: expected a whole number, 2 to 1000000, seen 0.5"),
@@ -159,6 +159,63 @@ def test_shots_of_one_thing_are_said_to_flatter(tmp_path):
             values = np.asarray(surface(number, side=64)).astype(np.float64)
             values += np.random.default_rng(1000 + 2 * number + shot).normal(0, 0.3, values.shape)
             Image.fromarray(values.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02d}_shot{shot}.png")
-    words = ["defects", "fit", folder, *settings(tmp_path), "--false-alarms", "0.1", "--home", tmp_path / "home"]
+    words = [
+        "defects",
+        "fit",
+        folder,
+        *settings(tmp_path),
+        "--method",
+        "mean",
+        "--false-alarms",
+        "0.1",
+        "--home",
+        tmp_path / "home",
+    ]
     assert "warning: optimistic: " in run_cli(*words, check=0).stderr
     assert "optimistic" not in run_cli(*words, "--set", r"dataset.group=(\d+)_shot", check=0).stderr
+
+
+def told_of(home, name):
+    digest = json.loads((home / "builds" / f"{name}.json").read_bytes())["stages"]["defects"]["digest"]
+    return json.loads((home / "artifacts" / "defects" / digest / "defects.json").read_bytes())
+
+
+def test_a_method_is_chosen_by_made_defects_or_by_those_at_hand(fitted, tmp_path):
+    root, home, words = fitted
+    done = run_cli("defects", "fit", root / "good", *words[2:], "--name", "chosen", "--home", home, check=0)
+    told = told_of(home, "chosen")
+    assert told["chosen"]["synthetic"]
+    assert set(told["chosen"]["figures"]) == {"mean", "neighbours", "mahalanobis", "means", "patch"}
+    assert f"Method {told['method']}: image AUROC " in done.stderr
+    assert "made by cut and paste" in done.stderr
+    run_cli("clean", "chosen", "--home", home, check=0)
+    for kind, count in (("good", 40), ("bad", 12)):
+        (tmp_path / "both" / kind).mkdir(parents=True)
+        for number in range(count):
+            surface(number + 100 * (kind == "bad"), spot=kind == "bad").save(tmp_path / "both" / kind / f"{number}.png")
+    words = ["--normal", "good", *words[2:], "--set", "training.epochs=0", "--home", tmp_path / "home"]
+    run_cli("defects", "fit", tmp_path / "both", *words, check=0)
+    told = told_of(tmp_path / "home", "both-defects")
+    assert not told["chosen"]["synthetic"]
+    assert told["method"] == max(told["chosen"]["figures"], key=lambda name: round(told["chosen"]["figures"][name], 3))
+    assert told["test"]["defective"] == 2, "those that chose the method are not tried"
+    fixed = run_cli("defects", "fit", tmp_path / "both", *words, "--method", "patch", "--name", "fixed", check=0)
+    assert told_of(tmp_path / "home", "fixed")["test"]["defective"] == 12
+    assert "Image AUROC 1.000" in fixed.stderr
+
+
+def test_few_normal_images_choose_no_method(tmp_path):
+    (tmp_path / "few").mkdir()
+    for number in range(6):
+        surface(number).save(tmp_path / "few" / f"{number}.png")
+    words = [
+        "defects",
+        "fit",
+        tmp_path / "few",
+        *settings(tmp_path),
+        "--false-alarms",
+        "0.2",
+        "--home",
+        tmp_path / "home",
+    ]
+    assert "Method mean: fewer than 10 groups" in run_cli(*words, check=0).stderr

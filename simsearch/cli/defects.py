@@ -29,7 +29,7 @@ from simsearch.errors import RecipeError
 if TYPE_CHECKING:
     from simsearch.search.detector import Detector, Scored
 
-METHODS = ("mean", "neighbours", "mahalanobis", "means", "patch")
+METHODS = ("auto", "mean", "neighbours", "mahalanobis", "means", "patch")
 
 
 @click.group(cls=Commands, epilog="Example:  simsearch defects fit good/  &&  simsearch defects score x.jpg")
@@ -41,7 +41,7 @@ def defects() -> None:
 @click.argument("normal_folder", required=False, metavar="[NORMAL_FOLDER]")
 @click.option("--build", "of", metavar="NAME", help="Use recipe and artifacts of the build NAME, and no folder.")
 @click.option("--normal", metavar="LABEL", help="The label of the normal images [every image is normal].")
-@click.option("--method", type=click.Choice(METHODS), help="How far from normal images is told [mean].")
+@click.option("--method", type=click.Choice(METHODS), help="How far from normal images is told [auto].")
 @click.option(
     "--false-alarms",
     type=Number(0, 1, min_open=True),

@@ -8,21 +8,21 @@ from pydantic import SerializerFunctionWrapHandler, field_validator, model_seria
 
 from simsearch.recipe.table import Table, setting
 
-Method = Literal["mean", "neighbours", "mahalanobis", "means", "patch"]
+Method = Literal["auto", "mean", "neighbours", "mahalanobis", "means", "patch"]
 ASKED_FOR = ("defects",)  # tables that mean something by being there
-PATCH = "patch"
+AUTO, PATCH = "auto", "patch"
 
 
 class Patch(Table):
-    """[defects.patch]: what method patch compares. Other methods do not look at it."""
+    """[defects.patch]: what method patch compares. Other methods but auto do not look at it."""
 
-    sides: list[int] = setting("Sides of a square as large as the pictures that are looked at.", [144, 192, 288])
+    sides: list[int] = setting("Sides of a square as large as the pictures that are looked at.", [104, 144, 192, 288])
     strides: list[int] = setting("Which inner stages: the side of the picture over that of the map.", [16])
     local: int = setting("Side, in places, of the mean around each place; 1: none.", 1, ge=1, le=15)
     bank: int = setting("Normal patches that are kept of each side.", 3000, ge=2, le=1_000_000)
     per_image: int = setting("Patches of each picture that the bank is chosen from.", 40, ge=1, le=10_000)
     worst: int = setting("How many of the worst patches a picture's score is the mean of.", 3, ge=1, le=1000)
-    fusion: Literal["max", "mean"] = setting("How the scores of several sides become one.", "max")
+    fusion: Literal["max", "mean"] = setting("How the scores of several sides become one.", "mean")
 
     @field_validator("sides", "strides")
     @classmethod
@@ -36,13 +36,13 @@ class Defects(Table):
     """[defects]: what is far from normal images. A recipe without this table looks for no defects."""
 
     normal: str | None = setting("The label of the normal images.", None, min_length=1)
-    method: Method = setting("How far from normal images is told; docs/defects.md explains each.", "mean")
+    method: Method = setting("How far from normal images is told; docs/defects.md explains each.", "auto")
     false_alarms: float = setting("The share of normal images that may be called defective.", 0.01, gt=0, lt=1)
     patch: Patch = setting("Keys of method patch, a table of their own.", Patch())
 
     def settings(self) -> dict[str, Any]:
         """Return what of it decides what is fitted."""
-        return self.model_dump(exclude=set() if self.method == PATCH else {PATCH})
+        return self.model_dump(exclude=set() if self.method in (AUTO, PATCH) else {PATCH})
 
 
 class Asked(Table):

@@ -30,9 +30,15 @@ class Told:
         ]
         tried = one["test"]
         if tried["normal"]:
-            others = f"{_share(tried['false_alarms'])} of {tried['normal']:,} other normal images"
-            more = f", {_share(tried['found'])} of {tried['defective']:,} defective ones" if tried["defective"] else ""
+            others = f"{_share(tried['false_alarms']['share'])} of {tried['normal']:,} other normal images"
+            found = tried["found"]
+            more = f", {_share(found['share'])} of {found['images']:,} defective ones" if found else ""
             lines.append(f"Called defective: {others}{more}")
+        if "auroc" in tried:
+            low, high = tried["interval"]
+            kinds = ", ".join(f"{kind} {area['auroc']:.3f}" for kind, area in tried["kinds"].items())
+            by_kind = f"; {kinds}" if len(tried["kinds"]) > 1 else ""
+            lines.append(f"Image AUROC {tried['auroc']:.3f} [{low:.3f}, {high:.3f}]{by_kind}")
         return [*lines, *one["warnings"]]
 
 

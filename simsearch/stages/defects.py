@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -14,13 +15,15 @@ from simsearch.arrays import Doubles
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
-from simsearch.recipe.defects import PATCH, Defects
+from simsearch.errors import VectorsError
+from simsearch.images.records import ImageRecord
+from simsearch.recipe.defects import AUTO, PATCH, Defects
 from simsearch.stages.common import Data
-from simsearch.stages.normals import LEFT_OUT, Parts, check_normals, parts
+from simsearch.stages.normals import LEFT_OUT, MOST_NUMBERS, Parts, check_normals, parts
 from simsearch.stages.step import Result, Step
 
 VERSION = 1
-MOST_NUMBERS = 1280  # of a feature, among which near twins are looked for
+NARROW = 1280  # numbers of a feature, among which near twins are looked for
 DETECTOR, TOLD, MAPS = "detector.npz", "defects.json", "maps.onnx"
 
 
@@ -70,6 +73,13 @@ def fit_defects(
     records = list(data.records())
     check_normals(records, table)
     split = parts(records, table, learned=learned)
+    choice = None
+    if table.method == AUTO:
+        from simsearch.stages.choosing import chosen
+
+        choice = chosen(data, trained, embedded, table, split, space.scratch, progress)
+        table = table.model_copy(update={"method": choice.method})
+        progress.say(f"Method {choice.reason}")
     fit = partial(_patches, data, trained, space) if table.method == PATCH else partial(_pooled, embedded)
     made = fit(table, split, progress)
     groups = split.groups_of(split.calibration)
@@ -82,6 +92,7 @@ def fit_defects(
         "schema": 1,
         "normal": table.normal,
         "method": table.method,
+        "chosen": None if choice is None else asdict(choice),
         "false_alarms": table.false_alarms,
         "threshold": threshold,
         "false_alarms_spread": [low, high],
@@ -94,12 +105,7 @@ def fit_defects(
             "of_group": None if groups is None else groups.tolist(),
         },
         "grouped": split.groups is not None,
-        "test": {
-            "normal": len(made.normal),
-            "defective": len(made.defective),
-            "false_alarms": _share(made.normal, threshold),
-            "found": _share(made.defective, threshold),
-        },
+        "test": _tried(records, split, made, threshold),
         "warnings": warnings,
     }
     with (space.out / DETECTOR).open("wb") as written:
@@ -120,6 +126,11 @@ def _pooled(embedded: Artifact, table: Defects, split: Parts, progress: Progress
     kind = POOLED[table.method]
     with FeatureFile(embedded.file("features.h5")) as file:
         features, *others = (gather(file, rows) for rows in (split.fit, split.calibration, split.test, split.defects))
+    if table.method == "mahalanobis" and features.shape[1] > MOST_NUMBERS:
+        raise VectorsError(
+            f"method mahalanobis takes features of at most {MOST_NUMBERS:,} numbers, seen {features.shape[1]:,}",
+            hint="--method neighbours has no such bound; or train a head, whose features are narrow (embedder.dim)",
+        )
     progress.tell(f"fitting {table.method}")
     detector = kind.fit(features)
     counted, normal, defective = (detector.scores(one) if len(one) else np.empty(0) for one in others)
@@ -159,10 +170,8 @@ def _twins(embedded: Artifact, split: Parts) -> list[str]:
         known, asked = split.fit[drawn.fit], split.fit[drawn.calibration]
     with FeatureFile(embedded.file("features.h5")) as file:
         features = gather(file, np.concatenate((known, asked)))
-    if (
-        features.shape[1] > MOST_NUMBERS
-    ):  # distances are kept (Johnson and Lindenstrauss 1984), and the scatter is soon told
-        way = np.random.default_rng(0).normal(size=(features.shape[1], MOST_NUMBERS)).astype(np.float32)
+    if features.shape[1] > NARROW:  # distances nearly stay (Johnson and Lindenstrauss 1984)
+        way = np.random.default_rng(0).normal(size=(features.shape[1], NARROW)).astype(np.float32)
         features = features @ way
     numbers = np.arange(len(features))
     found = near_twins(features, numbers[: len(known)], numbers[len(known) :])
@@ -175,9 +184,23 @@ def _twins(embedded: Artifact, split: Parts) -> list[str]:
     ]
 
 
-def _share(scores: Doubles, threshold: float) -> float | None:
-    """Return which share of some scores is called defective."""
-    return float((scores >= threshold).mean()) if len(scores) else None
+def _tried(records: Sequence[ImageRecord], split: Parts, made: Fitted, threshold: float) -> dict[str, Any]:
+    """Return how well images that had no part in it are told apart: image AUROC, over all and by label."""
+    from simsearch.defects.figures import flagged, image_figures
+
+    found: dict[str, Any] = {"normal": len(made.normal), "defective": len(made.defective)}
+    for key, scores, rows in (("false_alarms", made.normal, split.test), ("found", made.defective, split.defects)):
+        found[key] = asdict(flagged(scores >= threshold, split.groups_of(rows))) if len(scores) else None
+    if not len(made.normal) or not len(made.defective):
+        return found
+    labels = sorted({records[row].label for row in split.defects.tolist()})
+    number = {label: kind for kind, label in enumerate(labels)}
+    kinds = [-1] * len(made.normal) + [number[records[row].label] for row in split.defects.tolist()]
+    rows = np.concatenate((split.test, split.defects))
+    scores = np.concatenate((made.normal, made.defective))
+    figures = image_figures(scores, np.array(kinds), split.groups_of(rows))
+    by_label = {labels[kind]: asdict(area) for kind, area in figures.kinds.items()}
+    return {**found, **asdict(figures.overall), "groups": figures.groups, "kinds": by_label}
 
 
 def _counted(count: int, split: Parts) -> str:

@@ -17,16 +17,19 @@ from simsearch.defects.conformal import numbered
 from simsearch.errors import RecipeError, VectorsError, near_words, nearest
 from simsearch.evaluation.own import numbered as group_numbers
 from simsearch.images.records import ImageRecord
-from simsearch.recipe.defects import Defects
+from simsearch.recipe.defects import AUTO, Defects
 
 CALIBRATION = 0.3  # share of the groups that set the threshold, where they are not needed to fit
 LEAST_NORMALS = 2
+MOST_NUMBERS = 4096  # of a feature, whose scatter method mahalanobis tells in a bearable time
 SPLIT, LEFT_OUT = "split", "leave one group out"
 
 
 @dataclass(frozen=True)
 class Parts:
     """Rows, each ascending: normal ones that are fitted on, set the threshold and are tried; defective ones, tried.
+
+    `at_hand`: defective ones that choose the method, and are not tried.
 
     `how` the threshold is set: by `calibration`, or by the rows of `fit` with each group left out in turn, when
     `calibration` is those same rows. `groups` (N,) of every row, None where images have none.
@@ -36,6 +39,7 @@ class Parts:
     calibration: Integers
     test: Integers
     defects: Integers
+    at_hand: Integers
     how: str
     groups: Labels | None
 
@@ -80,7 +84,8 @@ def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool) -> P
     groups = group_numbers([record.group for record in records])
     normal = np.array([table.normal in (None, record.label) for record in records])
     fit, query = (np.array([getattr(record, flag) for record in records]) for flag in ("fit", "query"))
-    seen = fit | np.array([record.val for record in records]) if learned else np.zeros(len(records), dtype=np.bool_)
+    held = fit | np.array([record.val for record in records])
+    seen = held if learned or table.method == AUTO else np.zeros(len(records), dtype=np.bool_)
     tried = normal & query if (~normal).any() else np.zeros(len(records), dtype=np.bool_)
     number = numbered(groups, len(records))
     if learned:
@@ -99,6 +104,7 @@ def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool) -> P
         calibration=np.flatnonzero(calibration),
         test=np.flatnonzero(tried),
         defects=np.flatnonzero(~normal & ~seen),
+        at_hand=np.flatnonzero(~normal & seen),
         how=how,
         groups=groups,
     )
