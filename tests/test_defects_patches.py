@@ -9,6 +9,7 @@ import onnx
 import pytest
 from conftest import run_cli
 from onnx import TensorProto, helper, numpy_helper
+from pages import Reader
 from PIL import Image
 
 import simsearch
@@ -202,6 +203,17 @@ def test_a_method_is_chosen_by_made_defects_or_by_those_at_hand(fitted, tmp_path
     fixed = run_cli("defects", "fit", tmp_path / "both", *words, "--method", "patch", "--name", "fixed", check=0)
     assert told_of(tmp_path / "home", "fixed")["test"]["defective"] == 12
     assert "Image AUROC 1.000" in fixed.stderr
+    page = (tmp_path / "home" / "builds" / "fixed" / "report.html").read_text()
+    read = Reader(page)
+    words = " ".join(" ".join(read.words).split())
+    assert "Defects Threshold " in words
+    assert "Image AUROC 1.000" in words
+    assert "Surest defects" in words
+    assert (
+        "Normal, and called defective" not in words
+        or told_of(tmp_path / "home", "fixed")["test"]["false_alarms"]["share"]
+    )
+    assert 'id="defect-scores-title"' in page
 
 
 def test_few_normal_images_choose_no_method(tmp_path):

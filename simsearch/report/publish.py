@@ -20,6 +20,7 @@ from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe.files import recipe_lines
 from simsearch.recipe.recipe import with_defaults
+from simsearch.report.defects import Told
 from simsearch.report.published import sealed_page
 from simsearch.report.reading import report_of
 from simsearch.report.sections.document import render_page
@@ -68,9 +69,16 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "versions": {key: text for key, text in evaluated.manifest["versions"].items() if text is not None},
                 "machine": f"{platform.machine()}, {usable_cores()} cores, {platform.system()}",
                 "command": command,
+                **_defects(stages),
             },
         )
     write_durably(build.page_path, sealed_page(build, page))
+
+
+def _defects(stages: dict[str, Artifact]) -> dict[str, Any]:
+    """Return what the page has of defect scores; nothing where the build has none, or was made before it had these."""
+    told = _json(stages["defects"], "defects") if "defects" in stages else {}
+    return {"defects": told, "defect_words": Told(told).words()} if "scored" in told else {}
 
 
 def links(root: str | None, page: Path, name: Callable[[int], str]) -> Callable[[int], str | None]:

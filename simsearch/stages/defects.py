@@ -106,6 +106,10 @@ def fit_defects(
         },
         "grouped": split.groups is not None,
         "test": _tried(records, split, made, threshold),
+        "scored": {
+            "normal": {"rows": split.test.tolist(), "scores": made.normal.tolist()},
+            "defective": {"rows": split.defects.tolist(), "scores": made.defective.tolist()},
+        },
         "warnings": warnings,
     }
     with (space.out / DETECTOR).open("wb") as written:

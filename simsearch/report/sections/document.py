@@ -15,11 +15,12 @@ from simsearch.page.dates import moment
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
 from simsearch.report import head, known, verdict
-from simsearch.report.sections import errors, further, good, scores, table, tuning
+from simsearch.report.sections import defective, errors, further, good, scores, table, tuning
 from simsearch.report.sections.summaries import holds
 from simsearch.report.words import BASELINE, MEANINGS, system_words
 
 _SECTIONS = {
+    "defects": "Defects",
     "good": "How good is my search?",
     "scores": "What a score means",
     "errors": "Where it errs",
@@ -54,7 +55,8 @@ def render_page(
     `name(row)` the image's name, `labels[row]` its label ("": none). `facts`:
     "counts" {"images": n, ...}, "when", "far" (far.json), "quarantine" [[image, reason]] (of
     "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}], "versions" {name: version}, "machine",
-    "command", "choice" (how the index was chosen, as index.json has it), "trained" (whether anything was), "vectors"
+    "command", "defects" and "defect_words" (defects.json, and lines on it, of a build that has it),
+    "choice" (how the index was chosen, as index.json has it), "trained" (whether anything was), "vectors"
     (whether it is a build of vectors), "of_files" (of files that may change), "head" (only a head was trained).
     """
     pictures = Pictures(picture, name, labels, link)
@@ -89,7 +91,7 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    asked = (verdict, head, known, figures, errors, further, good, scores, table, tuning)
+    asked = (verdict, head, known, figures, defective, errors, further, good, scores, table, tuning)
     rooms = {room.__name__.rpartition(".")[2]: room for room in asked}
     words = {"LEAST": LEAST, "BASELINE": BASELINE, "MEANINGS": MEANINGS, "system_words": system_words}
     return draw(f"report/sections/{anchor}.html", **words, **rooms, **values)
