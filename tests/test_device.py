@@ -46,10 +46,11 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(name, no_gpu, tmp
     folder = write_folder(tmp_path / "photos")
     done = run_cli("build", folder, *SMALL, "--set", f"run.device={name}", "--home", tmp_path / "home", check=2)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert f'[run] device: expected what torch can compute on here, seen "{name}"' in line
-    assert "--set run.device=auto" in done.stderr
+    gpu = {"cuda": "NVIDIA GPU", "mps": "GPU of Apple"}[name]
+    assert line == f'error: [run] device = "{name}": no {gpu} found by torch {torch.__version__}'
+    assert "hint: --set run.device=cpu" in done.stderr
     assert not list((tmp_path / "home").glob("artifacts/*/*"))
-    with pytest.raises(EmbedderError, match="does not find"):
+    with pytest.raises(EmbedderError, match="found by torch"):
         forecast(find_recipe(str(folder), [*SMALL[1::2], f"run.device={name}"]), Home(tmp_path / "home"))
     shown = run_cli("show", folder, *SMALL, "--set", f"run.device={name}", "--home", tmp_path / "home", check=0)
     assert f'device = "{name}"' in shown.stdout
@@ -63,9 +64,14 @@ def test_the_device_enters_no_address(copy_of_built):
     assert snapshot(home) == before
 
 
-def test_an_unknown_device_is_told_what_there_is(tmp_path):
-    done = run_cli("build", "digits", "--set", "run.device=gpu", "--home", tmp_path, check=2)
-    assert 'expected "auto" or "cpu" or "cuda" or "mps"' in done.stderr
+@pytest.mark.parametrize("name", ["gpu", "GPU", "cuda:0", "CUDA"])
+def test_an_unknown_device_is_told_what_there_is(name, tmp_path):
+    done = run_cli("build", "digits", "--set", f"run.device={name}", "--home", tmp_path, check=2)
+    assert f"""expected "auto" or "cpu" or "cuda" or "mps", seen '{name}'; did you mean 'cuda'?\n""" in done.stderr
+    assert f"hint: simsearch build digits --set run.device=cuda --home {tmp_path}\n" in done.stderr
+    far = run_cli("build", "digits", "--set", "run.device=abacus", "--home", tmp_path, check=2).stderr
+    assert "did you mean" not in far
+    assert "hint: as --set run.device=auto\n" in far
 
 
 @pytest.mark.parametrize("dim", [None, 8])

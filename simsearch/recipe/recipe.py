@@ -21,7 +21,7 @@ from simsearch.recipe.defects import ASKED_FOR, Asked, Defects
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
 from simsearch.recipe.table import Table, brief, plain
 from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
-from simsearch.recipe.takes import example, line_of, wanted
+from simsearch.recipe.takes import example, line_of, near_value, wanted
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
 
@@ -258,9 +258,11 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
     if field is not None and first["type"] not in ("value_error", "assertion_error"):
         named = ".".join([*location[1 : location.index(named)], named])
         shown = example(table, named, field) if recipe is Recipe else None  # bench takes no --set
+        said, pair = near_value(table, named, field, first.get("input"))
         return RecipeError(
-            f"{where}: [{table}] {named}: expected {wanted(field)}, seen {brief(first.get('input'))}{more}",
+            f"{where}: [{table}] {named}: expected {wanted(field)}, seen {brief(first.get('input'))}{said}{more}",
             hint=f"as {shown}" if shown else None,
+            near=pair,
         )
     if not key and table in recipe.model_fields and first["type"] != "value_error":
         return RecipeError(

@@ -12,9 +12,11 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from simsearch.errors import near_words, nearest
 from simsearch.recipe.table import Table
 
 NAMES = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+MEANT = {"gpu": "cuda"}  # which is nearer to "cpu" by its letters
 BOUNDS = {"ge": "{} or more", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
 # Of keys without a default, where the least that they take would be a poor example.
 EXAMPLES: dict[str, Any] = {
@@ -45,6 +47,16 @@ def wanted(field: FieldInfo) -> str:
     """Return `takes` with its article, for a sentence: "a whole number, 1 or more"."""
     words = takes(field)
     return f"a {words}" if words.startswith(("whole", "number", "list", "table")) else words
+
+
+def near_value(table: str, key: str, field: FieldInfo, seen: Any) -> tuple[str, tuple[str, str] | None]:
+    """Return the words for a value that is near to one of those that a key takes, and the pair of what was `--set`."""
+    kinds = get_args(field.annotation) if get_origin(field.annotation) is not Literal else (field.annotation,)
+    legal = [one for kind in kinds if get_origin(kind) is Literal for one in get_args(kind) if isinstance(one, str)]
+    if not isinstance(seen, str) or not legal:
+        return "", None
+    said, pair = near_words(seen, MEANT.get(seen.lower()) or nearest(seen.lower(), legal))
+    return said, pair and (f"{table}.{key}={pair[0]}", f"{table}.{key}={pair[1]}")
 
 
 def example(table: str, key: str, field: FieldInfo) -> str | None:

@@ -9,6 +9,8 @@ import torch
 
 from simsearch.errors import EmbedderError
 
+GPUS = {"cuda": "NVIDIA GPU", "mps": "GPU of Apple"}
+
 
 def choose_device(device: str = "auto") -> torch.device:
     """Return the device called `device`; "auto" is cuda where there is one, else the CPU.
@@ -20,9 +22,8 @@ def choose_device(device: str = "auto") -> torch.device:
     found = {"cuda": torch.cuda.is_available, "mps": torch.mps.is_available}
     if device in found and not found[device]():
         raise EmbedderError(
-            f'[run] device: expected what torch can compute on here, seen "{device}", which torch {torch.__version__} '
-            "does not find",
-            hint="--set run.device=auto takes what there is",
+            f'[run] device = "{device}": no {GPUS[device]} found by torch {torch.__version__}',
+            hint="--set run.device=cpu, or auto, which takes what there is",
         )
     return torch.device(device)
 
