@@ -96,7 +96,7 @@ def test_usual_pooling(facts, held, wanted):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("hf:", "no folder"),
+        ("hf:", "names no model"),
         ("hf:../up", "no folder ../up, and no name of a model"),
         ("hf:/nowhere/at/all", "no folder /nowhere/at/all"),
         ("hf:a/b/c", "no folder a/b/c"),

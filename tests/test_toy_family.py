@@ -77,4 +77,6 @@ def test_a_family_is_one_file_and_a_line(tmp_path, photos):
 
     wrong = toy("build", photos, "--set", "embedder.backbone=toy:plane", check=2)
     assert "unknown backbone 'toy:plane'; the nearest: toy:plain" in wrong.stderr
-    assert "mnist_cnn, conv4, toy:plain, torchvision:resnet18" in wrong.stderr
+    assert "hint: --set embedder.backbone=toy:plain\n" in wrong.stderr
+    other = toy("build", photos, "--set", "embedder.backbone=qqq", check=2)
+    assert "mnist_cnn, conv4, toy:plain, torchvision:resnet18" in other.stderr

@@ -4,8 +4,11 @@ import difflib
 
 from simsearch.embedder.networks.families import hf, onnx_file, small, timm, torchvision
 from simsearch.embedder.networks.family import USUAL, Family, Feature, Spec
-from simsearch.errors import EmbedderError
+from simsearch.embedder.networks.meant import standing_for
+from simsearch.errors import EmbedderError, near_words
 
+# Families whose names no list of ours holds: one of each.
+EXAMPLES = {"timm:": "timm:resnet18", "hf:": "hf:facebook/dinov2-small", "onnx:": "onnx:model.onnx"}
 FAMILIES: tuple[Family, ...] = (small, torchvision, timm, hf, onnx_file)
 
 
@@ -15,6 +18,8 @@ def find_backbone(name: str, feature: Feature = USUAL) -> Spec:
     `feature`: which of its tensors is the feature, where that is not as usual.
     """
     prefix = name.partition(":")[0] + ":" if ":" in name else ""
+    if name in EXAMPLES:
+        raise EmbedderError(f"{name} names no model", hint=f"as --set embedder.backbone={EXAMPLES[name]}")
     for family in FAMILIES:
         if prefix == family.PREFIX and (found := family.spec(name, feature)):
             if not found.takes_feature and feature != USUAL:
@@ -23,12 +28,28 @@ def find_backbone(name: str, feature: Feature = USUAL) -> Spec:
                     hint="leave them out; they belong to onnx:FILE, and pooling to hf: models",
                 )
             return found
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> EmbedderError:
+    """Return what is said of a name that no family knows: the file that it is, else the nearest names, else all."""
+    prefix, colon, rest = name.rpartition(":")
+    if meant := standing_for(name) or standing_for(rest):
+        said, pair = near_words(name, meant)
+        return EmbedderError(f"unknown backbone {name!r}{said}", hint=f"--set embedder.backbone={meant}", near=pair)
     # Somebody who leaves the prefix out, or misspells it, means the part after it.
     bare = {known.removeprefix(family.PREFIX): known for family in FAMILIES for known in family.names()}
-    near = difflib.get_close_matches(name.lower().rpartition(":")[2], bare, n=3, cutoff=0.5)
-    nearest = ", ".join(bare[key] for key in near)
-    raise EmbedderError(
-        f"unknown backbone {name!r}" + (f"; the nearest: {nearest}" if nearest else ""),
+    known = {family.PREFIX for family in FAMILIES}
+    slips = [] if prefix + colon in known else difflib.get_close_matches(prefix + colon, EXAMPLES, n=1)
+    near = difflib.get_close_matches(rest.lower(), bare, n=3, cutoff=0.5)
+    nearest = [slip + rest for slip in slips] + [bare[key] for key in near]
+    if nearest:
+        return EmbedderError(
+            f"unknown backbone {name!r}; the nearest: {', '.join(nearest)}",
+            hint=f"--set embedder.backbone={nearest[0]}",
+        )
+    return EmbedderError(
+        f"unknown backbone {name!r}",
         hint=f"set embedder.backbone to one of: {', '.join(bare.values())}, timm:NAME, hf:NAME or onnx:FILE",
     )
 

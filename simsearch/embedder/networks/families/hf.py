@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs, Weights
 from simsearch.embedder.networks.hub import Offered, OnTheHub, described, fetch, missing, needing, offers
 from simsearch.embedder.networks.kept import models_folder, offline, recalled, remember
+from simsearch.embedder.networks.meant import nearest_to
 from simsearch.embedder.networks.published import of_transformers, read_config
 from simsearch.embedder.networks.weights_header import tensor_names
-from simsearch.errors import EmbedderError
+from simsearch.errors import EmbedderError, MissingError, near_words
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -124,7 +125,13 @@ def download(name: str) -> None:
     if offline():
         raise _lacks(name, folder, CONFIG, repo)
     model = _on_the_hub(name, folder, repo)
-    found = offers(model)
+    try:
+        found = offers(model)
+    except MissingError:
+        raise
+    except EmbedderError as error:
+        said, near = _meant(name)
+        raise EmbedderError(f"{error.message}{said}", hint=error.hint, near=near) from error
     for file in (CONFIG, PIXELS, WEIGHTS):
         if file not in found:
             other = "; its weights are in another format" if file == WEIGHTS else ""
@@ -143,9 +150,11 @@ def where(name: str) -> tuple[Path, str | None]:
     if given and folder.is_dir():
         return folder, None
     if not ON_THE_HUB.fullmatch(given) or ".." in given:
+        said, near = _meant(name)
         raise EmbedderError(
-            f"no folder {given}, and no name of a model: expected hf:OWNER/NAME or hf:FOLDER",
+            f"no folder {given}, and no name of a model: expected hf:OWNER/NAME or hf:FOLDER{said}",
             hint="as --set embedder.backbone=hf:facebook/dinov2-small",
+            near=near,
         )
     return models_folder() / given, given
 
@@ -198,12 +207,24 @@ def _lacks(name: str, folder: Path, file: str, repo: str | None) -> EmbedderErro
     if repo is None:
         what = "which says how its pictures are prepared" if file == PIXELS else "which says what model it is"
         return EmbedderError(f"{folder} has no {file}, {what}", hint=f"put the {file} of the model there")
+    said, near = _meant(name)
     why = ", and nothing may be downloaded (--offline, HF_HUB_OFFLINE)" if offline() else ""
     how = "" if offline() else "simsearch build downloads it, or "
     return EmbedderError(
-        f"{name} is not here: no {folder / file}{why}",
+        f"{name} is not here: no {folder / file}{why}{said}",
         hint=f"{how}put {CONFIG}, {PIXELS} and {WEIGHTS} of {_on_the_hub(name, folder, repo).page} there",
+        near=near,
     )
+
+
+def _meant(name: str) -> tuple[str, tuple[str, str] | None]:
+    """Return what is said of a name that may be a path with a slip, where such a path is there.
+
+    A name with an owner is a path only where there is a folder called as the owner is.
+    """
+    given = name.removeprefix(PREFIX)
+    alone = "/" not in given.rstrip("/") or Path(given).expanduser().parent.is_dir()
+    return near_words(name, nearest_to(given.rstrip("/")) if alone else None)
 
 
 def _weights(name: str, folder: Path, repo: str | None, pooling: Callable[[], str]) -> Weights:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 from simsearch.arrays import Floats
 from simsearch.embedder.networks.family import Brought, Feature, Spec, Theirs
-from simsearch.errors import EmbedderError
+from simsearch.embedder.networks.meant import nearest_to
+from simsearch.errors import EmbedderError, near_words
 from simsearch.versions import usable_cores
 
 PREFIX = "onnx:"
+CHECK = "check the path: --set embedder.backbone=onnx:FILE.onnx"
 SECONDS = 10e-3  # of a small vision transformer
 
 
@@ -22,7 +24,13 @@ def names() -> Collection[str]:
 def spec(name: str, feature: Feature) -> Spec | None:
     path = Path(name.removeprefix(PREFIX))
     if not path.is_file():
-        raise EmbedderError(f"no model {path}", hint="check the path: --set embedder.backbone=onnx:FILE.onnx")
+        meant = nearest_to(str(path))
+        said, near = near_words(name, meant)
+        raise EmbedderError(
+            f"{path} is a folder, and no ONNX file{said}" if path.is_dir() else f"no model {path}{said}",
+            hint=f"--set embedder.backbone={meant}" if meant else CHECK,
+            near=near,
+        )
     status = path.stat()
     return _spec(name, feature, status.st_size, status.st_mtime_ns)
 
