@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import run_cli
+from conftest import picture, run_cli
 
 pytestmark = pytest.mark.slow
 
@@ -40,3 +40,21 @@ def test_killed_at_a_moment_of_a_fit(copy_of_built, moment):
     assert found.keys() == {"detector.npz", "defects.json"}
     run_cli("defects", "fit", *FIT[2:], "--name", "again", "--set", "run.rehash_days=1", "--home", home, check=0)
     assert detector_of(home) == found
+
+
+@pytest.mark.parametrize("moment", ["12", "24", "30", "34", "photos-defects.json"])
+def test_killed_at_a_moment_of_a_sync_of_more_normal_pictures(ours, moment):
+    folder, home = ours
+    run_cli(*FIT, "--home", home, check=0)
+    before = detector_of(home)
+    picture(1, 70).save(folder / "class 1" / "70.png")
+    picture(1, 71).save(folder / "class 1" / "71.png")
+    sync = ["sync", "--build", "photos-defects", "--home", home]
+    killed = subprocess.run([sys.executable, KILLED, moment, *sync], capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert detector_of(home) == before, "its file is replaced last"
+    run_cli("defects", "score", folder / "class 0", "--json", "--home", home, check=0)
+    run_cli(*sync, check=0)
+    counted = json.loads(detector_of(home)["defects.json"])["calibration"]["images"]
+    assert counted == json.loads(before["defects.json"])["calibration"]["images"] + 2
+    assert not list(home.glob("artifacts/*/.partial-*"))

@@ -231,3 +231,27 @@ def test_few_normal_images_choose_no_method(tmp_path):
         tmp_path / "home",
     ]
     assert "Method mean: fewer than 10 groups" in run_cli(*words, check=0).stderr
+
+
+@pytest.mark.parametrize("method", ["neighbours", "patch"])
+def test_a_sync_fits_the_scores_again(tmp_path, method):
+    folder, home = tmp_path / "good", tmp_path / "home"
+    folder.mkdir()
+    for number in range(24):
+        surface(number).save(folder / f"{number:02d}.png")
+    words = ["defects", "fit", folder, "--method", method, "--false-alarms", "0.1", *settings(tmp_path)]
+    run_cli(*words, "--home", home, check=0)
+    assert told_of(home, "good-defects")["fit"]["images"] == 24
+    (folder / "03.png").unlink()
+    surface(50).save(folder / "50.png")
+    surface(51).save(folder / "51.png")
+    run_cli("sync", "--build", "good-defects", "--home", home, check=0)
+    told = told_of(home, "good-defects")
+    assert told["fit"]["images"] == told["calibration"]["images"] == 25
+    run_cli("index", "verify", "good-defects", "--home", home, check=0)
+    found = run_cli("defects", "score", folder / "50.png", "--json", "--home", home, check=0)
+    run_cli(*words, "--name", "anew", "--home", home, check=0)
+    other = run_cli("defects", "score", folder / "50.png", "--name", "anew", "--json", "--home", home, check=0)
+    if method == "neighbours":  # of a bank the order of rows decides which patches are drawn
+        assert json.loads(found.stdout)["score"] == pytest.approx(json.loads(other.stdout)["score"], abs=1e-6)
+    assert "up to date" in run_cli("sync", "--build", "good-defects", "--home", home, check=0).stderr

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Doubles
 from simsearch.artifacts import Artifact, Workspace
+from simsearch.changes.state import DELETED, rows_of
 from simsearch.console import Progress
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.errors import VectorsError
@@ -72,7 +73,7 @@ def fit_defects(
 
     records = list(data.records())
     check_normals(records, table)
-    split = parts(records, table, learned=learned)
+    split = parts(records, table, learned=learned, deleted=rows_of(data.artifact, DELETED))
     choice = None
     if table.method == AUTO:
         from simsearch.stages.choosing import chosen

@@ -73,20 +73,22 @@ def check_normals(records: Sequence[ImageRecord], table: Defects) -> None:
         )
 
 
-def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool) -> Parts:
+def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool, deleted: Integers | None = None) -> Parts:
     """Return what each row is for; `learned`: the embedder was trained on the fit images.
 
     Where there are defective images, normal query images are tried beside them. What a trained embedder has seen sets
     no threshold: that do the normal val images and half of the query images. Of an embedder that was not trained a part
     of the groups does, or, where that part is too small for the rate, every group left out in turn.
-    Raises VectorsError where there are too few groups for the rate.
+    Rows that a sync deleted are for nothing; what it added is fitted on, or sets the threshold.
     """
     groups = group_numbers([record.group for record in records])
-    normal = np.array([table.normal in (None, record.label) for record in records])
+    there = ~np.isin(np.arange(len(records)), [] if deleted is None else deleted)
+    normal = np.array([table.normal in (None, record.label) for record in records]) & there
+    other = ~normal & there
     fit, query = (np.array([getattr(record, flag) for record in records]) for flag in ("fit", "query"))
     held = fit | np.array([record.val for record in records])
     seen = held if learned or table.method == AUTO else np.zeros(len(records), dtype=np.bool_)
-    tried = normal & query if (~normal).any() else np.zeros(len(records), dtype=np.bool_)
+    tried = normal & query if other.any() else np.zeros(len(records), dtype=np.bool_)
     number = numbered(groups, len(records))
     if learned:
         rows = normal & query
@@ -103,8 +105,8 @@ def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool) -> P
         fit=np.flatnonzero(fitted),
         calibration=np.flatnonzero(calibration),
         test=np.flatnonzero(tried),
-        defects=np.flatnonzero(~normal & ~seen),
-        at_hand=np.flatnonzero(~normal & seen),
+        defects=np.flatnonzero(other & ~seen),
+        at_hand=np.flatnonzero(other & seen),
         how=how,
         groups=groups,
     )

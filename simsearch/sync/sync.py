@@ -30,6 +30,7 @@ from simsearch.images.quarantine import SetAside, by_reason, read_quarantine, to
 from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan, now
+from simsearch.sync.defects import as_built, refitted
 from simsearch.sync.place import check_place, identity
 from simsearch.sync.remains import remove_remains
 from simsearch.versions import usable_cores
@@ -233,12 +234,13 @@ def _make(
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
     compact = differing > COMPACT_ABOVE * whole
     try:
-        return make_stages(Plan(home, progress), base, Transition(source, state, changes, compact), limit), compact
+        made = make_stages(Plan(home, progress), base, Transition(source, state, changes, compact), limit)
     except VectorsError:
         if not compact:
             raise
         # Too few rows are left for the factory, as for an IVF with more lists; the index of before goes on serving.
-        return make_stages(Plan(home, progress), base, Transition(source, state, changes, False), limit), False
+        made, compact = make_stages(Plan(home, progress), base, Transition(source, state, changes, False), limit), False
+    return {**made, **refitted(Plan(home, progress), build, {**base, **made}, source)}, compact
 
 
 def make_stages(
@@ -285,7 +287,7 @@ def _name(
         root=source.root,
         images=images,
         stages=stages,
-        built=record.built or {stage: record.stages[stage] for stage in SYNCED},
+        built=record.built or as_built(record),
         synced={"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
     )
     replaced = home.write_build(build.name, whole)
