@@ -54,6 +54,7 @@ OWNERS = {
     "onnx": (
         "embedder/bundle/export.py",
         "embedder/bundle/inner.py",
+        "embedder/networks/onnx_batch.py",
         "embedder/networks/onnx_files.py",
         "embedder/networks/onnx_original.py",
         "embedder/networks/onnx_end.py",

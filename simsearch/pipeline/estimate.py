@@ -70,7 +70,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     index = rows * (4 * dim + (300 if "HNSW" in str(recipe.index.factory) else 8))
     features = 4 * dim * images
     small, head = not backbone.deep, recipe.embedder.train == "head"
-    forward = backbone.seconds * (size / backbone.size) ** 2
+    forward = backbone.seconds * (size / (backbone.size or size)) ** 2
     networks = 1 if head or not trains else systems
     picture = size * size * backbone.channels
     step = HEAD_STEP if head else forward * STEP_OVER_EMBEDDING

@@ -148,10 +148,12 @@ class Recipe(Asked):
         own = dict(backbone.own)
         known = own if backbone.brought else {**own, **weights_preprocessing(weights, backbone.name)}
         mean, std = self.images.mean or known.get("mean"), self.images.std or known.get("std")
-        if backbone.brought and (mean is None or std is None):
+        size = self.images.size or known.get("size") or backbone.size
+        missing = [key for key, value in (("size", size), ("mean", mean), ("std", std)) if not value]
+        if backbone.brought and missing:
             raise RecipeError(
-                f"[images] mean and std: no file beside {backbone.name} says how its pictures are prepared",
-                hint="put its preprocessor_config.json beside it, or give, as ImageNet's, "
+                f"[images] {' and '.join(missing)}: no file beside {backbone.name} says how its pictures are prepared",
+                hint="put its preprocessor_config.json beside it, or give, as ImageNet's, --set images.size=224 "
                 "--set images.mean=[0.485,0.456,0.406] --set images.std=[0.229,0.224,0.225]",
             )
         for key, values in (("mean", mean), ("std", std)):
@@ -160,7 +162,6 @@ class Recipe(Asked):
                     f"[images] {key}: expected {backbone.channels} numbers for {backbone.name}, seen {len(values)}",
                     hint=f"give one number a channel, as {key} = {[0.5] * backbone.channels}",
                 )
-        size = self.images.size or known.get("size") or backbone.size
         if backbone.largest is not None and size > backbone.largest:
             raise RecipeError(
                 f"[images] size: {backbone.name} takes at most {backbone.largest} px, seen {size}",

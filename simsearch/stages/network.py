@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress, safe
-from simsearch.embedder.bundle.export import check_answers, export_onnx
+from simsearch.embedder.bundle.export import export_onnx, write_brought
 from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.bundle.trained import BACKBONE, BUNDLE
 from simsearch.embedder.networks.embedder import Embedder, build_embedder
@@ -21,6 +22,9 @@ from simsearch.recipe.tables import Images
 from simsearch.stages.common import THREADS, Data
 from simsearch.stages.proof import Network, prove_features, prove_pixels
 from simsearch.stages.step import Result
+
+CLASSES = {1000, 1001, 21841, 21843}  # of ImageNet's classifiers
+SCORES = "class scores are a poor feature; --set embedder.output=NAME names the tensor before the last layer"
 
 
 def write_backbone(data: Data, recipe: Recipe, weights: str, seed: int, space: Workspace, progress: Progress) -> Result:
@@ -36,8 +40,10 @@ def write_backbone(data: Data, recipe: Recipe, weights: str, seed: int, space: W
         export_onnx(model, out)
         dim, module = model.dim, model.below_head
     else:
-        spec.brought.write(preprocess.size, out)
-        dim, module = check_answers(out), spec.brought.features
+        dim = write_brought(partial(spec.brought.write, preprocess.size), out, spec.shown)
+        module = spec.brought.features
+        if dim in CLASSES and recipe.embedder.output is None:
+            progress.say(f"warning: {safe(spec.shown)} gives {dim} values, as a classifier of ImageNet: {SCORES}")
     # One thread, as those of ONNX Runtime go on spinning where torch is to compute next.
     proof = prove_features(looked, spec, Runtime(out, threads=1).features, module, progress)
     described = {"backbone": spec.shown, "dim": dim, "weights": weights, "preprocessing": preprocess.to_json()}

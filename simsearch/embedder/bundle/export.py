@@ -6,7 +6,7 @@ import contextlib
 import copy
 import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,35 +134,68 @@ def export_head(weight: Floats, bias: Floats, path: Path) -> None:
     check_bundle(path)
 
 
-def check_answers(path: Path) -> int:
+def write_brought(write: Callable[[Path, bool], None], path: Path, name: str) -> int:
+    """Let `write(path, alone)` make the bundle of a brought model; returns the width of its feature.
+
+    One that cannot take several images at once, whatever is tried, is made to take them one at a time. Raises
+    EmbedderError, which calls the model `name`.
+    """
+    try:
+        write(path, False)
+        several = _takes_several(path)
+    except EmbedderError:
+        several = False
+    if not several:
+        write(path, True)
+    return check_answers(path, name)
+
+
+def _takes_several(path: Path) -> bool:
+    """Whether two images at once give what each gives alone."""
+    network = Runtime(path, threads=1)
+    images = np.random.default_rng(0).normal(0, 1, (2, *network.input_shape)).astype(np.float32)
+    try:
+        both, alone = network.features(images), np.concatenate([network.features(images[i : i + 1]) for i in (0, 1)])
+    except Exception:  # ONNX Runtime's own exceptions share no base class but Exception
+        return False
+    return _alike(both, alone) or not np.isfinite(both).all()  # what is not finite is refused by name
+
+
+def _alike(both: Floats, alone: Floats) -> bool:
+    near = both.shape == alone.shape and np.allclose(both, alone, rtol=1e-3, atol=1e-4 * float(np.abs(both).max()))
+    return bool(near)
+
+
+def check_answers(path: Path, name: str | None = None) -> int:
     """Return the width of what a bundle gives; EmbedderError for one that gives no features of images.
 
     Two images at once have to give what each gives alone, finite, and not the same.
     """
     check_bundle(path)
+    shown = name or str(path)
     network = Runtime(path, threads=1)
     images = np.random.default_rng(0).normal(0, 1, (2, *network.input_shape)).astype(np.float32)
     try:
         alone = np.concatenate([network.features(images[i : i + 1]) for i in (0, 1)])
     except Exception as error:  # ONNX Runtime's own exceptions share no base class but Exception
-        raise EmbedderError(f"{path}: the model does not run: {first_line(error)}", hint=HINT) from None
+        raise EmbedderError(f"{shown}: the model does not run: {first_line(error)}", hint=HINT) from None
     try:
         both = network.features(images)
     except Exception as error:
         why = first_line(error).rpartition("while running ")[2].partition(" Status Message")[0].strip().rstrip(".")
         raise EmbedderError(
-            f"{path}: one image runs and two at once do not, at {why}: its batch is fixed",
+            f"{shown}: one image runs and two at once do not, at {why}: its batch is fixed",
             hint="export it with an open batch, or --set embedder.output=NAME names a tensor before that node",
         ) from None
     if not np.isfinite(both).all():
-        raise EmbedderError(f"{path}: its features are NaN or infinite for plain noise", hint="export it in float32")
-    if both.shape != alone.shape or not np.allclose(both, alone, rtol=1e-3, atol=1e-4 * float(np.abs(both).max())):
+        raise EmbedderError(f"{shown}: its features are NaN or infinite for plain noise", hint="export it in float32")
+    if not _alike(both, alone):
         raise EmbedderError(
-            f"{path}: two images at once give other features than each alone: its batch is fixed",
+            f"{shown}: two images at once give other features than each alone: its batch is fixed",
             hint="export it with an open batch: dynamic_shapes=({0: torch.export.Dim('batch')},)",
         )
     if np.allclose(both[0], both[1], rtol=1e-6, atol=0):
-        raise EmbedderError(f"{path}: two images of noise have the same feature", hint="name another embedder.output")
+        raise EmbedderError(f"{shown}: two images of noise have the same feature", hint="name another embedder.output")
     return network.dim
 
 

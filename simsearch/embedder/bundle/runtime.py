@@ -15,7 +15,10 @@ HINT = "build again: the bundle embedder.onnx is damaged or was not made by sims
 
 
 class Network:
-    """An ONNX bundle of one input and one output, batches of both in their first dimension; threads may share it."""
+    """An ONNX bundle of one input and one output, batches of both in their first dimension; threads may share it.
+
+    One that takes a batch of 1 alone is run image by image.
+    """
 
     takes: ClassVar[int]  # dimensions of its input
     shape: ClassVar[str]  # what it expects, in words
@@ -38,6 +41,7 @@ class Network:
         ):
             raise EmbedderError(f"cannot use the ONNX bundle {where}: expected {self.shape}, seen {shapes}", hint=HINT)
         self._input, self._output = inputs[0].name, outputs[0].name
+        self._alone = shapes[0][0] == 1  # a brought model whose batch cannot be opened
         self._expected: tuple[int, ...] = shapes[0][1:]
         self.dim: int = shapes[1][1]
 
@@ -51,6 +55,8 @@ class Network:
             )
         if not len(batch):
             return np.empty((0, self.dim), np.float32)
+        if self._alone:
+            return np.concatenate([self._session.run(self._output, {self._input: one[None]}) for one in batch])
         return self._session.run(self._output, {self._input: batch})
 
 

@@ -45,15 +45,16 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Brought:
-    """A model that a user brings as a file: `files` are what it is made of, `write(size, path)` makes it a bundle.
+    """A model that a user brings as a file: `files` are what it is made of.
 
-    `kind` stands for its name in addresses, where no path may stand: its files enter them by their bytes. `features`:
-    (N, C, S, S) float32 to (N, width) float32 by the files as they are.
+    `write(size, path, alone)` makes it a bundle, `alone`: for one image at a time. `kind` stands for its name in
+    addresses, where no path may stand: its files enter them by their bytes. `features`: (N, C, S, S) float32 to
+    (N, width) float32 by the files as they are.
     """
 
     kind: str
     files: Callable[[], list[Path]]
-    write: Callable[[int, Path], None]
+    write: Callable[[int, Path, bool], None]
     features: Callable[[Floats], Floats]
 
 

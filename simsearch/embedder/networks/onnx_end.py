@@ -12,6 +12,7 @@ from simsearch.errors import EmbedderError, did_you_mean
 
 Shape = tuple[int | None, ...]  # None: not fixed
 POOLINGS = ("mean", "max", "cls")
+SHOWN = 4  # tensors inside a model, in a hint
 EXPORT_AGAIN = "export it again with opset 18 and plain operators: torch.onnx.export(model, image, FILE, dynamo=True)"
 
 
@@ -48,7 +49,8 @@ def chosen_output(
     if output is not None:
         if output not in shapes:
             raise EmbedderError(
-                f"{path} has no tensor {output!r}{did_you_mean(output, shapes)}", hint=f"its outputs: {listed}"
+                f"{path} has no tensor {output!r}{did_you_mean(output, shapes)}",
+                hint=f"its outputs: {listed}; before them: {_last_inside(shapes, outputs)}",
             )
         return output, shapes[output]
     for dimensions in (2, 4, 3):  # a feature; else a map or tokens, if it is the only one
@@ -58,6 +60,12 @@ def chosen_output(
         if found:
             break
     raise EmbedderError(f"{path}: which output is the feature? Seen {listed}", hint="--set embedder.output=NAME")
+
+
+def _last_inside(shapes: Mapping[str, Shape], outputs: Sequence[str]) -> str:
+    """Return the last tensors inside that could be a feature, in words, the last first."""
+    inside = [name for name, shape in shapes.items() if name not in outputs and len(shape) in (2, 3, 4)]
+    return ", ".join(f"{name} {shape_words(shapes[name])}" for name in inside[: -SHOWN - 1 : -1]) or "none"
 
 
 def end_with(proto: ModelProto, name: str, shape: Shape, pooling: str | None, path: Path) -> None:
@@ -71,6 +79,8 @@ def end_with(proto: ModelProto, name: str, shape: Shape, pooling: str | None, pa
             f"{path}: expected (N, D), (N, tokens, D) or (N, D, H, W) for {name}, seen {shape_words(shape)}",
             hint="--set embedder.output=NAME names another tensor",
         )
+    if len(shape) == 4 and shape[2:] == (1, 1) and pooling is None:
+        pooling = "mean"  # nothing is left to choose
     if pooling not in (legal or (None,)):
         wanted = f"embedder.pooling {' or '.join(legal)}" if legal else "no embedder.pooling"
         hint = f"--set embedder.pooling={legal[0]}" if legal else "leave embedder.pooling out"
@@ -121,18 +131,27 @@ def _names(graph: GraphProto) -> Iterator[str]:
     yield from (entry.name for entry in graph.output)
 
 
-def rename_input(proto: ModelProto, old: str, new: str) -> None:
-    """Rename the input; a tensor of the graph that has the new name already gives way."""
-    graph = proto.graph
-    names = {name for node in graph.node for name in (*node.input, *node.output)}
-    if old == new:
-        return
-    swap = {old: new, **({new: f"{new}_inside"} if new in names else {})}
-    for inner in (graph, *(below for node in graph.node for below in inner_graphs(node))):
-        for node in inner.node:
-            for field in (node.input, node.output):
-                renamed = [swap.get(name, name) for name in field]
-                del field[:]
-                field.extend(renamed)
-    for entry in (*graph.input, *graph.initializer):
+def rename(proto: ModelProto, old: str, new: str) -> None:
+    """Rename a tensor, also where graphs inside take it; one that has the new name already gives way."""
+    if old != new:
+        names = {name for node in _nodes(proto.graph) for name in (*node.input, *node.output)}
+        _swap(proto.graph, {old: new, **({new: f"{new}_inside"} if new in names else {})})
+
+
+def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    for node in graph.node:
+        yield node
+        for inner in inner_graphs(node):
+            yield from _nodes(inner)
+
+
+def _swap(graph: GraphProto, swap: Mapping[str, str]) -> None:
+    for node in graph.node:
+        for field in (node.input, node.output):
+            renamed = [swap.get(name, name) for name in field]
+            del field[:]
+            field.extend(renamed)
+        for inner in inner_graphs(node):
+            _swap(inner, swap)
+    for entry in (*graph.input, *graph.initializer, *graph.output):
         entry.name = swap.get(entry.name, entry.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,19 +24,29 @@ from onnx import (
     version_converter,
 )
 
+from simsearch.embedder.networks.onnx_batch import open_reshapes, without_gelu
 from simsearch.embedder.networks.onnx_end import (
     EXPORT_AGAIN,
     Shape,
     chosen_output,
     end_with,
-    rename_input,
+    rename,
     shape_of,
     shape_words,
 )
-from simsearch.embedder.networks.onnx_plain import INPUT, OPSET, PLAIN_DOMAINS, messages, strange_operators, strip
+from simsearch.embedder.networks.onnx_plain import (
+    INPUT,
+    OPSET,
+    OUTPUT,
+    PLAIN_DOMAINS,
+    messages,
+    strange_operators,
+    strip,
+)
 from simsearch.errors import EmbedderError, first_line
 
 LEAST_IR = 8
+COLOURS = 3  # where the channels are left open
 MOST_BYTES = 2_000_000_000  # of a model: protobuf writes no larger file
 
 
@@ -57,7 +68,7 @@ def describe(path: Path) -> Described:
         raise EmbedderError(
             f"{path}: expected an input of square images, seen {height} x {width} px", hint=EXPORT_AGAIN
         )
-    return Described(int(shape[1] or 3), height or width)
+    return Described(int(shape[1] or COLOURS), height or width)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -91,27 +102,33 @@ def files_of(path: Path) -> list[Path]:
     return found
 
 
-def strict(path: Path, side: int, output: str | None, pooling: str | None) -> ModelProto:
+def strict(path: Path, side: int, output: str | None, pooling: str | None, *, alone: bool = False) -> ModelProto:
     """Return the model as a bundle: "image" (batch, C, side, side) float32 to "feature" (batch, width) float32.
 
     `output` names a tensor of the model, an output or one inside; None: its only output that is a feature. A map
-    (N, D, H, W) needs pooling mean or max, tokens (N, T, D) mean, max or cls (the first). Raises EmbedderError.
+    (N, D, H, W) needs pooling mean or max, tokens (N, T, D) mean, max or cls (the first). `alone`: for one image at a
+    time, whose batch is 1 everywhere. Raises EmbedderError.
     """
     files_of(path)
     proto = _load(path)
-    external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    _load_beside(proto, path)
     for tensor in _tensors(proto):
         tensor.data_location = TensorProto.DEFAULT
         del tensor.external_data[:]
     if proto.functions:
-        proto = inliner.inline_local_functions(proto)
+        proto = _inlined(proto, path)
     _refuse_custom(proto, path)
+    without_gelu(proto)
     proto = _converted(proto, path)
+    rename(proto, OUTPUT, inside := f"{OUTPUT}_inside")  # the name of what the bundle gives
+    output = inside if output == OUTPUT else output
     taken = _image_input(proto, path)
-    _fix_input(proto, taken, side)
+    if not alone:
+        open_reshapes(proto, taken.name, shape_of(taken)[0] or 1)
+    _fix_input(proto, taken, side, alone)
     name, shape = chosen_output(_inferred(proto, path), [entry.name for entry in proto.graph.output], output, path)
     end_with(proto, name, shape, pooling, path)
-    rename_input(proto, taken.name, INPUT)
+    rename(proto, taken.name, INPUT)
     strip(proto)
     return proto
 
@@ -168,6 +185,28 @@ def _location(tensor: TensorProto, path: Path) -> str:
     return name
 
 
+def _load_beside(proto: ModelProto, path: Path) -> None:
+    """Read the tensors that lie in files beside the model; EmbedderError where such a file does not hold them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of keys that onnx does not know
+            external_data_helper.load_external_data_for_model(proto, str(path.parent))
+    except Exception as error:  # onnx raises what its checks, Python or C++ below raise
+        raise EmbedderError(
+            f"{path}: the files beside it do not hold its tensors: {first_line(error)}",
+            hint="copy all files of the model again, or export it as one file (external_data=False)",
+        ) from None
+
+
+def _inlined(proto: ModelProto, path: Path) -> ModelProto:
+    try:
+        return inliner.inline_local_functions(proto)
+    except Exception as error:
+        raise EmbedderError(
+            f"{path}: its functions cannot be written out: {first_line(error)}", hint=EXPORT_AGAIN
+        ) from None
+
+
 def _refuse_custom(proto: ModelProto, path: Path) -> None:
     strange = strange_operators(proto)
     if strange:
@@ -194,10 +233,14 @@ def _converted(proto: ModelProto, path: Path) -> ModelProto:
     return proto
 
 
-def _fix_input(proto: ModelProto, taken: ValueInfoProto, side: int) -> None:
-    """Set the side of the input, let the batch be open, and forget the shapes that followed from others."""
+def _fix_input(proto: ModelProto, taken: ValueInfoProto, side: int, alone: bool) -> None:
+    """Set the side of the input, open the batch (`alone`: 1), and forget the shapes that followed from others."""
     dims = taken.type.tensor_type.shape.dim
-    dims[0].dim_param = "batch"
+    if alone:
+        dims[0].dim_value = 1
+    else:
+        dims[0].dim_param = "batch"
+    dims[1].dim_value = dims[1].dim_value or COLOURS
     dims[2].dim_value = dims[3].dim_value = side
     del proto.graph.value_info[:]
     for entry in proto.graph.output:

@@ -44,12 +44,7 @@ def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
     path = Path(name.removeprefix(PREFIX))
     model = describe(path)
     own, beside = read_beside(path)
-    size = model.side or own.get("size")
-    if size is None:
-        raise EmbedderError(
-            f"{path} takes images of any side, and no file beside it names the one of its training",
-            hint="put its preprocessor_config.json beside it, or give images.size, mean and std with --set",
-        )
+    size = model.side or own.get("size") or 0  # 0: of any side, which a recipe has to name
 
     def checked(side: int) -> int:
         if model.side not in (None, side):
@@ -61,11 +56,15 @@ def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
 
     @lru_cache(maxsize=2)
     def width(side: int) -> int:
-        graph = strict(path, checked(side), feature.output, feature.pooling).graph
+        try:
+            graph = strict(path, checked(side), feature.output, feature.pooling).graph
+        except EmbedderError:  # which the bundle for one image at a time may not meet
+            graph = strict(path, checked(side), feature.output, feature.pooling, alone=True).graph
         return int(graph.output[0].type.tensor_type.shape.dim[1].dim_value)
 
-    def write(side: int, out: Path) -> None:
-        out.write_bytes(strict(path, checked(side), feature.output, feature.pooling).SerializeToString())
+    def write(side: int, out: Path, alone: bool) -> None:
+        model = strict(path, checked(side), feature.output, feature.pooling, alone=alone)
+        out.write_bytes(model.SerializeToString())
 
     @lru_cache(maxsize=1)
     def as_it_is() -> Callable[[Floats], Floats]:
