@@ -122,6 +122,20 @@ def test_the_same_fit_gives_the_same_bytes_and_other_sides_another_build(fitted)
     run_cli("clean", "one", "--home", home, check=0)
 
 
+def test_a_picture_of_another_size_or_colour_is_refused_in_a_line(fitted, tmp_path):
+    root, home, _ = fitted
+    surface(1, side=300).save(tmp_path / "large.png")
+    random = np.random.default_rng(0)
+    Image.fromarray(random.integers(0, 256, (96, 96, 3)).astype(np.uint8)).save(tmp_path / "colour.png")
+    paths = [tmp_path / "large.png", tmp_path / "colour.png", root / "good" / "00.png"]
+    done = run_cli("defects", "score", *paths, "--json", "--home", home, check=2)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    why = "large.png: cannot be scored: it is 300 x 300 px, and the normal pictures are 96 x 96 px"
+    assert found[0]["error"].endswith(why)
+    assert found[1]["error"].endswith("cannot be scored: it is in colour, and the normal pictures are gray")
+    assert not found[2]["defective"]
+
+
 def test_what_has_no_places_says_so(fitted, tmp_path):
     root, home, words = fitted
     run_cli("defects", "fit", root / "good", "--method", "mean", *words[2:], "--name", "whole", "--home", home, check=0)

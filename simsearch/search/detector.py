@@ -6,6 +6,7 @@ As a query, it imports neither torch nor pydantic; scikit-learn is needed to fit
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 
 from simsearch.arrays import Pixels
 from simsearch.defects.conformal import Calibration, drift_p
+from simsearch.defects.looks import Looks
 from simsearch.defects.pooled import POOLED, Pooled
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import Features
@@ -110,6 +112,7 @@ class Detector:
         groups = self.told["calibration"]["of_group"]
         scores = np.array(self.told["calibration"]["scores"], dtype=np.float64)
         self.calibration = Calibration(scores, None if groups is None else np.array(groups, dtype=np.int64))
+        self._looks = Looks.from_json(self.told["looks"]) if "looks" in self.told else None
         self._preprocess, network = open_embedder(build.name, train, again)
         self._scorer: Scorer
         if self.method == "patch":
@@ -184,7 +187,17 @@ class Detector:
         return Scored(score, self.threshold, score >= self.threshold, p_value, self.method)
 
     def _pixels(self, picture: Picture, place: str = "") -> Pixels:
-        return load(picture, self._scorer.at_least or self._preprocess.size, self._preprocess.decoding, place)[0]
+        size = self._scorer.at_least or self._preprocess.size
+        pixels = load(picture, size, self._preprocess.decoding, place)[0]
+        # Without places, large pictures are decoded smaller.
+        why = self._looks and self._looks.why_unlike(pixels, sizes=self._scorer.at_least is not None)
+        if why:
+            name = place or (f"{picture}: " if isinstance(picture, str | os.PathLike) else "")
+            raise ImageError(
+                f"{name}cannot be scored: {why}",
+                hint="score pictures that were taken as the normal ones were, or fit on such",
+            )
+        return pixels
 
 
 def with_defects(home: Home, name: str | None) -> Build:

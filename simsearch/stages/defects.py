@@ -25,6 +25,7 @@ from simsearch.stages.step import Result, Step
 
 VERSION = 1
 NARROW = 1280  # numbers of a feature, among which near twins are looked for
+LOOKED_AT = 200  # normal pictures, for their size and colour
 DETECTOR, TOLD, MAPS = "detector.npz", "defects.json", "maps.onnx"
 
 
@@ -106,6 +107,7 @@ def fit_defects(
             "of_group": None if groups is None else groups.tolist(),
         },
         "grouped": split.groups is not None,
+        "looks": _looks(data, records, split),
         "test": _tried(records, split, made, threshold),
         "scored": {
             "normal": {"rows": split.test.tolist(), "scores": made.normal.tolist()},
@@ -187,6 +189,15 @@ def _twins(embedded: Artifact, split: Parts) -> list[str]:
         "twin among the others, as another shot of the same thing; pictures of new things will be called defective "
         "more often: --set dataset.group=... keeps shots of one thing together"
     ]
+
+
+def _looks(data: Data, records: Sequence[ImageRecord], split: Parts) -> dict[str, Any]:
+    """Return what normal pictures look like, of a few that are evenly spread."""
+    from simsearch.defects.looks import Looks
+
+    some = split.fit[np.unique(np.linspace(0, len(split.fit) - 1, min(len(split.fit), LOOKED_AT)).astype(np.int64))]
+    few = (records[row] for row in some.tolist())
+    return Looks.of(data.reader.array(one.image, None, one.sha256) for one in few).to_json()
 
 
 def _tried(records: Sequence[ImageRecord], split: Parts, made: Fitted, threshold: float) -> dict[str, Any]:
