@@ -6,19 +6,27 @@ Two shapes are read: `preprocessor_config.json` of transformers (an image proces
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simsearch.errors import EmbedderError
+from simsearch.embedder.networks.published_numbers import (
+    LEAST,
+    LEAST_SHARE,
+    MOST,
+    flag,
+    number,
+    numbers,
+    read_config,
+    refuse,
+    side,
+)
+from simsearch.embedder.networks.published_processors import accepted
 
 FILES = ("preprocessor_config.json", "preprocess_cfg.json", "config.json")
-MOST_BYTES = 1_000_000
 RESAMPLE = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers, as transformers writes them
 BYTE = 1 / 255
 CONVNEXT_SQUASHES = 384
-HINT = "--set images.size, resize, interpolation, mean and std say it instead"
 
 
 def read_beside(model: Path) -> tuple[dict[str, Any], Path | None]:
@@ -43,19 +51,22 @@ def of_timm(config: Mapping[str, Any], where: str) -> dict[str, Any]:
 
     timm scales the shorter side to floor(size / crop_pct), and cuts the centre.
     """
-    try:
-        channels, height, width = (int(side) for side in config["input_size"])
-        mean, std = _numbers(config["mean"]), _numbers(config["std"])
-        share = float(config.get("crop_pct") or 0.875)  # timm's own default
-        interpolation, mode = config.get("interpolation") or "bilinear", config.get("crop_mode") or "center"
-    except (KeyError, TypeError, ValueError) as error:
-        raise EmbedderError(f"{where}: expected a data config of timm: {error!r}", hint=HINT) from None
-    _refuse(height != width, where, f"input_size {height} x {width}", "a square")
-    _refuse(mode not in ("center", "squash"), where, f"crop_mode {mode!r}", "center or squash")
-    _refuse(interpolation not in RESAMPLE.values(), where, f"interpolation {interpolation!r}", "bilinear or bicubic")
-    _refuse(mode == "squash" and share != 1, where, f"crop_pct {share} of a squashed picture", "crop_pct 1")
+    sides = config.get("input_size")
+    refuse(not isinstance(sides, list) or len(sides) != 3, where, f"input_size {sides!r:.60}", "channels and two sides")
+    assert sides is not None
+    channels = int(number(sides[0], where, "input_size", 1, 64))
+    height, width = (side(one, where, "input_size") for one in sides[1:])
+    mean, std = _scaled(config.get("mean"), config.get("std"), 1.0, where, "")
+    share = config.get("crop_pct")
+    share = 0.875 if share is None else number(share, where, "crop_pct", LEAST_SHARE, 1)  # timm's own default
+    interpolation, mode = config.get("interpolation") or "bilinear", config.get("crop_mode") or "center"
+    refuse(height != width, where, f"input_size {height} x {width}", "a square")
+    refuse(mode not in ("center", "squash"), where, f"crop_mode {mode!r:.60}", "center or squash")
+    known = isinstance(interpolation, str) and interpolation in RESAMPLE.values()
+    refuse(not known, where, f"interpolation {interpolation!r:.60}", "bilinear or bicubic")
+    refuse(mode == "squash" and share != 1, where, f"crop_pct {share} of a squashed picture", "crop_pct 1")
     resize = "squash" if mode == "squash" else "center_crop"
-    return _keys(height, resize, share, interpolation, mean[:channels], std[:channels])
+    return _keys(height, resize, share, str(interpolation), mean[:channels], std[:channels])
 
 
 def of_transformers(config: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -64,38 +75,42 @@ def of_transformers(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     What the network sees is (value * rescale_factor - mean) / std of values 0 to 255: mean and std come back as those
     of values / 255. It rounds half a pixel of the corner of a crop down.
     """
-    try:
-        factor = float(config.get("rescale_factor", BYTE)) if config.get("do_rescale", True) else 1.0
-        normal = bool(config.get("do_normalize", True))
-        mean = _numbers(config["image_mean"]) if normal else [0.0] * 3
-        std = _numbers(config["image_std"]) if normal else [1.0] * 3
-        shorter, sides = _size(config["size"], where) if config.get("do_resize", True) else (None, None)
-        if isinstance(config.get("size"), int) and not config.get("do_center_crop", False):
-            shorter, sides = None, (int(config["size"]),) * 2  # as for a ViT; with a crop it is the shorter side
-        crop = _size(config["crop_size"], where) if config.get("do_center_crop", False) else None
-        interpolation = RESAMPLE.get(int(config.get("resample", 2)))
-        scale = 255 * factor
-        mean, std = [value / scale for value in mean], [value / scale for value in std]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise EmbedderError(f"{where}: expected the settings of an image processor: {error!r}", hint=HINT) from None
-    _refuse(
-        interpolation is None, where, f"resample {config.get('resample')}", "1, 2 or 3 (lanczos, bilinear, bicubic)"
-    )
-    _refuse(bool(config.get("do_pad")), where, "do_pad", "none")
-    _refuse(shorter is None and sides is None, where, "no resize", "size with shortest_edge, or height and width")
-    side = None if crop is None else crop[0] or (crop[1] or (None,))[0]
-    if shorter is not None and config.get("crop_pct"):  # as for a ConvNeXt, which squashes from 384 px on
+    config = accepted(config, where)
+    factor = number(config.get("rescale_factor", BYTE), where, "rescale_factor", LEAST, MOST)
+    scale = 255 * factor if flag(config, where, "do_rescale", True) else 255.0
+    means: tuple[Any, Any] = ([0.0] * 3, [1.0] * 3)
+    if flag(config, where, "do_normalize", True):
+        means = config.get("image_mean"), config.get("image_std")
+    mean, std = _scaled(*means, scale, where, "image_")
+    cuts = flag(config, where, "do_center_crop", False)
+    refuse(not flag(config, where, "do_resize", True), where, "no resize", "do_resize true")
+    number_is_square = flag(config, where, "default_to_square", not cuts)
+    shorter, square = _size(config.get("size"), where, "size", number_is_square)
+    crop = _size(config.get("crop_size"), where, "crop_size", True)[1] if cuts else None
+    refuse(cuts and crop is None, where, "crop_size with shortest_edge", "its height and width")
+    resample = config.get("resample", 2)
+    known = type(resample) is int and resample in RESAMPLE
+    refuse(not known, where, f"resample {resample!r:.60}", "1, 2 or 3 (lanczos, bilinear, bicubic)")
+    order = "bgr" if flag(config, where, "do_flip_channel_order", False) else None
+
+    def keys(size: int, resize: str, share: float) -> dict[str, Any]:
+        found = _keys(size, resize, share, RESAMPLE[resample], mean, std)
+        return found if order is None else {**found, "order": order}
+
+    if shorter is not None and "crop_pct" in config:  # as for a ConvNeXt, which squashes from 384 px on
+        share = number(config["crop_pct"], where, "crop_pct", LEAST_SHARE, 1)
         wide = shorter >= CONVNEXT_SQUASHES
-        share = 1.0 if wide else float(config["crop_pct"])
-        return _keys(shorter, "squash" if wide else "floor_crop", share, str(interpolation), mean, std)
+        return keys(shorter, "squash", 1.0) if wide else keys(shorter, "floor_crop", share)
+    refuse("crop_pct" in config, where, "crop_pct of a squashed picture", "none")
     if shorter is not None:
-        cut = side or shorter
-        _refuse(cut > shorter, where, f"crop_size {cut} of shortest_edge {shorter}", "a crop inside the picture")
-        return _keys(cut, "floor_crop", cut / shorter, str(interpolation), mean, std)
-    assert sides is not None
-    _refuse(sides[0] != sides[1], where, f"size {sides[0]} x {sides[1]}", "a square")
-    _refuse(side not in (None, sides[0]), where, f"crop_size {side} of a squashed picture", f"{sides[0]}")
-    return _keys(sides[0], "squash", 1.0, str(interpolation), mean, std)
+        refuse(crop is None, where, f"size shortest_edge {shorter} and no do_center_crop", "a square")
+        cut = crop or shorter
+        fits = LEAST_SHARE <= cut / shorter <= 1
+        refuse(not fits, where, f"crop_size {cut} of shortest_edge {shorter}", "a crop inside the picture")
+        return keys(cut, "floor_crop", cut / shorter)
+    assert square is not None
+    refuse(crop not in (None, square), where, f"crop_size {crop} of a squashed picture", f"{square}")
+    return keys(square, "squash", 1.0)
 
 
 def _keys(
@@ -105,38 +120,27 @@ def _keys(
     return {**pixels, "draft": False, "mean": mean, "std": std}  # a JPEG decoded at a reduced size has other pixels
 
 
-def _size(value: Any, where: str) -> tuple[int | None, tuple[int, int] | None]:
-    """Return (shorter side, None) or (None, (height, width))."""
-    if isinstance(value, int):
-        return value, None
-    if "shortest_edge" in value:
-        _refuse("longest_edge" in value, where, "longest_edge", "shortest_edge alone")
-        return int(value["shortest_edge"]), None
-    return None, (int(value["height"]), int(value["width"]))
+def _size(value: Any, where: str, key: str, number_is_square: bool) -> tuple[int | None, int | None]:
+    """Return (shorter side, None), or (None, the side of a square)."""
+    if not isinstance(value, dict):
+        found = side(value, where, key)
+        return (None, found) if number_is_square else (found, None)
+    said = {name: one for name, one in value.items() if one is not None}
+    if said.keys() == {"shortest_edge"}:
+        return side(said["shortest_edge"], where, f"{key} shortest_edge"), None
+    named = said.keys() == {"height", "width"}
+    refuse(not named, where, f"{key} with {', '.join(said)}"[:90], "shortest_edge alone, or height and width")
+    height, width = (side(said[name], where, f"{key} {name}") for name in ("height", "width"))
+    refuse(height != width, where, f"{key} {height} x {width}", "a square")
+    return None, height
+
+
+def _scaled(mean: Any, std: Any, scale: float, where: str, of: str) -> tuple[list[float], list[float]]:
+    """Return the mean and standard deviation a channel of values / 255, where theirs are of values times `scale`."""
+    means, stds = numbers(mean, where, f"{of}mean"), numbers(std, where, f"{of}std", LEAST)
+    return [value / scale for value in means], [value / scale for value in stds]
 
 
 def _inner(config: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = config.get("pretrained_cfg", config)
     return inner if isinstance(inner, dict) else {}
-
-
-def _numbers(values: Any) -> list[float]:
-    return [float(value) for value in values]
-
-
-def _refuse(wrong: bool, where: str, seen: str, expected: str) -> None:
-    if wrong:
-        raise EmbedderError(f"{where}: expected {expected}, seen {seen}", hint=HINT)
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the table of a file of settings; EmbedderError for one that cannot be read."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"larger than {MOST_BYTES:,} bytes")
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            raise ValueError("no table")
-        return found
-    except (OSError, ValueError, RecursionError) as error:
-        raise EmbedderError(f"cannot read {path}: {error}", hint=HINT) from None

@@ -1,14 +1,14 @@
 """The settings of a published model as transforms: what our reading of them, `published`, is proved against.
 
 The library that wrote the file is asked where it is installed. Else the raw file is read a second time, as a list of
-torchvision's transforms, by code that shares no line with our reading: no mistake stands in both.
+torchvision's transforms, by code that shares no line with our reading but the processors' defaults, which tests hold
+against the library: no mistake stands in both.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 from torchvision.transforms.functional import crop, to_pil_image
 
 from simsearch.arrays import Floats, Pixels
+from simsearch.embedder.networks.published_processors import filled
+from simsearch.errors import EmbedderError
 
 PILLOW = {1: InterpolationMode.LANCZOS, 2: InterpolationMode.BILINEAR, 3: InterpolationMode.BICUBIC}
 SQUASHED_FROM = 384  # px; a ConvNeXt's pictures below are cut
@@ -31,8 +33,10 @@ def transform_of(settings: Path) -> tuple[str, Prepare]:
     `settings`: a file that `published.read_beside` has accepted.
     """
     config = json.loads(settings.read_bytes())
-    with suppress(ImportError, OSError, ValueError, KeyError, TypeError):  # not installed, or not read by this version
+    try:
         return _of_its_library(config, settings)
+    except (ImportError, EmbedderError):  # not installed, or not read by this version
+        pass
     steps, normal = _timm(config) if {"pretrained_cfg", "input_size"} & config.keys() else _transformers(config)
     scale, mean, std = normal
     spatial = Compose(steps)
@@ -71,6 +75,7 @@ def _timm(config: Mapping[str, Any]) -> tuple[list[Any], tuple[float, Any, Any]]
 def _transformers(config: Mapping[str, Any]) -> tuple[list[Any], tuple[float, Any, Any]]:
     """As the image processors of transformers have it, step by step."""
     steps: list[Any] = []
+    config = filled(config)
     size: Any = config.get("size")
     kind = PILLOW[config.get("resample", 2)]
     if config.get("do_resize", True):
@@ -84,11 +89,13 @@ def _transformers(config: Mapping[str, Any]) -> tuple[list[Any], tuple[float, An
                 else [Resize((side, side), kind)]
             )
         else:
-            whole = isinstance(size, int) and not config.get("do_center_crop")
+            whole = isinstance(size, int) and config.get("default_to_square", not config.get("do_center_crop"))
             steps.append(Resize((side, side) if whole else side, kind))
     if config.get("do_center_crop"):
         cut = config["crop_size"]
         steps.append(_floor_crop(*((cut, cut) if isinstance(cut, int) else (cut["height"], cut["width"]))))
+    if config.get("do_flip_channel_order"):
+        steps.append(lambda image: to_pil_image(np.asarray(image)[:, :, ::-1].copy()))
     scale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
     unchanged = not config.get("do_normalize", True)
     return steps, (scale, 0.0, 1.0) if unchanged else (scale, config["image_mean"], config["image_std"])
