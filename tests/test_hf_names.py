@@ -101,6 +101,8 @@ def test_usual_pooling(facts, held, wanted):
         ("hf:/nowhere/at/all", "no folder /nowhere/at/all"),
         ("hf:a/b/c", "no folder a/b/c"),
         ("hf:a/..", "no folder a/.."),
+        ("hf:~nosuchuser/x", "no folder ~nosuchuser/x, and no name of a model"),
+        ("hf:a\0b", "and no name of a model"),
         ("hf:owner/name", "hf:owner/name is not here: no "),
     ],
 )
@@ -122,6 +124,14 @@ def test_a_folder_that_lacks_a_file(models, tmp_path, file):
         (folder / file).write_text(bad)
         with pytest.raises(EmbedderError):
             find_backbone(f"hf:{folder}")
+
+
+def test_pixels_that_cannot_be_read_are_one_line(models, tmp_path):
+    folder = write_model(tmp_path / "vit")
+    (folder / "preprocessor_config.json").write_text(json.dumps({**TRANSFORMERS, "do_grayscale": True}))
+    with pytest.raises(EmbedderError, match="only keys whose meaning is known, seen do_grayscale") as seen:
+        find_backbone(f"hf:{folder}")
+    assert "onnx:FILE" in seen.value.hint, "whose settings may be said instead"
 
 
 def test_settings_that_such_a_model_has_not(models, tmp_path):

@@ -138,6 +138,25 @@ def test_positions_are_brought_to_another_side(models):
         assert network(images).numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_that_was_saved_in_half_is_run_in_float32(dtype, models, tmp_path):
+    """As transformers runs it on float32, and its bundle takes and gives float32."""
+    whole = T.AutoModel.from_pretrained(models("vit")).to(dtype)
+    whole.save_pretrained(tmp_path / "half")
+    shutil.copy(models("vit") / "preprocessor_config.json", tmp_path / "half")
+    assert json.loads((tmp_path / "half" / "config.json").read_bytes())["dtype"] == str(dtype).removeprefix("torch.")
+    network = build_embedder(f"hf:{tmp_path / 'half'}", None, weights="default").eval()
+    assert {tensor.dtype for tensor in network.state_dict().values()} == {torch.float32}
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        wanted = whole.float()(pixel_values=images).pooler_output
+        assert network(images).numpy() == pytest.approx(wanted.numpy(), abs=1e-5)
+    export_onnx(network, tmp_path / "x.onnx")
+    found = Runtime(tmp_path / "x.onnx", threads=1).features(images.numpy())
+    assert found.dtype == np.float32
+    assert found == pytest.approx(wanted.numpy(), abs=1e-4)
+
+
 def test_a_state_dict_of_the_model(models, tmp_path):
     """With the names that the model has, or one around it; a classifier is left out."""
     folder = models("vit with a classifier")

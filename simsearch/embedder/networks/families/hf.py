@@ -18,7 +18,8 @@ from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs
 from simsearch.embedder.networks.hub import Offered, OnTheHub, described, fetch, missing, needing, offers
 from simsearch.embedder.networks.kept import models_folder, offline, recalled, remember
 from simsearch.embedder.networks.meant import nearest_to
-from simsearch.embedder.networks.published import of_transformers, read_config
+from simsearch.embedder.networks.published import of_transformers
+from simsearch.embedder.networks.published_numbers import read_config
 from simsearch.embedder.networks.weights_header import tensor_names
 from simsearch.errors import EmbedderError, MissingError, near_words
 
@@ -56,7 +57,7 @@ def spec(name: str, feature: Feature) -> Spec | None:
     for file in (CONFIG, PIXELS):
         if not (folder / file).is_file():
             raise _lacks(name, folder, file, repo)
-    own = of_transformers(read_config(folder / PIXELS), str(folder / PIXELS))
+    own = _pixels(folder / PIXELS)
     size = int(own["size"])
     facts = known(name, folder, size)
     if feature.pooling not in (None, *facts["poolings"]):
@@ -146,9 +147,10 @@ def download(name: str) -> None:
 def where(name: str) -> tuple[Path, str | None]:
     """Return the folder of a model, and its name on the hub; None for a folder of the user's."""
     given = name.removeprefix(PREFIX)
-    folder = Path(given).expanduser()
-    if given and folder.is_dir():
-        return folder, None
+    with suppress(RuntimeError, ValueError, OSError):  # a user that there is none of, no path at all
+        folder = Path(given).expanduser()
+        if given and folder.is_dir():
+            return folder, None
     if not ON_THE_HUB.fullmatch(given) or ".." in given:
         said, near = _meant(name)
         raise EmbedderError(
@@ -181,6 +183,17 @@ def known(name: str, folder: Path, side: int) -> dict[str, Any]:
             facts = look(name, folder, side, facts)
         remember(key, facts)
     return facts
+
+
+def _pixels(path: Path) -> dict[str, Any]:
+    """Return the keys of [images] of a file; unlike a file of weights, a model of transformers always has its own."""
+    try:
+        return of_transformers(read_config(path), str(path))
+    except EmbedderError as error:
+        raise EmbedderError(
+            error.message,
+            hint="export it as .onnx: for onnx:FILE, --set images.size, resize, interpolation, mean and std say it",
+        ) from None
 
 
 def usual_pooling(facts: Mapping[str, Any], held: Collection[str] | None) -> str:

@@ -73,7 +73,7 @@ class Tower(nn.Module):
 
 def trunk(folder: Path, pooling: str, side: int) -> nn.Module:
     """Return the model in a folder for images of `side` px, drawn from torch's random state."""
-    return Tower(AutoModel.from_config(_config(folder), trust_remote_code=False), pooling, side)
+    return Tower(_made(folder), pooling, side)
 
 
 def state_dict(folder: Path, pooling: str, given: Mapping[str, Tensor] | None = None) -> Mapping[str, Tensor]:
@@ -87,7 +87,7 @@ def state_dict(folder: Path, pooling: str, given: Mapping[str, Tensor] | None = 
     else:
         config = _config(folder)
         with torch.device("meta"):
-            kind = type(AutoModel.from_config(config, trust_remote_code=False))
+            kind: Any = type(_made(folder, config))
         model, told = kind.from_pretrained(None, config=config, state_dict=dict(given), **read)
     tower = Tower(model, pooling, None)
     # A checkpoint lacks what it was not trained with, which transformers then draws at random.
@@ -107,7 +107,7 @@ def look(name: str, folder: Path, side: int, before: Mapping[str, Any] | None) -
     config = _config(folder)
     try:
         with torch.device("meta"):
-            model = AutoModel.from_config(config, trust_remote_code=False).eval()
+            model = _made(folder, config).eval()
     except Exception as error:  # what a config holds may be anything
         raise EmbedderError(
             f"{name}: transformers {transformers.__version__} cannot make this model: {first_line(error)}",
@@ -171,19 +171,38 @@ def theirs(folder: Path, pooling: str, own: Mapping[str, Any]) -> Theirs:
         pooled: Floats = last.mean(axis=over) if pooling == "mean" else last.max(axis=over)
         return pooled
 
-    settings = {**own, "antialias": True, "order": "rgb"}
+    settings = {"antialias": True, "order": "rgb", **own}
     return Theirs(library, settings, prepare, features)
 
 
 def prepared_by(folder: Path) -> tuple[str, Callable[[Pixels], Floats]]:
-    """Return transformers' name and version, and its image processor with the settings in a folder."""
-    processor = AutoImageProcessor.from_pretrained(folder, **SAFE)
+    """Return transformers' name and version, and its image processor with the settings in a folder.
+
+    Raises EmbedderError, as the function does, for settings that it cannot use.
+    """
+    library = f"transformers {transformers.__version__}"
+
+    def failed(error: Exception) -> EmbedderError:
+        return EmbedderError(
+            f"{folder}/preprocessor_config.json: {library} cannot prepare pictures so: "
+            f"{type(error).__name__} {first_line(error)}",
+            hint="put the preprocessor_config.json there that the model was published with",
+        )
+
+    try:
+        processor = AutoImageProcessor.from_pretrained(folder, **SAFE)
+    except Exception as error:  # whatever it meets in a file of somebody else
+        raise failed(error) from error
 
     def prepare(picture: Pixels) -> Floats:
-        seen: Floats = processor(images=to_pil_image(picture), return_tensors="np")["pixel_values"][0]
+        try:
+            found = processor(images=to_pil_image(picture), return_tensors="np")["pixel_values"][0]
+            seen: Floats = np.asarray(found, dtype=np.float32)
+        except Exception as error:  # of a key that only shows in use
+            raise failed(error) from error
         return seen
 
-    return f"transformers {transformers.__version__}", prepare
+    return library, prepare
 
 
 def _options(model: nn.Module, side: int) -> dict[str, Any]:
@@ -191,6 +210,13 @@ def _options(model: nn.Module, side: int) -> dict[str, Any]:
     told = "interpolate_pos_encoding"
     other = side != getattr(model.config, "image_size", side)
     return {told: True} if other and told in inspect.signature(model.forward).parameters else {}
+
+
+def _made(folder: Path, config: Any = None) -> nn.Module:
+    """Return the model in a folder, drawn from torch's random state: float32, whatever its weights were saved as."""
+    config = _config(folder) if config is None else config
+    made: nn.Module = AutoModel.from_config(config, trust_remote_code=False, dtype=torch.float32)
+    return made
 
 
 def _config(folder: Path) -> Any:

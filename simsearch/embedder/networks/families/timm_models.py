@@ -106,14 +106,21 @@ def theirs(kind: str, file: Path, own: Mapping[str, Any]) -> Theirs:
 
 
 def prepared_by(config: Mapping[str, Any]) -> tuple[str, Callable[[Pixels], Floats]]:
-    """Return timm's name and version, and its own transform for a data config."""
-    transform = create_transform(**resolve_data_config({}, pretrained_cfg=dict(config)), is_training=False)
+    """Return timm's name and version, and its own transform for a data config; EmbedderError for one it cannot use."""
+    library = f"timm {timm.__version__}"
+    try:
+        transform = create_transform(**resolve_data_config({}, pretrained_cfg=dict(config)), is_training=False)
+    except Exception as error:  # whatever it meets in a file of somebody else
+        raise EmbedderError(
+            f"{library} cannot prepare pictures by this data config: {type(error).__name__} {first_line(error)}",
+            hint="put the config.json there that the model was published with",
+        ) from error
 
     def prepare(picture: Pixels) -> Floats:
         seen: Floats = transform(to_pil_image(picture)).numpy()
         return seen
 
-    return f"timm {timm.__version__}", prepare
+    return library, prepare
 
 
 def _config(kind: str) -> dict[str, Any]:
