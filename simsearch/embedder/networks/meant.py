@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from os.path import expanduser
 from pathlib import Path
 
 from simsearch.errors import near_path
@@ -12,7 +13,7 @@ FOLDER, FILE = "hf:", "onnx:"
 
 def standing_for(path: str) -> str | None:
     """Return the backbone that a path stands for: an ONNX file, or the folder of a model; None where it does not."""
-    place = Path(path).expanduser()
+    place = Path(expanduser(path))  # as it is where there is no such user
     with suppress(OSError, ValueError):  # what no file system takes as a path
         if place.is_file():
             return f"{FILE}{path}" if place.suffix == ".onnx" else None

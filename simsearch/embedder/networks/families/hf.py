@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -147,8 +148,8 @@ def download(name: str) -> None:
 def where(name: str) -> tuple[Path, str | None]:
     """Return the folder of a model, and its name on the hub; None for a folder of the user's."""
     given = name.removeprefix(PREFIX)
-    with suppress(RuntimeError, ValueError, OSError):  # a user that there is none of, no path at all
-        folder = Path(given).expanduser()
+    with suppress(ValueError, OSError):  # what no file system takes as a path
+        folder = Path(os.path.expanduser(given))
         if given and folder.is_dir():
             return folder, None
     if not ON_THE_HUB.fullmatch(given) or ".." in given:
@@ -236,7 +237,7 @@ def _meant(name: str) -> tuple[str, tuple[str, str] | None]:
     A name with an owner is a path only where there is a folder called as the owner is.
     """
     given = name.removeprefix(PREFIX)
-    alone = "/" not in given.rstrip("/") or Path(given).expanduser().parent.is_dir()
+    alone = "/" not in given.rstrip("/") or os.path.isdir(Path(os.path.expanduser(given)).parent)
     return near_words(name, nearest_to(given.rstrip("/")) if alone else None)
 
 
