@@ -48,8 +48,7 @@ def _last_at(proto: ModelProto, shapes: dict[str, Shape], side: int, stride: int
     graph = proto.graph
     wanted = side // stride
     at = [node for node in graph.node if _is_map(shapes.get(node.output[0], ()), wanted)] if side % stride == 0 else []
-    weights = {tensor.name for tensor in graph.initializer}
-    sums = [node for node in at if _is_residual(node, shapes, weights)]
+    sums = [node for node in at if _is_residual(node, shapes)]
     if sums:
         return _activated(graph.node, sums[-1].output[0])
     if not at or any(node.op_type in ("Softmax", "Attention") for node in graph.node):
@@ -63,13 +62,9 @@ def _is_map(shape: Shape, side: int) -> bool:
     return len(shape) == 4 and shape[2] == shape[3] == side and shape[1] is not None
 
 
-def _is_residual(node: NodeProto, shapes: dict[str, Shape], weights: set[str]) -> bool:
-    """Whether a node adds two maps of one shape: a bias, or the 3 of a hard swish, is no map."""
-    return (
-        node.op_type == "Add"
-        and not weights.intersection(node.input)
-        and all(shapes.get(name) == shapes[node.output[0]] for name in node.input)
-    )
+def _is_residual(node: NodeProto, shapes: dict[str, Shape]) -> bool:
+    """Whether a node adds two maps of one shape: weights, as a bias or the 3 of a hard swish, are none of `shapes`."""
+    return node.op_type == "Add" and all(shapes.get(name) == shapes[node.output[0]] for name in node.input)
 
 
 def _activated(nodes: Sequence[NodeProto], name: str) -> str:
