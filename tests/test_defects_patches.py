@@ -269,3 +269,14 @@ def test_a_sync_fits_the_scores_again(tmp_path, method):
     if method == "neighbours":  # of a bank the order of rows decides which patches are drawn
         assert json.loads(found.stdout)["score"] == pytest.approx(json.loads(other.stdout)["score"], abs=1e-6)
     assert "up to date" in run_cli("sync", "--build", "good-defects", "--home", home, check=0).stderr
+
+
+def test_a_defect_among_the_normal_images_is_named(tmp_path):
+    (tmp_path / "mixed").mkdir()
+    for number in range(24):
+        surface(number, spot=number == 7).save(tmp_path / "mixed" / f"{number:02d}.png")
+    words = ["defects", "fit", tmp_path / "mixed", "--method", "patch", "--false-alarms", "0.1", *settings(tmp_path)]
+    done = run_cli(*words, "--home", tmp_path / "home", check=2)
+    assert "error: 1 of 24 normal images are far from all others: 07.png" in done.stderr
+    assert "hint: look at them: " in done.stderr
+    run_cli(*words, "--set", "defects.outliers=keep", "--home", tmp_path / "home", check=0)

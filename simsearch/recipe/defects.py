@@ -38,6 +38,9 @@ class Defects(Table):
     normal: str | None = setting("The label of the normal images.", None, min_length=1)
     method: Method = setting("How far from normal images is told; docs/defects.md explains each.", "auto")
     false_alarms: float = setting("The share of normal images that may be called defective.", 0.01, gt=0, lt=1)
+    outliers: Literal["refuse", "keep"] = setting(
+        "What is done about normal images that are far from the others.", "refuse"
+    )
     patch: Patch = setting("Keys of method patch, a table of their own.", Patch())
 
     def settings(self) -> dict[str, Any]:

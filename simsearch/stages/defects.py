@@ -20,7 +20,7 @@ from simsearch.errors import VectorsError
 from simsearch.images.records import ImageRecord
 from simsearch.recipe.defects import AUTO, PATCH, Defects
 from simsearch.stages.common import Data
-from simsearch.stages.normals import LEFT_OUT, MOST_NUMBERS, Parts, check_normals, parts
+from simsearch.stages.normals import LEFT_OUT, MOST_NUMBERS, Parts, check_normals, parts, refuse_outliers
 from simsearch.stages.step import Result, Step
 
 VERSION = 1
@@ -84,6 +84,9 @@ def fit_defects(
         progress.say(f"Method {choice.reason}")
     fit = partial(_patches, data, trained, space) if table.method == PATCH else partial(_pooled, embedded)
     made = fit(table, split, progress)
+    if table.outliers == "refuse":
+        rows = np.concatenate((split.calibration, split.test))
+        refuse_outliers(records, rows, np.concatenate((made.calibration, made.normal)))
     groups = split.groups_of(split.calibration)
     calibration = Calibration(made.calibration, groups)
     threshold = calibration.threshold(table.false_alarms)
