@@ -25,7 +25,7 @@ from simsearch.pipeline.first import first_stages, name_first
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
-from simsearch.pipeline.systems import Systems, below_head, device_words, weights_digest
+from simsearch.pipeline.systems import Systems, below_head, device_words, starting_weights
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.defaults import epochs_for
 from simsearch.recipe.tables import Dataset
@@ -64,7 +64,7 @@ class Pipeline:
         self.like = like
         self.asked = recipe
         self.recipe = recipe.resolve()
-        self.weights = weights_digest(self.recipe.embedder, plan.home, plan.progress.say if plan.may_run else None)
+        self.weights = starting_weights(self.recipe.embedder, plan.home, plan.progress.say if plan.may_run else None)
 
     def run(self, name: str, source: Source, data: Data) -> Record:
         """Make every stage after `read`, which returned source and data; returns the build's record."""

@@ -25,6 +25,7 @@ from simsearch.recipe.tables import Embedder
 from simsearch.stages.backbone import as_it_is, backbone, backbone_before
 from simsearch.stages.common import Data, Frozen
 from simsearch.stages.embed import embed, refuse_one_point
+from simsearch.stages.starting import Starting
 from simsearch.stages.step import Step
 from simsearch.stages.train import train
 
@@ -53,7 +54,7 @@ def systems_of(recipe: Recipe, apart: int = 1) -> dict[str, Recipe | None]:
 
 @dataclass(frozen=True)
 class Systems:
-    """The systems of a resolved recipe on one data set; `weights` is the digest of its starting weights.
+    """The systems of a resolved recipe on one data set, and the `weights` that it starts from.
 
     `apart` is what the seed of the reference is beyond that of the recipe. `first` hears of the frozen features before
     the first head is trained on them.
@@ -61,7 +62,7 @@ class Systems:
 
     plan: Plan
     recipe: Recipe
-    weights: str
+    weights: Starting
     data: Data
     apart: int = 1
     before: bool = False  # the backbone was no artifact of its own
@@ -165,6 +166,17 @@ def below_head(plan: Plan, recipe: Recipe) -> Artifact | None:
     if recipe.embedder.train != "head" or not recipe.training.epochs or "backbone" not in plan.stages:
         return None
     return plan.stages["frozen/embed"]
+
+
+def starting_weights(embedder: Embedder, home: Home, say: Callable[[str], None] | None) -> Starting:
+    """Return what a resolved [embedder] starts from; with `say` what is not here yet is downloaded for it."""
+    digest = weights_digest(embedder, home, say)
+    return Starting(digest, lambda: weights_digest(embedder, home, None), weights_shown(embedder))
+
+
+def weights_shown(embedder: Embedder) -> str:
+    """Return what the starting weights of a resolved [embedder] are called: their file, or the model that has them."""
+    return embedder.spec.shown if embedder.weights in {None, "none", "default"} else str(embedder.weights)
 
 
 def weights_digest(embedder: Embedder, home: Home, say: Callable[[str], None] | None) -> str:

@@ -8,6 +8,7 @@ from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.recipe import Recipe
 from simsearch.stages.common import Data
+from simsearch.stages.starting import Starting
 from simsearch.stages.step import Result, Step
 from simsearch.stages.train import decoded
 
@@ -16,14 +17,14 @@ BEFORE = 2  # the version of train artifacts that held a backbone
 OF_BACKBONE = ("backbone", "output", "pooling")  # the others are of what is trained on it
 
 
-def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
-    """Return the step that writes the backbone of a resolved recipe; `weights` is the digest of its weights."""
+def backbone(data: Data, recipe: Recipe, weights: Starting) -> Step:
+    """Return the step that writes the backbone of a resolved recipe from `weights`."""
     images, embedder = recipe.images, recipe.embedder
     own = embedder.settings()
     seed = recipe.training.seed if embedder.weights == "none" else 0
     settings = {
         "images": {**images.settings(), **decoded(data)},
-        "embedder": {**{key: own[key] for key in own if key in OF_BACKBONE}, "weights": weights},
+        "embedder": {**{key: own[key] for key in own if key in OF_BACKBONE}, "weights": weights.digest},
         "seed": seed,
     }
     # Nothing depends on the data, unless mean and std must be measured on them.
@@ -34,12 +35,13 @@ def backbone(data: Data, recipe: Recipe, weights: str) -> Step:
         progress.tell("loading torch")
         from simsearch.stages.network import write_backbone
 
-        return write_backbone(data, recipe, weights, seed, space, progress)
+        with weights.held():
+            return write_backbone(data, recipe, weights.digest, seed, space, progress)
 
     return Step("backbone", "Backbone", VERSION, settings, inputs, work)
 
 
-def backbone_before(data: Data, recipe: Recipe, weights: str) -> Step:
+def backbone_before(data: Data, recipe: Recipe, weights: Starting) -> Step:
     """Return the step by which a backbone was made that was no artifact of its own: to be found, and never run."""
     now = backbone(data, recipe, weights)
     return replace(now, kind="train", version=BEFORE)

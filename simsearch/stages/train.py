@@ -8,6 +8,7 @@ from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.recipe import Recipe
 from simsearch.stages.common import Data, Frozen
+from simsearch.stages.starting import Starting
 from simsearch.stages.step import References, Result, Step
 
 VERSION = 2
@@ -16,14 +17,14 @@ VERSION = 2
 def train(
     data: Data,
     recipe: Recipe,
-    weights: str,
+    weights: Starting,
     *,
     frozen: Frozen | None,
     start: Artifact | None,
     title: str,
     proved: bool = False,
 ) -> Step:
-    """Return the step that trains the embedder of a resolved recipe; `weights` is the digest of its starting weights.
+    """Return the step that trains the embedder of a resolved recipe from `weights`.
 
     With `frozen`, only a linear head on that backbone's cached features. `start`: a trained head to begin from.
     `proved`: that its weights are used as by their own library was shown by another system of the build.
@@ -31,7 +32,7 @@ def train(
     settings = {
         "images": {**recipe.images.settings(), **decoded(data)},
         **recipe.model_dump(include={"loss", "augmentation", "training"}),
-        "embedder": {**recipe.embedder.settings(), "weights": weights},
+        "embedder": {**recipe.embedder.settings(), "weights": weights.digest},
     }
     inputs: References = {"dataset": data.view("train")}
     if frozen:
@@ -47,7 +48,7 @@ def train(
 
         progress.tell("reading the images")
 
-        return train_embedder(data, recipe, frozen, start, proved, space, progress)
+        return train_embedder(data, recipe, weights, frozen, start, proved, space, progress)
 
     return Step("train", title, VERSION, settings, inputs, work)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -43,6 +44,7 @@ from simsearch.recipe.tables import Training
 from simsearch.stages.common import CURVES, THREADS, Data, Frozen
 from simsearch.stages.network import built_network, describe, made_for
 from simsearch.stages.proof import prove_features, prove_pixels
+from simsearch.stages.starting import Starting
 from simsearch.stages.step import Result
 from simsearch.vectors.exact import exact_search
 from simsearch.vectors.normalize import normalize
@@ -64,13 +66,14 @@ MEMORY_SHARE = 0.25  # for each of the two sizes that images may be kept at
 def train_embedder(
     data: Data,
     recipe: Recipe,
+    weights: Starting,
     frozen: Frozen | None,
     start: Artifact | None,
     proved: bool,
     space: Workspace,
     progress: Progress,
 ) -> Result:
-    """Train one embedder; with `frozen`, only a linear head on that backbone's cached features.
+    """Train one embedder from `weights`; with `frozen`, only a linear head on that backbone's cached features.
 
     `start`: a trained head to begin from. `proved`: its weights need no proof, another system of the build gave it.
     """
@@ -85,12 +88,13 @@ def train_embedder(
 
     preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, recipe.embedder.spec, data)
     proof: dict[str, Any] = {}
-    if recipe.fine_tunes and not proved:
-        looked = prove_pixels(data, recipe, preprocess, progress)
-    model = built_network(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
-    if recipe.fine_tunes and not proved:
-        network = model.below_head
-        proof = {"proof": prove_features(looked, recipe.embedder.spec, network, network, progress)}
+    with nullcontext() if frozen else weights.held():
+        if recipe.fine_tunes and not proved:
+            looked = prove_pixels(data, recipe, preprocess, progress)
+        model = built_network(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
+        if recipe.fine_tunes and not proved:
+            network = model.below_head
+            proof = {"proof": prove_features(looked, recipe.embedder.spec, network, network, progress)}
     loss = make_loss(table.model_dump(), recipe.embedder.dim, int(learnt.max()) + 1, training.seed)
     if start:
         start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))

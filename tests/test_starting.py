@@ -1,0 +1,97 @@
+"""What a network starts from is files of the user's: others in their place are never taken for those that were read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import run_cli
+from onnx import external_data_helper, numpy_helper
+from test_backbone_stage import PIXELS, sets
+from test_embedder_onnx_files import model
+
+from simsearch.embedder.networks.embedder import build_embedder
+from simsearch.embedder.networks.saving import save_weights
+from simsearch.errors import EmbedderError
+from simsearch.stages import network, training
+from simsearch.stages.starting import Starting
+
+QUICK = ["evaluation.map=false", "evaluation.baseline=false"]
+
+
+def write_model(path: Path, factor: float = 1.0, *, beside: bool = False) -> Path:
+    """An ONNX file whose weights are so many times those of the first, in a file `beside` it where asked."""
+    proto = model(side=16)
+    weight = proto.graph.initializer[0]
+    weight.raw_data = (numpy_helper.to_array(weight) * factor).tobytes()
+    if beside:
+        external_data_helper.set_external_data(weight, location=f"{path.name}.data")
+        path.with_name(f"{path.name}.data").write_bytes(weight.raw_data)
+        weight.ClearField("raw_data")
+    path.write_bytes(proto.SerializeToString())
+    return path
+
+
+def write_weights(path: Path, seed: int = 0) -> Path:
+    save_weights(build_embedder("mnist_cnn", None, seed=seed), path, mean=[0.5], std=[0.25])
+    return path
+
+
+def onnx_file(folder):
+    path = write_model(folder / "model.onnx")
+    return path, [f"embedder.backbone=onnx:{path}", *PIXELS, "training.epochs=0"], lambda: write_model(path, 2.0)
+
+
+def onnx_data(folder):
+    path = write_model(folder / "model.onnx", beside=True)
+    data = path.with_name("model.onnx.data")
+    other = write_model(folder / "other.onnx", 2.0, beside=True).with_name("other.onnx.data")
+    return path, [f"embedder.backbone=onnx:{path}", *PIXELS, "training.epochs=0"], lambda: os.replace(other, data)
+
+
+def file_below_head(folder):
+    path = write_weights(folder / "w.safetensors")
+    keys = ["embedder.backbone=mnist_cnn", f"embedder.weights={path}", "training.epochs=0"]
+    return path, keys, lambda: write_weights(path, seed=1)
+
+
+def file_trained(folder):
+    path = write_weights(folder / "w.safetensors")
+    keys = ["embedder.backbone=mnist_cnn", f"embedder.weights={path}", "embedder.train=all", "training.epochs=1"]
+    return path, keys, lambda: write_weights(path, seed=1)
+
+
+@pytest.mark.parametrize("kind", [onnx_file, onnx_data, file_below_head, file_trained])
+def test_a_model_replaced_while_pictures_are_read_is_refused_and_leaves_nothing(kind, photos, home, monkeypatch):
+    path, keys, replace = kind(photos.parent)
+    asked = ["build", photos, *sets(*keys, *QUICK), "--home", home]
+    made_for = network.made_for
+
+    def looked_at(*arguments):
+        replace()
+        return made_for(*arguments)
+
+    for stage in (network, training):
+        monkeypatch.setattr(stage, "made_for", looked_at)
+    done = run_cli(*asked, check=2)
+    shown = path if path.suffix == ".safetensors" else "onnx:model.onnx"
+    assert f"{shown} changed while it was built: nothing that was made of it is kept" in done.stderr
+    assert "hint: run the same command again" in done.stderr
+    assert not [*home.glob("artifacts/backbone/[0-9a-f]*"), *home.glob("artifacts/train/[0-9a-f]*")]
+    monkeypatch.undo()
+    run_cli(*asked, check=0)
+
+
+def test_an_error_that_the_change_brought_about_gives_way_to_it():
+    held = Starting("a", lambda: "b", "model").held
+    with pytest.raises(EmbedderError, match="model changed"), held():
+        raise ValueError("half a file")
+    gone = Starting("a", lambda: os.fspath(os.stat("/nowhere")), "model").held
+    with pytest.raises(EmbedderError, match="model changed"), gone():
+        pass
+    same = Starting("a", lambda: "a", "model").held
+    with pytest.raises(ValueError, match="half a file"), same():
+        raise ValueError("half a file")
+    with same():
+        pass
