@@ -170,6 +170,10 @@ def test_addresses_hold_the_bytes_of_its_files(models, tmp_path):
     assert digest(one, weights="none") != digests[0]
     (other / "preprocessor_config.json").write_text(json.dumps({**TRANSFORMERS, "resample": 2}))
     assert digest(other) != digests[0]
+    for more in ("processor_config.json", "video_preprocessor_config.json"):
+        before = digest(one)
+        (one / more).write_text("{}")
+        assert digest(one) != before, "transformers may read it, so it is to be proved anew"
     write_model(other, tensors=("vit.pooler.dense.weight", "more"))
     assert digest(other) != digests[0]
     hub = write_model(models / "owner" / "name", tensors=())

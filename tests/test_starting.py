@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -11,9 +12,14 @@ from onnx import external_data_helper, numpy_helper
 from test_backbone_stage import PIXELS, sets
 from test_embedder_onnx_files import model
 
+from simsearch.artifacts import digest_of
 from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.networks.saving import save_weights
 from simsearch.errors import EmbedderError
+from simsearch.hashing import sha256_file
+from simsearch.home import Home
+from simsearch.pipeline.systems import weights_digest
+from simsearch.recipe.tables import Embedder
 from simsearch.stages import network, training
 from simsearch.stages.starting import Starting
 
@@ -95,3 +101,23 @@ def test_an_error_that_the_change_brought_about_gives_way_to_it():
         raise ValueError("half a file")
     with same():
         pass
+
+
+def test_settings_beside_a_model_are_proved_anew_where_they_changed(tmp_path):
+    path, home = write_model(tmp_path / "model.onnx"), Home(tmp_path / "home")
+    table = Embedder(backbone=f"onnx:{path}", weights="default")
+    before = weights_digest(table, home, None)
+    assert before == digest_of([sha256_file(path)]), "without such a file addresses stay"
+    said = {"input_size": [3, 16, 16], "mean": [0.4] * 3, "std": [0.2] * 3, "crop_pct": 1}
+    settings = path.with_name("preprocess_cfg.json")
+    settings.write_text(json.dumps(said))
+    first = weights_digest(table, home, None)
+    assert table.spec.own["mean"] == [0.4] * 3, "it is read anew"
+    settings.write_text(json.dumps({**said, "labels": 9}))
+    assert len({before, first, weights_digest(table, home, None)}) == 3
+    now = weights_digest(table, home, None)
+    (more := path.with_name("processor_config.json")).write_text("{}")
+    assert weights_digest(table, home, None) != now, "transformers may read it too"
+    settings.unlink()
+    more.unlink()
+    assert weights_digest(table, home, None) == before

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PREFIX, LIBRARY, EXTRA = "hf:", "transformers", "hf"
 CONFIG, PIXELS, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+MORE = ("processor_config.json", "video_preprocessor_config.json")  # may say it otherwise to transformers
 OFFER = ".simsearch.json"  # what the hub told of the files of a folder
 ON_THE_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?(@[\w./-]+)?")
 # What files hold beside the image side: classifiers, texts, poolers that are not used.
@@ -109,7 +110,11 @@ def spec(name: str, feature: Feature) -> Spec | None:
         classifiers=BESIDE,
         own=own,
         fitted=fitted,
-        files=lambda: [folder / CONFIG, folder / PIXELS],
+        files=lambda: [
+            folder / CONFIG,
+            folder / PIXELS,
+            *(folder / file for file in MORE if (folder / file).is_file()),
+        ],
         local=PREFIX if repo is None else None,
         takes_feature=True,
         theirs=theirs,

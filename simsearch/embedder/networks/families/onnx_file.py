@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from simsearch.arrays import Floats
+from simsearch.embedder.networks.families.hf import MORE
 from simsearch.embedder.networks.family import Brought, Feature, Spec, Theirs
 from simsearch.embedder.networks.meant import nearest_to
 from simsearch.errors import EmbedderError, near_words
@@ -31,13 +32,19 @@ def spec(name: str, feature: Feature) -> Spec | None:
             hint=f"--set embedder.backbone={meant}" if meant else CHECK,
             near=near,
         )
-    status = path.stat()
-    return _spec(name, feature, status.st_size, status.st_mtime_ns)
+    from simsearch.embedder.networks.published import FILES
+
+    return _spec(name, feature, tuple(map(_stamp, (path, *(path.parent / file for file in FILES)))))
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    status = path.stat() if path.is_file() else None
+    return None if status is None else (status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
-def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
-    """Return the backbone; it is read once as long as its file, of such a length and time, stays as it is."""
+def _spec(name: str, feature: Feature, stamps: tuple[tuple[int, int] | None, ...]) -> Spec:
+    """Return the backbone; it is read once as long as its file, and those of settings beside it, stay as they are."""
     from simsearch.embedder.networks.onnx_files import describe, files_of, strict
     from simsearch.embedder.networks.published import read_beside
 
@@ -83,7 +90,13 @@ def _spec(name: str, feature: Feature, length: int, changed: int) -> Spec:
         library, prepare = transform_of(beside)
         return Theirs(library, own, prepare, features)
 
-    brought = Brought(PREFIX, lambda: files_of(path), write, features)
+    def files() -> list[Path]:
+        # What the settings say is proved where the backbone is made: others are another backbone, even where a recipe
+        # says all of their keys itself. Of transformers' own, it may read more files than this one.
+        said = [] if beside is None else [beside, *(path.parent / file for file in MORE)]
+        return [*files_of(path), *(file for file in said if file.is_file())]
+
+    brought = Brought(PREFIX, files, write, features)
     return Spec(
         name, size, model.channels, width, None, SECONDS, own=own, brought=brought, theirs=theirs, takes_feature=True
     )
