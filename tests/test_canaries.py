@@ -105,6 +105,7 @@ def test_sync_refuses_to_mix_features_of_two_kinds(ours, monkeypatch):
     assert "least cosine 0." in said
     assert "ONNX Runtime" in said
     assert f"move {home}" in said
+    assert f"simsearch build {folder} --name photos --retrain --home {home}" in said
     assert (home / "builds" / "photos.json").read_bytes() == before
     (folder / "class 1" / "77.png").unlink()
     (folder / "class 1" / "00.png").unlink()
@@ -135,13 +136,14 @@ def test_a_compaction_keeps_the_pictures_of_rows_that_are_gone(ours):
 
 
 def test_index_verify_says_so_and_names_what_to_do(built, monkeypatch):
-    _, home = built
+    folder, home = built
     assert "canaries" in run_cli("index", "verify", "photos", "--home", home, check=0).stdout
     another_runtime(monkeypatch)
     done = run_cli("index", "verify", "photos", "--json", "--home", home, check=1)
     (line,) = (one for one in map(json.loads, done.stdout.splitlines()) if one["check"] == "canaries")
     assert line["ok"] is False
     assert "least cosine" in line["detail"]
+    assert f"simsearch build {folder} --name photos --retrain --home {home}, with the --set that" in done.stderr
 
 
 def test_an_artifact_without_them_stays_valid(copy_of_built, monkeypatch):
@@ -166,6 +168,7 @@ def test_all_builds_of_a_home_are_asked(copy_of_built, monkeypatch):
     another_runtime(monkeypatch)
     (wrong,), _ = changed_embedders(Home(home), Progress())
     assert "build photos" in wrong
+    assert "--name photos --retrain --home" in wrong
     shutil.rmtree(next((home / "artifacts" / "embed").glob("[0-9a-f]*")).parent)
     wrong, notes = changed_embedders(Home(home), Progress())
     assert not wrong

@@ -10,7 +10,7 @@ from typing import Any
 
 from simsearch.artifacts import LOCKS, digest_of
 from simsearch.checked import DAYS
-from simsearch.errors import ArtifactError
+from simsearch.errors import ArtifactError, SimsearchError
 from simsearch.home.again import RETRAIN, home_words, retrain_by, word
 from simsearch.locks import Lock
 from simsearch.vectors.search import Search
@@ -229,6 +229,11 @@ class Build:
         made = ArtifactError(error.message, hint=f"{RETRAIN} makes it anew")
         retrain_by(made, self.retrain())
         return made
+
+    def named_in(self, error: SimsearchError) -> None:
+        """Let the hint of an error that says to train any build again say how this one is, where that is known."""
+        if self.of_files:
+            retrain_by(error, self.retrain())
 
     def retrain(self, place: str | None = None) -> str:
         """The command that trains it again on what its folder or list (or `place`) holds, but for its settings."""

@@ -140,6 +140,7 @@ def _canaries(build: Build, trained: Artifact, embedded: Artifact, progress: Pro
         with progress.stage(CANARIES, line=False):
             least = check_canaries(embedded, trained, build.name)
     except SimsearchError as error:
+        build.named_in(error)
         return [Check(CANARIES, False, error.message, error.hint)]
     told = "pictures kept as they were prepared have the same features here"
     return [] if least is None else [Check(CANARIES, True, f"{told}: least cosine {least:.7f}")]

@@ -27,6 +27,7 @@ def changed_embedders(home: Home, progress: Progress) -> tuple[list[str], list[s
                 try:
                     check_canaries(embedded, trained, name)
                 except SimsearchError as error:
+                    build.named_in(error)
                     wrong.append(f"{error.message}; {error.hint}")
         except SimsearchError as error:
             notes.append(f"build {name} could not be looked at: {error.message}")

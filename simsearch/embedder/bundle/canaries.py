@@ -87,5 +87,5 @@ def check_canaries(embedded: Artifact, trained: Artifact, build: str) -> float |
         f"the embedder of build {build} gives other features on this machine than those that its corpus was embedded "
         f"with: least cosine {least:.5f} on pixels that were kept (expected at least {LEAST_COSINE}; {moved})",
         hint=f"install that version again, or go on where it was built; to embed all of it here, move {embedded.path} "
-        "away; then simsearch build --retrain",
+        "away: then simsearch build --retrain, with the recipe or folder of this build, makes it anew",
     )
