@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
-from conftest import run_cli
+from conftest import picture, run_cli, write_folder
 from onnx import external_data_helper, numpy_helper
 from test_backbone_stage import PIXELS, sets
 from test_embedder_onnx_files import model
 
-from simsearch.artifacts import digest_of
+from simsearch.artifacts import Artifact, digest_of
 from simsearch.embedder.networks.embedder import build_embedder
 from simsearch.embedder.networks.saving import save_weights
 from simsearch.errors import EmbedderError
 from simsearch.hashing import sha256_file
 from simsearch.home import Home
-from simsearch.pipeline.systems import weights_digest
+from simsearch.pipeline import standing
+from simsearch.pipeline.systems import NOT_HERE, weights_digest
 from simsearch.recipe.tables import Embedder
 from simsearch.stages import network, training
 from simsearch.stages.starting import Starting
@@ -121,3 +123,56 @@ def test_settings_beside_a_model_are_proved_anew_where_they_changed(tmp_path):
     settings.unlink()
     more.unlink()
     assert weights_digest(table, home, None) == before
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory):
+    """(folder, home, model, the command that built it) of a build on an ONNX file, synced since; to be left so."""
+    root = tmp_path_factory.mktemp("synced")
+    folder, path = write_folder(root / "photos"), write_model(root / "model.onnx")
+    keys = [f"embedder.backbone=onnx:{path}", *PIXELS, "training.epochs=0", *QUICK]
+    command = ["build", folder, *sets(*keys), "--home", root / "home"]
+    run_cli(*command, check=0)
+    picture(7, 70).save(folder / "class 1" / "new.png")
+    run_cli("sync", folder, "--home", root / "home", check=0)
+    return folder, root / "home", path, command
+
+
+def test_a_synced_build_says_that_its_model_changed(synced):
+    _, _, path, command = synced
+    first = path.read_bytes()
+    assert "changed since" not in run_cli(*command, check=0).stderr
+    try:
+        write_model(path, 2.0)
+        said = run_cli(*command, check=0).stderr
+    finally:
+        path.write_bytes(first)
+    assert "photos is up to date, synced" in said
+    assert "onnx:model.onnx changed since photos was built: simsearch build" in said
+    assert said.count("--retrain trains anew by what is there now") == 1
+
+
+def test_a_synced_build_without_its_backbone_is_no_loop(synced, tmp_path):
+    folder, home, _, command = synced
+    other = tmp_path / "home"
+    shutil.copytree(home, other)
+    command = [*command[:-1], other]
+    backbone = next(other.glob("artifacts/backbone/[0-9a-f]*"))
+    backbone.rename(tmp_path / "away")
+    asked = run_cli("query", folder / "class 1" / "04.png", "--home", other, check=2).stderr
+    assert f"simsearch build {folder} --name photos --retrain --home {other}" in asked
+    built = run_cli(*command, check=2).stderr
+    assert f"{backbone} is missing" in built
+    assert "--retrain makes all of it anew" in built
+    verified = run_cli("index", "verify", "photos", "--home", other, check=1).stdout
+    assert [line.split()[1] for line in verified.splitlines() if "is missing" in line] == ["backbone"]
+    run_cli(*command, "--retrain", check=0)
+    run_cli("query", folder / "class 1" / "04.png", "--home", other, check=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "said"), [("a", "b", True), ("a", "a", False), ("a", NOT_HERE, False), (None, "a", False)]
+)
+def test_what_is_not_known_is_no_change(before, now, said):
+    settings = {"embedder": {"weights": before}} if before else {"head": None}
+    assert standing._changed(Artifact(Path("train"), {"settings": settings}), now) is said

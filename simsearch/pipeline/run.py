@@ -22,6 +22,7 @@ from simsearch.pipeline.plan import Plan, now
 from simsearch.pipeline.rules import older_defaults
 from simsearch.pipeline.seeds import Run, runs
 from simsearch.pipeline.standing import left_standing
+from simsearch.pipeline.systems import starting_weights
 from simsearch.recipe.files import NamedRecipe
 from simsearch.recipe.recipe import with_defaults
 from simsearch.report.published import page_fault, publish_report
@@ -136,7 +137,11 @@ def stages_of(home: Home, name: str) -> dict[str, Any] | None:
 
 def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: int, started: float) -> Outcome | None:
     with home.reading(days=None) as store:
-        found = left_standing(home, name, named.recipe.as_asked(), command, seeds)
+        weights = None
+        if home.has_build(name) and home.build(name).record.synced:
+            with suppress(OSError, RecipeError):  # a file that is gone is no reason to leave what stands
+                weights = starting_weights(named.recipe.resolve().embedder, home, None)
+        found = left_standing(home, name, named.recipe.as_asked(), command, seeds, weights)
         if found is None:
             return None
         missed = missed_target(store.open("index", **found.build.measured["index"]))

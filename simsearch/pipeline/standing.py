@@ -6,9 +6,11 @@ import time
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from simsearch.artifacts import Artifact
 from simsearch.changes.look import changes_of, open_now
 from simsearch.changes.state import State
 from simsearch.console import safe
+from simsearch.embedder.bundle.trained import backbone_of
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.home.again import retrain_by
@@ -16,8 +18,10 @@ from simsearch.images import quarantine
 from simsearch.images.formats.decoding import PRESENT, RULES
 from simsearch.pipeline.estimate import seconds_of_sync
 from simsearch.pipeline.rules import asks_the_same, what_differs
+from simsearch.pipeline.systems import NOT_HERE
 from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import report_of
+from simsearch.stages.starting import Starting
 
 
 class Standing(NamedTuple):
@@ -28,11 +32,14 @@ class Standing(NamedTuple):
     notes: list[str]
 
 
-def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int) -> Standing | None:
+def left_standing(
+    home: Home, name: str, recipe: dict[str, Any], command: str, seeds: int, weights: Starting | None = None
+) -> Standing | None:
     """Return the build `name` when it was synced and the (resolved) recipe asks for the same, with what could be done.
 
-    `command` is the one that asked for it. None when there is no such build, or another recipe is asked for: then it is
-    built as any other. Raises RecipeError for several seeds, ArtifactError when the build is damaged.
+    `command` is the one that asked for it, `weights` what it would start from. None when there is no such build,
+    or another recipe is asked for: then it is built as any other. Raises RecipeError for several seeds, ArtifactError
+    when the build is damaged.
     """
     if not home.has_build(name):
         return None
@@ -48,7 +55,10 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
     started = time.perf_counter()
     try:
         stages = build.record.stages
-        dataset, *_ = (home.store.open(stage, **stages[stage]) for stage in ("dataset", "train", "embed", "index"))
+        dataset, trained, *_ = (
+            home.store.open(stage, **stages[stage]) for stage in ("dataset", "train", "embed", "index")
+        )
+        made_of = backbone_of(trained) or trained
         changes = changes_of(source := open_now(build, home, None), State.of(dataset), home, build)
         if changes.count:
             images = "1 image" if changes.count == 1 else f"{changes.count:,} images"
@@ -73,6 +83,8 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
         retrain_by(error, again)
         raise
     notes = source.words()
+    if weights is not None and _changed(made_of, weights.digest):
+        notes.append(f"{safe(weights.shown)} changed since {name} was built: {again} trains anew by what is there now")
     if changes.set_aside:
         notes.append(quarantine.told(changes.set_aside))
     if source.decoding.rules < RULES:
@@ -85,6 +97,12 @@ def left_standing(home: Home, name: str, recipe: dict[str, Any], command: str, s
         )
         notes += [told] if told else []
     return Standing(build, why, notes)
+
+
+def _changed(made_of: Artifact, weights: str) -> bool:
+    """Whether the weights that are there now are others than those that an artifact was made of."""
+    before = made_of.manifest.get("settings", {}).get("embedder", {}).get("weights")
+    return before is not None and weights not in (before, NOT_HERE)
 
 
 def _trains(home: Home, build: Build) -> bool:

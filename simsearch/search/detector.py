@@ -102,9 +102,10 @@ class Detector:
         try:
             with Home(build.home).reading(days=build.rehash_days) as store:
                 found, train = (store.open(name, **stages[name]) for name in ("defects", "train"))
+            check_embedder(found, "the defect scores", train, build.name)
+            self._preprocess, network = open_embedder(build.name, train, again)
         except ArtifactError as error:
             raise build.damaged(error) from None
-        check_embedder(found, "the defect scores", train, build.name)
         self.told: dict[str, Any] = json.loads(found.file("defects.json").read_bytes())
         self.method, self.threshold = str(self.told["method"]), float(self.told["threshold"])
         with np.load(found.file("detector.npz"), allow_pickle=False) as opened:
@@ -113,7 +114,6 @@ class Detector:
         scores = np.array(self.told["calibration"]["scores"], dtype=np.float64)
         self.calibration = Calibration(scores, None if groups is None else np.array(groups, dtype=np.int64))
         self._looks = Looks.from_json(self.told["looks"]) if "looks" in self.told else None
-        self._preprocess, network = open_embedder(build.name, train, again)
         self._scorer: Scorer
         if self.method == "patch":
             from simsearch.search.patches import ByPatches

@@ -66,6 +66,9 @@ class Searcher:
                 dataset, index = (store.open(name, **stages[name]) for name in ("dataset", "index"))
                 evaluated = None if build.provisional else store.open("evaluate", **stages["evaluate"])
                 train = None if build.of_vectors else store.open("train", **stages["train"])
+            self._embedder = None if train is None else open_embedder(build.name, train, again)
+            if train is not None:
+                check_embedder(index, "the index", train, build.name)
             self.labelled = bool(build.record.labelled)
             self.images = int(build.record.images)
             self._search = build.record.search
@@ -73,9 +76,6 @@ class Searcher:
             raise build.damaged(error) from None
         except KeyError as error:
             raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
-        self._embedder = None if train is None else open_embedder(build.name, train, again)
-        if train is not None:
-            check_embedder(index, "the index", train, build.name)
         self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
