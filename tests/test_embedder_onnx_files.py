@@ -14,6 +14,7 @@ from simsearch.embedder.bundle.runtime import Runtime
 from simsearch.embedder.networks.onnx_files import describe, files_of, strict
 from simsearch.embedder.networks.onnx_plain import OPSET
 from simsearch.errors import EmbedderError
+from simsearch.recipe.recipe import make_recipe
 
 WIDTH, SIDE = 5, 8
 
@@ -228,3 +229,19 @@ def test_features_that_are_none_are_refused(tmp_path, more, words):
 
 def test_a_sound_model_tells_its_width(tmp_path):
     assert check_answers(written(tmp_path, strict(written(tmp_path, model()), SIDE, None, None), "s.onnx")) == WIDTH
+
+
+@pytest.mark.parametrize("side", [SIDE, "side"])
+def test_a_recipe_that_says_all_of_the_pixels_needs_no_file_beside(tmp_path, side):
+    """The hint of a file that cannot be read says so."""
+    path = written(tmp_path, model(side=side))
+    (tmp_path / "preprocessor_config.json").write_text('{"do_resize": NaN}')
+    said = {"size": SIDE, "resize": "squash", "interpolation": "bicubic", "mean": [0.4] * 3, "std": [0.2] * 3}
+    tables = {"dataset": {"source": "folder:photos"}, "embedder": {"backbone": f"onnx:{path}"}}
+    found = make_recipe({**tables, "images": said}, "it").resolve().images
+    assert (found.size, found.resize, found.interpolation) == (SIDE, "squash", "bicubic")
+    for key in said:
+        less = {name: value for name, value in said.items() if name != key}
+        with pytest.raises(EmbedderError, match="NaN is no number") as seen:
+            make_recipe({**tables, "images": less}, "it").resolve()
+        assert "--set images.size, resize, interpolation, mean and std" in seen.value.hint

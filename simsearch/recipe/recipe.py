@@ -145,7 +145,7 @@ class Recipe(Asked):
             )
 
     def _images(self, backbone: Spec, weights: str, photos: bool) -> Images:
-        own = dict(backbone.own)
+        own = backbone.own_unless(self.images.model_fields_set)
         known = own if backbone.brought else {**own, **weights_preprocessing(weights, backbone.name)}
         mean, std = self.images.mean or known.get("mean"), self.images.std or known.get("std")
         size = self.images.size or known.get("size") or backbone.size

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from simsearch.arrays import Floats, Pixels
+from simsearch.errors import EmbedderError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 DEEP_SECONDS = 1e-3
+PREPARED = {"size", "resize", "interpolation", "mean", "std"}  # without which nothing is known of a model's pictures
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,15 @@ class Spec:
     takes_feature: bool = False
     files: Callable[[], list[Path]] | None = None
     local: str | None = None
+
+    def own_unless(self, given: Collection[str]) -> dict[str, Any]:
+        """Return `own`; {} where it cannot be read, and a recipe has `given` every key of [images] that it would."""
+        try:
+            return dict(self.own)
+        except EmbedderError:
+            if not set(given) >= PREPARED:
+                raise
+            return {}
 
     @property
     def shown(self) -> str:

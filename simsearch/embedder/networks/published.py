@@ -6,7 +6,7 @@ Two shapes are read: `preprocessor_config.json` of transformers (an image proces
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from simsearch.embedder.networks.published_numbers import (
     side,
 )
 from simsearch.embedder.networks.published_processors import accepted
+from simsearch.errors import EmbedderError
 
 FILES = ("preprocessor_config.json", "preprocess_cfg.json", "config.json")
 RESAMPLE = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers, as transformers writes them
@@ -44,6 +45,22 @@ def read_beside(model: Path) -> tuple[dict[str, Any], Path | None]:
         if found.keys() & {"do_resize", "image_mean", "do_normalize"}:
             return of_transformers(found, str(path)), path
     return {}, None
+
+
+class Unread(Mapping[str, Any]):
+    """Keys of [images] in a file that cannot be read: whoever asks for them gets its EmbedderError."""
+
+    def __init__(self, error: EmbedderError) -> None:
+        self.error = error
+
+    def __getitem__(self, key: str) -> Any:
+        raise self.error
+
+    def __iter__(self) -> Iterator[str]:
+        raise self.error
+
+    def __len__(self) -> int:
+        raise self.error
 
 
 def of_timm(config: Mapping[str, Any], where: str) -> dict[str, Any]:

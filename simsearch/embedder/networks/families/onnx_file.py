@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from simsearch.arrays import Floats
 from simsearch.embedder.networks.families.hf import MORE
@@ -46,12 +47,18 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 def _spec(name: str, feature: Feature, stamps: tuple[tuple[int, int] | None, ...]) -> Spec:
     """Return the backbone; it is read once as long as its file, and those of settings beside it, stay as they are."""
     from simsearch.embedder.networks.onnx_files import describe, files_of, strict
-    from simsearch.embedder.networks.published import read_beside
+    from simsearch.embedder.networks.published import Unread, read_beside
 
     path = Path(name.removeprefix(PREFIX))
     model = describe(path)
-    own, beside = read_beside(path)
-    size = model.side or own.get("size") or 0  # 0: of any side, which a recipe has to name
+    own: Mapping[str, Any] = {}
+    beside, side = None, None
+    try:
+        own, beside = read_beside(path)
+        side = own.get("size")
+    except EmbedderError as error:
+        own = Unread(error)  # a recipe that says it all does without
+    size = model.side or side or 0  # 0: of any side, which a recipe has to name
 
     def checked(side: int) -> int:
         if model.side not in (None, side):
