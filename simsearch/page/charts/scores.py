@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,15 +31,15 @@ BINS = 24
 def score_histogram(
     identity: str, title: str, named: Sequence[tuple[str, Sequence[float]]], threshold: float
 ) -> tuple[Markup, list[tuple[str, ...]]]:
-    """Return the chart of at most 4 sets of scores, each a stepped line of shares, and its figures as rows of a table.
+    """Return the chart of at most 3 sets of scores, each a stepped line of shares, and its figures as rows of a table.
 
     A row: the bin from and to, then the share of each set.
     """
-    named = named[:MOST_SERIES]
+    named = named[: MOST_SERIES - 1]
     every = np.concatenate([np.asarray(scores, dtype=np.float64) for _, scores in named] + [np.array([threshold])])
     edges = np.linspace(every.min(), max(every.max(), every.min() + 1e-9), BINS + 1)
     shares = [np.histogram(scores, edges)[0] / max(1, len(scores)) for _, scores in named]
-    top = max(float(share.max()) for share in shares) or 1.0
+    top = max(0.1, math.ceil(10 * max(float(share.max()) for share in shares)) / 10)
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
 
     def across(score: float) -> float:
@@ -52,7 +53,7 @@ def score_histogram(
         anchor = "start" if score == edges[0] else "end"
         body += f'<text x="{across(score):.0f}" y="{bottom + 16}" text-anchor="{anchor}">{score:.3g}</text>'
     x = across(threshold)
-    body += f'<path class="grid" d="M{x:.1f} {TOP}V{bottom}"/>'
+    body += polyline(MOST_SERIES - 1, [(x, TOP), (x, bottom)])
     body += f'<text x="{x:.0f}" y="{TOP - 6}" text-anchor="middle">threshold</text>'
     body += f'<text x="{right}" y="{HEIGHT - 4}" text-anchor="end">defect score, higher is worse</text>'
     for look, share in enumerate(shares):
