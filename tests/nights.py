@@ -28,6 +28,10 @@ dim = 16
 [training]
 epochs = {epochs}
 batch_size = 32
+learning_rate = 1e-3
+weight_decay = 1e-4
+[augmentation]
+shift = 0
 [index]
 factory = "IVF16,Flat"
 nprobe = {nprobe}
