@@ -56,11 +56,13 @@ def test_heat_is_shown_where_it_is_with_a_line_around_it():
 def test_colours_grow_lighter_with_heat():
     light = [0.299 * red + 0.587 * green + 0.114 * blue for red, green, blue in COLOURS]
     assert light == sorted(light)
-    black = np.zeros((8, 8), np.uint8)
-    strong = inside(overlay(black, np.full((2, 2), 50.0), THRESHOLD, defective=True), THICK)
-    assert strong[4, 4] == pytest.approx(MOST * COLOURS[-1], abs=1)
-    half = inside(overlay(black, np.full((2, 2), THRESHOLD), THRESHOLD, defective=True), THICK)
-    assert half[4, 4] == pytest.approx(MOST / 2 * COLOURS[1], abs=1)
+    black = np.zeros((32, 32), np.uint8)
+    for hot, colour, share in ((50.0, COLOURS[-1], 1.0), (THRESHOLD + 0.25 * THRESHOLD, COLOURS[1], 0.5)):
+        heat = np.zeros((4, 4))  # median 0
+        heat[:2, :2] = hot
+        shown = inside(overlay(black, heat, THRESHOLD, defective=True), THICK)
+        assert shown[2, 2] == pytest.approx(MOST * share * colour, abs=1)
+        assert (shown[24:, 24:] == 0).all()
 
 
 def test_colour_pictures_and_a_threshold_that_is_no_more_than_usual():

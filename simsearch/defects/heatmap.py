@@ -19,18 +19,22 @@ LIKE = 300
 DEFECT, NORMAL = (213, 94, 0), (128, 128, 128)
 
 
-def overlay(picture: Pixels, heat: Numbers, threshold: float, *, defective: bool, normal: float = 0.0) -> Pixels:
+def overlay(
+    picture: Pixels, heat: Numbers, threshold: float, *, defective: bool, normal: float | None = None
+) -> Pixels:
     """Return (H, W, 3) uint8: a picture, (H, W) or (H, W, 3) uint8, under its heat (h, w).
 
-    Nothing is shown up to `normal`, the heat of a usual place; colours are at their strongest from as far above the
-    `threshold` as that is above `normal`. `defective`: what the frame says.
+    Nothing is shown up to half of the way from `normal`, the heat of a usual place (None: the picture's median), to the
+    `threshold`; colours are strongest from as far above it as it is above `normal`. `defective`: what the frame
+    says.
     """
     shown = picture if picture.ndim == 3 else np.repeat(picture[:, :, None], 3, axis=2)
     height, width = shown.shape[:2]
     step = max(1, round(min(height, width) / LIKE))
     fine = enlarged(heat, height, width)
-    span = max(2 * (threshold - normal), 1e-6)
-    share = np.clip((fine - normal) / span, 0, 1)[:, :, None]
+    usual = float(np.median(heat)) if normal is None else normal
+    way = max(threshold - usual, 1e-6)
+    share = np.clip((fine - threshold + way / 2) / (1.5 * way), 0, 1)[:, :, None]
     mixed = shown * (1 - MOST * share) + _coloured(share[:, :, 0]) * (MOST * share)
     out: Pixels = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
     out[_edges(fine >= threshold, LINE * step)] = 255
