@@ -46,9 +46,14 @@ def every_command(group: click.Group = cli, words: tuple[str, ...] = ()) -> Iter
             yield " ".join((*words, name)), command
 
 
+def context_of(command: click.Command, name: str) -> click.Context:
+    """Return a context as the command line makes it: a command keeps the help option that it is first asked for by."""
+    return click.Context(command, info_name=name, parent=click.Context(cli, **cli.context_settings))
+
+
 def usage_and_line(name: str, command: click.Command) -> tuple[str, str]:
     """Return how a command is called, and its one line."""
-    context = click.Context(command, info_name=name, parent=click.Context(cli))
+    context = context_of(command, name)
     return f"simsearch {name} {' '.join(command.collect_usage_pieces(context))}", command.get_short_help_str(limit=200)
 
 
@@ -63,7 +68,7 @@ def commands() -> str:
         rest = [" ".join(text.split()) for text in (command.help or "").partition("\n\n")[2].split("\n\n")]
         lines += ["", f"## simsearch {name}", "", f"`{usage}`", "", line]
         lines += [part for text in rest if text for part in ("", text)]
-        context = click.Context(command, info_name=name)
+        context = context_of(command, name)
         options = [option.get_help_record(context) for option in command.params if isinstance(option, click.Option)]
         lines += ["", *(f"- `{spelled}`: {words}" for spelled, words in filter(None, options))]
         lines += ["", "```", *re.findall(r"simsearch.+?(?=   |$)", str(command.epilog)), "```"]
