@@ -232,3 +232,10 @@ def test_channels_that_a_processor_turns_are_turned_here_too():
         {"image_processor_type": "MobileViTImageProcessor", "size": {"shortest_edge": 36}, "crop_size": 32}, ""
     )
     assert (keys["order"], keys["mean"], keys["std"]) == ("bgr", [0.0] * 3, [1.0] * 3)
+
+
+def test_a_data_config_as_timm_itself_gives_it_has_tuples():
+    config = {"input_size": (3, 160, 160), "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.2, 0.2), "crop_pct": 1.0}
+    assert of_timm(config, "timm:x") == of_timm(
+        {key: [*value] if key != "crop_pct" else value for key, value in config.items()}, "timm:x"
+    )

@@ -24,6 +24,7 @@ COMMANDS = {
     "index": ["index", "verify"],
     "export": ["export", "--format", "npy", "--out", "{folder}/out"],
     "clean": ["clean", "no-such-build"],
+    "defects": ["defects", "score", "{folder}", "--name", "no-such-build"],
 }
 
 

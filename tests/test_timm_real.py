@@ -114,7 +114,7 @@ def test_positions_of_a_transformer_are_brought_to_another_side(weights):
     [
         ("timm:resnet18x", "the nearest: timm:resnet18"),
         ("timm:resnet18.nothing", "has no model 'resnet18.nothing'"),
-        ("timm:", "has no model ''"),
+        ("timm:", "timm: names no model"),
         ("timm:../resnet18", "has no model '../resnet18'"),
     ],
 )

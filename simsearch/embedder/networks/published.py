@@ -69,7 +69,8 @@ def of_timm(config: Mapping[str, Any], where: str) -> dict[str, Any]:
     timm scales the shorter side to floor(size / crop_pct), and cuts the centre.
     """
     sides = config.get("input_size")
-    refuse(not isinstance(sides, list) or len(sides) != 3, where, f"input_size {sides!r:.60}", "channels and two sides")
+    three = isinstance(sides, list | tuple) and len(sides) == 3
+    refuse(not three, where, f"input_size {sides!r:.60}", "channels and two sides")
     assert sides is not None
     channels = int(number(sides[0], where, "input_size", 1, 64))
     height, width = (side(one, where, "input_size") for one in sides[1:])

@@ -50,8 +50,8 @@ def side(value: Any, where: str, key: str) -> int:
 
 
 def numbers(values: Any, where: str, key: str, least: float = -MOST) -> list[float]:
-    """Return a list of one number a channel."""
-    refuse(not isinstance(values, list), where, f"{key} {_short(values)}", "a list of numbers")
+    """Return a list of one number a channel, of a list or, as a library gives it, a tuple."""
+    refuse(not isinstance(values, list | tuple), where, f"{key} {_short(values)}", "a list of numbers")
     return [number(value, where, key, least, MOST) for value in values]
 
 
