@@ -10,12 +10,13 @@ import pytest
 from conftest import artifact_file, picture, run_cli, write_folder
 
 import simsearch
+from simsearch.defects.conformal import groups_needed
 from simsearch.errors import RecipeError, SimsearchError, VectorsError
 from simsearch.images.records import ImageRecord, read_records
 from simsearch.recipe.defects import Defects
 from simsearch.recipe.files import find_recipe
 from simsearch.recipe.recipe import with_defaults
-from simsearch.stages.normals import LEFT_OUT, SPLIT, check_normals, needed, parts, refuse_outliers
+from simsearch.stages.normals import LEFT_OUT, SPLIT, check_normals, parts, refuse_outliers
 from simsearch.vectors.features import FeatureFile
 
 FROZEN = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "evaluation.map=false"]
@@ -293,7 +294,7 @@ def test_one_normal_image_is_too_few():
         check_normals(
             records_of([("good", "", True, False, False), ("bad", "", True, False, False)]), Defects(normal="good")
         )
-    assert [needed(rate) for rate in (0.01, 0.05, 1 / 3)] == [99, 19, 2]
+    assert [groups_needed(rate) for rate in (0.01, 0.05, 1 / 3)] == [99, 19, 2]
 
 
 def test_a_recipe_without_the_table_is_what_it_was():

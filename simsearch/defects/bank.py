@@ -115,7 +115,9 @@ class PatchBank:
                 )
             scales.append(Scale(found[rows], of[rows], radius))
         bank = cls(tuple(scales), choice)
-        normal = np.stack([bank._parts(one, int(owners[number])) for number, one in sorted(whole.items())])
+        normal = np.stack(
+            [bank._parts(bank._distances(one, int(owners[number]))) for number, one in sorted(whole.items())]
+        )
         spreads = np.maximum(normal.std(axis=0), LEAST_SPREAD)
         standard = zip(scales, normal.mean(axis=0).tolist(), spreads.tolist(), strict=True)
         return replace(bank, scales=tuple(replace(one, centre=mean, spread=sd) for one, mean, sd in standard))
@@ -151,9 +153,8 @@ class PatchBank:
 
         `leave_out` (N,) are numbers of groups, as `numbered` gives them, whose patches are not asked.
         """
-        centre, spread = (np.array([getattr(scale, name) for scale in self.scales]) for name in ("centre", "spread"))
         found = [
-            (self._parts(one, None if leave_out is None else int(leave_out[number])) - centre) / spread
+            self._standard(self._parts(self._distances(one, None if leave_out is None else int(leave_out[number]))))
             for number, one in enumerate(_counted(maps, seen))
         ]
         return np.array(found, dtype=np.float64).reshape(-1, len(self.scales))
@@ -165,27 +166,42 @@ class PatchBank:
 
     def heat(self, maps: Maps) -> Floats:
         """Return the defect score (h, w) float32 of each place of a picture, on the grid of the finest of its maps."""
+        return self.look(maps)[0]
+
+    def look(self, maps: Maps) -> tuple[Floats, float]:
+        """Return the `heat` of a picture and its score, as `scores` gives it, by distances that are computed once."""
+        distances = self._distances(maps)
         height, width = max((one.shape[:2] for one in maps), key=lambda shape: shape[0] * shape[1])
         layers = []
-        for scale, one in zip(self.scales, maps, strict=True):
-            found = (_logarithm(scale.distances(one), scale) - scale.centre) / scale.spread
+        for scale, one in zip(self.scales, distances, strict=True):
+            found = (_logarithm(one, scale) - scale.centre) / scale.spread
             layers.append(enlarged(found, height, width))
         stack = np.stack(layers)
         fused: Floats = stack.max(axis=0) if self.choice.fusion == "max" else stack.mean(axis=0)
-        return fused
+        return fused, float(self.fused(self._standard(self._parts(distances))[None])[0])
 
-    def _parts(self, maps: Maps, without: int | None = None) -> Doubles:
-        """Return the score (S,) of a picture at each size, not yet brought together."""
+    def _standard(self, parts: Doubles) -> Doubles:
+        """Return the z-scores of scores (S,) at each size."""
+        centre, spread = (np.array([getattr(scale, name) for scale in self.scales]) for name in ("centre", "spread"))
+        found: Doubles = (parts - centre) / spread
+        return found
+
+    def _distances(self, maps: Maps, without: int | None = None) -> list[Floats]:
+        """Return the distance (h, w) of each place of a picture to the nearest patch, at each size."""
         expected = [scale.patches.shape[1] for scale in self.scales]
         if [one.shape[2] for one in maps] != expected:
             raise VectorsError(
                 f"a bank of patches of {expected} values at each side: seen maps {[one.shape for one in maps]}"
             )
+        return [scale.distances(one, without) for scale, one in zip(self.scales, maps, strict=True)]
+
+    def _parts(self, distances: Sequence[Floats]) -> Doubles:
+        """Return the score (S,) of a picture at each size, not yet brought together."""
         found = []
-        for scale, one in zip(self.scales, maps, strict=True):
-            distances = scale.distances(one, without).ravel()
-            worst = min(self.choice.worst, len(distances))
-            mean = np.partition(distances, len(distances) - worst)[-worst:].mean(dtype=np.float64)
+        for scale, one in zip(self.scales, distances, strict=True):
+            flat = one.ravel()
+            worst = min(self.choice.worst, len(flat))
+            mean = np.partition(flat, len(flat) - worst)[-worst:].mean(dtype=np.float64)
             found.append(float(_logarithm(mean, scale)))
         return np.array(found)
 

@@ -38,5 +38,5 @@ class ByPatches:
     def overlay(self, pixels: Pixels, threshold: float) -> Pixels:
         """Return (H, W, 3) uint8: the picture under the heat of its places."""
         maps = self._mapper.maps(pixels)
-        heat, score = self._bank.heat(maps), float(self._bank.scores([maps])[0])
+        heat, score = self._bank.look(maps)
         return overlay(pixels, heat, threshold, defective=score >= threshold, normal=float(np.median(heat)))

@@ -7,7 +7,6 @@ threshold, the same images have chosen the method.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -74,5 +73,4 @@ def _pasted(data: Data, rows: Integers) -> Iterator[Pixels]:
 def _features(trained: Artifact, pictures: list[Pixels]) -> Floats:
     """Return the features (N, D) of pictures."""
     preprocess, network = preprocess_of(trained), open_trained(trained, threads=THREADS)
-    parts = (network.features(preprocess.normalize(preprocess.fit(one)[None])) for one in pictures)
-    return np.concatenate(list(chain(parts)))
+    return np.concatenate([network.features(preprocess.normalize(preprocess.fit(one)[None])) for one in pictures])

@@ -13,7 +13,7 @@ import numpy as np
 
 from simsearch.arrays import Doubles, Flags, Integers, Labels
 from simsearch.console import safe, some
-from simsearch.defects.conformal import numbered
+from simsearch.defects.conformal import groups_needed, numbered
 from simsearch.errors import RecipeError, VectorsError, near_words, nearest
 from simsearch.evaluation.own import numbered as group_numbers
 from simsearch.images.records import ImageRecord
@@ -100,7 +100,7 @@ def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool, dele
     else:
         pool = normal & ~tried & ~np.isin(number, number[tried])
         calibration = pool & _some(number, pool, CALIBRATION)
-        enough = len(np.unique(number[calibration])) >= needed(table.false_alarms)
+        enough = len(np.unique(number[calibration])) >= groups_needed(table.false_alarms)
         fitted, how = (pool & ~calibration, SPLIT) if enough else (pool, LEFT_OUT)
         calibration = calibration if enough else pool
     return Parts(
@@ -130,11 +130,6 @@ def refuse_outliers(records: Sequence[ImageRecord], rows: Integers, scores: Doub
             f"{len(far):,} of {len(scores):,} normal images are far from all others: {safe(some(worst))}",
             hint="look at them: defective ones do not belong there; --set defects.outliers=keep takes them as normal",
         )
-
-
-def needed(rate: float) -> int:
-    """Return how many groups a rate of false alarms needs."""
-    return math.ceil(round(1 / rate, 9)) - 1
 
 
 def _some(number: Integers, rows: Flags, share: float) -> Flags:
