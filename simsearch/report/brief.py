@@ -7,6 +7,7 @@ from typing import Any
 
 from simsearch.evaluation.comparison import HEADLINE
 from simsearch.evaluation.figures import headline, headline_k
+from simsearch.report.columns import p_words
 from simsearch.report.head import head_words
 from simsearch.report.summary import collapse_words, optimistic_words, unmeasured_words
 from simsearch.report.verdict import TOO_FEW, forced_words, shown, too_few, verdict
@@ -74,7 +75,7 @@ def _boundary(report: Report) -> list[str]:
         return []
     figures = f"{_percent(found.after)} against {_percent(found.before)} of '{system_words(entry.baseline)}'"
     word = {"better": "fewer", "worse": "MORE"}.get(entry.word, "no difference seen")
-    p_value = "" if entry.p_value is None else "p < 0.001" if entry.p_value < 0.001 else f"p = {entry.p_value:.3f}"
+    p_value = "" if entry.p_value is None else p_words(entry.p_value)
     seeds = f"{entry.seeds} seeds" if entry.seeds > 1 else ""
     known = ", ".join(part for part in (p_value, seeds) if part)
     forced = f"; {words}" if (words := forced_words(report)) else ""

@@ -24,6 +24,11 @@ def ends(interval: Sequence[float] | None, form: str = ".4f") -> str:
     return "" if interval is None else f"[{interval[0]:{form}}, {interval[1]:{form}}]"
 
 
+def p_words(value: float) -> str:
+    """Return a p-value in words: "p = 0.012", or "p < 0.001"."""
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
+
+
 def number(value: float | None) -> str:
     """Return 0.9694 as "0.9694", and "-" for no value."""
     return "-" if value is None else f"{value:.4f}"

@@ -8,7 +8,7 @@ from typing import Any
 from simsearch.evaluation.comparison import difference_seen, judged
 from simsearch.evaluation.figures import Place
 from simsearch.evaluation.head_gain import HeadGain, from_report
-from simsearch.report.columns import ends, number
+from simsearch.report.columns import ends, number, p_words
 from simsearch.report.verdict import too_few
 
 WITHOUT = "--set training.epochs=0"
@@ -28,7 +28,7 @@ def head_words(report: Mapping[str, Any]) -> str | None:
     figures = f"Head: {place.title} {number(found.head)} against {number(found.frozen)} of the frozen features"
     if few := too_few(found.n, found.interval, seen=_seen(found)):
         return f"{figures}, {few}"
-    interval, p_value = ends(found.interval, "+.3f"), _p_value(found.p_value)
+    interval, p_value = ends(found.interval, "+.3f"), p_words(found.p_value)
     return f"{figures} ({found.difference:+.3f} {interval}, {p_value}, {found.n:,} queries): {ENDS[_word(found)]}"
 
 
@@ -38,7 +38,3 @@ def _seen(found: HeadGain) -> bool:
 
 def _word(found: HeadGain) -> str:
     return judged(Place(found.figure, found.k), found.difference, _seen(found))
-
-
-def _p_value(value: float) -> str:
-    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}"
