@@ -220,10 +220,18 @@ class Home:
                     near=near,
                 )
             return self._read(found)
-        listed = [b for b in map(self._read, self.build_names()) if b.listed]
-        if not listed:
+        newest = self.newest()
+        if newest is None:
             raise ArtifactError(f"no build in {self.path}", hint=NONE_HERE)
-        return max(listed, key=lambda b: (not b.provisional, dt.datetime.fromisoformat(b.when)))
+        return newest
+
+    def newest(self, stage: str = "index") -> Build | None:
+        """The newest listed build that has a `stage`, as every build has an index; None without one.
+
+        One that is provisional is taken only where none is whole.
+        """
+        found = [b for b in map(self._read, self.build_names()) if b.listed and stage in b.record.stages]
+        return max(found, key=lambda b: (not b.provisional, dt.datetime.fromisoformat(b.when)), default=None)
 
     def _read(self, name: str) -> Build:
         path = self.builds / f"{name}.json"

@@ -202,16 +202,12 @@ class Detector:
 
 def with_defects(home: Home, name: str | None) -> Build:
     """Return the build of a name, else the newest listed one that has defect scores; ArtifactError without one."""
-    import datetime as dt
-
     if name is not None:
         return home.build(name)
-    found = [
-        build for build in map(home.build, home.build_names()) if build.listed and "defects" in build.record.stages
-    ]
-    if not found:
+    newest = home.newest("defects")
+    if newest is None:
         raise ArtifactError(
             f"no build in {home.path} has defect scores",
             hint=f"simsearch defects fit NORMAL_FOLDER{home_words(home.path)} makes one of normal images",
         )
-    return max(found, key=lambda build: dt.datetime.fromisoformat(build.when))
+    return newest
