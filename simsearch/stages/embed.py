@@ -17,6 +17,7 @@ from simsearch.console import Progress
 from simsearch.embedder.bundle.canaries import Canaries, count, keep, kept
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.embedder.bundle.trained import HEAD, WEIGHTS, Features, backbone_of, open_trained, preprocess_of
+from simsearch.embedder.networks.proof import LEAST_COSINE, cosines
 from simsearch.errors import EmbedderError, ImageError
 from simsearch.evaluation.collapse import ROWS as COLLAPSE_ROWS
 from simsearch.evaluation.collapse import all_equal, mean_cosine_of
@@ -35,7 +36,6 @@ MOST_IMAGES = 32  # a batch
 BATCH_BYTES = 5 << 20
 DEVICES = ("cuda", "mps")  # on which torch runs the network; ONNX Runtime's own wheel knows none of them
 CHECKED_IMAGES = 64
-LEAST_COSINE = 0.9999
 # Mean cosine: above it, all scores are 1.00000. Heads that find labels were seen at .9997; from .999 on a report warns.
 ONE_POINT = 0.999999
 
@@ -223,7 +223,5 @@ def _agrees(data: Data, quicker: Callable[[list[ImageRecord]], Floats], bundle: 
     for part in in_order(bundle.features, pieces(chosen, bundle.batch), THREADS):
         parts.append(part)
         progress.tell(f"comparing with the ONNX file: {sum(map(len, parts)):,} of {len(chosen):,} images")
-    through = np.concatenate(parts).astype(np.float64)
-    other = np.concatenate([quicker(part) for part in pieces(chosen, bundle.batch)]).astype(np.float64)
-    lengths = np.linalg.norm(through, axis=1) * np.linalg.norm(other, axis=1)
-    return bool((np.einsum("nd,nd->n", through, other) >= LEAST_COSINE * lengths).all())
+    other = np.concatenate([quicker(part) for part in pieces(chosen, bundle.batch)])
+    return bool((cosines(np.concatenate(parts), other) >= LEAST_COSINE).all())
