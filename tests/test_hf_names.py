@@ -13,7 +13,7 @@ from conftest import run_cli
 from safetensors.numpy import save_file
 from test_embedder_published import TRANSFORMERS
 
-from simsearch.embedder.networks import kept
+from simsearch.embedder.networks import hub, kept
 from simsearch.embedder.networks.families import download_described, find_backbone, hf
 from simsearch.embedder.networks.family import Feature
 from simsearch.embedder.networks.weights_header import read_metadata, tensor_names
@@ -40,7 +40,7 @@ def models(tmp_path, monkeypatch):
     def version(library):
         raise PackageNotFoundError(library)
 
-    monkeypatch.setattr(hf, "version", version)
+    monkeypatch.setattr(hub, "version", version)
     monkeypatch.setattr(kept, "_found", {})
     monkeypatch.setenv(kept.PLACE, str(tmp_path / "models"))
     return tmp_path / "models"

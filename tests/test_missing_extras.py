@@ -64,7 +64,7 @@ def test_a_model_of_timm(what, without, remembered, installed, monkeypatch):  # 
 def test_a_model_of_transformers(what, without, models, tmp_path, monkeypatch):  # noqa: F811
     why = without("transformers", "hf")
     name = f"hf:{write_model(tmp_path / 'vit')}"
-    monkeypatch.setattr(hf, "version", lambda library: "5.24.0")
+    monkeypatch.setattr(hub, "version", lambda library: "5.24.0")
     spec = find_backbone(name, Feature(pooling="mean"))
     asked = {
         "trunk": lambda: spec.trunk(224),

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 from conftest import run_cli
 
-from simsearch.embedder.networks import kept
+from simsearch.embedder.networks import hub, kept
 from simsearch.embedder.networks.families import find_backbone
 from simsearch.embedder.networks.families import timm as family
 from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Weights
@@ -48,7 +48,7 @@ def installed(monkeypatch):
                 raise PackageNotFoundError(library)
             return version
 
-        monkeypatch.setattr(family, "version", found)
+        monkeypatch.setattr(hub, "version", found)
 
     say(None)
     return say

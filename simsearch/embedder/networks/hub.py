@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from simsearch.embedder.networks.kept import offline
+from simsearch.embedder.networks.kept import offline, recalled, remember
 from simsearch.errors import EmbedderError, MissingError, disk_error, first_line
 
 SITE = "https://huggingface.co"
@@ -122,6 +123,28 @@ def needing(model: str, library: str, extra: str) -> Iterator[None]:
         gone = isinstance(error, ModuleNotFoundError) and error.name == library
         why = "which is not installed" if gone else f"which cannot be imported: {first_line(error)}"
         raise missing(model, library, extra, why) from error
+
+
+def told_by(
+    library: str, model: str, extra: str, key: str, sides: Sequence[int], look: Callable[[dict[str, Any] | None], Any]
+) -> dict[str, Any]:
+    """Return what a library says of a model, remembered under `key`: it takes seconds to load, so it is asked once.
+
+    It is asked again, by `look(what was known)`, for another version of it, and for a side that is not among `widths`.
+    Raises EmbedderError where it is needed and not installed.
+    """
+    try:
+        installed = f"{library} {version(library)}"
+    except PackageNotFoundError:
+        installed = None
+    facts = recalled(key, installed)
+    if facts is None or any(str(side) not in facts["widths"] for side in sides):
+        if installed is None:
+            raise missing(model, library, extra)
+        with needing(model, library, extra):
+            facts = dict(look(facts))
+        remember(key, facts)
+    return facts
 
 
 def missing(model: str, library: str, extra: str, why: str = "which is not installed") -> MissingError:

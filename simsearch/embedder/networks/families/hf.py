@@ -11,13 +11,12 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs, Weights
-from simsearch.embedder.networks.hub import Offered, OnTheHub, described, fetch, missing, needing, offers
-from simsearch.embedder.networks.kept import models_folder, offline, recalled, remember
+from simsearch.embedder.networks.hub import Offered, OnTheHub, described, fetch, needing, offers, told_by
+from simsearch.embedder.networks.kept import models_folder, offline
 from simsearch.embedder.networks.meant import nearest_to
 from simsearch.embedder.networks.published import of_transformers
 from simsearch.embedder.networks.published_numbers import read_config
@@ -173,22 +172,15 @@ def known(name: str, folder: Path, side: int) -> dict[str, Any]:
     Raises EmbedderError for a model that takes no images, a side that it cannot take, and where the library is needed
     and not installed.
     """
-    try:
-        installed = f"{LIBRARY} {version(LIBRARY)}"
-    except PackageNotFoundError:
-        installed = None
-    key = f"{PREFIX}{hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:32]}"
-    facts = recalled(key, installed)
-    if facts is None or str(side) not in facts["widths"]:
-        if installed is None:
-            raise missing(name, LIBRARY, EXTRA)
-        read_config(folder / CONFIG)
-        with needing(name, LIBRARY, EXTRA):
-            from simsearch.embedder.networks.families.hf_models import look
 
-            facts = look(name, folder, side, facts)
-        remember(key, facts)
-    return facts
+    def look(before: Mapping[str, Any] | None) -> dict[str, Any]:
+        read_config(folder / CONFIG)
+        from simsearch.embedder.networks.families.hf_models import look
+
+        return look(name, folder, side, before)
+
+    key = f"{PREFIX}{hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()[:32]}"
+    return told_by(LIBRARY, name, EXTRA, key, [side], look)
 
 
 def _pixels(path: Path) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simsearch.embedder.networks.family import Feature, Pretrained, Spec, Theirs, Weights
-from simsearch.embedder.networks.hub import OnTheHub, described, fetch, missing, needing
-from simsearch.embedder.networks.kept import models_folder, recalled, remember
+from simsearch.embedder.networks.hub import OnTheHub, described, fetch, needing, told_by
+from simsearch.embedder.networks.kept import models_folder
 from simsearch.embedder.networks.published import of_timm
 
 if TYPE_CHECKING:
@@ -76,20 +75,13 @@ def known(name: str, side: int | None = None) -> dict[str, Any]:
     Loading timm takes seconds, so it is asked once for a model, a side and a version of it. Raises EmbedderError for a
     name that it does not know, a side that the model cannot take, and where it is needed and not installed.
     """
-    try:
-        installed = f"timm {version(LIBRARY)}"
-    except PackageNotFoundError:
-        installed = None
-    facts = recalled(name, installed)
-    if facts is None or (side is not None and str(side) not in facts["widths"]):
-        if installed is None:
-            raise missing(name, LIBRARY, LIBRARY)
-        with needing(name, LIBRARY, LIBRARY):
-            from simsearch.embedder.networks.families.timm_models import look
 
-            facts = look(name.removeprefix(PREFIX), side, facts)
-        remember(name, facts)
-    return facts
+    def look(before: Mapping[str, Any] | None) -> dict[str, Any]:
+        from simsearch.embedder.networks.families.timm_models import look
+
+        return look(name.removeprefix(PREFIX), side, before)
+
+    return told_by(LIBRARY, name, LIBRARY, name, [] if side is None else [side], look)
 
 
 def _weights(name: str, facts: Mapping[str, Any], place: Path) -> Weights:
