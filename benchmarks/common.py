@@ -199,6 +199,23 @@ def versions(*packages: str) -> str:
     return " + ".join(f"{package} {version(package).partition('+')[0]}" for package in packages)
 
 
+def peer_version(peers: str, package: str, code: str) -> str:
+    """What `code`, which prints the version of a package, says last in the Python of the peers.
+
+    Exit 2 with one line where there is none.
+    """
+    try:
+        done = subprocess.run([peers, "-c", code], capture_output=True, text=True)
+    except OSError as error:
+        say(f"error: --peers {peers}: {error.strerror}")
+        raise SystemExit(2) from None
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        say(f"error: {peers} cannot import {package} ({last}); install it there, or name --peers PYTHON")
+        raise SystemExit(2)
+    return done.stdout.strip().splitlines()[-1]
+
+
 def machine() -> str:
     """The processor, the number of CPUs, the system and Python."""
     model = platform.processor() or platform.machine()

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from common import DATA, HERE, WEIGHTS, Ran, Row, in_turn, main, median, require, run, say, side
+from common import DATA, HERE, WEIGHTS, Ran, Row, in_turn, main, median, peer_version, require, run, say, side
 
 SIDE, FIT, SHARE, THREADS = 288, 111, 0.01, 2
 TIMES, BEHIND = 3, 0.005  # pictures a second, and how much of AUROC the peer may be ahead
@@ -34,7 +34,7 @@ def measure(peers: str, folder: Path, rounds: int) -> Iterator[Row]:
     """Rows of fitting, scoring, memory, and what is missing from an AUROC of 100 %."""
     tiles = DATA / "magnetic-tile"
     require(tiles, WEIGHTS)
-    peer_name = f"anomalib {_version(peers)}, PatchcoreModel"
+    peer_name = f"anomalib {peer_version(peers, 'anomalib', VERSION)}, PatchcoreModel"
     side("defects_data", folder, folder, tiles, WEIGHTS, SIDE, FIT)
     script = HERE / "sides" / "defects_anomalib.py"
     sides = {
@@ -67,20 +67,6 @@ def _auroc(folder: Path, ran: Ran) -> float:
         input=json.dumps(ran.said["scores"]), capture_output=True, text=True, check=True,
     )  # fmt: skip
     return round(float(json.loads(done.stdout)["auroc"]), 4)
-
-
-def _version(peers: str) -> str:
-    """The version of anomalib in a Python; exit 2 with one line where there is none."""
-    try:
-        done = subprocess.run([peers, "-c", VERSION], capture_output=True, text=True)
-    except OSError as error:
-        say(f"error: --peers {peers}: {error.strerror}")
-        raise SystemExit(2) from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        say(f"error: {peers} cannot import anomalib ({last}); install it there, or name --peers PYTHON")
-        raise SystemExit(2)
-    return done.stdout.strip().splitlines()[-1]
 
 
 if __name__ == "__main__":

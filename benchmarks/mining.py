@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from common import HERE, Ran, Row, disagree, in_turn, main, median, run, say, side
+from common import HERE, Ran, Row, disagree, in_turn, main, median, peer_version, run, say, side
 
 BATCH, LARGE_BATCH = 1024, 8192
 THREADS = 2
@@ -38,7 +37,7 @@ VERSION = (
 
 def measure(peers: str, folder: Path, rounds: int) -> Iterator[Row]:
     """Two rows, seconds and megabytes, for each rule; then the large batch."""
-    peer_name = f"pytorch-metric-learning {_version(peers)}, semihard"
+    peer_name = f"pytorch-metric-learning {peer_version(peers, 'pytorch-metric-learning', VERSION)}, semihard"
     sides = {rule: partial(side, "mining_ours", folder, rule, BATCH, THREADS) for rule in TARGETS}
     script = HERE / "sides" / "mining_pml.py"
     peer = partial(run, [peers, script, str(BATCH), str(THREADS)], folder)
@@ -73,20 +72,6 @@ def _same(ours: Ran, peer: Ran) -> None:
     for what in ("loss", "gradient"):
         if abs(ours.said[what] - peer.said[what]) > TOLERANCE:
             raise disagree(f"{what} of ours {ours.said[what]}, of the peer {peer.said[what]}")
-
-
-def _version(peers: str) -> str:
-    """The version of pytorch-metric-learning in a Python; exit 2 with one line where there is none."""
-    try:
-        done = subprocess.run([peers, "-c", VERSION], capture_output=True, text=True)
-    except OSError as error:
-        say(f"error: --peers {peers}: {error.strerror}")
-        raise SystemExit(2) from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        say(f"error: {peers} cannot import pytorch-metric-learning ({last}); install it there, or name --peers PYTHON")
-        raise SystemExit(2)
-    return done.stdout.strip()
 
 
 if __name__ == "__main__":
