@@ -14,7 +14,7 @@ from PIL import Image
 transformers = pytest.importorskip("transformers", reason="transformers is not installed")
 import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
-from test_timm_real import HEAVY, cosines, photo, pictures  # noqa: E402, F401
+from test_timm_real import HEAVY, cosines, it_answers_and_syncs, photo, pictures  # noqa: E402, F401
 
 from simsearch.embedder.bundle.export import export_onnx  # noqa: E402
 from simsearch.embedder.bundle.runtime import Runtime  # noqa: E402
@@ -228,15 +228,7 @@ def test_build_query_and_sync(kind, models, pictures, tmp_path):  # noqa: F811
     again = run_process("build", pictures, *keys, *home, without=HEAVY, check=0)
     assert "up to date" in again.stderr
     shutil.rmtree(folder)
-    image = pictures / "kind 1" / "0.png"
-    answer = run_process("query", image, "--k", 1, "--json", *home, without=HEAVY, check=0)
-    assert json.loads(answer.stdout)["hits"][0]["image"] == "kind 1/0.png"
-    new = pictures / "kind 5" / "new.png"
-    Image.fromarray(photo(5)).save(new)
-    try:
-        assert "1 added" in run_process("sync", pictures, *home, without=HEAVY, check=0).stderr
-    finally:
-        new.unlink()
+    it_answers_and_syncs(pictures, *home)
 
 
 def test_all_of_it_can_be_trained(models, pictures, tmp_path):  # noqa: F811

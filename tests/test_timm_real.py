@@ -77,6 +77,19 @@ def of_timm(kind, file, images, side=None):
         return model(seen).numpy(), seen.numpy()
 
 
+def it_answers_and_syncs(pictures, *home):
+    """A build of the pictures needs none of the heavy libraries to be asked, and to take one more picture in."""
+    image = pictures / "kind 1" / "0.png"
+    answer = run_process("query", image, "--k", 1, "--json", *home, without=HEAVY, check=0)
+    assert json.loads(answer.stdout)["hits"][0]["image"] == "kind 1/0.png"
+    new = pictures / "kind 5" / "new.png"
+    Image.fromarray(photo(5)).save(new)
+    try:
+        assert "1 added" in run_process("sync", pictures, *home, without=HEAVY, check=0).stderr
+    finally:
+        new.unlink()
+
+
 @pytest.mark.parametrize("suffix", ["safetensors", "pth"])
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_features_are_those_of_timm_at_its_own_settings(kind, suffix, weights, tmp_path):
@@ -166,15 +179,7 @@ def test_build_query_and_sync(kind, pictures, weights, tmp_path):
     assert bundle["preprocessing"]["size"] == 160
     again = run_process("build", pictures, *keys, *home, without=HEAVY, check=0)
     assert "up to date" in again.stderr
-    image = pictures / "kind 1" / "0.png"
-    answer = run_process("query", image, "--k", 1, "--json", *home, without=HEAVY, check=0)
-    assert json.loads(answer.stdout)["hits"][0]["image"] == "kind 1/0.png"
-    new = pictures / "kind 5" / "new.png"
-    Image.fromarray(photo(5)).save(new)
-    try:
-        assert "1 added" in run_process("sync", pictures, *home, without=HEAVY, check=0).stderr
-    finally:
-        new.unlink()
+    it_answers_and_syncs(pictures, *home)
 
 
 def test_all_of_it_can_be_trained(pictures, weights, tmp_path):
