@@ -37,9 +37,9 @@ from simsearch.defects.pooled import POOLED
 from simsearch.defects.splitting import holding_out
 from simsearch.embedder.bundle.inner_network import InnerNetwork
 from simsearch.embedder.bundle.runtime import Runtime
+from simsearch.images.encoding import png_of
 from simsearch.images.formats.decode import read_image
 from simsearch.images.loading import in_order
-from simsearch.images.png import png_of
 from simsearch.images.preprocess import Preprocess
 from simsearch.statistics.ranks import auroc
 

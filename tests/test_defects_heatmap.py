@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from simsearch.defects.heatmap import COLOURS, DEFECT, MOST, NORMAL, THICK, THIN, overlay
-from simsearch.images.png import png_of
+from simsearch.images.encoding import png_of
 
 THRESHOLD = 2.0
 

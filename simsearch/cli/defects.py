@@ -163,7 +163,7 @@ class Drawn:
 
     def draw(self, path: str) -> None:
         """Draw one picture; of several that have one name, later ones get a number."""
-        from simsearch.images.png import png_of
+        from simsearch.images.encoding import png_of
 
         stem = Path(path).stem
         names = (f"{stem}{end}.png" for end in chain([""], (f"-{number}" for number in count(2))))

@@ -1,4 +1,4 @@
-"""Pixels as the bytes of a PNG file."""
+"""Pictures as the bytes of a file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from PIL import Image
 from simsearch.arrays import Pixels
 
 
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """Return a picture as a file of a kind that Pillow writes, as "PNG"."""
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
+
+
 def png_of(pixels: Pixels) -> bytes:
     """Return a picture, (H, W) gray or (H, W, 3) RGB uint8, as a PNG file; the same picture has the same bytes."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
+    return encoded(Image.fromarray(pixels), "PNG")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from simsearch.arrays import Pixels
 from simsearch.durable import write_durably
 from simsearch.errors import SimsearchError
+from simsearch.images.encoding import encoded
 from simsearch.images.flow import Flow, flow, in_lines
 from simsearch.images.formats.pixels import scaled
 
@@ -65,7 +65,7 @@ def montage(rows: Sequence[MontageRow], out: Path) -> Shown:
     found = flow([len(row.hits) for row in rows], CAPTIONS)
     drawn = _drawn(rows, found)
     try:
-        write_durably(out, _encoded(drawn, name))
+        write_durably(out, encoded(drawn, name))
     except (OSError, ValueError, KeyError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise SimsearchError(f"cannot write {str(out)!r}: {why}", hint="name a place that can be written") from None
@@ -96,13 +96,7 @@ def format_of(out: Path) -> str:
 
 def montage_png(rows: Sequence[MontageRow]) -> bytes:
     """Return a picture with a line a query, at least one, as the bytes of a PNG file: lines compare."""
-    return _encoded(_drawn(rows, in_lines([len(row.hits) for row in rows], CAPTIONS)), "PNG")
-
-
-def _encoded(canvas: Image.Image, format_name: str) -> bytes:
-    file = io.BytesIO()
-    canvas.save(file, format_name)
-    return file.getvalue()
+    return encoded(_drawn(rows, in_lines([len(row.hits) for row in rows], CAPTIONS)), "PNG")
 
 
 def _drawn(rows: Sequence[MontageRow], found: Flow) -> Image.Image:
