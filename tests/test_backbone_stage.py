@@ -126,6 +126,23 @@ def test_a_head_from_before_backbones_were_artifacts_is_not_measured_anew(made):
     assert below_head(plan, recipe) is None
 
 
+def test_a_head_is_the_same_whatever_gives_its_features(made, tmp_path):
+    """One network by its name, and as a file that is brought: its head is drawn from the seed alone."""
+    folder, _, _ = made
+    gray = ["images.mean=[0.5]", "images.std=[0.25]", "images.size=28", "embedder.train=head", *KEYS]
+    for name in ("mnist_cnn", "onnx"):
+        backbone = name if name == "mnist_cnn" else f"onnx:{tmp_path / 'model.onnx'}"
+        keys = sets(f"embedder.backbone={backbone}", *gray)
+        run_cli("build", folder, *keys, "--name", name, "--home", tmp_path / "home", check=0)
+        shutil.copy(stages(tmp_path / "home", name)["backbone"].file("backbone.onnx"), tmp_path / "model.onnx")
+    one, other = (stages(tmp_path / "home", name) for name in ("mnist_cnn", "onnx"))
+    assert one["train"].digest != other["train"].digest
+    for system in ("train", "baseline/train", "reference/train"):
+        assert one[system].file("head.onnx").read_bytes() == other[system].file("head.onnx").read_bytes()
+    figures = [json.loads(each["evaluate"].file("report.json").read_bytes())["systems"] for each in (one, other)]
+    assert figures[0] == figures[1]
+
+
 def test_another_loss_goes_on_from_the_same_backbone(made, tmp_path):
     folder, home, path = made
     other = tmp_path / "home"

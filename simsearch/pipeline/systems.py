@@ -27,9 +27,10 @@ from simsearch.stages.common import Data, Frozen
 from simsearch.stages.embed import embed, refuse_one_point
 from simsearch.stages.starting import Starting
 from simsearch.stages.step import Step
-from simsearch.stages.train import train
+from simsearch.stages.train import VERSION_OF_HEADS, train
 
 NOT_HERE = "not downloaded"
+BEFORE_THE_SEED = 2  # the version of heads that were drawn after the network below them
 TITLES = {"recipe": "Trained", "baseline": "Baseline", "reference": "Reference"}
 
 
@@ -53,6 +54,17 @@ def systems_of(recipe: Recipe, apart: int = 1) -> dict[str, Recipe | None]:
 
 
 @dataclass(frozen=True)
+class Rules:
+    """How heads are made: which version of them, and whether the backbone is an artifact of its own."""
+
+    heads: int = VERSION_OF_HEADS
+    own_backbone: bool = True
+
+
+PRESENT = Rules()
+
+
+@dataclass(frozen=True)
 class Systems:
     """The systems of a resolved recipe on one data set, and the `weights` that it starts from.
 
@@ -65,27 +77,38 @@ class Systems:
     weights: Starting
     data: Data
     apart: int = 1
-    before: bool = False  # the backbone was no artifact of its own
+    rules: Rules = PRESENT
     first: Callable[[Frozen], None] | None = None
 
     def embedded(self) -> dict[str, Artifact]:
         """Return the features of every system, made where they are missing.
 
-        What was made when heads held their backbone stands, where all of it is there: a newer program is no reason to
-        train again.
+        What older rules made stands, where all of it is there: a newer program is no reason to train again.
         """
-        systems = systems_of(self.recipe, self.apart)
-        whole = all(one and one.embedder.train == "all" and not one.training.head_first for one in systems.values())
-        if not whole and not self.before and self.recipe.embedder.spec.brought is None:
+        for rules in self._older_rules():
             old = replace(self.plan, may_run=False, stages=dict(self.plan.stages))
             with suppress(NotBuiltError):
-                found = replace(self, plan=old, before=True).embedded()
+                found = replace(self, plan=old, rules=rules)._each()
                 for artifact in old.stages.values() if self.plan.may_run else ():
                     with suppress(OSError):
                         os.utime(artifact.path)  # its day of grace begins anew
                 self.plan.stages.update(old.stages)
                 return found
-        return {system: self._features(system, recipe) for system, recipe in systems.items()}
+        return self._each()
+
+    def _older_rules(self) -> list[Rules]:
+        """The oldest first."""
+        systems = systems_of(self.recipe, self.apart).values()
+        heads = [one for one in systems if one and (one.embedder.train == "head" or one.training.head_first)]
+        below = self.recipe.embedder.spec.brought is None and (heads or None in systems)
+        return [
+            *([Rules(BEFORE_THE_SEED, own_backbone=False)] if below else []),
+            *([Rules(BEFORE_THE_SEED)] if heads else []),
+        ]
+
+    def _each(self) -> dict[str, Artifact]:
+        systems = systems_of(self.recipe, self.apart).items()
+        return {system: self._features(system, recipe) for system, recipe in systems}
 
     def _features(self, system: str, recipe: Recipe | None) -> Artifact:
         prefix, make = "" if system == "recipe" else f"{system}/", self.plan.make
@@ -100,7 +123,8 @@ class Systems:
         start = None
         if recipe.training.head_first:  # from the artifact of a recipe with train = "head" and its defaults
             alone, below = recipe.with_head_only(), self._frozen("frozen/")
-            step = train(self.data, alone, self.weights, frozen=below, start=None, title="Head")
+            heads = self.rules.heads
+            step = train(self.data, alone, self.weights, frozen=below, start=None, title="Head", version_of_heads=heads)
             start = self._trained(step, f"{prefix}head/train", below)
         step = train(
             self.data,
@@ -110,6 +134,7 @@ class Systems:
             start=start,
             title=TITLES[system],
             proved=system != "recipe",
+            version_of_heads=self.rules.heads,
         )
         trained = self._trained(step, f"{prefix}train", frozen)
         found = make(
@@ -133,7 +158,7 @@ class Systems:
 
     def _frozen(self, prefix: str) -> Frozen:
         """The backbone alone, and its features of every row."""
-        if self.before:
+        if not self.rules.own_backbone:
             below, step = None, backbone_before(self.data, self.recipe, self.weights)
         else:
             below = self.plan.make(backbone(self.data, self.recipe, self.weights))

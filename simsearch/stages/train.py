@@ -12,6 +12,7 @@ from simsearch.stages.starting import Starting
 from simsearch.stages.step import References, Result, Step
 
 VERSION = 2
+VERSION_OF_HEADS = 3  # drawn from the seed alone; before, after the network below them was drawn
 
 
 def train(
@@ -23,11 +24,13 @@ def train(
     start: Artifact | None,
     title: str,
     proved: bool = False,
+    version_of_heads: int = VERSION_OF_HEADS,
 ) -> Step:
     """Return the step that trains the embedder of a resolved recipe from `weights`.
 
     With `frozen`, only a linear head on that backbone's cached features. `start`: a trained head to begin from.
     `proved`: that its weights are used as by their own library was shown by another system of the build.
+    `version_of_heads`: an older one is looked for, and never made.
     """
     settings = {
         "images": {**recipe.images.settings(), **decoded(data)},
@@ -50,7 +53,7 @@ def train(
 
         return train_embedder(data, recipe, weights, frozen, start, proved, space, progress)
 
-    return Step("train", title, VERSION, settings, inputs, work)
+    return Step("train", title, version_of_heads if frozen else VERSION, settings, inputs, work)
 
 
 def decoded(data: Data) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Workspace
@@ -17,6 +17,7 @@ from simsearch.console import Progress
 from simsearch.embedder.bundle.export import export_head, export_onnx
 from simsearch.embedder.bundle.trained import HEAD, WHOLE, preprocess_of
 from simsearch.embedder.losses.losses import L2Softmax, alpha_warning, make_loss
+from simsearch.embedder.networks.embedder import Embedder, drawn_head
 from simsearch.embedder.networks.saving import head_of, save_head, save_loss, save_weights, start_from_head
 from simsearch.embedder.training.augment import Changes, augmented, stored_size
 from simsearch.embedder.training.extract import (
@@ -77,7 +78,7 @@ def train_embedder(
 
     `start`: a trained head to begin from. `proved`: its weights need no proof, another system of the build gave it.
     """
-    training, table = recipe.training, recipe.loss
+    training, table, spec, dim = recipe.training, recipe.loss, recipe.embedder.spec, recipe.embedder.dim
     records = [r for r in data.records() if r.fit or r.val]
     classes = sorted({r.label for r in records if r.fit})
     number = {label: i for i, label in enumerate(classes)}
@@ -86,24 +87,27 @@ def train_embedder(
     val = np.flatnonzero([r.val for r in records])
     learnt = rotated_labels(labels[fit], len(classes)) if training.rotate_classes else labels[fit]
 
-    preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, recipe.embedder.spec, data)
+    preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, spec, data)
     proof: dict[str, Any] = {}
-    with nullcontext() if frozen else weights.held():
-        if recipe.fine_tunes and not proved:
-            looked = prove_pixels(data, recipe, preprocess, progress)
-        model = built_network(recipe, recipe.embedder.dim, training.seed, preprocess, progress)
-        if recipe.fine_tunes and not proved:
-            network = model.below_head
-            proof = {"proof": prove_features(looked, recipe.embedder.spec, network, network, progress)}
-    loss = make_loss(table.model_dump(), recipe.embedder.dim, int(learnt.max()) + 1, training.seed)
-    if start:
-        start_from_head(model, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
+    learner: Embedder | nn.Linear
+    if frozen:  # a head needs neither the network below it nor the library that this comes from
+        learner = drawn_head(int(frozen.embedded.facts["dim"]), dim, seed=training.seed)
+    else:
+        with weights.held():
+            if recipe.fine_tunes and not proved:
+                looked = prove_pixels(data, recipe, preprocess, progress)
+            learner = built_network(recipe, dim, training.seed, preprocess, progress)
+            if recipe.fine_tunes and not proved:
+                network = learner.below_head
+                proof = {"proof": prove_features(looked, spec, network, network, progress)}
+    loss = make_loss(table.model_dump(), dim, int(learnt.max()) + 1, training.seed)
+    if start and isinstance(learner, Embedder):
+        start_from_head(learner, loss, start.file("weights.safetensors"), start.file("loss.safetensors"))
     if isinstance(table, L2SoftmaxLoss) and (warning := alpha_warning(table.alpha, int(learnt.max()) + 1)):
         progress.say(f"warning: {warning}")
     device = choose_device(recipe.run.device)
     if device.type != "cpu" and recipe.run.device == "auto":  # one that was asked for stands in the heading
         progress.say(f"Device: {named(device)}")
-    learner: Any = model.head if frozen else model
     prepare: Prepare | None = None
     if frozen:
         cached = frozen.features(np.array([r.row for r in records], dtype=np.int64))
@@ -120,7 +124,7 @@ def train_embedder(
         labels,
         val,
         fit,
-        gallery=VAL_GALLERY_OF_PHOTOS if prepare and recipe.embedder.spec.deep else VAL_GALLERY,
+        gallery=VAL_GALLERY_OF_PHOTOS if prepare and spec.deep else VAL_GALLERY,
         raw=table.raw,
     )
 
@@ -161,22 +165,22 @@ def train_embedder(
     if said:
         progress.say(f"warning: {said}")
     alpha = float(loss.alpha.detach()) if isinstance(loss, L2Softmax) else None
-    describe(space, model.name, model.dim, preprocess.to_json(), classes, alpha)
-    if frozen:
-        save_head(model, space.out / "weights.safetensors")
-        save_loss(loss, space.out / "loss.safetensors")
-        export_head(*head_of(model), space.out / HEAD)
-    else:
-        save_weights(model, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
+    describe(space, spec.shown, dim, preprocess.to_json(), classes, alpha)
+    if isinstance(learner, Embedder):
+        save_weights(learner, space.out / "weights.safetensors", mean=preprocess.mean, std=preprocess.std)
         progress.tell("writing the network as ONNX")
-        export_onnx(model, space.out / WHOLE)
+        export_onnx(learner, space.out / WHOLE)
+    else:
+        save_head(learner, space.out / "weights.safetensors")
+        save_loss(loss, space.out / "loss.safetensors")
+        export_head(*head_of(learner), space.out / HEAD)
     # Seconds would give each run other bits, and make what follows look stale.
     rows = [{key: value for key, value in row.items() if "second" not in key} for row in trained.metrics]
     (space.out / "metrics.jsonl").write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     curves = svg_file(training_chart("training", rows, trained.kept))
     (space.out / CURVES).write_text(curves, encoding="utf-8")
     facts = {
-        "dim": model.dim,
+        "dim": dim,
         "classes": len(classes),
         "epochs": len(rows),
         "kept": trained.kept,
@@ -188,7 +192,7 @@ def train_embedder(
     what = f"{table.name} head on frozen features" if frozen else table.name
     epochs = "1 epoch" if len(rows) == 1 else f"{len(rows)} epochs"
     best = "" if trained.kept == len(rows) else f", the best {trained.kept}"
-    return facts, f"{what}, {model.dim}-d, {epochs}{best}, {facts['threads']} threads"
+    return facts, f"{what}, {dim}-d, {epochs}{best}, {facts['threads']} threads"
 
 
 def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess, device: Any) -> Fetch:

@@ -51,6 +51,13 @@ class Embedder(nn.Module):
         return found
 
 
+def drawn_head(width: int, dim: int, *, seed: int) -> nn.Linear:
+    """Return a head, (B, width) to (B, dim), drawn from `seed` alone, whatever gives the features."""
+    with torch.random.fork_rng(devices=[]):  # as for a whole network below
+        torch.manual_seed(seed)
+        return nn.Linear(width, dim)
+
+
 def build_embedder(
     backbone: str | Spec, dim: int | None, *, weights: str | Path = "none", seed: int = 0, size: int | None = None
 ) -> Embedder:

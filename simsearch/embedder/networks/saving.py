@@ -39,16 +39,15 @@ def save_weights(model: Embedder, path: Path, *, mean: Sequence[float], std: Seq
         file.write(memoryview(data)[ALIGNMENT + length :])
 
 
-def head_of(model: Embedder) -> tuple[Floats, Floats]:
-    """Return weight (dim, width) and bias (dim,) of the head of `model`, which has one."""
-    assert isinstance(model.head, nn.Linear)
-    weight, bias = (tensor.detach().cpu().numpy() for tensor in (model.head.weight, model.head.bias))
+def head_of(head: nn.Linear) -> tuple[Floats, Floats]:
+    """Return weight (dim, width) and bias (dim,) of a head."""
+    weight, bias = (tensor.detach().cpu().numpy() for tensor in (head.weight, head.bias))
     return weight, bias
 
 
-def save_head(model: Embedder, path: Path) -> None:
-    """Write weight and bias of the head of `model`, by their names in its state dict."""
-    weight, bias = head_of(model)
+def save_head(head: nn.Linear, path: Path) -> None:
+    """Write weight and bias of a head, by their names in the state dict of a whole embedder."""
+    weight, bias = head_of(head)
     path.write_bytes(save({"head.bias": torch.from_numpy(bias), "head.weight": torch.from_numpy(weight)}))
 
 
