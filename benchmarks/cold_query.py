@@ -28,6 +28,7 @@ from common import (
     in_turn,
     main,
     median,
+    network,
     run,
     say,
     side,
@@ -53,7 +54,7 @@ def measure(folder: Path, rounds: int) -> Iterator[Row]:
 
 
 def _rows(name: str, folder: Path, home: Path, record: dict[str, Any], rounds: int) -> Iterator[Row]:
-    trained, table = artifact(home, record, "train"), artifact(home, record, "dataset") / "images.csv"
+    trained, table = network(folder, home, record), artifact(home, record, "dataset") / "images.csv"
     index = artifact(home, record, "index") / "index.faiss"
     with table.open(newline="", encoding="utf-8") as file:
         image = Path(record["root"]) / next(csv.DictReader(file))["image"]

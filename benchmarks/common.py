@@ -154,6 +154,22 @@ def artifact(home: Path, record: dict[str, Any], stage: str) -> Path:
     return home / "artifacts" / stage / str(record["stages"][stage]["digest"])
 
 
+def network(folder: Path, home: Path, record: dict[str, Any]) -> Path:
+    """A folder with embedder.json, weights.safetensors and embedder.onnx of a build that trained no head of its own.
+
+    Where the backbone is an artifact of its own, the files of both are brought together in `folder`.
+    """
+    trained = artifact(home, record, "train")
+    if "backbone" not in record["stages"]:
+        return trained
+    backbone, both = artifact(home, record, "backbone"), folder / f"network-{trained.name[:16]}"
+    both.mkdir(exist_ok=True)
+    files = {"embedder.json": trained, "weights.safetensors": backbone, "embedder.onnx": backbone}
+    for name, place in files.items():
+        shutil.copyfile(place / name.replace("embedder.onnx", "backbone.onnx"), both / name)
+    return both
+
+
 def in_turn(rounds: int, sides: dict[str, Callable[[], Ran]]) -> dict[str, list[Ran]]:
     """Run all sides `rounds` times, one after the other in each round."""
     results: dict[str, list[Ran]] = {name: [] for name in sides}

@@ -22,8 +22,22 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from common import GROCERY, WEIGHTS, Ran, Row, build, disagree, in_turn, main, median, require, say, side, versions
-from common import artifact as artifact_of
+from common import (
+    GROCERY,
+    WEIGHTS,
+    Ran,
+    Row,
+    build,
+    disagree,
+    in_turn,
+    main,
+    median,
+    network,
+    require,
+    say,
+    side,
+    versions,
+)
 from common import unpack_mnist as unpack
 
 MNIST, FEW = 70_000, 10_000
@@ -51,7 +65,7 @@ def _mnist(folder: Path, rounds: int) -> Iterator[Row]:
     home = folder / "home-mnist"
     raw = unpack(home / "datasets")
     record = build(folder, home, "mnist", "training.epochs=1", "evaluation.baseline=false")
-    trained = artifact_of(home, record, "train")
+    trained = network(folder, home, record)
     results = in_turn(
         rounds,
         {
@@ -74,7 +88,7 @@ def _photos(folder: Path, photos: Path, backbone: str, weights: str, rounds: int
     home = folder / f"home-{backbone}"
     settings = (f"embedder.backbone=torchvision:{backbone}", f"embedder.weights={weights}")
     record = build(folder, home, photos, *settings, "training.epochs=0", "evaluation.baseline=false")
-    trained = artifact_of(home, record, "train")
+    trained = network(folder, home, record)
     results = in_turn(
         rounds,
         {

@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torchvision.transforms import v2
 
 from simsearch.embedder.training.extract import Prepare
 
@@ -96,6 +95,8 @@ def _warped(degrees: float, scale: float, images: Tensor) -> Tensor:
 
 def _photo(asked: Changes, size: int) -> Callable[[Tensor], Tensor]:
     """Return random resized crop, flip and colour of a batch, each image for itself."""
+    from torchvision.transforms import v2  # two seconds, which a head on cached features need not wait
+
     changes: list[Any] = []
     if asked.crop < 1:
         changes.append(v2.RandomResizedCrop(size, scale=(asked.crop, 1.0), ratio=SHAPES, antialias=True))
