@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from simsearch.defects.figures import flagged, image_figures
 from simsearch.defects.pixels import pixel_figures
 from simsearch.errors import VectorsError
-from simsearch.statistics.ranks import auroc
+from simsearch.statistics.ranks import auroc, auroc_differences, outscored
 
 
 def scored(random, normal=60, defective=40):
@@ -74,6 +74,32 @@ def test_what_cannot_be_told_apart_is_refused():
     assert image_figures(np.ones(3), kinds).overall.auroc == 0.5
     with pytest.raises(ValueError, match="none of one"):
         auroc(np.empty(0), np.ones(3))
+
+
+def test_the_differences_are_slow_loops_and_scatter_as_delong_says():
+    random = np.random.default_rng(0)
+    sides = [(np.round(random.normal(1, 1, 30), 1), np.round(random.normal(0, 1, 50), 1)) for _ in range(2)]
+    over = [
+        np.array([[(p > n) + (p == n) / 2 for n in negatives] for p in positives]) for positives, negatives in sides
+    ]
+    for (positives, negatives), pairs in zip(sides, over, strict=True):
+        np.testing.assert_allclose(outscored(positives, negatives), pairs.mean(axis=1))
+        assert auroc(positives, negatives) == pytest.approx(pairs.mean())
+    moved = over[1] - over[0]
+    found = auroc_differences(*sides)
+    assert found.shape == (80,)
+    assert found.mean() == pytest.approx(moved.mean())
+    delong = moved.mean(axis=1).var() / 30 + moved.mean(axis=0).var() / 50
+    assert found.var() / 80 == pytest.approx(delong)
+    groups = random.integers(0, 20, 80)
+    groups[:20] = np.arange(20)
+    pulls = np.concatenate((moved.mean(axis=1) - moved.mean(), moved.mean(axis=0) - moved.mean()))
+    pulls /= np.repeat((30, 50), (30, 50))
+    slow = [moved.mean() + 20 * sum(pulls[i] for i in range(80) if groups[i] == group) for group in range(20)]
+    np.testing.assert_allclose(auroc_differences(*sides, groups), slow)
+    np.testing.assert_allclose(auroc_differences((np.ones(3), np.zeros(9)), (np.zeros(3), np.ones(9))), -1)
+    with pytest.raises(ValueError, match="none of one"):
+        auroc_differences((np.ones(0), np.ones(2)), (np.ones(0), np.ones(2)))
 
 
 def test_a_rate_counts_each_group_alike():

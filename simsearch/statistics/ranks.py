@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simsearch.arrays import Numbers
+from simsearch.arrays import Doubles, Integers, Numbers
 
 
 def auroc(positives: Numbers, negatives: Numbers) -> float:
@@ -16,6 +16,36 @@ def auroc(positives: Numbers, negatives: Numbers) -> float:
     known = np.sort(negatives)
     below, reached = (np.searchsorted(known, positives, side=side) for side in ("left", "right"))
     return float((below + reached).mean() / (2 * len(known)))
+
+
+def outscored(values: Numbers, others: Numbers) -> Doubles:
+    """Return the share of the others (m,) that each of the values (n,) is above, ties half: the mean is `auroc`."""
+    known = np.sort(others)
+    below, reached = (np.searchsorted(known, values, side=side) for side in ("left", "right"))
+    return np.asarray((below + reached) / (2 * len(known)), dtype=np.float64)
+
+
+def auroc_differences(
+    before: tuple[Numbers, Numbers], after: tuple[Numbers, Numbers], groups: Integers | None = None
+) -> Doubles:
+    """Return a value for each group of images (G,), whose mean is by how much the AUROC of the same images rose.
+
+    `before` and `after` are scores of the same positives (n,) and negatives (m,). What an image adds is how its own
+    share moved, of negatives that a positive is above, or of positives that are above a negative: the mean of these
+    values scatters as the difference does, by the draw of positives and by that of negatives (DeLong, DeLong,
+    Clarke-Pearson 1988, Biometrics 44). `groups` (n + m,), positives first, counted from 0: images of one are one value
+    (Obuchowski 1997, Biometrics 53); None: each is its own. Raises ValueError for an empty sample.
+    """
+    sizes = [len(one) for one in before]
+    if not all(sizes):
+        raise ValueError("expected positives and negatives, seen none of one")
+    own = outscored(*after) - outscored(*before)
+    others = outscored(*before[::-1]) - outscored(*after[::-1])
+    rise = float(own.mean())
+    pulls = np.concatenate(((own - rise) / sizes[0], (others - rise) / sizes[1]))
+    numbers = np.arange(len(pulls)) if groups is None else groups
+    count = int(numbers.max()) + 1
+    return np.asarray(rise + count * np.bincount(numbers, weights=pulls, minlength=count), dtype=np.float64)
 
 
 def rank_test(values: Numbers, others: Numbers) -> float:
