@@ -12,6 +12,11 @@ Values = Mapping[str, Numbers]
 Status = Literal["measured", "failed", "dropped"]
 
 
+def kept(image: str) -> str:
+    """Return the name of an image as a history holds it: without bytes that are no text."""
+    return image.encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True)
 class Cell:
     """One cell of the matrix: a recipe with a seed, an index factory and search settings.
@@ -58,6 +63,8 @@ class Result:
 
     `digests` are the (digest, content) references of its artifacts, `seconds` those of its stages. `per_query` holds
     float arrays (Q,) in the order of `queries`, the names of the query images; NaN: no value for that query.
+    `per_image` holds float arrays (T,) in the order of `tried`, the names of the images that tried the scores of a
+    recipe with [defects]: "score", "defective" and "flagged" (0 or 1), "group" (images of one number are of one group).
     `broken`: it failed because an index does not hold what it promises, which is a regression.
     """
 
@@ -71,6 +78,8 @@ class Result:
     figures: tuple[NightFigure, ...] = ()
     queries: tuple[str, ...] = ()
     per_query: Values = field(default_factory=dict)
+    tried: tuple[str, ...] = ()
+    per_image: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class Night:
 
 @dataclass(frozen=True)
 class Loser:
-    """A class or a query that lost: its name, how many queries it is over, and its mean before and after."""
+    """A class, query or image that lost: its name, how many of these it is over, and its mean before and after."""
 
     name: str
     n: int
@@ -113,9 +122,10 @@ class Loser:
 class Cause:
     """Which stage moved (None where no one stage can be told apart), and how that is known.
 
-    The stages are data, embedder, features, index and search settings, in the order in which data flow.
+    The stages are data, embedder, features, defects, index and search settings, in the order in which data flow.
 
-    `classes` and `queries` are those that lost most, in the metric that `of` names. `picture`: PNG bytes of queries
+    `classes` and `queries` are those that lost most, in the metric that `of` names and that is `over` queries, or
+    images. `picture`: PNG bytes of queries
     with their neighbours before and after, None where they could not be drawn.
     """
 
@@ -125,6 +135,7 @@ class Cause:
     queries: tuple[Loser, ...] = ()
     picture: bytes | None = None
     of: str = ""
+    over: tuple[str, str] = ("query", "queries")
 
 
 @dataclass(frozen=True)

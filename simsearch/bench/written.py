@@ -81,7 +81,8 @@ def history_rows(history: History) -> Iterator[dict[str, Any]]:
         versions = {f"version_{name}": text for name, text in night.versions.items()}
         for result in history.results(night.number, per_query=False):
             cell = {**about, **_cell(result), "search": json.dumps(dict(result.cell.search))}
-            digests = {f"digest_{stage}": result.digests.get(stage, {}).get("content") for stage in STAGES}
+            stages = [*STAGES, *(stage for stage in ("defects",) if stage in result.digests)]
+            digests = {f"digest_{stage}": result.digests.get(stage, {}).get("content") for stage in stages}
             for figure in [asdict(figure) for figure in result.figures] or [nothing]:
                 yield {**cell, **figure, **digests, **versions}
 

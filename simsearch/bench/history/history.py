@@ -1,7 +1,7 @@
 """The history of nights: one SQLite file that is only ever added to, and that anyone may read.
 
-Tables: nights, cells, figures, per_query (its values are in blobs), findings, ends (the verdict of a night), accepts. A
-night without a row in `ends` was killed, and is continued.
+Tables: nights, cells, figures, per_query and, where there are any, per_image (their values are in blobs), findings,
+ends (the verdict of a night), accepts. A night without a row in `ends` was killed, and is continued.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from simsearch.durable import make_folder
 from simsearch.errors import ArtifactError, disk_error
 
 BUSY_SECONDS = 10.0
+_VALUES = "SELECT name, data FROM {} JOIN blobs USING (digest)"
 
 
 class History:
@@ -87,6 +88,11 @@ class History:
             for name, values in result.per_query.items():
                 kept = _keep(database, np.asarray(values, dtype="<f8").tobytes())
                 _insert(database, "per_query", night, cell.name, name, kept)
+            if result.tried:
+                tables.create_later(database)
+                columns = {name: np.asarray(values, dtype="<f8").tobytes() for name, values in result.per_image.items()}
+                for name, data in {tables.NAMES: json.dumps(result.tried).encode(), **columns}.items():
+                    _insert(database, "per_image", night, cell.name, name, _keep(database, data))
 
     def end(
         self, night: int, when: str, verdict: Verdict | None, notes: Sequence[str] = (), *, accepted: str | None = None
@@ -146,14 +152,14 @@ class History:
             figures = self._rows(
                 f"SELECT metric, k, scope, value, low, high, n FROM figures {of_it} ORDER BY rowid", night, name
             )
-            packed, values = None, []
+            packed, values, images = None, [], []
             with readable(self.path, f"night {night}, cell {name}"):
                 if per_query and digest is not None:
                     packed = self._rows("SELECT data FROM blobs WHERE digest = ?", digest)[0][0]
-                    values = self._rows(
-                        f"SELECT name, data FROM per_query JOIN blobs USING (digest) {of_it}", night, name
-                    )
-                found.append(result_of(row, figures, packed, values))
+                    values = self._rows(f"{_VALUES.format('per_query')} {of_it}", night, name)
+                if per_query and self._rows("SELECT name FROM sqlite_master WHERE name = 'per_image'"):
+                    images = self._rows(f"{_VALUES.format('per_image')} {of_it}", night, name)
+                found.append(result_of(row, figures, packed, values, images))
         return found
 
     def _rows(self, sql: str, *arguments: Any) -> list[Any]:

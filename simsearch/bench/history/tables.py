@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+from simsearch.arrays import Numbers
 from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Status
 from simsearch.errors import ArtifactError
 
@@ -63,7 +64,18 @@ CREATE TABLE accepts (
     reason TEXT NOT NULL
 );
 """
+LATER = """
+CREATE TABLE IF NOT EXISTS per_image (
+    night INTEGER NOT NULL REFERENCES nights, cell TEXT NOT NULL, name TEXT NOT NULL,
+    digest TEXT NOT NULL REFERENCES blobs,
+    PRIMARY KEY (night, cell, name)
+)
+"""
+"""A table that a history gets with its first values of single images, which not every recipe has."""
+NAMES = "names"  # the row of per_image that holds the names of the images, as JSON
 TABLES = ("meta", "nights", "cells", "blobs", "figures", "per_query", "findings", "ends", "accepts")
+
+Packed = Sequence[tuple[str, bytes]]  # names of values, and the values
 
 
 def create(database: sqlite3.Connection) -> None:
@@ -74,14 +86,24 @@ def create(database: sqlite3.Connection) -> None:
         if statement.strip():
             database.execute(statement)
     for table in TABLES:
-        for change in ("UPDATE", "DELETE"):
-            database.execute(
-                f"CREATE TRIGGER {table}_{change.lower()} BEFORE {change} ON {table} "
-                "BEGIN SELECT RAISE(ABORT, 'the history is only ever added to'); END"
-            )
+        _only_added_to(database, table)
     database.execute("INSERT INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex[:12],))
     database.execute(f"PRAGMA application_id = {APPLICATION}")
     database.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
+def create_later(database: sqlite3.Connection) -> None:
+    """Make the table of single images within a transaction that the caller began, unless it is there."""
+    database.execute(LATER)
+    _only_added_to(database, "per_image")
+
+
+def _only_added_to(database: sqlite3.Connection, table: str) -> None:
+    for change in ("UPDATE", "DELETE"):
+        database.execute(
+            f"CREATE TRIGGER IF NOT EXISTS {table}_{change.lower()} BEFORE {change} ON {table} "
+            "BEGIN SELECT RAISE(ABORT, 'the history is only ever added to'); END"
+        )
 
 
 def advice(message: str) -> str:
@@ -111,21 +133,28 @@ def night_of(row: Any) -> Night:
     return Night(**{**row, "versions": dict(json.loads(row["versions"])), "notes": notes})
 
 
-def result_of(row: Any, figures: Sequence[Any], packed: bytes | None, values: Sequence[tuple[str, bytes]]) -> Result:
-    """Return the result of a cell, of its rows in cells, figures, queries and per_query."""
+def result_of(row: Any, figures: Sequence[Any], packed: bytes | None, values: Packed, images: Packed) -> Result:
+    """Return the result of a cell, of its rows in cells, figures, queries, per_query and per_image."""
     names = [] if packed is None else json.loads(zlib.decompress(packed))
-    per_query = {str(key): np.frombuffer(zlib.decompress(data), dtype="<f8") for key, data in values}
+    tried: list[str] = next((json.loads(zlib.decompress(data)) for key, data in images if key == NAMES), [])
+    per_query = _columns(values, len(names), "queries")
+    per_image = _columns([one for one in images if one[0] != NAMES], len(tried), "images")
     digests = {str(stage): dict(reference) for stage, reference in json.loads(row["digests"]).items()}
     seconds = {str(stage): float(taken) for stage, taken in json.loads(row["seconds"]).items()}
     if row["status"] not in get_args(Status) or not seconds.keys() <= digests.keys():
         raise ValueError(f"status {row['status']!r} with digests of {sorted(digests)}")
-    if any(len(column) != len(names) for column in per_query.values()):
-        raise ValueError(f"not a value for each of {len(names):,} queries")
     return Result(
         cell=_cell(row), status=row["status"], stage=row["stage"], error=row["error"], broken=bool(row["broken"]),
         digests=digests, seconds=seconds, figures=tuple(_figure(figure) for figure in figures), queries=tuple(names),
-        per_query=per_query,
+        per_query=per_query, tried=tuple(tried), per_image=per_image,
     )  # fmt: skip
+
+
+def _columns(values: Packed, count: int, what: str) -> dict[str, Numbers]:
+    found = {str(key): np.frombuffer(zlib.decompress(data), dtype="<f8") for key, data in values}
+    if any(len(column) != count for column in found.values()):
+        raise ValueError(f"not a value for each of {count:,} {what}")
+    return found
 
 
 def finding_row(found: Finding) -> tuple[Any, ...]:

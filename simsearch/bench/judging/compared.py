@@ -16,13 +16,22 @@ Pair = tuple[Result, Result]  # of the accepted night, of tonight
 
 @dataclass(frozen=True)
 class Compared:
-    """A figure of a cell: its means, and the differences of the shared queries (n,), NaN where one has no value."""
+    """A figure of a cell: its means, and the differences of the shared queries (n,), NaN where one has no value.
+
+    `images`: how many they are over, where a difference is of a group of images.
+    """
 
     cell: str
     key: Key
     before: float
     after: float
     differences: Doubles
+    images: int | None = None
+
+    @property
+    def over(self) -> int:
+        """Return how many queries, or images, it is over."""
+        return len(self.tested) if self.images is None else self.images
 
     @property
     def tested(self) -> Doubles:

@@ -22,6 +22,9 @@ from simsearch.arrays import Doubles
 from simsearch.bench.judging.compared import Compared, Pair, compared, gated, shared_queries
 from simsearch.bench.judging.metrics import METRICS, RATIOS
 from simsearch.bench.judging.spread import against_seeds
+from simsearch.bench.judging.tried import apart as images_apart
+from simsearch.bench.judging.tried import changes as image_changes
+from simsearch.bench.judging.tried import compared_defects
 from simsearch.bench.matrix import Matrix
 from simsearch.bench.records import Cell, Finding, Night, NightFigure, Result, Verdict
 from simsearch.statistics.intervals import percentile_intervals
@@ -64,12 +67,11 @@ def judge(
         new = tuple(result.cell.name for result in left_after if result.status == "measured")
         gone = tuple(result.cell.name for result in left_before)
         both = [pair for pair in pairs if pair[1].status == "measured"]
-        notes += _changes(both)
+        notes += [*_changes(both), *image_changes(both)]
         judged = [(before, stand_ins.get(after.cell.name, after)) for before, after in both]
-        apart = [
-            after for before, after in judged if not gated(before, after) or not len(shared_queries(before, after)[0])
-        ]
-        notes += [f"{after.cell.name}: could not be judged: {_apart(after)}" for after in apart]
+        reasons = [(after, _apart(before, after)) for before, after in judged]
+        notes += [f"{after.cell.name}: could not be judged: {why}" for after, why in reasons if why]
+        apart = [after for after, why in reasons if why]
         spread, told = against_seeds([pair for pair in both if pair[1].cell.name in stand_ins])
         findings += quality(matrix, judged, spread)
         notes += told
@@ -129,12 +131,15 @@ def quality(matrix: Matrix, pairs: Sequence[Pair], spread: Sequence[Finding] = (
         entries = list(compared(before, after))
         if entries:  # the same draws of queries for all metrics of a cell
             ends += percentile_intervals(np.stack([entry.differences for entry in entries], axis=1)).tolist()
-        found += entries
+        others = list(compared_defects(before, after))
+        for entry in others:
+            ends += percentile_intervals(entry.differences[:, None]).tolist()
+        found += [*entries, *others]
     p_values = _p_values([entry.tested for entry in found], matrix.gate.p)
     paired = [
         Finding(
             entry.cell, *entry.key, entry.before, entry.after, entry.after - entry.before, (low, high), p_value,
-            n=len(entry.tested),
+            n=entry.over,
         )
         for entry, (low, high), p_value in zip(found, ends, p_values, strict=True)
     ]  # fmt: skip
@@ -198,11 +203,15 @@ def _ratios(figures: Sequence[NightFigure]) -> dict[tuple[str, str], NightFigure
     return {(figure.metric, figure.scope): figure for figure in judged}
 
 
-def _apart(after: Result) -> str:
-    """Return why a cell cannot be judged, and what to do when that was meant."""
+def _apart(before: Result, after: Result) -> str:
+    """Return why a cell cannot be judged, and what to do when that was meant; nothing where it can be."""
     why = "it shares no query and k with the accepted night"
     if after.status != "measured":
         why = f"the accepted night's embedder could not be measured by tonight's versions: {after.error}"
+    elif gated(before, after) and len(shared_queries(before, after)[0]):
+        if not images_apart(before, after):
+            return ""
+        why = "it shares too few images that tried its defect scores with the accepted night"
     return f'{why}; when that was meant: simsearch bench accept --reason "..."'
 
 

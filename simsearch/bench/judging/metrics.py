@@ -29,11 +29,15 @@ class Metric:
     judged: Literal["paired", "speed", "agreement"] | None = None
     least: float = 0.0
     unit: str = ""
+    over: tuple[str, str] = ("query", "queries")  # what it is a mean over, one and many
 
     def loss(self, before: float, after: float) -> float:
         """Return how much worse `after` is than `before`, in the metric's own unit; below 0 where it is better."""
         return before - after if self.higher_is_better else after - before
 
+
+IMAGES = ("image", "images")
+AUROC, FALSE_ALARMS = DEFECTS = ("image_auroc", "false_alarm_rate")
 
 METRICS: Mapping[str, Metric] = {
     **{
@@ -47,6 +51,9 @@ METRICS: Mapping[str, Metric] = {
         if figure.least is not None or figure.watched
     },
     "ann_recall": Metric("ann_recall", True, "paired", 0.002),
+    # Of a recipe with [defects], over the test images that tried its scores.
+    AUROC: Metric("image AUROC", True, "paired", 0.002, over=IMAGES),
+    FALSE_ALARMS: Metric("false alarm rate", False, "paired", 0.002, over=IMAGES),
     # The least cosine of the accepted night's features and those that tonight's code makes by the same embedder: builds
     # that stand answer otherwise when it falls, also where a retrained embedder makes up for it.
     "feature_agreement": Metric("agreement of features", True, "agreement", 0.0001),

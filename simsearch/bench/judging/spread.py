@@ -9,6 +9,7 @@ from statistics import fmean, stdev
 
 from simsearch.bench.judging.compared import Compared, Pair, compared
 from simsearch.bench.judging.metrics import Key
+from simsearch.bench.judging.tried import compared_defects
 from simsearch.bench.records import Cause, Finding
 from simsearch.statistics.student import t_interval
 
@@ -37,7 +38,7 @@ def against_seeds(pairs: Sequence[Pair]) -> tuple[list[Finding], list[str]]:
         notes.append(f"{name}: tonight's retraining was judged by its mean over {seeds} against their spread")
         values: defaultdict[Key, list[Compared]] = defaultdict(list)
         for before, after in group:
-            for entry in compared(before, after):
+            for entry in (*compared(before, after), *compared_defects(before, after)):
                 values[entry.key].append(entry)
         findings += (_finding(name, key, entries) for key, entries in values.items() if len(entries) == count)
     return findings, notes

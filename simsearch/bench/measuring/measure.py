@@ -12,9 +12,10 @@ import numpy as np
 from simsearch.artifacts import Artifact
 from simsearch.bench.judging.metrics import METRICS, kept_name
 from simsearch.bench.measuring import speed
+from simsearch.bench.measuring.defects import defect_figures, tried_images
 from simsearch.bench.measuring.machine import peak_memory, reset_peak
 from simsearch.bench.measuring.scratch import NightHome
-from simsearch.bench.records import Cell, NightFigure, Result
+from simsearch.bench.records import Cell, NightFigure, Result, kept
 from simsearch.console import safe
 from simsearch.embedder.bundle.trained import open_trained, preprocess_of
 from simsearch.errors import InvariantError, SimsearchError, disk_error
@@ -94,8 +95,10 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference | N
     took = time.perf_counter() - started
     size = sum(file["size"] for name, a in stages.items() if name != "dataset" for file in a.manifest["files"].values())
     seconds = {name: float(artifact.manifest["seconds"]) for name, artifact in stages.items()}
+    found = stages["defects"].path if "defects" in stages else None
     measured = [
         *sorted(quality_figures(report, values), key=lambda figure: (figure.k is None, figure.k or 0)),
+        *([] if found is None else defect_figures(found)),
         *timing,
         *(NightFigure("seconds", None, name, taken, n=1) for name, taken in seconds.items()),
         NightFigure("seconds", None, "timing of answers", took, n=1),
@@ -104,14 +107,17 @@ def _measured(cell: Cell, plan: Plan, home: Home, reference: speed.Reference | N
     if memory is not None:
         measured.append(NightFigure("peak_memory", None, "all", float(memory), n=1))
     table = RecordTable(data.artifact.path)
+    tried, per_image = ((), {}) if found is None else tried_images(found, table)
     return Result(
         cell,
         "measured",
         digests={name: artifact.reference for name, artifact in stages.items()},
         seconds=seconds,
         figures=tuple(measured),
-        queries=tuple(table[int(row)].image.encode("utf-8", "backslashreplace").decode() for row in rows),
+        queries=tuple(kept(table[int(row)].image) for row in rows),
         per_query=values,
+        tried=tried,
+        per_image=per_image,
     )
 
 

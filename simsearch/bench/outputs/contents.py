@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
 
-from simsearch.bench.judging.metrics import METRICS, shown, tested
+from simsearch.bench.judging.metrics import AUROC, FALSE_ALARMS, METRICS, shown, tested
 from simsearch.bench.records import Cause, Finding, Loser, NightFigure, Result, Story
 from simsearch.evaluation.figures import FIGURES
 from simsearch.page.dates import moment
@@ -25,6 +25,7 @@ COLUMNS: tuple[tuple[str, str, int | None], ...] = (
     ("p50 ms", "latency_p50", None),
 )
 """The figures of a cell that every table of cells shows: (heading, metric, k)."""
+OF_DEFECTS = (("image AUROC", AUROC, None), ("false alarms", FALSE_ALARMS, None))
 
 Causes = list[tuple[Cause | None, list[Finding]]]
 
@@ -69,11 +70,17 @@ def outcome(story: Story) -> str:
     return "abandoned" if story.night.verdict == "abandoned" else story.verdict.outcome
 
 
+def columns(story: Story) -> tuple[tuple[str, str, int | None], ...]:
+    """Return the figures that tonight's table of cells shows: those of defects where a cell has them."""
+    found = {figure.metric for result in results(story) for figure in result.figures}
+    return (*COLUMNS, *(column for column in OF_DEFECTS if column[1] in found))
+
+
 def cells(story: Story) -> list[tuple[Result, str, list[str]]]:
-    """Return each cell of tonight: its result, its word, and its value for each of COLUMNS, "-" where it has none."""
+    """Return each cell of tonight: its result, its word, and its value for each of `columns`, "-" where it has none."""
     state = states(story)
     return [
-        (result, state[result.cell.name], [_column(result, metric, k) for _, metric, k in COLUMNS])
+        (result, state[result.cell.name], [_column(result, metric, k) for _, metric, k in columns(story)])
         for result in results(story)
     ]
 
@@ -120,7 +127,8 @@ def lost(cause: Cause | None) -> list[tuple[str, str, Sequence[Loser]]]:
     if cause is None:
         return []
     of = f" ({cause.of})" if cause.of else ""
-    both = (("class", "Classes", cause.classes), ("query", "Queries", cause.queries))
+    one, many = cause.over
+    both = (("class", "Classes", cause.classes), (one, many.capitalize(), cause.queries))
     return [(what, f"{many} that lost most{of}", losers) for what, many, losers in both if losers]
 
 

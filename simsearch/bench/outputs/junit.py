@@ -82,7 +82,7 @@ def _finding(suite: ET.Element, finding: Finding) -> None:
         return
     lines = [f"{words.metric(finding)} {moved}", words.cause(finding.cause)]
     for what, _, losers in contents.lost(finding.cause):
-        lines += [f"{what} {loser.name}: {words.loser(loser)}" for loser in losers]
+        lines += [f"{what} {loser.name}: {words.loser(loser, finding.cause)}" for loser in losers]
     _tell(case, "failure", "\n".join(_text(line) for line in lines), "worse")
 
 

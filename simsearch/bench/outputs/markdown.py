@@ -71,7 +71,7 @@ def _lost(story: Story) -> Iterator[str]:
         for cause, _ in causes:
             for what, title, losers in contents.lost(cause):
                 of = title.partition(" that lost most")[2]
-                rows += [(what, _name(found.name), words.loser(found)) for found in losers[:LOSERS]]
+                rows += [(what, _name(found.name), words.loser(found, cause)) for found in losers[:LOSERS]]
         if rows:
             yield from _details(f"What lost most{of}: {cell}", _table(("", "name", "mean before and after"), rows))
 
@@ -79,7 +79,7 @@ def _lost(story: Story) -> Iterator[str]:
 def _cells(story: Story) -> Iterator[str]:
     rows = [(_name(result.cell.name), *figures, word) for result, word, figures in contents.cells(story)]
     if rows:
-        heads = ("cell", *(_text(head) for head, _, _ in contents.COLUMNS), "")
+        heads = ("cell", *(_text(head) for head, _, _ in contents.columns(story)), "")
         shown = [_table(heads, rows[:MOST_ROWS]), *_left(len(rows) - MOST_ROWS, "cells")]
         yield from _details(f"All {words.cells(len(rows))}", "\n\n".join(shown))
 

@@ -67,7 +67,7 @@ def columns(cells: list[Followed], key: Key) -> list[tuple[Cell, list[Result | N
 
 def stands_open(key: Key, findings: Sequence[Finding]) -> bool:
     """Return whether a figure is shown unasked: those of the tables of cells, and what changed."""
-    column = key[2] == "all" and key[:2] in [(name, k) for _, name, k in contents.COLUMNS]
+    column = key[2] == "all" and key[:2] in [(name, k) for _, name, k in (*contents.COLUMNS, *contents.OF_DEFECTS)]
     return column or any((f.worse or f.better) and (f.metric, f.k, f.scope) == key for f in findings)
 
 

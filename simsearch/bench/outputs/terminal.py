@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.cells import cell_len, chop_cells
 
+from simsearch.bench.judging.metrics import DEFECTS, METRICS
 from simsearch.bench.outputs import contents, words
 from simsearch.bench.records import Story
 from simsearch.console import safe, shorten
 
 WIDTH = 80
-HEADINGS = [head if k is None else f"{head[:3]}@{k}" for head, _, k in contents.COLUMNS]
-WIDTHS = [9 if head == "qps" else len(head) + 1 for head in HEADINGS]  # a word of at most 8 characters follows them
-NAME = WIDTH - sum(WIDTHS) - 10
 LOSERS = 3
 
 
@@ -40,17 +38,24 @@ def terminal_table(story: Story) -> str:
 
 
 def _cells(story: Story) -> Iterator[str]:
-    yield f"{'cell':<{NAME}}{_figures(HEADINGS)}"
+    columns = contents.columns(story)
+    heads = [
+        (head.split()[-1] if metric in DEFECTS else head) if k is None else f"{head[:3]}@{k}"
+        for head, metric, k in columns
+    ]
+    widths = [9 if head == "qps" else len(head) + 1 for head in heads]
+    width = WIDTH - sum(widths) - 10  # a word of at most 8 characters follows the figures
+    yield f"{'cell':<{width}}{_figures(heads, widths)}"
     for result, word, figures in contents.cells(story):
         name = safe(result.cell.name)
-        if cell_len(name) > NAME:  # on a line of its own: cut in its middle it would read as another cell's
+        if cell_len(name) > width:  # on a line of its own: cut in its middle it would read as another cell's
             yield from wrap(name)
             name = ""
-        yield f"{name}{' ' * (NAME - cell_len(name))}{_figures(figures)}  {word}"
+        yield f"{name}{' ' * (width - cell_len(name))}{_figures(figures, widths)}  {word}"
 
 
-def _figures(figures: Sequence[str]) -> str:
-    return "".join(f"{figure:>{width}}" for figure, width in zip(figures, WIDTHS, strict=True))
+def _figures(figures: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(f"{figure:>{width}}" for figure, width in zip(figures, widths, strict=True))
 
 
 def _worse(story: Story) -> Iterator[str]:
@@ -58,11 +63,13 @@ def _worse(story: Story) -> Iterator[str]:
         yield from wrap(f"WORSE {cell}", 0, 2)
         for cause, findings in causes:
             for finding in findings:
-                over = "" if finding.n is None else f", {finding.n:,} queries"
+                over = "" if finding.n is None else f", {finding.n:,} {METRICS[finding.metric].over[1]}"
                 yield from wrap(f"{words.metric(finding)} {words.moved(finding)}{over}", 2, 4)
             yield from wrap(words.cause(cause), 2, 4)
             for _, title, losers in contents.lost(cause):
-                shown = "; ".join(f"{shorten(safe(found.name), 40)} {words.loser(found)}" for found in losers[:LOSERS])
+                shown = "; ".join(
+                    f"{shorten(safe(found.name), 40)} {words.loser(found, cause)}" for found in losers[:LOSERS]
+                )
                 yield from wrap(f"{title[0].lower()}{title[1:]}: {shown}", 2, 4)
 
 

@@ -54,8 +54,8 @@ def figure(finding: Finding) -> str:
 
 def over(finding: Finding) -> str:
     """Return what a finding is over: "359 queries", for speed "15 timings"; nothing where that is not known."""
-    one, many = ("timing", "timings") if _is_speed(finding) else ("query", "queries")
-    return "" if finding.n is None else count(finding.n, one, many)
+    names = ("timing", "timings") if _is_speed(finding) else METRICS[finding.metric].over
+    return "" if finding.n is None else count(finding.n, *names)
 
 
 def moved(finding: Finding) -> str:
@@ -103,9 +103,9 @@ def stage(found: Cause | None) -> str:
     return f"not found{why}" if found.stage is None else f"the {found.stage} changed{why}"
 
 
-def loser(found: Loser) -> str:
+def loser(found: Loser, of: Cause | None = None) -> str:
     """Return how a class or a query moved: "0.990 -> 0.910", and over how many queries where that is more than one."""
-    over = f", {found.n:,} queries" if found.n != 1 else ""
+    over = "" if found.n == 1 else f", {found.n:,} {'queries' if of is None else of.over[1]}"
     return f"{found.before:.3f} -> {found.after:.3f}{over}"
 
 
