@@ -24,6 +24,7 @@ AGREEMENT = "feature_agreement"
 SAME_FEATURES = 1 - METRICS[AGREEMENT].least
 MOST_IMAGES = 20_000  # embedded again where data and embedder both moved
 MOST_DIFFERENCES = 4
+OTHER_WEIGHTS = "the same settings and data gave other weights (code, versions or machine)"
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,13 @@ def _index(case: Case) -> tuple[str, str] | None:
 
 
 def _features(case: Case) -> tuple[str, str] | None:
-    trained, embedded = (case.before.artifacts[stage] for stage in ("train", "embed"))
-    cosine = rerun.least_cosine(case.data(), trained, embedded, case.before.table, case.after.table)
+    return other_code(case.data(), case.before, case.after)
+
+
+def other_code(data: Data, before: Side, after: Side) -> tuple[str, str] | None:
+    """Return (stage, why) where the code at hand no longer makes the features that it made."""
+    trained, embedded = (before.artifacts[stage] for stage in ("train", "embed"))
+    cosine = rerun.least_cosine(data, trained, embedded, before.table, after.table)
     return None if cosine is None or cosine >= SAME_FEATURES else ("features", other_features(cosine))
 
 
@@ -140,13 +146,12 @@ def other_features(cosine: float) -> str:
 
 def _data_or_embedder(case: Case) -> tuple[str, str] | None:
     before, after = case.before, case.after
-    changes = rerun.data_changes(before.table, after.table)
+    words = data_words(before, after)
     settings = setting_differences(before.settings("train"), after.settings("train"))
     trained = before.artifacts["train"].content != after.artifacts["train"].content
-    words = ", ".join(f"{count:,} images {what}" for what, count in changes.items())
-    if changes and not settings:
+    if words and not settings:
         return "data", words
-    if changes and trained:
+    if words and trained:
         # Both moved: what does the old embedder make of tonight's data?
         if len(after.table.records) > MOST_IMAGES:
             return "data", f"{words}; the embedder's settings moved too ({settings}), which was too large to tell apart"
@@ -157,12 +162,18 @@ def _data_or_embedder(case: Case) -> tuple[str, str] | None:
             return "data", f"{words}: {_again(case, value, 'the old embedder')}"
     if not trained:
         return None
-    what = settings or "the same settings and data gave other weights (code, versions or machine)"
-    if changes:
+    what = settings or OTHER_WEIGHTS
+    if words:
         return "embedder", what
     index = rerun.index_over(before.features, before.table.gallery, after.factory)
     value = case.mean(0, before.table, before.features, index, after.search)
     return "embedder", f"{what}: {_again(case, value, 'the old embedder')}"
+
+
+def data_words(before: Side, after: Side) -> str:
+    """Return what of the data moved, in words; nothing where nothing did."""
+    changes = rerun.data_changes(before.table, after.table)
+    return ", ".join(f"{count:,} images {what}" for what, count in changes.items())
 
 
 def _again(case: Case, value: float, counterpart: str) -> str:

@@ -11,12 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
 from simsearch.bench.causes import checks, rerun
+from simsearch.bench.causes.defective import STAGE, Tried, cause_of_defects
 from simsearch.bench.judging.compared import Pair, shared_queries
-from simsearch.bench.judging.metrics import METRICS, kept_name, metric_words
+from simsearch.bench.judging.metrics import DEFECTS, METRICS, kept_name, metric_words
 from simsearch.bench.measuring.measure import FAILURES, data_of, search_of, words_of
 from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cause, Finding, Loser, Result
@@ -52,8 +54,8 @@ class Detective:
     def explain(self, findings: Sequence[Finding], pairs: Sequence[Pair]) -> Iterator[Finding]:
         """Yield the findings, those that are worse with their cause.
 
-        Of a cell three things are explained apart, each by its plainest loss: speed, what the index finds of the exact
-        answer, and the rest, which an embedder can lose as well.
+        Of a cell these are explained apart, each by its plainest loss: speed, what the index finds of the exact answer,
+        either figure of defects, and the rest, which an embedder can lose as well.
         """
         by_cell = {after.cell.name: (before, after) for before, after in pairs}
         causes: dict[tuple[str, str], Cause] = {}
@@ -99,6 +101,10 @@ class Detective:
                 sides = self._side(stack, before, self.accepted), self._side(stack, after, home)
                 if METRICS[finding.metric].judged == "speed":
                     return _cause_of_speed(*sides)
+                if finding.metric in DEFECTS:
+                    pair, at, progress = (before, after), self.tonight.path, self.tonight.progress
+                    data = partial(data_of, after.cell, self.tonight)
+                    return cause_of_defects(Tried(*sides, finding, pair, at, data, progress))
                 case = self._case(finding, before, after, sides)
                 stage, why = checks.find_stage(case)
                 classes, queries, picture = _losers(finding, before, after, sides)
@@ -106,11 +112,12 @@ class Detective:
                     stage, why, classes, queries, picture, metric_words(finding.metric, finding.k, finding.scope)
                 )
         except FAILURES as error:
-            stage, moved = moved_by_digest(before, after)
+            stage, moved = moved_by_digest(before, after, finding.metric)
             return Cause(stage, f"{moved} (by digests alone, as nothing could be run again: {words_of(error)})")
 
     def _side(self, stack: ExitStack, result: Result, home: NightHome) -> checks.Side:
-        opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in NEEDED}
+        stages = [*NEEDED, *(stage for stage in ("defects",) if stage in result.digests)]
+        opened = {stage: home.store.open(stage, **result.digests[stage]) for stage in stages}
         features = stack.enter_context(FeatureFile(opened["embed"].file("features.h5")))
         return checks.Side(opened, rerun.Listing.read(opened["dataset"]), features, search_of(opened["evaluate"]))
 
@@ -145,12 +152,13 @@ def _cause_of_speed(before: checks.Side, after: checks.Side) -> Cause:
     return Cause(None, f"no setting moved; {f'versions: {versions}' if versions else 'code or machine'}")
 
 
-def moved_by_digest(before: Result, after: Result) -> tuple[str | None, str]:
+def moved_by_digest(before: Result, after: Result, metric: str) -> tuple[str | None, str]:
     """Return the first stage whose artifact is not what it was, in the order of the data flow, and words for it."""
-    for stage, name in (("data", "dataset"), ("embedder", "train"), ("features", "embed"), ("index", "index")):
+    last = (STAGE, "defects") if metric in DEFECTS else ("index", "index")
+    for stage, name in (("data", "dataset"), ("embedder", "train"), ("features", "embed"), last):
         if before.digests.get(name) != after.digests.get(name):
             return stage, f"the {name} artifact is another one"
-    if before.cell.search != after.cell.search:
+    if metric not in DEFECTS and before.cell.search != after.cell.search:
         return "search settings", checks.setting_differences(dict(before.cell.search), dict(after.cell.search))
     return None, "no artifact moved"
 
@@ -209,7 +217,7 @@ def _neighbours(side: checks.Side, places: list[int], word: str) -> list[Montage
 def _kind(finding: Finding) -> tuple[str, str]:
     if METRICS[finding.metric].judged == "speed":
         return finding.cell, "speed"
-    return finding.cell, finding.metric if finding.metric == "ann_recall" else "quality"
+    return finding.cell, finding.metric if finding.metric in ("ann_recall", *DEFECTS) else "quality"
 
 
 def _plainness(finding: Finding) -> tuple[bool, float]:
