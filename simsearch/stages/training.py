@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Workspace
@@ -17,7 +16,7 @@ from simsearch.console import Progress
 from simsearch.embedder.bundle.export import export_head, export_onnx
 from simsearch.embedder.bundle.trained import HEAD, WHOLE, preprocess_of
 from simsearch.embedder.losses.losses import L2Softmax, alpha_warning, make_loss
-from simsearch.embedder.networks.embedder import Embedder, drawn_head
+from simsearch.embedder.networks.embedder import Embedder, Learner, drawn_head
 from simsearch.embedder.networks.saving import head_of, save_head, save_loss, save_weights, start_from_head
 from simsearch.embedder.training.augment import Changes, augmented, stored_size
 from simsearch.embedder.training.extract import (
@@ -89,7 +88,7 @@ def train_embedder(
 
     preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, spec, data)
     proof: dict[str, Any] = {}
-    learner: Embedder | nn.Linear
+    learner: Learner
     if frozen:  # a head needs neither the network below it nor the library that this comes from
         learner = drawn_head(int(frozen.embedded.facts["dim"]), dim, seed=training.seed)
     else:

@@ -51,6 +51,9 @@ class Embedder(nn.Module):
         return found
 
 
+Learner = Embedder | nn.Linear  # what is trained: a whole embedder, or a head on features that are there
+
+
 def drawn_head(width: int, dim: int, *, seed: int) -> nn.Linear:
     """Return a head, (B, width) to (B, dim), drawn from `seed` alone, whatever gives the features."""
     with torch.random.fork_rng(devices=[]):  # as for a whole network below
