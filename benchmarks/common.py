@@ -34,6 +34,7 @@ IDX = tuple(f"{part}-{what}" for part in ("train", "t10k") for what in ("images-
 MEGABYTE = 1_000_000
 # What simsearch sets for itself; a value of the caller would reach the peer too, which runs with its own defaults.
 NOT_HANDED_ON = {"OMP_WAIT_POLICY", "SIMSEARCH_HOME"}
+DIGITS = {"s": 3, "%": 2}  # of a figure that is printed; of other units none
 COLUMNS = "{:<44} {:>10} {:>10} {:<9} {:>6}  {:<20} {}"
 
 
@@ -254,5 +255,5 @@ def _json(row: Row) -> str:
 
 
 def _line(row: Row) -> str:
-    figures = (f"{value:,.3f}" if row.unit == "s" else f"{value:,.0f}" for value in (row.ours, row.peer))
+    figures = (f"{value:,.{DIGITS.get(row.unit, 0)}f}" for value in (row.ours, row.peer))
     return COLUMNS.format(row.name, *figures, row.unit, f"{row.ratio:.2f}", row.aim(), row.peer_name)

@@ -3,7 +3,7 @@
 Fit on 80 % of the good tiles, tested on the others and on all defective ones; no defect is seen, nothing is chosen on
 the test part. "New views" splits by view: a view was shot six times, and a random split has twins of nearly every good
 test tile among those that were fitted, so that it leaks and is for comparison with papers only. Views are found by
-matching (sides/defects_tiles.py). The given MobileNetV2 as it comes; pooled scores on its 1,280 features; patches at
+matching (sides/tiles.py). The given MobileNetV2 as it comes; pooled scores on its 1,280 features; patches at
 stride 16 (block 13). A figure is the mean over the seeds with their standard deviation; by kind on new views.
 
 The last rows are the text's own method: 64 dimensions trained by semi-hard triplets on the kinds at hand, a kind held
@@ -11,7 +11,7 @@ out in turn, views respected; the score is the distance from the mean of the nor
 and the one that was not, apart.
 
 Command: python benchmarks/defects_tiles.py [--json] [--rounds SEEDS] [--sides 104,144,192,288] [--heat FOLDER]
-(10 minutes for 10 seeds on 2 cores)
+(10 minutes for 10 seeds on 2 cores; each AUROC goes to stderr as it comes)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 from common import DATA, HERE, WEIGHTS, machine, require, say
 
 sys.path.insert(0, str(HERE / "sides"))
-import defects_tiles as tiles
+import tiles
 
 from simsearch.defects.bank import Choice, Fusion, PatchBank
 from simsearch.defects.heatmap import overlay
@@ -82,10 +82,8 @@ def main() -> None:
                 _keep(rows, split, f"patch, side {side}", parts[:, number], kinds[tried])
             if asked.heat and split == "new views" and seed == 0:
                 _draw(asked.heat, bank, [*good, *bad], maps, tried, kinds)
-            say(f"  {split}, seed {seed}")
     for seed in range(asked.rounds):
         _by_the_text(rows, features, kinds, every, seed)
-        say(f"  triplets, seed {seed}")
     print(machine() if not asked.json else "", end="" if asked.json else "\n")
     for (split, name), values in rows.items():
         mean, deviation = np.mean(values, axis=0), np.std(values, axis=0, ddof=1 if len(values) > 1 else 0)
@@ -93,8 +91,12 @@ def main() -> None:
             figures = dict(zip(FIELDS, mean.round(4).tolist(), strict=True))
             print(json.dumps({"split": split, "method": name, "seeds": len(values), "sd": deviation[0], **figures}))
         else:
-            by_kind = "  ".join(f"{kind} {value:.3f}" for kind, value in zip(FIELDS[1:], mean[1:], strict=True))
-            print(f"{split:<14} {name:<22} {mean[0]:.3f} ± {deviation[0]:.3f}   {by_kind}", flush=True)
+            print(_line(split, name, mean, f" ± {deviation[0]:.3f}"), flush=True)
+
+
+def _line(split: str, name: str, areas: list[float] | np.ndarray, spread: str = "") -> str:
+    by_kind = "  ".join(f"{kind} {value:.3f}" for kind, value in zip(FIELDS[1:], areas[1:], strict=True))
+    return f"{split:<14} {name:<22} {areas[0]:.3f}{spread}   {by_kind}"
 
 
 def _looked_at(paths: list[Path], sides: tuple[int, ...]) -> tuple[np.ndarray, list]:
@@ -161,13 +163,20 @@ def _by_the_text(rows: dict, features: np.ndarray, kinds: np.ndarray, groups: np
             seen.setdefault(kind, []).append(auroc(score[held.seen & (kinds == kind)], normal))
     for name, found in (("unseen kinds", unseen), ("seen kinds", {kind: np.mean(one) for kind, one in seen.items()})):
         each = [float(found.get(kind, np.nan)) for kind in range(len(tiles.KINDS))]
-        rows.setdefault(("new views", f"triplets, {name}"), []).append([float(np.nanmean(each)), *each])
+        _add(rows, "new views", f"triplets, {name}", [float(np.nanmean(each)), *each])
 
 
 def _keep(rows: dict, split: str, name: str, scores: np.ndarray, kinds: np.ndarray) -> None:
     normal = scores[kinds < 0]
     areas = [auroc(scores[kinds == kind], normal) for kind in range(len(tiles.KINDS))]
-    rows.setdefault((split, name), []).append([auroc(scores[kinds >= 0], normal), *areas])
+    _add(rows, split, name, [auroc(scores[kinds >= 0], normal), *areas])
+
+
+def _add(rows: dict, split: str, name: str, areas: list[float]) -> None:
+    """Keep what one more seed gave, and say it."""
+    seeds = rows.setdefault((split, name), [])
+    say(f"  seed {len(seeds)}: {_line(split, name, areas)}")
+    seeds.append(areas)
 
 
 def _draw(folder: Path, bank: PatchBank, paths: list[Path], maps: list, tried: np.ndarray, kinds: np.ndarray) -> None:

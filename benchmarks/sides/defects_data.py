@@ -6,9 +6,9 @@ Tiles squashed to SIDE x SIDE: FIT good ones, a fifth of the views held out, and
 import sys
 from pathlib import Path
 
-import defects_tiles
 import numpy as np
 from PIL import Image
+from tiles import parted, paths, views
 
 from simsearch.embedder.bundle.export import export_onnx
 from simsearch.embedder.bundle.inner import inner_maps
@@ -20,8 +20,8 @@ STRIDES = (8, 16)
 def main() -> None:
     folder, tiles, weights = map(Path, sys.argv[1:4])
     side, count = map(int, sys.argv[4:6])
-    good, bad = defects_tiles.paths(tiles)
-    test, rest = defects_tiles.parted(defects_tiles.views(good), 0, (0.2,))
+    good, bad = paths(tiles)
+    test, rest = parted(views(good), 0, (0.2,))
     fit = np.random.default_rng(0).permutation(np.flatnonzero(rest))[:count]
     held = np.flatnonzero(test)[::2]
     read = [np.stack([_squashed(path, side) for path in some]) for some in (
