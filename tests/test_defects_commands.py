@@ -308,6 +308,7 @@ def test_a_recipe_without_the_table_is_what_it_was():
         "method": "auto",
         "false_alarms": 0.01,
         "outliers": "refuse",
+        "unseen": [],
         "patch": {},
     }
     assert "defects" not in with_defaults(plain.model_dump())
@@ -323,3 +324,22 @@ def test_outliers_are_named_worst_first_and_few_or_equal_scores_have_none():
         refuse_outliers(records, np.arange(40), scores)
     refuse_outliers(records, np.arange(9), scores[:9])
     refuse_outliers(records, np.arange(40), np.where(np.arange(40) == 5, 4.0, 1.0))
+
+
+def test_a_kind_that_is_held_out_of_training_is_tried_apart(fitted):
+    home = fitted[1]
+    words = [*FIT, "--name", "apart", "--set", 'defects.unseen=["class 2"]', "--home", home]
+    done = run_cli(*words, check=0)
+    assert "class 2: 10 images are neither trained on nor searched in" in done.stderr
+    bundle = home / "artifacts" / "train" / stages_of(home, "apart")["train"]["digest"] / "embedder.json"
+    assert json.loads(bundle.read_bytes())["classes"] == ["class 0", "class 1"]
+    tried = told_of(home, "apart")["test"]
+    assert {key: (tried[key]["kinds"], tried[key]["defective"]) for key in ("seen", "unseen")} == {
+        "seen": (["class 0"], 2),
+        "unseen": (["class 2"], 10),
+    }
+    assert [tried[key]["auroc"] for key in ("seen", "unseen")] == [
+        tried["kinds"][kind]["auroc"] for kind in ("class 0", "class 2")
+    ]
+    assert f"Kinds never seen (class 2) {tried['unseen']['auroc']:.3f} [" in done.stderr
+    assert "unseen" not in told_of(home, "photos-defects")["test"]

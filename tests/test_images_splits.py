@@ -215,3 +215,44 @@ def test_a_disjoint_split_of_no_labels_names_both_settings():
         run([SourceImage("1.png", "", None)], labelled=False, split="disjoint")
     assert "dataset.split=closed" in caught.value.hint
     assert "dataset.labels = false" in caught.value.hint
+
+
+def test_labels_that_stay_unseen_are_searched_with_and_nothing_else():
+    rows = images(a=20, b=20, c=7)
+    hashes = [hashlib.sha256(row.image.encode()).hexdigest() for row in rows]
+    wanted = {"split": "closed", "test_classes": 0.5, "seed": 0, "labelled": True}
+    plain, _ = assign(rows, hashes, **wanted)
+    records, notes = assign(rows, hashes, **wanted, unseen=["c"])
+    assert by_label(records, "query") == {"a": 4, "b": 4, "c": 7}
+    assert by_label(records, "fit") + by_label(records, "val") == {"a": 16, "b": 16}
+    assert by_label(records, "gallery") == {"a": 16, "b": 16}
+    assert notes == ["c: 7 images are neither trained on nor searched in"]
+    others = [{(r.image, r.fit, r.val, r.query) for r in one if r.label != "c"} for one in (plain, records)]
+    assert others[0] == others[1], "the other labels are parted as they were"
+    official = [SourceImage(row.image, row.label, "test" if row.image.endswith("1.png") else "train") for row in rows]
+    assert by_label(assign(official, hashes, **wanted, unseen=["c"])[0], "query") == {"a": 2, "b": 2, "c": 7}
+
+
+def test_what_shares_a_group_with_an_unseen_label_is_held_out_too():
+    rows = [SourceImage(f"{label}/{n:03d}.png", label, None, group=str(n)) for label in "abc" for n in range(9)]
+    rows += [SourceImage(f"{label}/x{n}.png", label, None, group=f"x{n}") for label in "ab" for n in range(9)]
+    hashes = [hashlib.sha256(row.image.encode()).hexdigest() for row in rows]
+    wanted = {"split": "closed", "test_classes": 0.5, "seed": 0, "labelled": True}
+    records, notes = assign(rows, hashes, **wanted, unseen=["c"])
+    assert notes[0] == "c and the groups of their images: 27 images are neither trained on nor searched in"
+    assert not any(r.fit or r.val or r.gallery for r in records if r.group.isdigit())
+    assert by_label(records, "query")["a"] > 9
+    with pytest.raises(SourceError, match="leaves nothing to train on"):
+        assign(rows, hashes, **wanted, unseen=["a", "b"])
+    with pytest.raises(SourceError, match="no image has the label 'crak'; did you mean 'crack'"):
+        assign(images(good=4, crack=4), [""] * 8, **wanted, unseen=["crak"])
+
+
+def test_unseen_labels_are_of_the_closed_set_with_labels():
+    rows = images(a=4, b=4, c=4)
+    wanted = {"test_classes": 0.5, "seed": 0, "unseen": ["c"]}
+    with pytest.raises(SourceError, match=r"disjoint.*and so does defects\.unseen = \['c'\]"):
+        assign(rows, [""] * 12, split="disjoint", labelled=True, **wanted)
+    flat = [SourceImage(row.image, "", None) for row in rows]
+    with pytest.raises(SourceError, match=r"defects\.unseen: no image has the label 'c'"):
+        assign(flat, [""] * 12, split="closed", labelled=False, **wanted)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from simsearch.cli.defects import say_told
 from simsearch.cli.options import (
     HOME_OPTION,
     JSON_OPTION,
@@ -122,6 +123,8 @@ def say_outcome(outcome: Outcome) -> None:
         say(f"Built {name}: {outcome.build.record.images:,} images{labels}, in {seconds:.1f} s")
         for line in brief(outcome.report):
             say(safe(line))
+        if "defects" in outcome.build.record.stages:
+            say_told(outcome.build)
     else:
         say(f"{name} is up to date ({outcome.build.record.images:,} images checked in {seconds:.1f} s)")
     say_low_recall(outcome)

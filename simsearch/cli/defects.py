@@ -27,6 +27,8 @@ from simsearch.durable import write_durably
 from simsearch.errors import RecipeError
 
 if TYPE_CHECKING:
+    from simsearch.home import Build
+    from simsearch.report.defects import Told
     from simsearch.search.detector import Detector, Scored
 
 METHODS = ("auto", "mean", "neighbours", "mahalanobis", "means", "patch")
@@ -78,8 +80,6 @@ def fit(
         wanted = {"normal": normal, "method": method, "false_alarms": false_alarms}
         place = find_home(home)
         outcome = fit_defects(place, normal_folder, of, wanted=wanted, name=name, settings=settings, progress=progress)
-    from simsearch.report.defects import told_of
-
     name, images = outcome.build.name, f"{outcome.build.record.images:,} images"
     if outcome.ran or outcome.changed:
         say(f"Built {name}: {images}, in {outcome.seconds:.1f} s")
@@ -87,9 +87,7 @@ def fit(
         say(f"{name} is up to date ({images} checked in {outcome.seconds:.1f} s)")
     for note in outcome.notes:
         say(safe(note))
-    told = told_of(outcome.build)
-    for line in told.words():
-        say(safe(line))
+    told = say_told(outcome.build)
     if as_json:
         emit_json(told.document)
     else:
@@ -147,6 +145,16 @@ def score(
     if failed or not scored:
         return BAD_INPUT
     return SAID_NO if fail_on_defect and any(one.defective for one in scored) else OK
+
+
+def say_told(build: Build) -> Told:
+    """Say what the defect scores of a build mean and how they did; returns it."""
+    from simsearch.report.defects import told_of
+
+    told = told_of(build)
+    for line in told.words():
+        say(safe(line))
+    return told
 
 
 class Drawn:

@@ -2,15 +2,17 @@
 
 Within a class the images are ranked by a hash of (seed, use, own sha256, own name), so that adding or renaming one
 file moves at most the images next to a boundary, never all of them. Images of a group go together and are ranked by
-its key. An official split that parts a group is kept, counted and said.
+its key. An official split that parts a group is kept, counted and said. Labels that are to stay unseen are only
+searched with, in the closed set.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from simsearch.errors import SourceError
+from simsearch.console import safe, some
+from simsearch.errors import SourceError, near_words, nearest
 from simsearch.images.choosing import Row, by_group, by_label, choose, share_of
 from simsearch.images.records import ImageRecord
 from simsearch.images.sources.source import SourceImage
@@ -27,10 +29,12 @@ def assign(
     test_classes: int | float,
     seed: int,
     labelled: bool,
+    unseen: Collection[str] = (),
 ) -> tuple[list[ImageRecord], list[str]]:
     """Return the records in row order (gallery, then query-only, then the rest, each by name) and one-line notes.
 
-    Raises SourceError when the images cannot be split as asked.
+    Labels that are `unseen`, and what shares a group with them, are neither trained on nor searched in. Raises
+    SourceError when the images cannot be split as asked.
     """
     rows = [Row(image, digest) for image, digest in zip(images, sha256, strict=True)]
     rows.sort(key=lambda row: row.image.image)
@@ -38,6 +42,8 @@ def assign(
         raise SourceError("no image can be used")
     if split not in ("closed", "disjoint"):
         raise SourceError(f"dataset.split is {split!r}: expected closed or disjoint")
+    if unseen:
+        _check_unseen(unseen, {row.image.label for row in rows} - {""}, split)
     if split == "disjoint":
         if not labelled:
             raise SourceError(
@@ -46,7 +52,7 @@ def assign(
             )
         notes = _disjoint(rows, test_classes, seed)
     elif labelled:
-        notes = _closed(rows, seed)
+        notes = _closed(rows, seed, unseen)
     else:
         notes = _unlabelled(rows, seed)
     notes += _parted(rows)
@@ -59,27 +65,56 @@ def _record(number: int, row: Row) -> ImageRecord:
     return ImageRecord(number, image.image, image.label, *flags, row.sha256, image.group)
 
 
-def _closed(rows: list[Row], seed: int) -> list[str]:
+def _check_unseen(unseen: Collection[str], labels: set[str], split: str) -> None:
+    if split == "disjoint":
+        raise SourceError(
+            'dataset.split = "disjoint" tells which labels are not trained on, and so does defects.unseen = '
+            f"{list(unseen)}",
+            hint="leave one of them out",
+        )
+    for label in sorted(set(unseen) - labels):
+        said, near = near_words(label, nearest(label, sorted(labels)))
+        raise SourceError(
+            f"defects.unseen: no image has the label {label!r}{said}",
+            near=near,
+            hint=f"labels here: {safe(some(sorted(labels), 8))}" if labels else "no image has a label: leave it out",
+        )
+
+
+def _closed(rows: list[Row], seed: int, unseen: Collection[str]) -> list[str]:
     notes, grouped = [], _grouped(rows)
+    apart = {row.key for row in rows if row.image.label in unseen}
+    for row in rows:
+        row.query = row.key in apart
+    if unseen:
+        held = sum(row.query for row in rows)
+        if held == len(rows):
+            raise SourceError(
+                "defects.unseen leaves nothing to train on and to search in: all images have these labels, or groups "
+                "with them",
+                hint="name fewer labels",
+            )
+        groups = " and the groups of their images" if grouped else ""
+        notes.append(f"{some(sorted(unseen))}{groups}: {held:,} images are neither trained on nor searched in")
     if any(row.image.split == "test" for row in rows):
         for row in rows:
-            row.query = row.image.split == "test"
+            row.query |= row.image.split == "test"
         sizes = _sizes(rows)
         if all(row.query for row in rows):
             raise SourceError(
                 "every image belongs to the test split: nothing is left to search in",
                 hint="give images of another split, or leave the split out, so that one is made",
             )
-        unseen = {row.image.label for row in rows} - {row.image.label for row in rows if not row.query}
-        if unseen:
-            notes.append(f"{_count(len(unseen))} only in the test split: searched with, never found")
+        alone = {row.image.label for row in rows} - {row.image.label for row in rows if not row.query} - set(unseen)
+        if alone:
+            notes.append(f"{_count(len(alone))} only in the test split: searched with, never found")
     else:
         # Images that the source keeps for watching are never searched with.
         watched = {row.key for row in rows if row.image.split == "val"}
-        pool = [row for row in rows if row.key not in watched]
+        pool = [row for row in rows if row.key not in watched | apart]
         sizes = {row.image.label: 0 for row in rows} | _sizes(pool)
         chosen = choose(pool, QUERY_SHARE, seed, "query", one_at_least=True)
-        if not chosen:
+        if not chosen and not apart:
             return _alone(rows, pool or rows, seed)
         for row in chosen:
             row.query = True

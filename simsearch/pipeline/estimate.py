@@ -127,6 +127,7 @@ def _count(recipe: Recipe, home: Home, name: str) -> tuple[int, int, int, bool]:
         [""] * len(source.images),  # which images go where depends on their bytes, how many do not
         **table.model_dump(include={"split", "test_classes", "seed"}),
         labelled=source.labelled,
+        unseen=recipe.defects.unseen,
     )
     gallery = sum(record.gallery for record in records)
     labels = len({record.label for record in records} - {""})

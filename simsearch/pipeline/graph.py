@@ -146,7 +146,7 @@ class Pipeline:
                 source = open_dataset(table, home, offline=offline, decoding=older)
                 self._refuse_other_source(name, source, renamed)
                 listing = source.fingerprint(home.memory)
-                if dataset(source, listing, table).digest == home.build(name).measured["dataset"]["digest"]:
+                if self._step(source, listing).digest == home.build(name).measured["dataset"]["digest"]:
                     return source, listing
         how = own if self.like is None else self.like.decoding
         source = open_dataset(table, home, offline=offline, decoding=how)
@@ -155,12 +155,14 @@ class Pipeline:
 
     def _dataset(self, source: Source, listing: Fingerprint) -> Step:
         """The step of the data set: where an extra is not installed now, still the one that was made with it."""
-        table = self.recipe.dataset
         if source.left_out.unread:
-            whole = dataset(source, listing, table, whole=True)
+            whole = self._step(source, listing, whole=True)
             if self.plan.home.store.find(whole.kind, whole.digest):
                 return whole
-        return dataset(source, listing, table)
+        return self._step(source, listing)
+
+    def _step(self, source: Source, listing: Fingerprint, *, whole: bool = False) -> Step:
+        return dataset(source, listing, self.recipe.dataset, unseen=self.recipe.defects.unseen, whole=whole)
 
     def differing(self, name: str, source: Source, again: str) -> str | None:
         """Return what would differ by the present rules, where the build `name` is of older ones."""

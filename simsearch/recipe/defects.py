@@ -41,11 +41,12 @@ class Defects(Table):
     outliers: Literal["refuse", "keep"] = setting(
         "What is done about normal images that are far from the others.", "refuse"
     )
+    unseen: list[str] = setting("Labels that are neither trained on nor searched in, to try kinds never seen.", [])
     patch: Patch = setting("Keys of method patch, a table of their own.", Patch())
 
     def settings(self) -> dict[str, Any]:
-        """Return what of it decides what is fitted."""
-        return self.model_dump(exclude=set() if self.method in (AUTO, PATCH) else {PATCH})
+        """Return what of it decides what is fitted; which labels are unseen, the dataset says."""
+        return self.model_dump(exclude={"unseen"} | (set() if self.method in (AUTO, PATCH) else {PATCH}))
 
 
 class Asked(Table):

@@ -39,6 +39,11 @@ class Told:
             kinds = ", ".join(f"{kind} {area['auroc']:.3f}" for kind, area in tried["kinds"].items())
             by_kind = f"; {kinds}" if len(tried["kinds"]) > 1 else ""
             lines.append(f"Image AUROC {tried['auroc']:.3f} [{low:.3f}, {high:.3f}]{by_kind}")
+        for key, what in (("seen", "Kinds of which some were seen"), ("unseen", "Kinds never seen")):
+            if key in tried:
+                low, high = tried[key]["interval"]
+                kinds = ", ".join(tried[key]["kinds"])
+                lines.append(f"{what} ({kinds}) {tried[key]['auroc']:.3f} [{low:.3f}, {high:.3f}]")
         return [*lines, *one["warnings"]]
 
 

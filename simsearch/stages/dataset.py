@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -28,10 +29,12 @@ LATER = {"group", "columns", "labels", "follow_links", "machine_folders"}
 OF_RULES = {1: 1, 2: 2}  # the version for files, by the rules that pick and decode them
 
 
-def dataset(source: Source, listing: Fingerprint, table: Dataset, *, whole: bool = False) -> Step:
+def dataset(
+    source: Source, listing: Fingerprint, table: Dataset, *, unseen: Sequence[str] = (), whole: bool = False
+) -> Step:
     """Return the step that reads every image of `source`, whose files are those of `listing`.
 
-    `whole`: as if everything were installed that reads pictures.
+    `unseen`: labels that are only searched with. `whole`: as if everything were installed that reads pictures.
     """
     digest = digest_of([[escaped(name), *rest] for name, *rest in listing])
     settings = {
@@ -43,12 +46,21 @@ def dataset(source: Source, listing: Fingerprint, table: Dataset, *, whole: bool
     if lacking := [] if whole else missing(image.image for image in source.images):
         settings["without"] = lacking  # once they are installed, it is another data set
     settings |= table.model_dump(include=LATER, exclude_defaults=True)
+    if unseen:
+        settings["unseen"] = sorted(unseen)
     inputs = {"source": {"digest": digest, "content": digest}}
     version = OF_RULES[source.decoding.rules] if table.of_files else VERSION
-    return Step("dataset", "Read", version, settings, inputs, partial(make_dataset, source, listing, table))
+    return Step("dataset", "Read", version, settings, inputs, partial(make_dataset, source, listing, table, unseen))
 
 
-def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Workspace, progress: Progress) -> Result:
+def make_dataset(
+    source: Source,
+    listing: Fingerprint,
+    table: Dataset,
+    unseen: Sequence[str],
+    space: Workspace,
+    progress: Progress,
+) -> Result:
     """Write images.csv, quarantine.csv and the thumbnails; returns counts, notes and views.
 
     Raises SourceError when too many images cannot be used, when they cannot be split, or when a file is not what it
@@ -77,7 +89,7 @@ def make_dataset(source: Source, listing: Fingerprint, table: Dataset, space: Wo
     if not kept and bad:
         raise SourceError(f"nothing here reads the {len(bad):,} images of {source.title!r}", hint=EXTRA)
     asked = table.model_dump(include={"split", "test_classes", "seed"})
-    records, notes = assign(kept, digests, **asked, labelled=source.labelled)
+    records, notes = assign(kept, digests, **asked, labelled=source.labelled, unseen=unseen)
     write_records(space.out, records, groups=table.group is not None)
     # Thumbnails were made in the source's order; the split decides the rows.
     position = {image.image: i for i, image in enumerate(kept)}

@@ -219,7 +219,16 @@ def _tried(records: Sequence[ImageRecord], split: Parts, made: Fitted, threshold
     scores = np.concatenate((made.normal, made.defective))
     figures = image_figures(scores, np.array(kinds), split.groups_of(rows))
     by_label = {labels[kind]: asdict(area) for kind, area in figures.kinds.items()}
-    return {**found, **asdict(figures.overall), "groups": figures.groups, "kinds": by_label}
+    found |= {**asdict(figures.overall), "groups": figures.groups, "kinds": by_label}
+    # Kinds of which training, or the choice of the method, had some, and those of which it had none.
+    at_hand = {records[row].label for row in split.at_hand.tolist()}
+    unseen = np.array([kind if kind < 0 else int(labels[kind] not in at_hand) for kind in kinds])
+    areas = image_figures(scores, unseen, split.groups_of(rows)).kinds
+    if len(areas) == 2:
+        for key, kind in (("seen", 0), ("unseen", 1)):
+            named = [label for label in labels if (label not in at_hand) == kind]
+            found[key] = {"kinds": named, **asdict(areas[kind])}
+    return found
 
 
 def _counted(count: int, split: Parts) -> str:
