@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,6 +25,7 @@ from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, safe_lines, say
 
 if TYPE_CHECKING:
+    from simsearch.home import Home
     from simsearch.pipeline.run import Outcome
 
 
@@ -167,18 +169,50 @@ def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
     emit(safe_lines(render_with_seeds(report)))
 
 
-@command(epilog="Example:  simsearch compare digits digits-triplet")
+@command(epilog="Example:  simsearch compare digits digits-triplet   and   simsearch compare photos next --gate")
 @click.argument("builds", nargs=-1, required=True, metavar="BUILD BUILD...")
+@click.option("--gate", is_flag=True, help="May the second take the place of the first? Exit 1: no, it is worse.")
+@click.option("--montage", metavar="OUT.png", help="With --gate: draw queries that change sides, before and after.")
 @HOME_OPTION
 @JSON_OPTION
-def compare(builds: tuple[str, ...], home: str | None, as_json: bool) -> None:
-    """Say how each further BUILD differs from the first, on the queries that both have."""
-    from simsearch.report.compare import compare_with_base, render_comparison
+def compare(builds: tuple[str, ...], gate: bool, montage: str | None, home: str | None, as_json: bool) -> int:
+    """Say how each further BUILD differs from the first, on the queries that both have.
 
+    With --gate by the rules of simsearch bench: which figures are worse, surely and by what matters, which labels and
+    queries moved, and yes or no. Both builds must search the same images.
+    """
     if len(builds) < 2:
         raise click.UsageError("compare takes two builds or more: the first is what the others are compared with")
+    if gate:
+        return _gate(builds, montage, find_home(home), as_json)
+    if montage:
+        raise click.UsageError("--montage draws what changes sides with --gate")
+    from simsearch.report.compare import compare_with_base, render_comparison
+
     for number, found in enumerate(compare_with_base(find_home(home), builds)):
         if as_json:
             emit_json(asdict(found))
         else:
             emit(("\n" if number else "") + safe_lines(render_comparison(found)))
+    return OK
+
+
+def _gate(builds: tuple[str, ...], montage: str | None, home: Home, as_json: bool) -> int:
+    if len(builds) != 2:
+        raise click.UsageError(f"--gate takes two builds, the one that answers and the next; seen {len(builds)}")
+    from simsearch.bench.outputs.rehearsed import rehearsal_text
+    from simsearch.bench.rehearsal import draw, rehearse
+
+    if montage:
+        from simsearch.images.montage import format_of
+
+        format_of(Path(montage))
+    found = rehearse(home, *builds)
+    if as_json:
+        emit_json(found.to_json())
+    else:
+        emit(safe_lines(rehearsal_text(found)))
+    if montage:
+        drawn = draw(found, home, Path(montage))
+        say(f"Drawn: {safe(montage)}" if drawn else "No query changes sides: nothing was drawn")
+    return OK if found.passes else SAID_NO

@@ -52,17 +52,17 @@ class Shown:
     hits: int
 
 
-def montage(rows: Sequence[MontageRow], out: Path) -> Shown:
+def montage(rows: Sequence[MontageRow], out: Path, *, lines: bool = False) -> Shown:
     """Write one picture, each query left in a frame, its neighbours to the right; whole or not at all.
 
-    Hits wrap and queries flow into columns, so that it has the shape of a page and no side above 4,000 px. Returns
-    what of it there is room for. Raises SimsearchError when the suffix of `out` is none that Pillow writes or the file
-    cannot be written.
+    Hits wrap and queries flow into columns, so that it has the shape of a page and no side above 4,000 px; with `lines`
+    each query has a line of its own, to be compared. Returns what of it there is room for. Raises SimsearchError when
+    the suffix of `out` is none that Pillow writes or the file cannot be written.
     """
     name = format_of(out)
     if not rows:
         raise SimsearchError("no query could be shown: the montage would be empty")
-    found = flow([len(row.hits) for row in rows], CAPTIONS)
+    found = (in_lines if lines else flow)([len(row.hits) for row in rows], CAPTIONS)
     drawn = _drawn(rows, found)
     try:
         write_durably(out, encoded(drawn, name))

@@ -17,6 +17,7 @@ import numpy as np
 
 from simsearch.bench.causes import checks, rerun
 from simsearch.bench.causes.defective import STAGE, Tried, cause_of_defects
+from simsearch.bench.causes.pictures import before_and_after
 from simsearch.bench.judging.compared import Pair, shared_queries
 from simsearch.bench.judging.metrics import DEFECTS, METRICS, kept_name, metric_words
 from simsearch.bench.measuring.measure import FAILURES, data_of, search_of, words_of
@@ -24,16 +25,11 @@ from simsearch.bench.measuring.scratch import NightHome
 from simsearch.bench.records import Cause, Finding, Loser, Result
 from simsearch.console import safe
 from simsearch.evaluation.figures import CLAIM
-from simsearch.evaluation.systems import gather
-from simsearch.images.formats.decode import decode
-from simsearch.images.montage import MontageRow, Tile, montage_png
-from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.images.montage import montage_png
 from simsearch.vectors.features import FeatureFile
-from simsearch.vectors.normalize import normalize
 
 CLASSES, QUERIES = 5, 5
 PICTURED = 3
-NEIGHBOURS = 6
 Sides = tuple[checks.Side, checks.Side]
 Losers = tuple[tuple[Loser, ...], tuple[Loser, ...], bytes | None]
 NEEDED = ("dataset", "train", "embed", "index", "evaluate")
@@ -186,32 +182,9 @@ def _losers(finding: Finding, before: Result, after: Result, sides: Sides) -> Lo
 
 
 def _picture(places: list[tuple[int, int]], sides: Sides) -> bytes:
-    """Return two rows a query as PNG: its neighbours in the accepted night, and tonight."""
-    before, after = (
-        _neighbours(side, [place[i] for place in places], word)
-        for i, (side, word) in enumerate(zip(sides, ("before", "after"), strict=True))
-    )
-    return montage_png([row for pair in zip(before, after, strict=True) for row in pair])
-
-
-def _neighbours(side: checks.Side, places: list[int], word: str) -> list[MontageRow]:
-    records = side.table.records
-    queries = [record for record in records if record.query]
-    chosen = [queries[place] for place in places]
-    features = gather(side.features, np.array([query.row for query in chosen], dtype=np.int64))
-    index = side.index
-    wanted = min(NEIGHBOURS + 1, index.ntotal)
-    scores, rows, _ = index.search(normalize(features), wanted, side.search, rows_below=side.table.gallery)
-    shown = []
-    with ThumbnailReader(side.artifacts["dataset"].path) as thumbnails:
-        for query, near, near_scores in zip(chosen, rows.tolist(), scores.tolist(), strict=True):
-            hits: list[Tile] = []
-            for row, score in zip(near, near_scores, strict=True):
-                if row != query.row:
-                    wrong = "" if records[row].label == query.label else "  wrong"
-                    hits.append(Tile(decode(thumbnails[row]), [records[row].label, f"{score:.3f}{wrong}"]))
-            shown.append(MontageRow(decode(thumbnails[query.row]), f"{word}: {query.label}", hits[:NEIGHBOURS]))
-    return shown
+    """Return two lines a query as PNG: its neighbours in the accepted night, and tonight."""
+    rows = [[record.row for record in side.table.records if record.query] for side in sides]
+    return montage_png(before_and_after([(rows[0][one], rows[1][other]) for one, other in places], sides))
 
 
 def _kind(finding: Finding) -> tuple[str, str]:
