@@ -95,7 +95,9 @@ def cause_of_defects(case: Tried) -> Cause:
 
 def _stage(case: Tried) -> tuple[str | None, str]:
     before, after = case.before, case.after
-    moved = checks.setting_differences(before.settings("defects"), after.settings("defects"))
+    old, new = before.settings("defects"), after.settings("defects")
+    both = old.keys() & new.keys()  # only some methods have keys of patches
+    moved = checks.setting_differences(*({key: one[key] for key in one if key in both} for one in (old, new)))
     if moved and case.mended(value := case.refitted(after, before)):
         return STAGE, f"{moved}: {case.again(value, 'the old settings')}"
     again = ""
