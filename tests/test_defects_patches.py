@@ -89,6 +89,18 @@ def test_a_small_spot_is_found_and_drawn(fitted, tmp_path):
         assert (detector.overlay(root / "bad" / "00.png") == drawn).all()
 
 
+def test_a_picture_is_decoded_once_to_be_scored_and_drawn(fitted, monkeypatch):
+    root, home, _ = fitted
+    decoded, load = [], simsearch.search.detector.load
+    monkeypatch.setattr("simsearch.search.detector.load", lambda *asked: (decoded.append(asked[0]), load(*asked))[1])
+    paths, drawn = [str(root / "bad" / f"0{number}.png") for number in range(2)], {}
+    with simsearch.open_detector(home=str(home)) as detector:
+        found = list(detector.each(paths, drawn.__setitem__))
+        assert decoded == paths
+        assert [one for _, one in found] == detector.score(paths)
+        assert all((drawn[path] == detector.overlay(path)).all() for path in paths)
+
+
 def test_pictures_of_one_name_are_drawn_apart(fitted, tmp_path):
     root, home, _ = fitted
     images = [root / "good" / "00.png", root / "bad" / "00.png"]

@@ -24,9 +24,9 @@ from simsearch.cli.options import (
 from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, say
 from simsearch.durable import write_durably
-from simsearch.errors import RecipeError
 
 if TYPE_CHECKING:
+    from simsearch.arrays import Pixels
     from simsearch.home import Build
     from simsearch.report.defects import Told
     from simsearch.search.detector import Detector, Scored
@@ -123,8 +123,8 @@ def score(
         lines = (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin or ()) if "-" in images else iter(())
         scored: list[Scored] = []
         failed = 0
-        drawn = None if heatmap is None else Drawn(detector, Path(heatmap))
-        for path, found in detector.each(query_files(images, lines)):
+        drawn = None if heatmap is None else Drawn(Path(heatmap))
+        for path, found in detector.each(query_files(images, lines), drawn.draw if drawn else None):
             if isinstance(found, Exception):
                 failed += 1
                 if as_json:
@@ -133,8 +133,6 @@ def score(
                 say(f"hint: {safe(found.hint)}")
                 continue
             scored.append(found)
-            if drawn is not None:
-                drawn.draw(path)
             if as_json:
                 emit_json(found.to_json(path))
             else:
@@ -160,17 +158,12 @@ def say_told(build: Build) -> Told:
 class Drawn:
     """Heat maps, each under the name of its picture, in a folder that is made when the first is drawn."""
 
-    def __init__(self, detector: Detector, folder: Path) -> None:
-        self.folder, self._detector = folder, detector
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._names: set[str] = set()
-        if not detector.draws:
-            raise RecipeError(
-                f"build {detector.build.name} scores whole pictures (method {detector.method}): it does not know where",
-                hint="simsearch defects fit with --method patch does; or leave --heatmap out",
-            )
 
-    def draw(self, path: str) -> None:
-        """Draw one picture; of several that have one name, later ones get a number."""
+    def draw(self, path: str, picture: Pixels) -> None:
+        """Write the picture of one path; of several that have one name, later ones get a number."""
         from simsearch.images.encoding import png_of
 
         stem = Path(path).stem
@@ -178,7 +171,7 @@ class Drawn:
         name = next(name for name in names if name not in self._names)
         self._names.add(name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_durably(self.folder / name, png_of(self._detector.overlay(path)))
+        write_durably(self.folder / name, png_of(picture))
 
 
 def _line(path: str, found: Scored) -> str:

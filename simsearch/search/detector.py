@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -60,8 +60,8 @@ class Scorer(Protocol):
     def score(self, pixels: Pixels) -> float:
         """Return the defect score of a picture (H, W) or (H, W, 3) uint8."""
 
-    def overlay(self, pixels: Pixels, threshold: float) -> Pixels:
-        """Return (H, W, 3) uint8."""
+    def look(self, pixels: Pixels, threshold: float) -> tuple[float, Pixels]:
+        """Return the defect score, and (H, W, 3) uint8: where in the picture it is from."""
 
 
 class ByFeature:
@@ -78,7 +78,7 @@ class ByFeature:
         batch = self._preprocess.normalize(self._preprocess.fit(pixels)[None])
         return float(self._pooled.scores(self._network.features(batch))[0])
 
-    def overlay(self, pixels: Pixels, threshold: float) -> Pixels:
+    def look(self, pixels: Pixels, threshold: float) -> tuple[float, Pixels]:
         """It knows no places."""
         raise NotImplementedError
 
@@ -142,11 +142,24 @@ class Detector:
         return [self._scored(*one) for one in several(images)]
 
     @while_open
-    def each(self, paths: Iterable[str]) -> Iterator[tuple[str, Scored | ImageError]]:
-        """Yield each path with what its picture scores, or with the error that says why it cannot be read."""
+    def each(
+        self, paths: Iterable[str], draw: Callable[[str, Pixels], None] | None = None
+    ) -> Iterator[tuple[str, Scored | ImageError]]:
+        """Yield each path with what its picture scores, or with the error that says why it cannot be read.
+
+        `draw` is called before with each path that has a score and what `overlay` gives for it, of the same look.
+        Raises RecipeError for it where no places are known.
+        """
+        if draw is not None:
+            self._know_places()
         for path in paths:
             try:
-                yield path, self._scored(path)
+                if draw is None:
+                    found = self._scored(path)
+                else:
+                    found, drawn = self._looked(path)
+                    draw(path, drawn)
+                yield path, found
             except ImageError as error:
                 yield path, error
 
@@ -170,19 +183,29 @@ class Detector:
 
         Raises RecipeError for a method that knows no places, ImageError for a picture that cannot be read.
         """
+        self._know_places()
+        return self._looked(image)[1]
+
+    def _know_places(self) -> None:
         if not self.draws:
             raise RecipeError(
                 f"build {self.build.name} scores whole pictures (method {self.method}): it does not know where",
                 hint="simsearch defects fit with --method patch does",
             )
-        pixels = self._pixels(image)
-        return self._scorer.overlay(pixels, self.threshold)
 
     def _scored(self, picture: Picture, place: str = "") -> Scored:
         try:
             score = self._scorer.score(self._pixels(picture, place))
         except VectorsError as error:  # a feature without direction: this picture has no score, others may
             raise ImageError(f"cannot score this picture: {error.message}") from None
+        return self._meaning(score)
+
+    def _looked(self, picture: Picture) -> tuple[Scored, Pixels]:
+        """Return what a picture scores, and it under its heat: decoded once, its maps made once."""
+        score, drawn = self._scorer.look(self._pixels(picture), self.threshold)
+        return self._meaning(score), drawn
+
+    def _meaning(self, score: float) -> Scored:
         p_value = float(self.calibration.p_values(np.array([score]))[0])
         return Scored(score, self.threshold, score >= self.threshold, p_value, self.method)
 

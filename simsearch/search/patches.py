@@ -35,8 +35,7 @@ class ByPatches:
         """Return the defect score of a picture (H, W) or (H, W, 3) uint8."""
         return float(self._bank.scores([self._mapper.maps(pixels)])[0])
 
-    def overlay(self, pixels: Pixels, threshold: float) -> Pixels:
-        """Return (H, W, 3) uint8: the picture under the heat of its places."""
-        maps = self._mapper.maps(pixels)
-        heat, score = self._bank.look(maps)
-        return overlay(pixels, heat, threshold, defective=score >= threshold, normal=float(np.median(heat)))
+    def look(self, pixels: Pixels, threshold: float) -> tuple[float, Pixels]:
+        """Return the defect score, and (H, W, 3) uint8: the picture under the heat of its places."""
+        heat, score = self._bank.look(self._mapper.maps(pixels))
+        return score, overlay(pixels, heat, threshold, defective=score >= threshold, normal=float(np.median(heat)))
