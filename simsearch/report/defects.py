@@ -44,6 +44,11 @@ class Told:
                 low, high = tried[key]["interval"]
                 kinds = ", ".join(tried[key]["kinds"])
                 lines.append(f"{what} ({kinds}) {tried[key]['auroc']:.3f} [{low:.3f}, {high:.3f}]")
+        if pixels := one.get("pixels"):  # a document of an older version does not know
+            lines.append(
+                f"Pixel AUROC {pixels['auroc']:.3f}, PRO {pixels['pro']:.3f}, by the masks of {pixels['regions']:,} "
+                f"defective places in {pixels['pictures']:,} pictures"
+            )
         return [*lines, *one["warnings"]]
 
 

@@ -15,15 +15,17 @@ from simsearch.arrays import Doubles
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.changes.state import DELETED, rows_of
 from simsearch.console import Progress
+from simsearch.defects.pixels import PixelFigures
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.errors import VectorsError
 from simsearch.images.records import ImageRecord
 from simsearch.recipe.defects import AUTO, PATCH, Defects
 from simsearch.stages.common import Data
+from simsearch.stages.masks import Masks
 from simsearch.stages.normals import LEFT_OUT, MOST_NUMBERS, Parts, check_normals, parts, refuse_outliers
 from simsearch.stages.step import Result, Step
 
-VERSION = 1
+VERSION = 2
 NARROW = 1280  # numbers of a feature, among which near twins are looked for
 LOOKED_AT = 200  # normal pictures, for their size and colour
 DETECTOR, TOLD, MAPS = "detector.npz", "defects.json", "maps.onnx"
@@ -37,13 +39,16 @@ class Fitted:
     calibration: Doubles
     normal: Doubles
     defective: Doubles
+    pixels: PixelFigures | None = None
 
 
 def defects(data: Data, trained: Artifact, embedded: Artifact, table: Defects, *, learned: bool) -> Step:
     """Return the step that fits [defects] on the features of `embedded`; `learned`: images trained the embedder."""
     inputs = {"dataset": data.artifact.reference, "train": trained.reference, "embed": embedded.reference}
-    work = partial(fit_defects, data, trained, embedded, table, learned)
-    return Step("defects", "Defects", VERSION, {**table.settings(), "learned": learned}, inputs, work)
+    masks = Masks.beside(data, table)
+    work = partial(fit_defects, data, trained, embedded, table, masks, learned)
+    settings = {**table.settings(), "learned": learned}
+    return Step("defects", "Defects", VERSION, settings, inputs | masks.inputs(), work)
 
 
 def refuse_normals(data: Data, table: Defects, *, learned: bool) -> None:
@@ -62,6 +67,7 @@ def fit_defects(
     trained: Artifact,
     embedded: Artifact,
     table: Defects,
+    masks: Masks,
     learned: bool,
     space: Workspace,
     progress: Progress,
@@ -82,7 +88,7 @@ def fit_defects(
         choice = chosen(data, trained, embedded, table, split, space.scratch, progress)
         table = table.model_copy(update={"method": choice.method})
         progress.say(f"Method {choice.reason}")
-    fit = partial(_patches, data, trained, space) if table.method == PATCH else partial(_pooled, embedded)
+    fit = partial(_patches, data, trained, masks, space) if table.method == PATCH else partial(_pooled, embedded)
     made = fit(table, split, progress)
     if table.outliers == "refuse":
         rows = np.concatenate((split.calibration, split.test))
@@ -91,7 +97,7 @@ def fit_defects(
     calibration = Calibration(made.calibration, groups)
     threshold = calibration.threshold(table.false_alarms)
     progress.tell("near twins")
-    warnings = [] if split.groups is not None else _twins(embedded, split)
+    warnings = [*([] if split.groups is not None else _twins(embedded, split)), *masks.warnings()]
     low, high = calibration.spread(table.false_alarms)
     told: dict[str, Any] = {
         "schema": 1,
@@ -112,6 +118,7 @@ def fit_defects(
         "grouped": split.groups is not None,
         "looks": _looks(data, records, split),
         "test": _tried(records, split, made, threshold),
+        "pixels": None if made.pixels is None else asdict(made.pixels),
         "scored": {
             "normal": {"rows": split.test.tolist(), "scores": made.normal.tolist()},
             "defective": {"rows": split.defects.tolist(), "scores": made.defective.tolist()},
@@ -151,11 +158,12 @@ def _pooled(embedded: Artifact, table: Defects, split: Parts, progress: Progress
 
 
 def _patches(
-    data: Data, trained: Artifact, space: Workspace, table: Defects, split: Parts, progress: Progress
+    data: Data, trained: Artifact, masks: Masks, space: Workspace, table: Defects, split: Parts, progress: Progress
 ) -> Fitted:
     """Fit a bank of patches, and write the network that makes the maps of pictures."""
     from simsearch.defects.conformal import numbered
     from simsearch.stages.patches import PatchMaps, bank_of, mapper_of, network_below
+    from simsearch.stages.places import look_at
 
     model = network_below(trained, table.patch.strides)
     (space.out / MAPS).write_bytes(model)
@@ -164,8 +172,8 @@ def _patches(
     bank = bank_of(maps, split.fit, groups, table.patch)
     left_out = numbered(groups, len(split.fit)) if split.how == LEFT_OUT else None
     counted = bank.scores(maps.of(split.calibration, "what sets the threshold"), left_out)
-    normal, defective = (bank.scores(maps.of(rows, "what tries it")) for rows in (split.test, split.defects))
-    return Fitted(bank.arrays(), counted, normal, defective)
+    normal, defective, pixels = look_at(bank, maps, split.test, split.defects, masks)
+    return Fitted(bank.arrays(), counted, normal, defective, pixels)
 
 
 def _twins(embedded: Artifact, split: Parts) -> list[str]:

@@ -55,7 +55,7 @@ class PatchMaps:
         table = RecordTable(self.data.artifact.path)
         kept = sum(path.stat().st_size for path in self.folder.glob("*.npz"))
         missing = [int(row) for row in rows if not self._place(row).exists()]
-        fresh = self.mapper.each(self._pixels(table, row) for row in missing)
+        fresh = self.mapper.each(self.picture(row, table) for row in missing)
         for done, row in enumerate(rows.tolist(), 1):
             if (place := self._place(row)).exists():
                 with np.load(place, allow_pickle=False) as arrays:
@@ -74,8 +74,9 @@ class PatchMaps:
     def _place(self, row: int) -> Path:
         return self.folder / f"{row}.npz"
 
-    def _pixels(self, table: RecordTable, row: int) -> Pixels:
-        record = table[row]
+    def picture(self, row: int, table: RecordTable | None = None) -> Pixels:
+        """Return a picture, (H, W) or (H, W, 3) uint8; SourceError where it is not what its record says."""
+        record = (table or RecordTable(self.data.artifact.path))[row]
         return self.data.reader.array(record.image, None, record.sha256)
 
 

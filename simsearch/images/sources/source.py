@@ -45,9 +45,13 @@ class SourceImage:
 
 
 class Reader(ABC):
-    """Reads the images of one source by name, as `decoding` says; safe for threads."""
+    """Reads the images of one source by name, as `decoding` says; safe for threads.
+
+    `root` is the folder below which names are files, None where they are none.
+    """
 
     decoding: Decoding = PRESENT
+    root: str | None = None
 
     def under(self, decoding: Decoding) -> Reader:
         """Return a reader of the same images that decodes otherwise; itself where there is nothing to decode."""
@@ -83,15 +87,17 @@ class Reader(ABC):
 class FileReader(Reader):
     """Reads images that are files below a root folder."""
 
+    root: str
+
     def __init__(self, root: str, decoding: Decoding) -> None:
-        self._root = root
+        self.root = root
         self.decoding = decoding
 
     def under(self, decoding: Decoding) -> FileReader:
-        return self if decoding == self.decoding else FileReader(self._root, decoding)
+        return self if decoding == self.decoding else FileReader(self.root, decoding)
 
     def data(self, image: str) -> bytes:
-        return read_bytes(os.path.join(self._root, image))
+        return read_bytes(os.path.join(self.root, image))
 
     def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
         return decode(data, at_least, self.decoding)
