@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 from simsearch.defects.figures import flagged, image_figures
 from simsearch.defects.pixels import pixel_figures
 from simsearch.errors import VectorsError
-from simsearch.statistics.ranks import auroc, auroc_differences, outscored
+from simsearch.statistics.ranks import auroc, auroc_differences, outscored, roc_points
 
 
 def scored(random, normal=60, defective=40):
@@ -33,6 +33,20 @@ def test_auroc_is_a_slow_loop_and_scikit_learns():
         assert (area.defective, area.groups) == (chosen.sum(), len(set(groups[chosen])))
     assert found.normal == 60
     assert found.groups == len(set(groups[(kinds < 0) & (groups >= 0)])) + ((kinds < 0) & (groups < 0)).sum()
+
+
+def test_the_roc_has_the_points_of_a_slow_loop():
+    random = np.random.default_rng(3)
+    positives, negatives = np.round(random.normal(1, 1, 30), 1), np.round(random.normal(0, 1, 40), 1)
+    points = roc_points(positives, negatives)
+    alarms = [alarm for alarm, _ in points]
+    assert alarms == sorted(set(alarms))
+    assert points[-1] == (1, 1)
+    for alarm, share in points:
+        reached = [t for t in (*positives, *negatives, 99) if np.mean(negatives >= t) == alarm]
+        assert share == max(np.mean(positives >= t) for t in reached)
+    with pytest.raises(ValueError, match="none of one"):
+        roc_points(positives, np.empty(0))
 
 
 def test_intervals_are_a_slow_bootstrap_over_groups():

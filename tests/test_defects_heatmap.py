@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from simsearch.defects.heatmap import COLOURS, DEFECT, MOST, NORMAL, THICK, THIN, overlay
+from simsearch.defects.heatmap import COLOURS, DEFECT, MOST, NORMAL, THICK, THIN, TRUTH, outlined, overlay
 from simsearch.images.encoding import png_of
 
 THRESHOLD = 2.0
@@ -82,3 +82,16 @@ def test_a_png_holds_the_pixels():
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(file))), shown)
     assert file == png_of(shown.copy())
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png_of(picture())))), picture())
+
+
+def test_an_outline_is_around_a_mask_and_not_on_it():
+    seen, mask = picture() // 2, np.zeros((64, 96), dtype=bool)
+    mask[10:20, 0:30] = True
+    shown = outlined(seen, mask)
+    line = (shown == TRUTH).all(axis=2)
+    assert line[8:10, :30].all(), "above it"
+    assert line[10:20, 30:32].all(), "beside it"
+    assert np.array_equal(shown[~line], np.stack([seen] * 3, axis=2)[~line])
+    assert not line[mask].any()
+    assert line.sum() < 2 * 2 * 40
+    assert not (outlined(seen, np.zeros_like(mask)) == TRUTH).all(axis=2).any()

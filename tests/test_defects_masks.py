@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
 from conftest import run_cli
+from pages import Reader
 from PIL import Image
 from scipy.ndimage import label
 from sklearn.metrics import roc_auc_score
@@ -15,6 +17,7 @@ from test_defects_patches import settings, surface, told_of
 import simsearch
 from simsearch.defects.maps import enlarged
 from simsearch.images.sources.masks import masks_of
+from simsearch.images.thumbnails import ThumbnailReader
 
 PATCH = ["--method", "patch", "--false-alarms", "0.2"]
 
@@ -165,3 +168,57 @@ def test_without_masks_nothing_is_said_of_pixels(tmp_path):
         json.loads(run_cli(*words, "--set", 'dataset.exclude=["masks/**"]', "--json", check=0).stdout)["pixels"]
         == found
     )
+
+
+def section_of(home, name):
+    """The words of the section on defects of a build's report, and all of the page."""
+    page = (home / "builds" / name / "report.html").read_text(encoding="utf-8")
+    start = page.index('<section id="defects"')
+    read = Reader(page[start : page.index("</section>", start)] + "</section>")
+    return " ".join(" ".join(read.words).split()), read, page
+
+
+def test_the_report_shows_figures_curves_and_places(like_mvtec):
+    _, home, _ = like_mvtec
+    told = told_of(home, "set-defects")
+    words, read, page = section_of(home, "set-defects")
+    figures = told["pixels"]
+    assert f"Pixel AUROC {figures['auroc']:.3f}, PRO {figures['pro']:.3f}" in words
+    assert [one["id"] for one in read.all("title")] == ["defect-scores-title", "defect-roc-title"]
+    for kind, images in (("cut", 3), ("odd", 2)):
+        found = told["test"]["kinds"][kind]["found"]
+        assert (found["images"], found["share"]) == (images, 1)
+        assert f"{kind} {images} 1.000 1.000 to 1.000 100.0 % 100.0 % to 100.0 %" in words
+    for title in (
+        "Nearest to the threshold",
+        "Surest defects",
+        "Surest normal ones",
+        "Most unusual of the normal ones",
+    ):
+        assert title in words
+    assert "Defective, and called normal" not in words, "all are found"
+    assert "A blue line in the picture" in words
+    shown = {one["href"][1:] for one in read.all("use")}
+    assert shown == {f"{kind}{row}" for kind in "sh" for row in told["drawn"]}
+    assert 5 < len(told["drawn"]) <= 24
+    for name in shown:
+        assert page.count(f'<symbol id="{name}"') == 1, "embedded once, however often it is shown"
+    assert len(page) < 1_000_000
+
+
+def test_the_places_that_are_drawn_are_hot_where_the_spot_is(like_mvtec):
+    _, home, _ = like_mvtec
+    told = told_of(home, "set-defects")
+    digest = json.loads((home / "builds" / "set-defects.json").read_bytes())["stages"]["defects"]["digest"]
+    hot = told["scored"]["defective"]["rows"][0]
+    at = told["drawn"].index(hot)
+    with ThumbnailReader(home / "artifacts" / "defects" / digest) as drawn:
+        assert len(drawn) == 2 * len(told["drawn"])
+        plain, heat = (np.asarray(Image.open(io.BytesIO(drawn[2 * at + one]))).astype(int) for one in (0, 1))
+    assert plain.shape == heat.shape == (96, 96, 3)
+    assert (heat[44, 60] - heat[44, 60].min()).max() > 60, "coloured at the spot"
+    assert np.ptp(heat[80, 10]) < 30, "and not far from it"
+    assert np.ptp(plain[44, 60]) < 30
+    blue = plain[:, :, 2] - plain[:, :, 0] > 40
+    assert blue[38:40, 58:62].any(), "its mask has an outline"
+    assert not blue[60:, :30].any()

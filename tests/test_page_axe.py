@@ -8,6 +8,7 @@ import pytest
 from chromium import browser as browser  # a fixture
 from conftest import SMALL, picture, run_cli, write_folder
 from stories import HOSTILE, cell, measured, story
+from test_defects_patches import settings, surface
 
 from simsearch.bench.outputs import trend_page
 
@@ -71,6 +72,19 @@ def test_a_report_of_a_flat_folder(violations, tmp_path, home):
         picture(number % 4, number).save(tmp_path / "flat" / f"{number:02d}.png")
     page = report_of(tmp_path / "flat", home, *UNTRAINED)
     assert "cannot be told without labels" in page
+    assert violations(page) == []
+
+
+def test_a_report_of_defects_with_heat_maps(violations, tmp_path, home):
+    for kind, count in (("good", 30), ("cut", 2), ("hole", 2)):
+        (tmp_path / "set" / kind).mkdir(parents=True)
+        for number in range(count):
+            surface(number + len(kind) * 100, spot=kind != "good").save(tmp_path / "set" / kind / f"{number:02d}.png")
+    words = ["defects.normal=good", "defects.method=patch", "defects.false_alarms=0.1", "training.epochs=0"]
+    words = [*settings(tmp_path), *(word for one in words for word in ("--set", one))]
+    page = report_of(tmp_path / "set", home, *words)
+    assert "Surest defects" in page
+    assert "Each kind of defect" in page
     assert violations(page) == []
 
 

@@ -168,9 +168,12 @@ class PatchBank:
         """Return the defect score (h, w) float32 of each place of a picture, on the grid of the finest of its maps."""
         return self.look(maps)[0]
 
-    def look(self, maps: Maps) -> tuple[Floats, float]:
-        """Return the `heat` of a picture and its score, as `scores` gives it, by distances that are computed once."""
-        distances = self._distances(maps)
+    def look(self, maps: Maps, leave_out: int | None = None) -> tuple[Floats, float]:
+        """Return the `heat` of a picture and its score, as `scores` gives it, by distances that are computed once.
+
+        `leave_out`: the number of the group whose patches are not asked.
+        """
+        distances = self._distances(maps, leave_out)
         height, width = max((one.shape[:2] for one in maps), key=lambda shape: shape[0] * shape[1])
         layers = []
         for scale, one in zip(self.scales, distances, strict=True):

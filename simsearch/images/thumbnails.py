@@ -23,12 +23,22 @@ DATA, OFFSETS = "thumbnails.bin", "thumbnails.npy"
 MORE = "thumbnails.more.bin"  # of rows that were appended later: the first file is then shared and stays as it is
 
 
-def encode_thumbnail(image: Pixels) -> bytes:
-    """Return a picture, (H, W) or (H, W, 3) uint8, as WebP whose longer side has at most 96 pixels (never enlarged)."""
+def shrunken(image: Pixels, longest: int) -> Pixels:
+    """Return a picture, (H, W) or (H, W, 3) uint8, whose longer side has at most so many pixels (never enlarged)."""
+    return np.asarray(_smaller(image, longest))
+
+
+def _smaller(image: Pixels, longest: int) -> Image.Image:
     picture = Image.fromarray(image)
-    longer = max(picture.size)
-    if longer > THUMBNAIL_PIXELS:
-        picture = picture.resize(scaled(picture, THUMBNAIL_PIXELS), Image.Resampling.BILINEAR)
+    if max(picture.size) > longest:
+        picture = picture.resize(scaled(picture, longest), Image.Resampling.BILINEAR)
+    return picture
+
+
+def encode_thumbnail(image: Pixels, longest: int = THUMBNAIL_PIXELS) -> bytes:
+    """Return a picture, (H, W) or (H, W, 3) uint8, as WebP whose longer side has at most so many pixels."""
+    picture = _smaller(image, longest)
+    longer = max(image.shape[:2])
     file = io.BytesIO()
     # Measured: 65 microseconds and 207 bytes for an MNIST digit; lossy takes 110 and 240. For photos method 2 is
     # 13 % smaller than method 0 at 1.1 times its time; method 4 saves 3 % more at twice the time.

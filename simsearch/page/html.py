@@ -78,14 +78,16 @@ def get(tree: Any, *keys: object) -> Any:
 class Pictures:
     """Thumbnails of rows, each embedded once however often it is shown: a symbol that the places refer to.
 
-    `link(row)` is where the whole picture lies, as an address for the page, or None.
+    `link(row)` is where the whole picture lies, as an address for the page, or None; `look(row)` is a larger picture of
+    it and another of its places, or None.
     """
 
     picture: Callable[[int], bytes | None]
     name: Callable[[int], str]
     labels: Sequence[str]
     link: Callable[[int], str | None] = lambda row: None
-    _sources: dict[int, str | None] = field(default_factory=dict)
+    look: Callable[[int], tuple[bytes, bytes] | None] = lambda row: None
+    _sources: dict[str, str | None] = field(default_factory=dict)
     _bytes: int = 0
     left_out: int = 0
 
@@ -100,15 +102,25 @@ class Pictures:
 
     def has(self, row: int) -> bool:
         """Return whether there is a picture of the row; it will then stand in the page."""
-        if row not in self._sources:
-            data = self.picture(row)
-            if data is not None and self._bytes + len(data) > _MOST_PICTURE_BYTES:
-                self.left_out += 1
-                data = None
-            self._bytes += len(data or b"")
-            self._sources[row] = None if data is None else base64.b64encode(data).decode()
-        return self._sources[row] is not None
+        if (name := f"p{row}") not in self._sources:
+            self._embed(name, self.picture(row))
+        return self._sources[name] is not None
 
-    def embedded(self) -> dict[int, str]:
-        """Return the pictures that are shown: row -> base64 of a WebP."""
-        return {row: source for row, source in self._sources.items() if source is not None}
+    def looks(self, row: int) -> bool:
+        """Return whether there are a larger picture of the row and one of its places; both will stand in the page."""
+        names = (f"s{row}", f"h{row}")
+        if names[0] not in self._sources:
+            for name, data in zip(names, self.look(row) or (None, None), strict=True):
+                self._embed(name, data)
+        return all(self._sources[name] is not None for name in names)
+
+    def _embed(self, name: str, data: bytes | None) -> None:
+        if data is not None and self._bytes + len(data) > _MOST_PICTURE_BYTES:
+            self.left_out += 1
+            data = None
+        self._bytes += len(data or b"")
+        self._sources[name] = None if data is None else base64.b64encode(data).decode()
+
+    def embedded(self) -> dict[str, str]:
+        """Return the pictures that are shown: name of a symbol -> base64 of a WebP."""
+        return {name: source for name, source in self._sources.items() if source is not None}

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from simsearch.home import Build
 from simsearch.images.records import RecordTable, read_records
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
+from simsearch.page.html import get
 from simsearch.recipe.files import recipe_lines
 from simsearch.recipe.recipe import with_defaults
 from simsearch.report.defects import Told
@@ -38,8 +39,9 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
     records, recipe = RecordTable(dataset.path), build.record.recipe
     trained = not build.of_vectors and bool(with_defaults(recipe)["training"]["epochs"])
     embedder = {} if build.of_vectors else with_defaults(recipe)["embedder"]
-    pictures = THUMBNAILS in dataset.manifest["files"]  # a build of vectors has none
-    with ThumbnailReader(dataset.path) if pictures else nullcontext() as thumbnails:
+    defects = _defects(stages)
+    drawn = {row: number for number, row in enumerate(get(defects, "defects", "drawn") or ())}
+    with _thumbnails(dataset) as thumbnails, _thumbnails(stages["defects"] if drawn else None) as looks:
         page = render_page(
             report={**report, "build": build.name},
             details=_json(evaluated, "details"),
@@ -48,6 +50,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
             name=lambda row: records[row].image,
             labels=[entry.label for entry in read_records(dataset.path)],
             link=links(build.record.root, build.page_path.parent, lambda row: records[row].image),
+            look=lambda row: (looks[2 * drawn[row]], looks[2 * drawn[row] + 1]) if looks and row in drawn else None,
             facts={
                 "counts": {key: dataset.facts[key] for key in ("images", "fit", "val", "gallery", "queries")},
                 "when": build.record.when,
@@ -69,10 +72,16 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 "versions": {key: text for key, text in evaluated.manifest["versions"].items() if text is not None},
                 "machine": f"{platform.machine()}, {usable_cores()} cores, {platform.system()}",
                 "command": command,
-                **_defects(stages),
+                **defects,
             },
         )
     write_durably(build.page_path, sealed_page(build, page))
+
+
+def _thumbnails(artifact: Artifact | None) -> AbstractContextManager[ThumbnailReader | None]:
+    """Return the small pictures of an artifact; a build of vectors, and one without heat maps, has none."""
+    there = artifact is not None and THUMBNAILS in artifact.manifest["files"]
+    return ThumbnailReader(artifact.path) if artifact is not None and there else nullcontext()
 
 
 def _defects(stages: dict[str, Artifact]) -> dict[str, Any]:

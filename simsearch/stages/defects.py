@@ -16,11 +16,13 @@ from simsearch.artifacts import Artifact, Workspace
 from simsearch.changes.state import DELETED, rows_of
 from simsearch.console import Progress
 from simsearch.defects.pixels import PixelFigures
+from simsearch.defects.shown import pictures
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
 from simsearch.errors import VectorsError
 from simsearch.images.records import ImageRecord
 from simsearch.recipe.defects import AUTO, PATCH, Defects
 from simsearch.stages.common import Data
+from simsearch.stages.drawn import Look, draw
 from simsearch.stages.masks import Masks
 from simsearch.stages.normals import LEFT_OUT, MOST_NUMBERS, Parts, check_normals, parts, refuse_outliers
 from simsearch.stages.step import Result, Step
@@ -40,6 +42,7 @@ class Fitted:
     normal: Doubles
     defective: Doubles
     pixels: PixelFigures | None = None
+    look: Look | None = None  # where places are known
 
 
 def defects(data: Data, trained: Artifact, embedded: Artifact, table: Defects, *, learned: bool) -> Step:
@@ -112,6 +115,7 @@ def fit_defects(
             "how": split.how,
             "images": len(split.calibration),
             "groups": calibration.n,
+            "rows": split.calibration.tolist(),
             "scores": made.calibration.tolist(),
             "of_group": None if groups is None else groups.tolist(),
         },
@@ -125,6 +129,9 @@ def fit_defects(
         },
         "warnings": warnings,
     }
+    if made.look:
+        told["drawn"] = pictures(told, lambda row: records[row].label).rows()
+        draw(space.out, told["drawn"], made.look, masks, threshold)
     with (space.out / DETECTOR).open("wb") as written:
         np.savez(written, allow_pickle=False, **made.arrays)
     (space.out / TOLD).write_text(json.dumps(told, indent=1, allow_nan=False))
@@ -163,7 +170,7 @@ def _patches(
     """Fit a bank of patches, and write the network that makes the maps of pictures."""
     from simsearch.defects.conformal import numbered
     from simsearch.stages.patches import PatchMaps, bank_of, mapper_of, network_below
-    from simsearch.stages.places import look_at
+    from simsearch.stages.places import look, look_at
 
     model = network_below(trained, table.patch.strides)
     (space.out / MAPS).write_bytes(model)
@@ -173,7 +180,8 @@ def _patches(
     left_out = numbered(groups, len(split.fit)) if split.how == LEFT_OUT else None
     counted = bank.scores(maps.of(split.calibration, "what sets the threshold"), left_out)
     normal, defective, pixels = look_at(bank, maps, split.test, split.defects, masks)
-    return Fitted(bank.arrays(), counted, normal, defective, pixels)
+    numbers = {} if left_out is None else dict(zip(split.fit.tolist(), left_out.tolist(), strict=True))
+    return Fitted(bank.arrays(), counted, normal, defective, pixels, partial(look, bank, maps, numbers))
 
 
 def _twins(embedded: Artifact, split: Parts) -> list[str]:
@@ -226,7 +234,9 @@ def _tried(records: Sequence[ImageRecord], split: Parts, made: Fitted, threshold
     rows = np.concatenate((split.test, split.defects))
     scores = np.concatenate((made.normal, made.defective))
     figures = image_figures(scores, np.array(kinds), split.groups_of(rows))
-    by_label = {labels[kind]: asdict(area) for kind, area in figures.kinds.items()}
+    called, of = made.defective >= threshold, np.array(kinds[len(made.normal) :])
+    of_kind = {kind: flagged(called[of == kind], split.groups_of(split.defects[of == kind])) for kind in figures.kinds}
+    by_label = {labels[kind]: {**asdict(area), "found": asdict(of_kind[kind])} for kind, area in figures.kinds.items()}
     found |= {**asdict(figures.overall), "groups": figures.groups, "kinds": by_label}
     # Kinds of which training, or the choice of the method, had some, and those of which it had none.
     at_hand = {records[row].label for row in split.at_hand.tolist()}

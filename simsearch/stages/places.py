@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from simsearch.arrays import Doubles, Flags, Floats, Integers
+from simsearch.arrays import Doubles, Flags, Floats, Integers, Pixels
 from simsearch.defects.bank import PatchBank
 from simsearch.defects.maps import enlarged
 from simsearch.defects.pixels import PixelFigures, pixel_figures
 from simsearch.stages.masks import Masks
 from simsearch.stages.patches import PatchMaps
+
+
+def look(bank: PatchBank, maps: PatchMaps, leave_out: Mapping[int, int], row: int) -> tuple[Pixels, Floats]:
+    """Return a row's picture and its heat; `leave_out`: the group of each row that is not asked about itself."""
+    (one,) = maps.of(np.array([row]), "heat maps")
+    return maps.picture(row), bank.look(one, leave_out.get(row))[0]
 
 
 def look_at(

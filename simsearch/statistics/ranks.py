@@ -48,6 +48,20 @@ def auroc_differences(
     return np.asarray(rise + count * np.bincount(numbers, weights=pulls, minlength=count), dtype=np.float64)
 
 
+def roc_points(positives: Numbers, negatives: Numbers) -> list[tuple[float, float]]:
+    """Return the ROC curve of (n,) and (m,) values, from (0, share) to (1, 1): (share of the negatives, share of the
+    positives) that reach a threshold, ascending, the highest share of the positives for each of the negatives.
+
+    Raises ValueError for an empty sample.
+    """
+    if not len(positives) or not len(negatives):
+        raise ValueError("expected positives and negatives, seen none of one")
+    found = {0.0: 0.0}
+    for threshold in np.unique(np.concatenate((positives, negatives)))[::-1]:
+        found[float((negatives >= threshold).mean())] = float((positives >= threshold).mean())
+    return list(found.items())
+
+
 def rank_test(values: Numbers, others: Numbers) -> float:
     """Return the two-sided p-value of "neither of two samples (n,) and (m,) tends to be higher".
 

@@ -26,13 +26,16 @@ from simsearch.page.charts.drawing import (
     svg,
     thinned,
 )
+from simsearch.page.html import text
+
+PAIRS = ("different pairs let in (FAR)", "same pairs let in (TAR)")
 
 
-def roc_chart(identity: str, title: str, series: Sequence[Series]) -> Markup:
+def roc_chart(identity: str, title: str, series: Sequence[Series], axes: tuple[str, str] = PAIRS) -> Markup:
     """Return the chart of TAR over FAR, FAR on a log axis down to the least that is known, 1e-4 at the lowest.
 
     `series`: at most 4, points (FAR, TAR) ascending. Marks stand at FAR 0.1, 0.01, 0.001 and 0.0001. The names stand
-    below the lines at the right, where a log axis leaves room, in the order of the lines.
+    below the lines at the right, where a log axis leaves room, in the order of the lines. `axes`: what x and y are.
     """
     series = series[:MOST_SERIES]
     least = min((far for line in series for far, _ in line.points if far > 0), default=0.1)
@@ -52,8 +55,8 @@ def roc_chart(identity: str, title: str, series: Sequence[Series]) -> Markup:
         words = "all" if power == 0 else f"1/{10**-power:,}"
         anchor = "end" if power == 0 else "middle"
         body += f'<text x="{x:.0f}" y="{bottom + 16}" text-anchor="{anchor}">{words}</text>'
-    body += f'<text x="{right}" y="{HEIGHT - 4}" text-anchor="end">different pairs let in (FAR)</text>'
-    body += f'<text x="{LEFT}" y="{TOP - 8}">same pairs let in (TAR)</text>'
+    body += f'<text x="{right}" y="{HEIGHT - 4}" text-anchor="end">{text(axes[0])}</text>'
+    body += f'<text x="{LEFT}" y="{TOP - 8}">{text(axes[1])}</text>'
     starts = []
     for line in series:
         far, tar = (np.array(values, dtype=np.float64) for values in zip(*line.points, strict=True))

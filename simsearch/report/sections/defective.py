@@ -1,21 +1,68 @@
-"""What the page says of defect scores: how they are spread, and which pictures are called wrong."""
+"""What the page says of defect scores: how they are spread, kind by kind, and which pictures are called wrong."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
+from simsearch.console import one_in
+from simsearch.defects import shown
+from simsearch.evaluation.false_alarms import FALSE_ACCEPT_RATES
+from simsearch.page.charts import Series, roc_chart
 from simsearch.page.charts.scores import score_histogram
+from simsearch.page.html import percent
+from simsearch.statistics.ranks import roc_points
 
-SHOWN = 12
+MOST_UNDRAWN = 12  # pictures of a list where each is a thumbnail alone
+MOST_LINES = 4  # of a chart
+TITLES = {
+    shown.ALARMS: "Normal, and called defective",
+    shown.MISSED: "Defective, and called normal",
+    shown.NEAR: "Nearest to the threshold",
+    shown.SUREST: "Surest defects",
+    shown.NORMAL: "Surest normal ones",
+    shown.UNUSUAL: "Most unusual of the normal ones that set the threshold",
+}
+AXES = ("normal ones called defective", "defective ones found")
 
 Told = dict[str, Any]
-Charted = tuple[str, Markup, str, list[str], list[tuple[str, ...]]]
+Charted = tuple[str, Markup, str, Sequence[str], list[tuple[str, ...]]]
 
 
-def spread(told: Told) -> Charted:
-    """Return the histogram of scores with what a template needs to show it."""
+def charts(told: Told, labels: Sequence[str]) -> list[Charted]:
+    """Return the histogram of scores, and the ROC where normal and defective images were tried."""
+    found = [_spread(told)]
+    roc = _roc(told, labels)
+    return found if roc is None else [*found, roc]
+
+
+def kinds(told: Told) -> list[tuple[str, ...]]:
+    """Return a row of each kind of defect: images, image AUROC and its interval, share that is found and its."""
+    rows: list[tuple[str, ...]] = []
+    for kind, area in (told["test"].get("kinds") or {}).items():
+        found = area.get("found")  # a document of an older version does not know
+        rows.append((
+            kind,
+            f"{area['defective']:,}",
+            f"{area['auroc']:.3f}",
+            "{:.3f} to {:.3f}".format(*area["interval"]),
+            percent(found["share"] if found else None),
+            "{} to {}".format(*map(percent, found["interval"])) if found else "",
+        ))  # fmt: skip
+    return rows
+
+
+def pictures_of(told: Told, labels: Sequence[str]) -> tuple[list[tuple[str, list[shown.Entry]]], dict[str, Any]]:
+    """Return headed lists of entries, what was called wrong first, and those of each kind of defect."""
+    most = shown.MOST if told.get("drawn") else MOST_UNDRAWN
+    found = shown.pictures(told, labels.__getitem__, most)
+    return [(TITLES[name], entries) for name, entries in found.lists.items()], found.kinds
+
+
+def _spread(told: Told) -> Charted:
     scored = told["scored"]
     named = [("set the threshold", told["calibration"]["scores"])]
     named += [(name, scored[key]["scores"]) for key, name in (("normal", "other normal"), ("defective", "defective"))
@@ -25,21 +72,20 @@ def spread(told: Told) -> Charted:
     return title, chart, title, ["score", *(name for name, _ in named)], rows
 
 
-def pictures_of(told: Told) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Return headed lists of entries {"row", "score"}: what was called wrong, the borderline, the surest."""
-    threshold = told["threshold"]
-    normal, defective = (
-        [{"row": row, "score": score} for row, score in zip(one["rows"], one["scores"], strict=True)]
-        for one in (told["scored"]["normal"], told["scored"]["defective"])
-    )
-    by_score = [sorted(one, key=lambda entry: entry["score"]) for one in (normal, defective)]
-    alarms = [entry for entry in reversed(by_score[0]) if entry["score"] >= threshold]
-    missed = [entry for entry in by_score[1] if entry["score"] < threshold]
-    near = sorted((*normal, *defective), key=lambda entry: abs(entry["score"] - threshold))
-    lists = [
-        ("Normal, and called defective", alarms),
-        ("Defective, and called normal", missed),
-        ("Nearest to the threshold", near),
-        ("Surest defects", by_score[1][::-1]),
-    ]
-    return [(title, entries[:SHOWN]) for title, entries in lists if entries]
+def _roc(told: Told, labels: Sequence[str]) -> Charted | None:
+    normal, defective = (np.array(told["scored"][key]["scores"]) for key in ("normal", "defective"))
+    if not len(normal) or not len(defective):
+        return None
+    of = np.array([labels[row] for row in told["scored"]["defective"]["rows"]])
+    names = sorted(set(of.tolist()))
+    lines = [Series("all defects", 0, roc_points(defective, normal))]
+    if 1 < len(names) < MOST_LINES:
+        lines += [Series(name, look, roc_points(defective[of == name], normal)) for look, name in enumerate(names, 1)]
+    title = "ROC: defective ones that are found, by normal ones that are called defective with them"
+    ticks = [tick for tick in FALSE_ACCEPT_RATES if tick * len(normal) >= 1]
+    rows = []
+    for line in lines:
+        alarms, found = zip(*line.points, strict=True)
+        rows.append((line.name, *(percent(float(np.interp(tick, alarms, found))) for tick in ticks)))
+    head = ("line", *(f"found at {one_in(tick)}" for tick in ticks))
+    return title, roc_chart("defect-roc", title, lines, AXES), title, head, rows

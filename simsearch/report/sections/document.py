@@ -45,6 +45,7 @@ def render_page(
     labels: list[str],
     facts: Report,
     link: Callable[[int], str | None] = lambda row: None,
+    look: Callable[[int], tuple[bytes, bytes] | None] = lambda row: None,
 ) -> str:
     """Return the page as HTML, to be written as UTF-8; what is missing in the arguments is left out of it.
 
@@ -52,14 +53,15 @@ def render_page(
     [{"row", "score", "label"}]}], "norm_buckets" with curves and "examples", "roc" {system: [[far, tar], ...]} (without
     it the ROC is drawn through its ticks). `projection` is what `project` returns, with rows of the dataset.
     `picture(row)` is a thumbnail (WebP, at most 96 px), `link(row)` the address of the whole picture or None,
-    `name(row)` the image's name, `labels[row]` its label ("": none). `facts`:
-    "counts" {"images": n, ...}, "when", "far" (far.json), "quarantine" [[image, reason]] (of
-    "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}], "versions" {name: version}, "machine",
+    `look(row)` a larger picture of a row and one of the heat of its places or None (WebP both), `name(row)` the image's
+    name, `labels[row]` its label ("": none). `facts`: "counts" {"images": n, ...}, "when", "far" (far.json),
+    "quarantine" [[image, reason]] (of "bad" files in all), "recipe_toml", "stages" [{"name", "digest", "seconds"}],
+    "versions" {name: version}, "machine",
     "command", "defects" and "defect_words" (defects.json, and lines on it, of a build that has it),
     "choice" (how the index was chosen, as index.json has it), "trained" (whether anything was), "vectors"
     (whether it is a build of vectors), "of_files" (of files that may change), "head" (only a head was trained).
     """
-    pictures = Pictures(picture, name, labels, link)
+    pictures = Pictures(picture, name, labels, link, look)
     values = {
         "report": report,
         "details": details,
