@@ -19,6 +19,7 @@ class Means:
 
     def __init__(self, *strides):
         self.widths = dict.fromkeys(strides, 2)
+        self.before = dict.fromkeys(strides, 0.0)
         self.calls = 0
 
     def maps(self, batch):
@@ -105,3 +106,16 @@ def test_the_local_mean_counts_zeros_outside(side, shape):
 def test_what_cannot_be_is_refused(sides, local, message):
     with pytest.raises(VectorsError, match=message):
         Mapper(Means(16), PREPROCESS, sides, local=local)
+
+
+def test_values_before_the_centres_of_their_places_are_moved_there():
+    values = np.zeros((6, 6), dtype=np.float32)
+    values[2, 3] = 1
+    for before in (0.0, 0.25, 0.46875):
+        fine = enlarged(values, 96, 96, before)
+        row, column = (float((fine.sum(axis=axis) * np.arange(96)).sum() / fine.sum()) for axis in (1, 0))
+        assert row == pytest.approx((2 + 0.5 - before) * 16 - 0.5, abs=1e-3)
+        assert column == pytest.approx((3 + 0.5 - before) * 16 - 0.5, abs=1e-3)
+    assert enlarged(values, 6, 6, 0.4, 0.4) == pytest.approx(values), "a map on its own grid stays"
+    finer = enlarged(values, 12, 12, 0.4, 0.4)
+    assert enlarged(finer, 96, 96, 0.4).sum() == pytest.approx(enlarged(values, 96, 96, 0.4).sum(), rel=0.02)

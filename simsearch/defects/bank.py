@@ -168,17 +168,18 @@ class PatchBank:
         """Return the defect score (h, w) float32 of each place of a picture, on the grid of the finest of its maps."""
         return self.look(maps)[0]
 
-    def look(self, maps: Maps, leave_out: int | None = None) -> tuple[Floats, float]:
+    def look(self, maps: Maps, leave_out: int | None = None, before: float = 0) -> tuple[Floats, float]:
         """Return the `heat` of a picture and its score, as `scores` gives it, by distances that are computed once.
 
-        `leave_out`: the number of the group whose patches are not asked.
+        `leave_out`: the number of the group whose patches are not asked. `before`: that of the `Mapper`; the heat then
+        lies as far before its places.
         """
         distances = self._distances(maps, leave_out)
         height, width = max((one.shape[:2] for one in maps), key=lambda shape: shape[0] * shape[1])
         layers = []
         for scale, one in zip(self.scales, distances, strict=True):
             found = (_logarithm(one, scale) - scale.centre) / scale.spread
-            layers.append(enlarged(found, height, width))
+            layers.append(enlarged(found, height, width, before, before))
         stack = np.stack(layers)
         fused: Floats = stack.max(axis=0) if self.choice.fusion == "max" else stack.mean(axis=0)
         return fused, float(self.fused(self._standard(self._parts(distances))[None])[0])

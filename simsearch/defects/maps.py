@@ -24,6 +24,7 @@ class Network(Protocol):
     """What gives maps of inner stages; several threads may use it at once."""
 
     widths: dict[int, int]
+    before: dict[int, float]
 
     def maps(self, batch: Floats) -> dict[int, Floats]:
         """Return the maps (N, width, H / stride, W / stride) float32 at each stride of a batch (N, C, H, W)."""
@@ -32,7 +33,8 @@ class Network(Protocol):
 class Mapper:
     """A picture to one map (h, w, D) float32 for each of the `sides`, its area side x side pixels, never enlarged.
 
-    With several strides the coarser maps are brought to the finest grid, and stand behind its D. `local` is the side,
+    With several strides the coarser maps are brought to the finest grid, and stand behind its D. `before`: how far what
+    a place sees lies before it, as a share of a place of that grid. `local` is the side,
     in places, of the mean that is taken around each place (3 in the paper of PatchCore); 1 takes none.
     """
 
@@ -53,6 +55,7 @@ class Mapper:
             raise VectorsError(f"the local mean of patch maps: expected an odd number of places, seen {local}")
         self.sides = tuple(sides)
         self.width = sum(network.widths.values())
+        self.before = network.before[min(network.widths)]
         self._network, self._preprocess, self._multiple = network, preprocess, multiple
         self._local, self._threads = local, threads
 
@@ -82,12 +85,16 @@ class Mapper:
         return np.ascontiguousarray(np.concatenate(parts, axis=2), dtype=np.float32)
 
 
-def enlarged(values: Numbers, height: int, width: int) -> Floats:
+def enlarged(values: Numbers, height: int, width: int, before: float = 0, after: float = 0) -> Floats:
     """Return (height, width, ...) float32 of a map (h, w, ...), bilinear, places being squares and not points.
 
     That is torch's interpolate(mode="bilinear", align_corners=False): beyond the outer centres values are repeated.
+    Where the values of a map belong `before` the centres of its squares, as a share of one, they are moved there; where
+    those of the result shall belong before the centres of its own, `after` says how far.
     """
-    rows, columns = _between(values.shape[0], height), _between(values.shape[1], width)
+    rows, columns = (
+        _between(count, wanted, before, after) for count, wanted in zip(values.shape, (height, width), strict=False)
+    )
     first = np.asarray(values, dtype=np.float32)
     down = _blend(first, *rows, axis=0)
     return _blend(down, *columns, axis=1)
@@ -108,9 +115,9 @@ def local_mean(values: Floats, side: int) -> Floats:
     return sums / np.float32(side * side)
 
 
-def _between(count: int, wanted: int) -> tuple[Integers, Integers, Floats]:
+def _between(count: int, wanted: int, before: float, after: float) -> tuple[Integers, Integers, Floats]:
     """Return for each wanted place the two places it lies between, and the share of the second."""
-    at = np.clip((np.arange(wanted) + 0.5) * count / wanted - 0.5, 0, count - 1)
+    at = np.clip((np.arange(wanted) + 0.5 - after) * count / wanted - 0.5 + before, 0, count - 1)
     low = np.floor(at).astype(np.int64)
     return low, np.minimum(low + 1, count - 1), (at - low).astype(np.float32)
 

@@ -10,7 +10,7 @@ import numpy as np
 from simsearch.arrays import Pixels
 from simsearch.defects.bank import PatchBank
 from simsearch.defects.heatmap import overlay
-from simsearch.defects.maps import Mapper
+from simsearch.defects.maps import Mapper, enlarged
 from simsearch.embedder.bundle.inner_network import InnerNetwork
 from simsearch.images.preprocess import Preprocess
 from simsearch.versions import usable_cores
@@ -37,5 +37,8 @@ class ByPatches:
 
     def look(self, pixels: Pixels, threshold: float) -> tuple[float, Pixels]:
         """Return the defect score, and (H, W, 3) uint8: the picture under the heat of its places."""
-        heat, score = self._bank.look(self._mapper.maps(pixels))
-        return score, overlay(pixels, heat, threshold, defective=score >= threshold, normal=float(np.median(heat)))
+        before = self._mapper.before
+        heat, score = self._bank.look(self._mapper.maps(pixels), before=before)
+        height, width = pixels.shape[:2]
+        fine = enlarged(heat, height, width, before)
+        return score, overlay(pixels, fine, threshold, defective=score >= threshold, normal=float(np.median(heat)))

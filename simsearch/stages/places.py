@@ -15,9 +15,14 @@ from simsearch.stages.patches import PatchMaps
 
 
 def look(bank: PatchBank, maps: PatchMaps, leave_out: Mapping[int, int], row: int) -> tuple[Pixels, Floats]:
-    """Return a row's picture and its heat; `leave_out`: the group of each row that is not asked about itself."""
+    """Return a row's picture and its heat, as large.
+
+    `leave_out`: the group of each row that is not asked about itself.
+    """
     (one,) = maps.of(np.array([row]), "heat maps")
-    return maps.picture(row), bank.look(one, leave_out.get(row))[0]
+    picture, before = maps.picture(row), maps.mapper.before
+    height, width = picture.shape[:2]
+    return picture, enlarged(bank.look(one, leave_out.get(row), before)[0], height, width, before)
 
 
 def look_at(
@@ -34,15 +39,16 @@ def look_at(
         scores = bank.scores(maps.of(rows, title))
         return scores[: len(normal)], scores[len(normal) :], None
     found: list[float] = []
+    before = maps.mapper.before
 
     def places() -> Iterator[tuple[Floats, Flags | None]]:
         for number, (row, one) in enumerate(zip(rows.tolist(), maps.of(rows, title), strict=True)):
-            heat, score = bank.look(one)
+            heat, score = bank.look(one, before=before)
             found.append(score)
             height, width = maps.picture(row).shape[:2]
             mask = masks.of(row, height, width)
             if number < len(normal) or mask is not None:
-                yield enlarged(heat, height, width), mask
+                yield enlarged(heat, height, width, before), mask
 
     figures = pixel_figures(places())
     scores = np.array(found, dtype=np.float64)
