@@ -4,12 +4,14 @@ from simsearch.vectors.index.building import Trained, build, check_factory, find
 from simsearch.vectors.index.deleting import Deleted
 from simsearch.vectors.index.index import FaissIndex
 from simsearch.vectors.index.native import set_threads
+from simsearch.vectors.index.passing import Passing
 from simsearch.vectors.index.protocol import Index
 
 __all__ = [
     "Deleted",
     "FaissIndex",
     "Index",
+    "Passing",
     "Trained",
     "build",
     "check_factory",

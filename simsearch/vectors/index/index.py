@@ -21,6 +21,7 @@ from simsearch.vectors.index.native import (
     sentence,
     widest,
 )
+from simsearch.vectors.index.passing import Passing, checked_flags, search_passing
 from simsearch.vectors.index.protocol import Name, Neighbours
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
@@ -131,6 +132,7 @@ class FaissIndex:
         *,
         rows_below: int | None = None,
         deleted: Deleted | None = None,
+        passing: Passing | None = None,
     ) -> Neighbours:
         """Return the neighbours of unit embeddings (Q, D) as `Index.search` does.
 
@@ -145,6 +147,8 @@ class FaissIndex:
                 raise VectorsError(f"index {self.factory}: expected {key} >= 1, seen {value}")
         if deleted is not None and len(deleted.flags) != self.ntotal:
             raise VectorsError(f"index {self.factory}: {len(deleted.flags)} rows may be deleted of {self.ntotal}")
+        if passing is not None:
+            return self._search_passing(embeddings, k, search, passing)
         live = below - (deleted.below(below) if deleted else 0)
         if live < 1:
             raise VectorsError(f"index {self.factory}: all of its {below} rows are deleted")
@@ -152,25 +156,36 @@ class FaissIndex:
         # A re-ranking index scores k_factor times k candidates again: for a small k too few to find what 10 finds.
         k = min(max(k, _RANKED), live) if isinstance(self._native, faiss.IndexRefine) else wanted
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
+        selector = faiss.IDSelectorRange(0, below) if below < self.ntotal else None
         if deleted is None or looks_at_every_row(self._native):
-            scores, rows = self._attempt(queries, k, search, below, deleted)
+            chosen = selector if deleted is None else deleted.selector(below)
+            scores, rows = self._attempt(queries, k, search, chosen)
         else:  # more than k, as the deleted ones are taken out afterwards
-            scores, rows = deleted.taken_out(*self._attempt(queries, min(2 * k + 16, below), search, below), k)
+            scores, rows = deleted.taken_out(*self._attempt(queries, min(2 * k + 16, below), search, selector), k)
         widened = short = np.flatnonzero((rows < 0).any(axis=1))
         if short.size:
             wide = widest(self._native, k, search)
             if wide is not None and deleted is None:
-                scores[short], rows[short] = self._attempt(queries[short], k, wide, below)
+                scores[short], rows[short] = self._attempt(queries[short], k, wide, selector)
             short = np.flatnonzero((rows < 0).any(axis=1))
             for i in range(0, len(short), _FALLBACK_QUERIES):
                 part = short[i : i + _FALLBACK_QUERIES]
                 scores[part], rows[part] = self._exact(queries[part], k, below, deleted)
-        # FAISS's own order is by score; only where it leaves ties (or, after widening, more) is there work to do.
-        loose = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
-        order = np.lexsort((rows[loose], -scores[loose]), axis=1)
-        scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
-        rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
+        scores, rows = _in_order(scores, rows)
         return Neighbours(scores[:, :wanted], rows[:, :wanted], widened)
+
+    def _search_passing(self, embeddings: Floats, k: int, search: Search, passing: Passing) -> Neighbours:
+        """Return the neighbours among the rows that pass, min(k, their number) of them."""
+        checked_flags(passing.flags, self.factory, self.ntotal)
+        wanted = min(k, len(passing))
+        if not wanted:
+            none = np.empty((len(embeddings), 0))
+            return Neighbours(none.astype(np.float32), none.astype(np.int64), np.empty(0, dtype=np.int64))
+        k = min(max(k, _RANKED), len(passing)) if isinstance(self._native, faiss.IndexRefine) else wanted
+        queries = np.ascontiguousarray(embeddings, dtype=np.float32)
+        found = search_passing(self._native, queries, k, search, passing, self._attempt, self.stored)
+        scores, rows = _in_order(*found[:2])
+        return Neighbours(scores[:, :wanted], rows[:, :wanted], found[2])
 
     def stored(self, start: int, stop: int) -> Floats:
         try:
@@ -179,10 +194,7 @@ class FaissIndex:
             raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
-    def _attempt(self, queries: Floats, k: int, search: Search, below: int, deleted: Deleted | None = None) -> Answers:
-        selector = faiss.IDSelectorRange(0, below) if below < self.ntotal else None
-        if deleted is not None:
-            selector = deleted.selector(below)
+    def _attempt(self, queries: Floats, k: int, search: Search, selector: Any) -> Answers:
         parameters = search_parameters(self._native, self.factory, search.given(), selector)
         try:
             scores, rows = self._native.search(queries, k, params=parameters)
@@ -206,3 +218,13 @@ class FaissIndex:
                 scores[:, deleted.flags[start:stop]] = -np.inf
             ranking.update(start, scores)
         return ranking.result()
+
+
+def _in_order(scores: Floats, rows: Integers) -> Answers:
+    """Return answers (Q, k) in the order (score, then row)."""
+    # FAISS's own order is by score; only where it leaves ties (or, after widening, more) is there work to do.
+    loose = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
+    order = np.lexsort((rows[loose], -scores[loose]), axis=1)
+    scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
+    rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
+    return scores, rows

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from simsearch.arrays import Floats, Integers
 from simsearch.vectors.index.deleting import Deleted
+from simsearch.vectors.index.passing import Passing
 from simsearch.vectors.search import DEFAULT, Search
 
 Name = Callable[[int], str]
@@ -56,11 +57,13 @@ class Index(Protocol):
         *,
         rows_below: int | None = None,
         deleted: Deleted | None = None,
+        passing: Passing | None = None,
     ) -> Neighbours:
         """Return the neighbours of unit embeddings (Q, D), ordered (score, then row).
 
-        k is capped at the rows that are searched: all, or those below `rows_below`, without the `deleted` ones; no row
-        is ever -1. Raises VectorsError for another dim, k < 1, or a setting that the index does not have.
+        k is capped at the rows that are searched: all, or those below `rows_below`, without the `deleted` ones, or only
+        those `passing` (neither of the others is then looked at), which may be none; no row is ever -1. Raises
+        VectorsError for another dim, k < 1, or a setting that the index does not have.
         """
 
     def add(self, features: Floats, *, name: Name | None = None) -> None:
