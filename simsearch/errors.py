@@ -2,6 +2,7 @@
 
     SimsearchError          base: a message (expected, seen, where) and a hint (what to do)
     ├── RecipeError         a recipe, an option or a name that cannot be used
+    │   └── FilterError     a filter of a query that cannot be read, or names what is not there; marks the place
     ├── SourceError         a source of images that cannot be read or cannot be split
     ├── ImageError          one picture that cannot be decoded; collected, not fatal, in a build
     ├── EmbedderError       weights, losses, training or an ONNX bundle
@@ -67,6 +68,16 @@ class RecipeError(SimsearchError):
     """A recipe, an option or a name that cannot be used."""
 
     default_hint = "simsearch show RECIPE prints every key of a recipe with its value"
+
+
+class FilterError(RecipeError):
+    """A filter of a query that cannot be read, or that names what is not there, at a `place` in its text."""
+
+    def __init__(
+        self, why: str, text: str, place: int, *, hint: str | None = None, near: tuple[str, str] | None = None
+    ) -> None:
+        super().__init__(f"where: {why}", hint=hint, near=near)
+        self.text, self.place = text, place
 
 
 class SourceError(SimsearchError):

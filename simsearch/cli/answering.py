@@ -26,6 +26,7 @@ MONTAGE_ROWS = 50
 LABEL_WIDTH = 24
 GONE, CHANGED = "gone", "changed"  # of a file, since the build saw it
 FAR_HEAD, STRANGERS_HEAD = "false alarms", "strangers"
+NONE = "no hit scores high enough"
 KEYS = ("rank", "score", "row", "image", "label")  # of a hit of a vector
 
 
@@ -65,9 +66,9 @@ def show_hits(
             continue
         widened += answer.widened
         if form == Form.JSON:
-            _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], digits=2)
+            _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], question.where, digits=2)
         else:
-            _print_hits(searcher, path, answer.hits, form)
+            _print_hits(searcher, path, answer.hits, form, question)
             gone.update(hit.image for hit in answer.hits if hit.gone)
         if montage and len(drawn) < MONTAGE_ROWS:
             drawn.append((path, answer))
@@ -98,11 +99,11 @@ def show_vectors(searcher: Searcher, path: str, question: Question, *, form: For
         widened += answer.widened
         if form == Form.JSON:
             shown = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]
-            _print_json(searcher, row, answer, shown, digits=3)
+            _print_json(searcher, row, answer, shown, question.where, digits=3)
             continue
         hits = tuple(searcher.located(hit) for hit in answer.hits)
         gone.update(hit.image for hit in hits if hit.gone)
-        _print_hits(searcher, f"row {row}", hits, form)
+        _print_hits(searcher, f"row {row}", hits, form, question)
     _say_widened(widened)
     _say_gone(searcher, gone, any_hit=bool(hits), form=form)
 
@@ -131,10 +132,10 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
     return SAID_NO if found.same is False else OK
 
 
-def _print_hits(searcher: Searcher, query: str, hits: Sequence[Hit], form: Form) -> None:
+def _print_hits(searcher: Searcher, query: str, hits: Sequence[Hit], form: Form, question: Question) -> None:
     """Print a table of hits, or the paths of those whose files are here."""
     if form == Form.TABLE:
-        emit("\n".join(hit_table(searcher, query, hits)))
+        emit("\n".join(hit_table(searcher, query, hits, "" if hits else _why_none(searcher, question))))
         return
     for path in (hit.path for hit in hits if hit.path is not None):
         if form == Form.PATHS and "\n" in path:
@@ -161,6 +162,14 @@ def say_if_too_few(searcher: Searcher, max_far: float | None) -> None:
         )
 
 
+def say_how_many_pass(searcher: Searcher, question: Question) -> None:
+    """Say how many images pass the filter of a question, if it has one; FilterError for one that cannot be used."""
+    if question.where is not None:
+        count = searcher.passing(question.where)
+        passes = f"{count:,} of {searcher.images:,} images pass" if count else "no image passes"
+        say(f"{passes}: {safe(question.where)}")
+
+
 def _files(count: int) -> str:
     return f"{count:,} {'file' if count == 1 else 'files'}"
 
@@ -178,8 +187,13 @@ def _say_widened(count: int) -> None:
         say(f"{count:,} {'query' if count == 1 else 'queries'} needed a wider search than the index is set to")
 
 
-def _print_json(searcher: Searcher, query: str | int, answer: Answer, hits: list[dict[str, Any]], digits: int) -> None:
-    took = {"milliseconds": round(answer.milliseconds, digits)} | ({"widened": True} if answer.widened else {})
+def _print_json(
+    searcher: Searcher, query: str | int, answer: Answer, hits: list[dict[str, Any]], where: str | None, digits: int
+) -> None:
+    took: dict[str, Any] = {"milliseconds": round(answer.milliseconds, digits)} | (
+        {"widened": True} if answer.widened else {}
+    )
+    took |= {} if where is None else {"where": where}
     took |= {"provisional": True} if searcher.build.provisional else {}
     emit_json({"query": query, "build": searcher.build.name, "hits": hits, **took})
 
@@ -192,11 +206,11 @@ def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) ->
     say(f"hint: {safe((error.near and again(*error.near)) or hint)}")
 
 
-def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:
+def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit], none: str = NONE) -> list[str]:
     """Return the lines of a query's answer, at most 80 columns for all but the name of the query.
 
     Beside a hit stands how many strangers score as much; where an older build does not know that, how many pairs.
-    Where the build has no labels, or no table of either, those columns are left out.
+    Where the build has no labels, or no table of either, those columns are left out. `none` stands where no hit is.
     """
     labels = [shorten(safe(hit.label), LABEL_WIDTH) for hit in hits]
     strangers = searcher.rates.know_strangers
@@ -215,7 +229,14 @@ def hit_table(searcher: Searcher, path: str, hits: Sequence[Hit]) -> list[str]:
         mark += f"  ({GONE})" if hit.gone else ""
         start = f"{hit.rank:>2}  {hit.score:.3f}  {columns(label, rate)}"
         lines.append(f"{start}{shorten(safe(hit.image), max(80 - len(start) - len(mark), 16))}{mark}")
-    return lines if hits else [*lines, "    no hit scores high enough"]
+    return lines if hits else [*lines, f"    {none}"]
+
+
+def _why_none(searcher: Searcher, question: Question) -> str:
+    """Return what left nothing of an answer."""
+    if question.where is not None and not searcher.passing(question.where):
+        return "no image passes the filter"
+    return NONE if question.min_score is not None or question.max_far is not None else "there is no other image"
 
 
 def _rarity(hit: Hit, strangers: bool) -> str:

@@ -6,6 +6,7 @@ import atexit
 import gc
 import os
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -14,12 +15,12 @@ from simsearch.cli.building import build, compare, evaluate, show
 from simsearch.cli.defects import defects
 from simsearch.cli.indexes import export, index
 from simsearch.cli.keeping import clean, sync
-from simsearch.cli.mistakes import PROGRAM, mended, usage_hint
+from simsearch.cli.mistakes import PROGRAM, marked, mended, usage_hint
 from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, Commands
 from simsearch.cli.printing import drop_answers, flush_answers
 from simsearch.cli.querying import query
 from simsearch.console import safe, say
-from simsearch.errors import SimsearchError, disk_error
+from simsearch.errors import FilterError, SimsearchError, disk_error
 from simsearch.versions import __version__
 
 
@@ -52,7 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(OK)
     except SimsearchError as error:
         shown = disk_error(error) or error
-        _fail(shown.message, (shown.near and mended(words, *shown.near)) or shown.hint)
+        place = marked(shown) if isinstance(shown, FilterError) else ()
+        _fail(shown.message, (shown.near and mended(words, *shown.near)) or shown.hint, place)
     except (click.exceptions.Abort, KeyboardInterrupt):
         _interrupted()
     except click.ClickException as error:
@@ -86,8 +88,10 @@ def _prepare_streams() -> None:
             getattr(sys, name).reconfigure(errors="surrogateescape" if mode == "r" else "backslashreplace")
 
 
-def _fail(message: str, hint: str) -> None:
+def _fail(message: str, hint: str, place: Sequence[str] = ()) -> None:
     say(f"error: {safe(message)}")
+    for line in place:
+        say(f"    {line}")
     say(f"hint: {safe(hint)}")
     sys.exit(BAD_INPUT)
 

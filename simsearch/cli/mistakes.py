@@ -10,6 +10,7 @@ import shlex
 import click
 
 from simsearch.console import safe
+from simsearch.errors import FilterError
 
 PROGRAM = "simsearch"
 
@@ -60,6 +61,13 @@ def usage_hint(error: click.ClickException, arguments: list[str], root: click.Gr
         return whole
     example = (command.epilog or "").removeprefix("Example:").split("   ")[0].strip()
     return f"as {example}; {path} --help shows the rest" if example else f"{path} --help shows what it takes"
+
+
+def marked(error: FilterError) -> tuple[str, str]:
+    """Return what of a filter stands around the place of its error, and a line with a caret below that place."""
+    start = max(0, error.place - 50)
+    before, after = (safe(part) for part in (error.text[start : error.place], error.text[error.place : start + 100]))
+    return before + after, " " * len(before) + "^"
 
 
 def _apart(word: str, command: click.Command) -> tuple[str, str] | None:

@@ -29,6 +29,9 @@ from simsearch.errors import RecipeError
 @click.option(
     "--same", "other", metavar="OTHER", help="Say whether IMAGE and OTHER are of the same label [exit 1: no]."
 )
+@click.option("--where", metavar="FILTER", help="Only images that pass, as \"label = apple and image under 'shelf/'\".")
+@click.option("--label", "labels", multiple=True, metavar="L", help="Only images of this label, or of one of several.")
+@click.option("--not-self", is_flag=True, help="Leave out IMAGE itself: the same bytes or the same file.")
 @click.option("--collapse", is_flag=True, help="Show one of each group of near-identical hits.")
 @click.option("--montage", metavar="OUT.png", help="Also draw each query beside its neighbours.")
 @click.option("--paths", is_flag=True, help="Print only the paths of the hits' files, one a line.")
@@ -43,6 +46,9 @@ def query(
     min_score: float | None,
     max_far: float | None,
     other: str | None,
+    where: str | None,
+    labels: tuple[str, ...],
+    not_self: bool,
     collapse: bool,
     montage: str | None,
     paths: bool,
@@ -52,20 +58,22 @@ def query(
 ) -> int:
     """Find the nearest images of the corpus for each IMAGE: a file, a folder, or - for paths on stdin."""
     with _unswept():
-        from simsearch.cli.answering import Form, show_hits, show_same, show_vectors
+        from simsearch.cli.answering import Form, say_how_many_pass, show_hits, show_same, show_vectors
         from simsearch.images.sources.folders import query_files
         from simsearch.search import Question, Searcher
 
     if bool(images) == (vectors is not None):
         raise click.UsageError("give IMAGE... or --vectors FILE" + (", not both" if images else ""))
-    if vectors is not None and (other is not None or montage):
-        raise click.UsageError("--vectors takes neither --same nor --montage: rows are no pictures")
+    if vectors is not None and (other is not None or montage or not_self):
+        raise click.UsageError("--vectors takes neither --same, --montage nor --not-self: rows are no pictures")
     if other is not None and (len(images) != 1 or min_score is not None or collapse or montage):
         raise click.UsageError("--same takes exactly one IMAGE, and neither --min-score, --collapse nor --montage")
+    if other is not None and (where is not None or labels or not_self):
+        raise click.UsageError("--same searches nothing, and takes neither --where, --label nor --not-self")
     if (paths or nul) and (as_json or other is not None):
         raise click.UsageError(f"{'-0' if nul else '--paths'} prints paths, and goes with neither --json nor --same")
     form = Form.JSON if as_json else Form.NUL if nul else Form.PATHS if paths else Form.TABLE
-    question = Question(k, min_score, max_far, collapse)
+    question = Question(k, min_score, max_far, collapse, _filter(where, labels), not_self)
     with _unswept():
         place = find_home(home)
         opened = Searcher(place.build(name))
@@ -75,6 +83,7 @@ def query(
         say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
         if build.provisional:
             say(safe("; ".join(build.standing())))
+        say_how_many_pass(searcher, question)
         code = OK
         if vectors is not None:
             if (paths or nul) and build.record.root is None:
@@ -92,6 +101,15 @@ def query(
             if not show_hits(searcher, query_files(images, lines), question, montage=montage, form=form):
                 code = BAD_INPUT
     return code
+
+
+def _filter(where: str | None, labels: tuple[str, ...]) -> str | None:
+    """Return the filter that both options stand for; a query without them loads no language of filters."""
+    if where is None and not labels:
+        return None
+    from simsearch.search.where import with_labels
+
+    return with_labels(where, labels)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -97,6 +97,20 @@ def read_names(folder: Path) -> tuple[list[str], list[str], list[str], list[str]
         head, *whole = csv.reader(file)
     groups = [row[8] for row in whole] if GROUP in head else None
     return [row[1] for row in whole], [row[2] for row in whole], [row[7] for row in whole], groups
+
+
+def read_columns(folder: Path, names: Sequence[str]) -> list[list[str]]:
+    """Return the fields of some columns of the table, by their names in its first line, in row order."""
+    with _opened(folder / RECORDS) as file:
+        rows = csv.reader(file)
+        head = next(rows)
+        places = [head.index(name) for name in names]
+        found: list[list[str]] = [[] for _ in names]
+        pairs = list(zip(places, found, strict=True))
+        for row in rows:
+            for place, column in pairs:
+                column.append(row[place])
+    return found
 
 
 def read_records(folder: Path) -> Iterator[ImageRecord]:

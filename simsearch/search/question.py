@@ -54,14 +54,18 @@ class Hit:
 class Question:
     """How many hits are wanted, and which: of at least `min_score`, no likelier a false alarm than `max_far`.
 
-    `collapse`: one of each group of near-identical hits, with how many more it stands for. Raises RecipeError for a `k`
-    below 1, a `min_score` that is no number, and a `max_far` that is no share.
+    `collapse`: one of each group of near-identical hits, with how many more it stands for. `where`: only images that
+    pass a filter, as "label = apple" (where.py); `not_self`: not the query itself, the same bytes or the same file.
+    Raises RecipeError for a `k` below 1, a `min_score` that is no number, a `max_far` that is no share, and a `where`
+    that is no text.
     """
 
     k: int = 10
     min_score: float | None = None
     max_far: float | None = None
     collapse: bool = False
+    where: str | None = None
+    not_self: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", _checked_count(self.k))
@@ -69,6 +73,8 @@ class Question:
             object.__setattr__(self, "min_score", _checked_number(self.min_score, "min_score", "a score from -1 to 1"))
         if self.max_far is not None:
             object.__setattr__(self, "max_far", checked_share(self.max_far))
+        if self.where is not None and not isinstance(self.where, str):
+            raise _unlike("where", "a filter as text", self.where)
 
     def refuses(self, hit: Hit) -> str | None:
         """Return what a hit fails, "min_score" or "max_far", or None; a score may be less by what rounding takes."""
@@ -124,5 +130,7 @@ def _checked_number(value: object, name: str, wanted: str) -> float:
 
 
 def _unlike(name: str, wanted: str, value: object) -> RecipeError:
-    example = {"k": "k=10", "min_score": "min_score=0.8", "max_far": "max_far=0.001"}[name]
+    example = {"k": "k=10", "min_score": "min_score=0.8", "max_far": "max_far=0.001", "where": "where='label = apple'"}[
+        name
+    ]
     return RecipeError(f"{name}: expected {wanted}, seen {shorten(repr(value), 40)}", hint=f"as {example}")

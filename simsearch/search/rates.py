@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
 from simsearch.home import Build
+from simsearch.search.question import Hit, Judgement
 from simsearch.statistics.intervals import wilson_interval
 
 _FILE = "far.json"
@@ -50,6 +52,26 @@ class Rates:
     def of_strangers(self, score: float) -> Rate | None:
         """Return the share of val queries that, without their own label, find a score of at least `score`; or None."""
         return None if self._strangers is None else stranger_rate(self._strangers, score)
+
+    def rated(self, hit: Hit) -> Hit:
+        """Return a hit with how rare its score is, as far as the build knows."""
+        if (pairs := self.of(hit.score)) is not None:
+            hit = replace(hit, false_accept_rate=pairs.share, false_accept_rate_at_most=pairs.at_most)
+        if (strangers := self.of_strangers(hit.score)) is not None:
+            hit = replace(hit, stranger_rate=strangers.share, stranger_rate_at_most=strangers.at_most)
+        return hit
+
+    def judged(self, score: float, max_far: float, *, identical: bool) -> Judgement:
+        """Return whether two images of this score are of the same label, as at most `max_far` of pairs of others are.
+
+        Files that are `identical` are. Raises RecipeError when the build knows no rates.
+        """
+        least, rate = self.known(), self.of(score)
+        assert rate is not None  # as was checked
+        share, at_most = rate
+        # With few pairs a share above the limit may be chance: of 270 pairs 1 says little of one in a thousand.
+        surely = least <= max_far or (share > least and self.low(share) > max_far)
+        return Judgement(score, share, True if identical or share <= max_far else False if surely else None, at_most)
 
     def known(self) -> float:
         """Return the lowest rate. Raises RecipeError, which says why, when the build knows no rates."""

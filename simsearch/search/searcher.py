@@ -31,6 +31,7 @@ from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.closing import while_open
+from simsearch.search.narrowing import Found, Narrowing, Own, name_under, others
 from simsearch.search.opening import open_embedder
 from simsearch.search.pictures import Picture, checked_vectors, decoded_arrays, load, several
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
@@ -79,6 +80,7 @@ class Searcher:
         self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
+        self._narrowing = Narrowing(build, dataset, self._index.ntotal, self._deleted)
         self._records = RecordTable(dataset.path)
         self._thumbnails = dataset.path
         self._alike: Alike | None = None
@@ -128,7 +130,7 @@ class Searcher:
         Raises VectorsError for another dim and for a vector without direction, RecipeError as `ask` does.
         """
         started = time.perf_counter()
-        return self._answers(normalize(checked_vectors(vectors)), [None] * len(vectors), question, started)
+        return self._answers(normalize(checked_vectors(vectors)), [Own(None)] * len(vectors), question, started)
 
     @while_open
     def ask_file(self, path: str, question: Question = ANY) -> Iterator[tuple[int, Answer]]:
@@ -140,23 +142,29 @@ class Searcher:
             yield from enumerate(self.ask_vectors(block, question), start)
 
     @while_open
-    def search(self, images: Picture | Iterable[Picture], k: int = 10) -> list[list[Hit]]:
+    def search(self, images: Picture | Iterable[Picture], k: int = 10, *, where: str | None = None) -> list[list[Hit]]:
         """Return a list of the k nearest images of the corpus for each picture, also for one alone; k is at least 1.
 
         `images` is a picture or a list of them: a path, the bytes of a file, a PIL image, or an array of uint8, (H, W)
         or (H, W, 3) RGB; another sequence or an iterator will do too. A PIL image is taken as the file that it was
-        opened from, a copy or a part of one with its pixels as they stand. Fewer than k are returned where the corpus
-        has fewer. Raises ImageError, which says what is expected, for the first that is none of these or cannot be
-        decoded, and RecipeError for another k.
+        opened from, a copy or a part of one with its pixels as they stand. `where` is a filter, as "label = apple".
+        Fewer than k are returned where the corpus, or what passes the filter, has fewer. Raises ImageError, which says
+        what is expected, for the first that is none of these or cannot be decoded, RecipeError for another k, and
+        FilterError, a RecipeError with the place, for a filter that cannot be used.
         """
-        question, pictures = Question(k), several(images)
+        question, pictures = Question(k, where=where), several(images)
         batches = iter(lambda: list(islice(pictures, BATCH)), [])
         return [list(answer.hits) for batch in batches for answer in self._ask_images(batch, question)]
 
     @while_open
-    def search_vectors(self, vectors: Floats, k: int = 10) -> list[list[Hit]]:
+    def search_vectors(self, vectors: Floats, k: int = 10, *, where: str | None = None) -> list[list[Hit]]:
         """Return the hits of `ask_vectors`."""
-        return [list(answer.hits) for answer in self.ask_vectors(vectors, Question(k))]
+        return [list(answer.hits) for answer in self.ask_vectors(vectors, Question(k, where=where))]
+
+    @while_open
+    def passing(self, where: str) -> int:
+        """Return how many images of the corpus pass a filter; FilterError for one that cannot be used."""
+        return len(self._narrowing.passing(where))
 
     @while_open
     def same(self, one: Picture, other: Picture, max_far: float = MAX_FAR) -> Judgement:
@@ -167,16 +175,10 @@ class Searcher:
         that cannot be read, RecipeError when the build knows no shares.
         """
         max_far = checked_share(max_far)
-        least = self.rates.known()
+        self.rates.known()
         (first, digest), (second, other_digest) = self._load(one), self._load(other)
         score = float(np.dot(*self._embed([first, second])).clip(-1, 1))
-        rate = self.rates.of(score)
-        assert rate is not None  # as was checked
-        identical = digest != "" and digest == other_digest
-        share, at_most = rate
-        # With few pairs a share above the limit may be chance: of 270 pairs 1 says little of one in a thousand.
-        surely = least <= max_far or (share > least and self.rates.low(share) > max_far)
-        return Judgement(score, share, True if identical or share <= max_far else False if surely else None, at_most)
+        return self.rates.judged(score, max_far, identical=digest != "" and digest == other_digest)
 
     @property
     def dim(self) -> int:
@@ -226,37 +228,43 @@ class Searcher:
         started = time.perf_counter()
         loaded = [self._load(*one) for one in images]
         embeddings = self._embed([pixels for pixels, _ in loaded])
-        return self._answers(embeddings, [digest for _, digest in loaded], question, started)
+        own = [Own(digest, name_under(self.build, one[0])) for one, (_, digest) in zip(images, loaded, strict=True)]
+        return self._answers(embeddings, own, question, started)
 
-    def _answers(
-        self, embeddings: Floats, digests: Sequence[str | None], question: Question, started: float
-    ) -> list[Answer]:
-        """Return the answers to unit embeddings (N, D); a digest is of the query's file, None for a vector."""
+    def _answers(self, embeddings: Floats, own: Sequence[Own], question: Question, started: float) -> list[Answer]:
+        """Return the answers to unit embeddings (N, D)."""
         if question.max_far is not None:
             self.rates.known()
         asked = question.k * (FIRST if question.collapse else 1)
-        answers = self._nearest(embeddings, digests, question, asked)
+        answers = self._nearest(embeddings, own, question, asked)
         if question.collapse:
 
             def fetch(i: int, count: int) -> Answer:
-                return self._nearest(embeddings[i : i + 1], digests[i : i + 1], question, count)[0]
+                return self._nearest(embeddings[i : i + 1], own[i : i + 1], question, count)[0]
 
             alike = self._opened_alike()
             answers = [alike.collapse(question.k, answer, asked, partial(fetch, i)) for i, answer in enumerate(answers)]
         share = (time.perf_counter() - started) * 1000 / max(1, len(answers))
         return [replace(answer, milliseconds=share) for answer in answers]
 
-    def _nearest(
-        self, embeddings: Floats, digests: Sequence[str | None], question: Question, count: int
-    ) -> list[Answer]:
+    def _nearest(self, embeddings: Floats, own: Sequence[Own], question: Question, count: int) -> list[Answer]:
         """Return those of the `count` nearest that the question takes."""
         set_threads(1 if len(embeddings) <= BATCH else usable_cores())  # each thread of Python has its own such number
-        scores, rows, widened = self._index.search(embeddings, count, self._search, deleted=self._deleted)
-        wide = frozenset(widened.tolist())
+        passing = None if question.where is None else self._narrowing.passing(question.where)
+
+        def find(asked: Floats, count: int) -> tuple[list[Found], frozenset[int]]:
+            found = self._index.search(asked, count, self._search, deleted=self._deleted, passing=passing)
+            # Rounding and coded indexes lead a little beyond the range of a cosine.
+            pairs = zip(found.scores.clip(-1, 1).tolist(), found.rows.tolist(), strict=True)
+            known = [[(score, row, self._records[row]) for score, row in zip(*one, strict=True)] for one in pairs]
+            return known, frozenset(found.widened.tolist())
+
+        nearest, wide = find(embeddings, count + question.not_self)
         answers = []
-        # Rounding and coded indexes lead a little beyond the range of a cosine.
-        for number, found in enumerate(zip(scores.clip(-1, 1).tolist(), rows.tolist(), digests, strict=True)):
-            hits = self._hits(*found)
+        for number, found in enumerate(nearest):
+            if question.not_self:
+                found = others(found, own[number], count, partial(find, embeddings[number : number + 1]))
+            hits = self._hits(found, own[number].digest)
             refused = [question.refuses(hit) for hit in hits]
             kept = tuple(hit for hit, why in zip(hits, refused, strict=True) if why is None)
             answers.append(Answer(kept, number in wide, {why: refused.count(why) for why in refused if why}))
@@ -278,22 +286,13 @@ class Searcher:
             )
         return self._embedder
 
-    def _hits(self, scores: list[float], rows: list[int], digest: str | None) -> list[Hit]:
+    def _hits(self, found: Found, digest: str | None) -> list[Hit]:
         """Return hits in order; among equal scores the query's own file stands before its pixel-identical twins."""
-        found = [(score, row, self._records[row]) for score, row in zip(scores, rows, strict=True)]
-        best = scores[0] - ROUNDING if scores else 0.0
+        best = found[0][0] - ROUNDING if found else 0.0
         if digest:
             found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
         hits = (
-            self._rated(Hit(rank, score, record.label, record.image, None, row, record.sha256 == digest))
+            self.rates.rated(Hit(rank, score, record.label, record.image, None, row, record.sha256 == digest))
             for rank, (score, row, record) in enumerate(found, 1)
         )
         return [hit if digest is None else self.located(hit) for hit in hits]
-
-    def _rated(self, hit: Hit) -> Hit:
-        """Return a hit with how rare its score is, as far as the build knows."""
-        if (pairs := self.rates.of(hit.score)) is not None:
-            hit = replace(hit, false_accept_rate=pairs.share, false_accept_rate_at_most=pairs.at_most)
-        if (strangers := self.rates.of_strangers(hit.score)) is not None:
-            hit = replace(hit, stranger_rate=strangers.share, stranger_rate_at_most=strangers.at_most)
-        return hit
