@@ -51,6 +51,7 @@ def defects() -> None:
     help="The share of normal images that may be called defective [0.01].",
 )
 @click.option("--name", metavar="NAME", help="Name of the build that is made [the folder's or build's, -defects].")
+@click.option("--retrain", is_flag=True, help="Train on everything that is there, where a build was synced.")
 @SET_OPTION
 @HOME_OPTION
 @JSON_OPTION
@@ -61,6 +62,7 @@ def fit(
     method: str | None,
     false_alarms: float | None,
     name: str | None,
+    retrain: bool,
     settings: tuple[str, ...],
     home: str | None,
     as_json: bool,
@@ -79,9 +81,13 @@ def fit(
 
         wanted = {"normal": normal, "method": method, "false_alarms": false_alarms}
         place = find_home(home)
-        outcome = fit_defects(place, normal_folder, of, wanted=wanted, name=name, settings=settings, progress=progress)
+        outcome = fit_defects(
+            place, normal_folder, of, wanted=wanted, name=name, settings=settings, retrain=retrain, progress=progress
+        )
     name, images = outcome.build.name, f"{outcome.build.record.images:,} images"
-    if outcome.ran or outcome.changed:
+    if outcome.standing:
+        say(outcome.standing)
+    elif outcome.ran or outcome.changed:
         say(f"Built {name}: {images}, in {outcome.seconds:.1f} s")
     else:
         say(f"{name} is up to date ({images} checked in {outcome.seconds:.1f} s)")

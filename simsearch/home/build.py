@@ -10,6 +10,7 @@ from typing import Any
 
 from simsearch.artifacts import LOCKS, digest_of
 from simsearch.checked import DAYS
+from simsearch.console import typable
 from simsearch.errors import ArtifactError, SimsearchError
 from simsearch.home.again import RETRAIN, home_words, retrain_by, word
 from simsearch.locks import Lock
@@ -237,5 +238,11 @@ class Build:
 
     def retrain(self, place: str | None = None) -> str:
         """The command that trains it again on what its folder or list (or `place`) holds, but for its settings."""
-        source = place or self.record.source.partition(":")[2]
-        return f"simsearch build {word(source)} --name {self.name} --retrain{home_words(self.home)}"
+        source, rest = place or self.record.source.partition(":")[2], f"--name {self.name} --retrain"
+        rest += home_words(self.home)
+        table = self.record.recipe.get("defects")
+        if not table or "defects" not in self.record.stages:
+            return f"simsearch build {word(source)} {rest}"
+        normal = f"--normal {typable(table['normal'], 'LABEL')} " if table["normal"] is not None else ""
+        how = f"{normal}--method {table['method']} --false-alarms {table['false_alarms']:g}"
+        return f"simsearch defects fit {word(source)} {how} {rest}"
