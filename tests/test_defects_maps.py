@@ -19,7 +19,6 @@ class Means:
 
     def __init__(self, *strides):
         self.widths = dict.fromkeys(strides, 2)
-        self.before = dict.fromkeys(strides, 0.0)
         self.calls = 0
 
     def maps(self, batch):

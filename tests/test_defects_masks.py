@@ -89,9 +89,9 @@ def heats(folder, home):
             mask = np.zeros(pixels.shape, dtype=bool)
             if path.parent.name == "cut":
                 mask = np.asarray(Image.open(folder / "ground_truth" / "cut" / f"{path.stem}_mask.png")) > 0
-            before = 15 / 32  # four convolutions of 3 that pad by 1 look 7.5 px before the middle of 16 px
-            heat, _ = scorer._bank.look(scorer._mapper.maps(pixels), before=before)
-            yield enlarged(heat, *pixels.shape, before), mask
+            heat, _ = scorer._bank.look(scorer._mapper.maps(pixels))
+            assert scorer._bank.before > 0.2
+            yield enlarged(heat, *pixels.shape, scorer._bank.before), mask
 
 
 def test_figures_of_pixels_are_a_slow_loop(like_mvtec):

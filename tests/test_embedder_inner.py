@@ -68,39 +68,6 @@ def test_the_last_residual_block_and_its_activation_at_any_height_and_width(resi
     assert network.maps(noise(*sides))[2] == pytest.approx(by_torch(noise(*sides)).numpy(), abs=1e-4)
 
 
-def seen_rows(network, stride, place, sides=(64, 64)):
-    """First and last row of a picture that a row of places looks at, by changing one row after the other."""
-    changed = set()
-    for seed in range(4):  # what an activation hides of one picture it shows of another
-        picture = np.random.default_rng(seed).normal(0, 1, (1, 3, *sides)).astype(np.float32)
-        base = network.maps(picture)[stride]
-        for row in range(sides[0]):
-            other = picture.copy()
-            other[:, :, row] += 3
-            if (network.maps(other)[stride] != base)[:, :, place].any():
-                changed.add(row)
-    return min(changed), max(changed)
-
-
-def same_padded():
-    """Convolutions of 3 that pad at the end alone, once by name and once by a node of its own."""
-    kept = {"kernel_shape": [3, 3], "strides": [2, 2]}
-    nodes = [helper.make_node("Conv", ["image", "weight"], ["a"], auto_pad="SAME_UPPER", **kept)]
-    nodes.append(helper.make_node("Pad", ["a", "pads"], ["b"]))
-    nodes.append(helper.make_node("Conv", ["b", "weight"], ["last"], **kept))
-    return plain([*nodes, POOLED], weights=[WEIGHT, ("pads", np.array([0, 0, 0, 0, 0, 0, 1, 1], dtype=np.int64))])
-
-
-def test_where_the_middle_of_what_a_place_sees_lies(residual):
-    for bundle, strides in ((plain(residual, weights=[WEIGHT]), (2, 4)), (same_padded(), (4,))):
-        network = InnerNetwork(inner_maps(bundle, strides), threads=1)
-        for stride in strides:
-            place = 32 // stride  # far from the edges
-            middle = sum(seen_rows(network, stride, place)) / 2
-            assert network.before[stride] == pytest.approx(place + 0.5 - (middle + 0.5) / stride), stride
-    assert InnerNetwork(inner_maps(plain(residual, weights=[WEIGHT]), [4]), threads=1).before == {4: 3 / 8}
-
-
 def test_several_strides_at_once_and_nothing_behind_them(residual):
     bundle = plain(residual, weights=[WEIGHT])
     found = InnerNetwork(inner_maps(bundle, [4, 2]), threads=1).maps(noise(64, 32))

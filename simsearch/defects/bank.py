@@ -76,6 +76,7 @@ class PatchBank:
 
     scales: tuple[Scale, ...]
     choice: Choice
+    before: float = 0.0  # that of the `Mapper`: heat lies as far before its places, as a share of one
 
     @classmethod
     def fit(cls, maps: Iterable[Maps], groups: Labels, choice: Choice | None = None, seen: Seen | None = None) -> Self:
@@ -168,18 +169,17 @@ class PatchBank:
         """Return the defect score (h, w) float32 of each place of a picture, on the grid of the finest of its maps."""
         return self.look(maps)[0]
 
-    def look(self, maps: Maps, leave_out: int | None = None, before: float = 0) -> tuple[Floats, float]:
+    def look(self, maps: Maps, leave_out: int | None = None) -> tuple[Floats, float]:
         """Return the `heat` of a picture and its score, as `scores` gives it, by distances that are computed once.
 
-        `leave_out`: the number of the group whose patches are not asked. `before`: that of the `Mapper`; the heat then
-        lies as far before its places.
+        `leave_out`: the number of the group whose patches are not asked.
         """
         distances = self._distances(maps, leave_out)
         height, width = max((one.shape[:2] for one in maps), key=lambda shape: shape[0] * shape[1])
         layers = []
         for scale, one in zip(self.scales, distances, strict=True):
             found = (_logarithm(one, scale) - scale.centre) / scale.spread
-            layers.append(enlarged(found, height, width, before, before))
+            layers.append(enlarged(found, height, width, self.before, self.before))
         stack = np.stack(layers)
         fused: Floats = stack.max(axis=0) if self.choice.fusion == "max" else stack.mean(axis=0)
         return fused, float(self.fused(self._standard(self._parts(distances))[None])[0])
@@ -218,6 +218,7 @@ class PatchBank:
         choice = self.choice
         out["choice"] = np.array([choice.bank, choice.per_image, choice.worst, choice.seed], dtype=np.int64)
         out["fusion"] = np.array(choice.fusion)
+        out["before"] = np.array(self.before)
         return out
 
     @classmethod
@@ -230,9 +231,10 @@ class PatchBank:
             ]
             bank, per_image, worst, seed = np.asarray(arrays["choice"], np.int64).tolist()
             fusion = cast(Fusion, str(arrays["fusion"]))
+            before = float(arrays["before"]) if "before" in arrays else 0.0  # earlier ones do not know
         except (KeyError, ValueError, TypeError) as error:
             raise VectorsError(f"this is no bank of patches: {error}", hint="fit it again") from None
-        return cls(tuple(scales), Choice(bank, per_image, worst, fusion, seed))
+        return cls(tuple(scales), Choice(bank, per_image, worst, fusion, seed), before)
 
 
 def _counted(maps: Iterable[Maps], seen: Seen | None) -> Iterator[Maps]:

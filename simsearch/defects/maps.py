@@ -6,11 +6,11 @@ Small defects are found at a large side, uneven ones at a small side, where a pa
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from simsearch.arrays import Floats, Integers, Numbers, Pixels
+from simsearch.defects.alignment import Network, seen_before
 from simsearch.errors import VectorsError
 from simsearch.images.loading import in_order
 from simsearch.images.preprocess import Preprocess
@@ -20,21 +20,10 @@ SIDES = (104, 144, 192, 288)  # px, by about half octaves; one alone is worse by
 MULTIPLE = 32  # of pixels: the stride at which networks end
 
 
-class Network(Protocol):
-    """What gives maps of inner stages; several threads may use it at once."""
-
-    widths: dict[int, int]
-    before: dict[int, float]
-
-    def maps(self, batch: Floats) -> dict[int, Floats]:
-        """Return the maps (N, width, H / stride, W / stride) float32 at each stride of a batch (N, C, H, W)."""
-
-
 class Mapper:
     """A picture to one map (h, w, D) float32 for each of the `sides`, its area side x side pixels, never enlarged.
 
-    With several strides the coarser maps are brought to the finest grid, and stand behind its D. `before`: how far what
-    a place sees lies before it, as a share of a place of that grid. `local` is the side,
+    With several strides the coarser maps are brought to the finest grid, and stand behind its D. `local` is the side,
     in places, of the mean that is taken around each place (3 in the paper of PatchCore); 1 takes none.
     """
 
@@ -55,7 +44,6 @@ class Mapper:
             raise VectorsError(f"the local mean of patch maps: expected an odd number of places, seen {local}")
         self.sides = tuple(sides)
         self.width = sum(network.widths.values())
-        self.before = network.before[min(network.widths)]
         self._network, self._preprocess, self._multiple = network, preprocess, multiple
         self._local, self._threads = local, threads
 
@@ -73,6 +61,10 @@ class Mapper:
     def each(self, pictures: Iterable[Pixels]) -> Iterator[list[Floats]]:
         """Yield the maps of each picture, in order; a few pictures at most are read ahead."""
         yield from in_order(self.maps, pictures, self._threads)
+
+    def before(self) -> float:
+        """Return how far before a place of its finest grid lies what that answers to, as a share of a place."""
+        return seen_before(self._network, self._preprocess.channels, self._multiple)
 
     def _map(self, batch: Floats) -> Floats:
         stages = self._network.maps(batch)

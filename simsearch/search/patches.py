@@ -37,8 +37,7 @@ class ByPatches:
 
     def look(self, pixels: Pixels, threshold: float) -> tuple[float, Pixels]:
         """Return the defect score, and (H, W, 3) uint8: the picture under the heat of its places."""
-        before = self._mapper.before
-        heat, score = self._bank.look(self._mapper.maps(pixels), before=before)
+        heat, score = self._bank.look(self._mapper.maps(pixels))
         height, width = pixels.shape[:2]
-        fine = enlarged(heat, height, width, before)
+        fine = enlarged(heat, height, width, self._bank.before)
         return score, overlay(pixels, fine, threshold, defective=score >= threshold, normal=float(np.median(heat)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,7 +27,7 @@ from simsearch.stages.masks import Masks
 from simsearch.stages.normals import LEFT_OUT, MOST_NUMBERS, Parts, check_normals, parts, refuse_outliers
 from simsearch.stages.step import Result, Step
 
-VERSION = 2
+VERSION = 3
 NARROW = 1280  # numbers of a feature, among which near twins are looked for
 LOOKED_AT = 200  # normal pictures, for their size and colour
 DETECTOR, TOLD, MAPS = "detector.npz", "defects.json", "maps.onnx"
@@ -176,7 +176,7 @@ def _patches(
     (space.out / MAPS).write_bytes(model)
     maps = PatchMaps(data, mapper_of(model, trained, table.patch), space.scratch, progress)
     groups = split.groups_of(split.fit)
-    bank = bank_of(maps, split.fit, groups, table.patch)
+    bank = replace(bank_of(maps, split.fit, groups, table.patch), before=maps.mapper.before())
     left_out = numbered(groups, len(split.fit)) if split.how == LEFT_OUT else None
     counted = bank.scores(maps.of(split.calibration, "what sets the threshold"), left_out)
     normal, defective, pixels = look_at(bank, maps, split.test, split.defects, masks)

@@ -20,9 +20,9 @@ def look(bank: PatchBank, maps: PatchMaps, leave_out: Mapping[int, int], row: in
     `leave_out`: the group of each row that is not asked about itself.
     """
     (one,) = maps.of(np.array([row]), "heat maps")
-    picture, before = maps.picture(row), maps.mapper.before
+    picture = maps.picture(row)
     height, width = picture.shape[:2]
-    return picture, enlarged(bank.look(one, leave_out.get(row), before)[0], height, width, before)
+    return picture, enlarged(bank.look(one, leave_out.get(row))[0], height, width, bank.before)
 
 
 def look_at(
@@ -39,16 +39,15 @@ def look_at(
         scores = bank.scores(maps.of(rows, title))
         return scores[: len(normal)], scores[len(normal) :], None
     found: list[float] = []
-    before = maps.mapper.before
 
     def places() -> Iterator[tuple[Floats, Flags | None]]:
         for number, (row, one) in enumerate(zip(rows.tolist(), maps.of(rows, title), strict=True)):
-            heat, score = bank.look(one, before=before)
+            heat, score = bank.look(one)
             found.append(score)
             height, width = maps.picture(row).shape[:2]
             mask = masks.of(row, height, width)
             if number < len(normal) or mask is not None:
-                yield enlarged(heat, height, width, before), mask
+                yield enlarged(heat, height, width, bank.before), mask
 
     figures = pixel_figures(places())
     scores = np.array(found, dtype=np.float64)

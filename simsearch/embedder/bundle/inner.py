@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import onnx
-from onnx import ModelProto, NodeProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, helper, shape_inference
 
-from simsearch.embedder.bundle.inner_network import BEFORE, MAP
+from simsearch.embedder.bundle.inner_network import MAP
 from simsearch.embedder.networks.onnx_end import Shape, drop_idle, shape_of
 from simsearch.errors import EmbedderError, first_line
 
@@ -37,11 +37,6 @@ def inner_maps(model: bytes, strides: Sequence[int]) -> bytes:
     if side is None or not strides:
         raise EmbedderError(f"maps of inner stages: expected strides and a bundle of one side, seen {strides}, {side}")
     names = {stride: _last_at(proto, shapes, side, stride) for stride in dict.fromkeys(strides)}
-    middles = _middles(proto)
-    before = {
-        BEFORE.format(stride): str((stride - 1) / 2 / stride - middles[name] / stride) for stride, name in names.items()
-    }
-    helper.set_model_props(proto, before)
     _end_with(proto, names, shapes)
     dims = proto.graph.input[0].type.tensor_type.shape.dim
     dims[2].dim_param, dims[3].dim_param = "height", "width"
@@ -61,35 +56,6 @@ def _last_at(proto: ModelProto, shapes: dict[str, Shape], side: int, stride: int
         kind = "attends to tokens" if at else f"has maps at strides {', '.join(map(str, seen)) or 'none'}"
         raise EmbedderError(f"the backbone has no map at stride {stride}: it {kind}, at {side} px", hint=HINT)
     return str(at[-1].output[0])
-
-
-def _middles(proto: ModelProto) -> dict[str, float]:
-    """Return, for each map, the row of the picture in the middle of what its first row of places sees.
-
-    A convolution of 3 with a pad of 1 and a stride of 2 sees around each second pixel, not between two: after four of
-    them that is 7.5 px before the middle of a square of 16 (Araujo et al. 2019, Computing receptive fields, section 3).
-    Where paths meet, the first counts. Nodes without a window leave it as it is.
-    """
-    graph = proto.graph
-    kept = {entry.name: entry for entry in graph.initializer}
-    found = {graph.input[0].name: (0.0, 1)}
-    for node in graph.node:
-        taken = next((name for name in node.input if name in found), None)
-        if taken is None:
-            continue
-        middle, step = found[taken]
-        asked = {one.name: helper.get_attribute_value(one) for one in node.attribute}
-        if node.op_type in ("Conv", "MaxPool", "AveragePool"):
-            window = asked.get("kernel_shape") or (kept[node.input[1]].dims[2:] if node.input[1] in kept else [1])
-            stride, across = asked.get("strides", [1])[0], (window[0] - 1) * asked.get("dilations", [1])[0]
-            same = max(0, across + 1 - stride)  # in all, where a network pads so that a map is a whole part as large
-            pads = {b"SAME_UPPER": same // 2, b"SAME_LOWER": same - same // 2}
-            pad = pads.get(asked.get("auto_pad", b""), asked.get("pads", [0])[0])
-            middle, step = middle + (across / 2 - pad) * step, step * stride
-        elif node.op_type == "Pad" and node.input[1] in kept:
-            middle -= float(numpy_helper.to_array(kept[node.input[1]])[2]) * step
-        found |= dict.fromkeys(node.output, (middle, step))
-    return {name: middle for name, (middle, _) in found.items()}
 
 
 def _is_map(shape: Shape, side: int) -> bool:

@@ -9,15 +9,13 @@ from simsearch.embedder.networks.session import Session
 from simsearch.errors import EmbedderError, first_line
 
 MAP = "map_{}"  # the name of the output at a stride
-BEFORE = "before_{}"  # the note of how far its places see before their own middle
 HINT = "give sides that are multiples of the largest stride; or fit again: the file of inner maps may be damaged"
 
 
 class InnerNetwork:
     """What `inner_maps` wrote, running: `widths` are the channels of the map at each stride; threads may share it.
 
-    `channels` are those of the pictures. `before`: how far the middle of what a place sees lies before the middle of
-    its own square, at each stride, as a share of a place; 0 where the file does not tell.
+    `channels` are those of the pictures.
     """
 
     def __init__(self, model: bytes, *, threads: int) -> None:
@@ -37,7 +35,6 @@ class InnerNetwork:
         self.widths: dict[int, int] = {
             int(name.removeprefix(prefix)): shape[1] for name, shape in sorted(outputs.items())
         }
-        self.before = {stride: float(self._session.notes.get(BEFORE.format(stride), 0)) for stride in self.widths}
 
     def maps(self, batch: Floats) -> dict[int, Floats]:
         """Return, for each stride, the maps (N, width, H / stride, W / stride) of a batch (N, C, H, W) float32.

@@ -15,10 +15,7 @@ import onnxruntime
 
 
 class Session:
-    """A model that runs: `inputs` and `outputs` as ONNX Runtime describes them; `notes` are kept in the file.
-
-    Raises whatever ONNX Runtime raises.
-    """
+    """A model that runs: `inputs` and `outputs` as ONNX Runtime describes them. Raises whatever that raises."""
 
     def __init__(self, model: bytes | Path, *, threads: int) -> None:
         """`model` is an ONNX file, which may keep tensors beside it, or its bytes; `threads` work on one batch."""
@@ -33,7 +30,6 @@ class Session:
         self._session = onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
         self.inputs: list[Any] = self._session.get_inputs()
         self.outputs: list[Any] = self._session.get_outputs()
-        self.notes: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
 
     def run(self, output: str, inputs: Mapping[str, Floats]) -> Floats:
         """Return one output, float32, of named inputs."""
