@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact, Store
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.checked import Checked
@@ -18,26 +14,16 @@ from simsearch.console import Progress
 from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import LockedError, SimsearchError, SourceError, VectorsError
-from simsearch.evaluation.systems import gather
 from simsearch.home import Build
 from simsearch.images.records import RecordTable
+from simsearch.integrity.answering import BLOCK, compared_answers, open_index
 from simsearch.integrity.pictures import pictures
 from simsearch.report.published import page_fault, report_fault
 from simsearch.report.reading import report_of
-from simsearch.stages.index import CORPUS, GALLERY
 from simsearch.vectors.agreement import verify
-from simsearch.vectors.exact import exact_neighbours
 from simsearch.vectors.features import FeatureFile
-from simsearch.vectors.index import Deleted, FaissIndex, Index
 from simsearch.vectors.normalize import normalize
 
-SAMPLE = 200  # rows that are searched with
-K = 10
-BLOCK = 65_536
-ROUNDING = 1e-5  # scores of one pair, summed in another order
-LEAST_EXACT = 0.999  # of an index that promises exact answers
-STANDARD_ERRORS, SLACK = 3.0, 0.02  # how far a sample may stay behind the recorded ann_recall
-HALF = 0.5  # of it, where the index has other rows than were measured
 SEARCHED = ("dataset", "embed", "index")  # what an answer comes from
 BACKBONE = "backbone"
 MADE_FROM = (
@@ -50,7 +36,6 @@ MADE_FROM = (
 SEALED = "its file is sealed and as it was written"
 UNSEALED = "its file is unsealed: an older simsearch wrote it; the next command that writes it seals it"
 PICTURES, CANARIES = "pictures", "canaries"
-FEW = "fewer than two rows: there is nothing to compare"
 
 
 @dataclass(frozen=True)
@@ -122,7 +107,7 @@ def verify_build(build: Build, progress: Progress | None = None) -> Verified:
     else:
         check("rows", lambda: _rows(build, **vectors))
         check("norms", lambda: _norms(build, **vectors))
-        check("answers", lambda: _answers(build, artifacts.get("evaluate"), **vectors))
+        check("answers", lambda: compared_answers(build, artifacts.get("evaluate"), **vectors))
     if build.provisional:
         checks.append(Check("report", None, f"none yet: {'; '.join(build.standing())}"))
     else:
@@ -188,7 +173,7 @@ def _rows(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> 
     images, told = len(RecordTable(dataset.path)), int(dataset.facts["images"])
     with FeatureFile(embed.file("features.h5")) as features:
         rows = features.shape[0]
-    ntotal, corpus = _open(index).ntotal, int(build.record.images)
+    ntotal, corpus = open_index(index).ntotal, int(build.record.images)
     masked = len(rows_of(index, MASKED))
     if not images == told == rows or ntotal > rows or ntotal != int(index.facts["ntotal"]) or ntotal - masked != corpus:
         raise VectorsError(
@@ -199,7 +184,7 @@ def _rows(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> 
 
 
 def _norms(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
-    opened = _open(index)
+    opened = open_index(index)
     with FeatureFile(embed.file("features.h5")) as features:
         rows = features.shape[0]
         for start, block in zip(range(0, rows, BLOCK), features.blocks(0, rows, BLOCK), strict=True):
@@ -210,90 +195,8 @@ def _norms(build: Build, dataset: Artifact, embed: Artifact, index: Artifact) ->
     return "every feature has a direction, every row of the index is that of its feature and of length 1"
 
 
-def _answers(build: Build, evaluated: Artifact | None, dataset: Artifact, embed: Artifact, index: Artifact) -> str:
-    """Search with a sample of rows, their own left out, through the index and exactly.
-
-    What is recorded is about the gallery: an index that has other rows besides, or was synced, may find fewer of its
-    neighbours (of a class that it was not trained on), and says no only where it finds less than half as many.
-    """
-    opened, masked = _open(index), rows_of(index, MASKED)
-    gallery, recorded = int(index.facts["gallery"]), _recorded(evaluated)
-    measured = opened.ntotal == gallery and not len(masked)
-    with FeatureFile(embed.file("features.h5")) as features:
-        if GALLERY in index.manifest["files"]:
-            least = None if recorded is None else (recorded, 1.0)
-            _sampled(build, _open(index, GALLERY), features, masked[:0], least)
-        least = None if recorded is None else (recorded, 1.0 if measured else HALF)
-        told = _sampled(build, opened, features, masked, least)
-    if recorded is None and not opened.is_flat:
-        return f"{told}; nothing is recorded to compare it with"
-    if opened.is_flat or told == FEW:
-        return told
-    return f"{told}, recorded is {recorded:.4f}" + ("" if measured else " for the gallery as it was built")
-
-
-def _sampled(
-    build: Build, opened: Index, features: FeatureFile, masked: Integers, least: tuple[float, float] | None
-) -> str:
-    """How much of the exact answers an index gives; VectorsError when it is less than `least`, (recorded, share)."""
-    live = np.setdiff1d(np.arange(opened.ntotal), masked)
-    k = min(K, len(live) - 1)
-    if k < 1:
-        return FEW
-    sample = np.sort(np.random.default_rng(0).permutation(live)[:SAMPLE])
-    queries = normalize(gather(features, sample))
-    wanted = np.zeros(opened.ntotal, dtype=np.bool_)
-    wanted[live] = True
-    blocks = zip(range(0, opened.ntotal, BLOCK), features.blocks(0, opened.ntotal, BLOCK), strict=True)
-    base = (normalize(block[wanted[start:][: len(block)]]) for start, block in blocks)
-    exact, exact_rows = exact_neighbours(queries, (block for block in base if len(block)), k + 1)
-    exact = _without(live[exact_rows], exact, sample, k)
-    deleted = Deleted(masked, opened.ntotal) if len(masked) else None
-    scores, rows, _ = opened.search(queries, k + 1, build.record.search, deleted=deleted)
-    true = _true_scores(features, queries, rows)
-    scores, true = (_without(rows, values, sample, k) for values in (scores, true))
-    if opened.stores_vectors and not np.abs(scores - true).max() < ROUNDING:
-        raise VectorsError(f"a score differs from that of the features by {np.abs(scores - true).max():.3g}")
-    recalls = (true >= exact[:, -1:] - ROUNDING).mean(axis=1)
-    recall = float(recalls.mean())
-    told = f"{recall:.4f} of the exact first {k} for {len(sample)} rows"
-    if opened.is_flat:
-        if recall < LEAST_EXACT:
-            raise VectorsError(f"{told}, where all were expected")
-    elif least is not None:
-        recorded, share = least
-        if recall < share * recorded - SLACK - STANDARD_ERRORS * float(recalls.std()) / len(recalls) ** 0.5:
-            raise VectorsError(f"{told}, recorded is {recorded:.4f}")
-    return told
-
-
-def _without(rows: Integers, values: Floats, own: Integers, k: int) -> Floats:
-    """The first k values (Q, k) of those (Q, k + 1) that are not of a query's own row."""
-    order = np.argsort(rows == own[:, None], axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(values, order, axis=1)
-
-
-def _true_scores(features: FeatureFile, queries: Floats, rows: Integers) -> Floats:
-    found = np.unique(rows)
-    stored = normalize(gather(features, found))
-    scores: Floats = np.einsum("qd,qkd->qk", queries, stored[np.searchsorted(found, rows)])
-    return scores
-
-
-def _recorded(evaluated: Artifact | None) -> float | None:
-    if evaluated is None:
-        return None
-    shares = json.loads(evaluated.file("report.json").read_bytes())["index"]["ann_recall"]
-    share = shares.get(str(K)) or next(reversed(shares.values()), None)
-    return None if share is None else float(share)
-
-
 def _report(build: Build) -> str:
     report = report_of(build)
     if fault := report_fault(build, report) or (page_fault(build, report) if build.listed else None):
         raise VectorsError(fault)
     return f"report.json {'and report.html are those' if build.listed else 'is that'} of the build"
-
-
-def _open(index: Artifact, name: str = CORPUS) -> Index:
-    return FaissIndex.load(index.file(name), factory=str(index.facts["factory"]))
