@@ -83,6 +83,8 @@ def test_no_where_a_figure_is_surely_worse_and_yes_the_other_way_round(home):
     ]
     assert "12 queries were wrong and are right: class 1/" in yes.stdout
     assert "\nyes: no figure is worse" in yes.stdout
+    assert f"Next: simsearch switch bad good --home {home}" in yes.stderr
+    assert "Next" not in no.stderr
 
 
 def test_a_sure_loss_that_does_not_matter_passes(home):
@@ -107,6 +109,8 @@ def test_the_same_build_is_no_worse_and_nothing_is_drawn(home, tmp_path):
     assert found["notes"] == [ONE_TRAINING]
     assert "No query changes sides: nothing was drawn" in done.stderr
     assert not out.exists()
+    words = " ".join(gate(home, "photos", "photos", check=0).stdout.split())
+    assert "; a loss of up to 0.083 in recall@1 is not ruled out by so few queries" in words, "3 of 36"
 
 
 def test_what_changes_sides_is_drawn_two_lines_a_query(home, tmp_path):

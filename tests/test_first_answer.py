@@ -132,6 +132,7 @@ def test_a_query_is_answered_while_the_build_goes_on(stopped, tmp_path, monkeypa
         ["compare", "photos", "photos"],
         ["sync", "--build", "photos"],
         ["sync", "FOLDER", "--dry-run"],
+        ["switch", "photos", "photos"],
         ["export", "photos", "--format", "npy", "--out", "OUT"],
     ],
 )

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": ["evaluate", "--json"],
     "bench": ["bench", "no-such-matrix.toml"],
     "sync": ["sync", "{folder}", "--dry-run"],
+    "switch": ["switch", "photos", "--back"],
     "index": ["index", "verify"],
     "export": ["export", "--format", "npy", "--out", "{folder}/out"],
     "clean": ["clean", "no-such-build"],

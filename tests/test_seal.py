@@ -118,7 +118,7 @@ def test_a_build_file_that_was_damaged_is_refused_by_every_command(copy_of_built
     commands = (
         ("query", picture), ("show", "photos"), ("show",), ("evaluate",), ("compare", "photos", "photos"), ("sync",),
         ("index", "verify"), ("index", "verify", "--repair"), ("export", "--format", "npy", "--out", home / "out"),
-        ("clean",), ("build", folder),
+        ("clean",), ("build", folder), ("switch", "photos", "--back"),
     )  # fmt: skip
     for command in commands:
         done = run_cli(*command, "--home", home, check=2)

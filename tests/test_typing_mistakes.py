@@ -126,6 +126,8 @@ def test_a_path_of_thousands_of_folders_that_are_not_there(built, place):
         ("query b.png aa.png", "aa.png", "a.png", "simsearch query b.png a.png"),
         ("compare one onee", "onee", "one", None),
         ("compare one twoo", "twoo", "two", "simsearch compare one two"),
+        ("switch one onee", "onee", "one", None),
+        ("switch one twoo", "twoo", "two", "simsearch switch one two"),
         ("clean onee", "onee", "one", None),
         ("clean one --dryrun", "--dryrun", "--dry-run", "simsearch clean one --dry-run"),
         ("bench accept --reason x --jsn", "--jsn", "--json", "simsearch bench accept --reason x --json"),

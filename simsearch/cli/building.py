@@ -25,7 +25,6 @@ from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, safe_lines, say
 
 if TYPE_CHECKING:
-    from simsearch.home import Home
     from simsearch.pipeline.run import Outcome
 
 
@@ -184,7 +183,7 @@ def compare(builds: tuple[str, ...], gate: bool, montage: str | None, home: str 
     if len(builds) < 2:
         raise click.UsageError("compare takes two builds or more: the first is what the others are compared with")
     if gate:
-        return _gate(builds, montage, find_home(home), as_json)
+        return _gate(builds, montage, home, as_json)
     if montage:
         raise click.UsageError("--montage draws what changes sides with --gate")
     from simsearch.report.compare import compare_with_base, render_comparison
@@ -197,7 +196,7 @@ def compare(builds: tuple[str, ...], gate: bool, montage: str | None, home: str 
     return OK
 
 
-def _gate(builds: tuple[str, ...], montage: str | None, home: Home, as_json: bool) -> int:
+def _gate(builds: tuple[str, ...], montage: str | None, option: str | None, as_json: bool) -> int:
     if len(builds) != 2:
         raise click.UsageError(f"--gate takes two builds, the one that answers and the next; seen {len(builds)}")
     from simsearch.bench.outputs.rehearsed import rehearsal_text
@@ -207,6 +206,7 @@ def _gate(builds: tuple[str, ...], montage: str | None, home: Home, as_json: boo
         from simsearch.images.montage import format_of
 
         format_of(Path(montage))
+    home = find_home(option)
     found = rehearse(home, *builds)
     if as_json:
         emit_json(found.to_json())
@@ -215,4 +215,6 @@ def _gate(builds: tuple[str, ...], montage: str | None, home: Home, as_json: boo
     if montage:
         drawn = draw(found, home, Path(montage))
         say(f"Drawn: {safe(montage)}" if drawn else "No query changes sides: nothing was drawn")
+    if found.passes and found.before.name != found.after.name:
+        say(f"Next: simsearch switch {found.before.name} {found.after.name}{home_words(option)}")
     return OK if found.passes else SAID_NO

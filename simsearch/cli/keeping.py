@@ -1,4 +1,4 @@
-"""The commands that keep a home in order: sync brings a build in step with its folder, clean frees space."""
+"""The commands that keep a home in order: sync a build with its folder, switch to another one, clean frees space."""
 
 from __future__ import annotations
 
@@ -140,6 +140,43 @@ def _move_in_words(move: dict[str, str]) -> str:
     """An image of the same name whose label alone is another one, in a table, is a move too."""
     words = move["from"] + (f" -> {move['to']}" if move["to"] != move["from"] else "")
     return words + (f", now of label {move['label']}" if move["label"] != move["old_label"] else "")
+
+
+@command(epilog="Example:  simsearch switch photos next   and   simsearch switch photos --back")
+@click.argument("name", metavar="NAME")
+@click.argument("other", required=False, metavar="[OTHER]")
+@click.option("--back", is_flag=True, help="Let NAME answer by what it was before it was switched.")
+@HOME_OPTION
+def switch(name: str, other: str | None, back: bool, home: str | None) -> int:
+    """Let the build NAME answer by what the build OTHER is, from one moment to the next; both are verified first.
+
+    They must search the same images. What NAME was is kept for --back, and OTHER stays as it is. Exit 1: a check said
+    no, and nothing was changed.
+    """
+    if (other is None) != back:
+        raise click.UsageError("switch takes another build, or --back: simsearch switch NAME OTHER")
+    from simsearch.integrity.switching import switch, switch_back
+
+    place = find_home(home)
+    done = switch_back(place, name, Shown()) if other is None else switch(place, name, other, Shown())
+    build = done.build.name
+    for refused, checks in done.refused.items():
+        for check in checks:
+            say(f"{safe(refused)}: {safe(check.name)}: {safe(check.words)}")
+            if check.hint:
+                say(f"hint: {safe(check.hint)}")
+    if done.refused:
+        said = "What it was is" if back else f"{' and '.join(done.refused)} {'are' if len(done.refused) > 1 else 'is'}"
+        say(f"{said} not sound: {build} was left as it is")
+        return SAID_NO
+    if other is None:
+        say(f"{build} answers by what it was before" + ("" if done.changed else " already"))
+    else:
+        say(f"{build} answers by what {other} is" + ("" if done.changed else " already"))
+        say(f"Back: simsearch switch {build} --back" + home_words(home))
+    for note in done.notes:
+        say(safe(note))
+    return OK
 
 
 @command(epilog="Example:  simsearch clean --dry-run   and   simsearch clean photos")

@@ -14,7 +14,7 @@ from simsearch.cli.benching import bench
 from simsearch.cli.building import build, compare, evaluate, show
 from simsearch.cli.defects import defects
 from simsearch.cli.indexes import export, index
-from simsearch.cli.keeping import clean, sync
+from simsearch.cli.keeping import clean, switch, sync
 from simsearch.cli.mistakes import PROGRAM, marked, mended, usage_hint
 from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, Commands
 from simsearch.cli.printing import drop_answers, flush_answers
@@ -34,7 +34,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench, sync, index, defects, export, clean):
+for command in (build, query, show, compare, evaluate, bench, sync, switch, index, defects, export, clean):
     cli.add_command(command)
 
 

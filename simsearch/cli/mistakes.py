@@ -26,7 +26,7 @@ def mended(arguments: list[str], seen: str, near: str) -> str | None:
     if changed == arguments or (command == ["clean"] and not near.startswith("-")):
         return None
     kept = [old.rpartition("=")[2] for old, new in zip(arguments, changed, strict=True) if old == new]
-    if command in (["query"], ["compare"]) and os.path.normpath(near) in map(os.path.normpath, kept):
+    if command in (["query"], ["compare"], ["switch"]) and os.path.normpath(near) in map(os.path.normpath, kept):
         return None
     whole = shlex.join([PROGRAM, *changed])
     if command == ["bench"] and near == "accept" and not any(one.startswith("--reason") for one in arguments):

@@ -31,13 +31,14 @@ TYPES = {
     **dict.fromkeys(("source", "when"), str),
     **dict.fromkeys(("root", "command"), str | None),
     **dict.fromkeys(("recipe", "stages"), dict),
-    **dict.fromkeys(("built", "synced"), dict | None),
+    **dict.fromkeys(("built", "synced", "former"), dict | None),
     **dict.fromkeys(("labelled", "listed", "provisional"), bool),
     "images": int,
     "pins": list,
 }
 SYNC_KEYS = {"built", "synced"}  # only a sync leaves them
 FIRST_KEYS = {"provisional", "command"}  # only of a build that answers before it is whole
+SOME_KEYS = SYNC_KEYS | FIRST_KEYS | {"former"}  # the last only of a build that was switched
 KEYS = {"schema", "seal", "search", *TYPES}  # a closed list: a damaged name is none of it
 UNSEALED_KEYS = {
     "schema",
@@ -61,7 +62,8 @@ class Record:
 
     `listed`: it is shown and may be the newest. `built`: after a sync, the stages that it began with, which the report
     is about; `synced`: when that was, and counts of images by kind. `provisional`: it answers by frozen features, and
-    has no figures; `command` goes on with it.
+    has no figures; `command` goes on with it. `former`: what the build's file held before another build was put in the
+    place of this one, whole and sealed, so that it can be put back.
     """
 
     recipe: dict[str, Any]
@@ -78,6 +80,7 @@ class Record:
     synced: dict[str, Any] | None = None
     provisional: bool = False
     command: str | None = None
+    former: dict[str, Any] | None = None
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Record:
@@ -97,6 +100,8 @@ class Record:
             counts = (record.synced[kind] for kind in ("added", "changed", "moved", "deleted"))
             sound = sound and all(isinstance(count, int) for count in counts) and isinstance(record.synced["when"], str)
             sound = sound and record.built is not None and set(SYNCED) <= record.built.keys()
+        if record.former is not None:
+            sound = sound and "former" not in record.former and cls.from_json(record.former) is not None
         for reference in [*record.stages.values(), *(record.built or {}).values()]:
             sound = sound and reference.keys() == {"digest", "content"}
             sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
@@ -107,17 +112,13 @@ class Record:
     def to_json(self) -> dict[str, Any]:
         """Return the sealed document; what only some builds have is left out of others."""
         whole = {"schema": BUILD_SCHEMA, **asdict(self), "search": self.search.to_json()}
-        whole = {
-            key: value
-            for key, value in whole.items()
-            if value not in (None, False) or key not in SYNC_KEYS | FIRST_KEYS
-        }
+        whole = {key: value for key, value in whole.items() if value not in (None, False) or key not in SOME_KEYS}
         return {**whole, "seal": digest_of(whole)}
 
 
 def _has_seal(found: dict[str, Any]) -> bool:
     rest = {key: value for key, value in found.items() if key != "seal"}
-    known = found["schema"] == BUILD_SCHEMA and found.keys() | SYNC_KEYS | FIRST_KEYS == KEYS
+    known = found["schema"] == BUILD_SCHEMA and found.keys() | SOME_KEYS == KEYS
     return bool(known and found["seal"] == digest_of(rest))
 
 
@@ -204,14 +205,30 @@ class Build:
         return self.home / "builds" / self.name / "report.json"
 
     @property
+    def former(self) -> Build | None:
+        """What the name stood for before another build was put in its place, where that is kept."""
+        if self.record.former is None:
+            return None
+        return Build(self.name, self.home, Record.from_json(self.record.former))
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """Stage and digest of every artifact that it needs: to answer, to be reported, synced, and switched back."""
+        former = self.former
+        needed = (*self.record.stages.items(), *self.measured.items())
+        own = [(name.rpartition("/")[2], which["digest"]) for name, which in needed]
+        return own if former is None else [*own, *former.named]
+
+    @property
     def measured(self) -> References:
         """The stages as they were built, which the report is about; `sync` goes on from them."""
         return {**self.record.stages, **(self.record.built or {})}
 
     def stands_for(self, record: Record) -> bool:
-        """Whether it is what `record` says, be it of another time."""
+        """Whether it is what `record` says, be it of another time, or once switched."""
         own = self.record
-        return replace(record, when=own.when, pins=own.pins, built=own.built, synced=own.synced) == own
+        since = {key: getattr(own, key) for key in ("when", "pins", "built", "synced", "former")}
+        return replace(record, **since) == own
 
     @property
     def page_path(self) -> Path:

@@ -179,9 +179,9 @@ class Home:
         """
         found: set[str] = set()
         for build in (self._read(name) for name in self.build_names() if name not in without):
-            for reference in (*build.record.stages.values(), *build.measured.values()):
-                found.add(reference["digest"])
-            found.update(build.record.pins)
+            found.update(digest for _, digest in build.named)
+            for one in filter(None, (build, build.former)):
+                found.update(one.record.pins)
         return found
 
     def write_build(self, name: str, record: Record) -> Build:

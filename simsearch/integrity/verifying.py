@@ -72,8 +72,10 @@ class Verified:
         return {check.name for check in self.checks if check.ok is False}
 
 
-def verify_build(build: Build, progress: Progress | None = None) -> Verified:
+def verify_build(build: Build, progress: Progress | None = None, *, answers_only: bool = False) -> Verified:
     """Check a build from its files to its answers; every file is read, nothing is remembered from before.
+
+    With `answers_only` neither the copies of its report for people nor the pictures, which no answer comes from.
 
     Raises LockedError while another process writes to the features: what is wrong then cannot be told.
     """
@@ -108,13 +110,15 @@ def verify_build(build: Build, progress: Progress | None = None) -> Verified:
         check("rows", lambda: _rows(build, **vectors))
         check("norms", lambda: _norms(build, **vectors))
         check("answers", lambda: compared_answers(build, artifacts.get("evaluate"), **vectors))
-    if build.provisional:
+    if answers_only:
+        pass
+    elif build.provisional:
         checks.append(Check("report", None, f"none yet: {'; '.join(build.standing())}"))
     else:
         check("report", lambda: _report(build))
     if not build.of_vectors and {"train", BACKBONE, "embed"} & build.record.stages.keys() <= artifacts.keys():
         checks += _canaries(build, artifacts["train"], artifacts["embed"], progress)
-    if build.record.root is not None:
+    if build.record.root is not None and not answers_only:
         checks.append(_pictures(build, artifacts.get("dataset"), progress))
     return Verified(checks, artifacts)
 

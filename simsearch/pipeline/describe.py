@@ -68,6 +68,7 @@ def _described(build: Build, home: Home) -> dict[str, Any]:
         "images": build.record.images,
         "bytes": _bytes(home, build),
         "synced": build.record.synced,
+        **_former(build),
         **({**_provisional(build), "next": build.standing()[1]} if build.provisional else {}),
         "recipe": build.record.recipe,
         "stages": {
@@ -81,10 +82,15 @@ def _provisional(build: Build) -> dict[str, bool | str]:
     return {"provisional": True, "answers_by": build.standing()[0]} if build.provisional else {}
 
 
+def _former(build: Build) -> dict[str, Any]:
+    if (former := build.former) is None:
+        return {}
+    return {"former": {"when": former.when, "source": former.record.source, "images": former.record.images}}
+
+
 def _bytes(home: Home, build: Build) -> int:
     """Bytes of all artifacts that a build names, be they shared with others or not."""
-    named = (*build.record.stages.items(), *build.measured.items())
-    return sum(map(bytes_below, {home.store.path(name.rpartition("/")[2], which["digest"]) for name, which in named}))
+    return sum(map(bytes_below, {home.store.path(*which) for which in build.named}))
 
 
 def _stage(artifact: Artifact, home: Home) -> dict[str, Any]:
@@ -118,6 +124,9 @@ def render(found: dict[str, Any]) -> str:
     if found.get("synced"):
         synced = found["synced"]
         lines.append(f"# synced {synced['when'][:16]}: {in_words(synced)} since it was built (which figures are of)")
+    if former := found.get("former"):
+        back = f"simsearch switch {found['build']} --back"
+        lines.append(f"# switched: it stood for {former['images']:,} images of {former['when'][:16]} before; {back}")
     if "provisional" in found:
         lines.append(f"# provisional: {found['answers_by']}")
     lines += [*recipe_lines(found["recipe"], explained=True), ""]

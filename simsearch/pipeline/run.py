@@ -93,7 +93,7 @@ def run_build(
     wanted = runs(named.recipe, build_name, seeds, None if retrain else _apart(home, build_name, seeds))
     with progress.stage("Build", line=False) as shown, home.writing(f"build {build_name}", progress):
         made: list[Made] = []
-        before = stages_of(home, build_name)
+        before, switched = stages_of(home, build_name), was_switched(home, build_name)
         for run in wanted:
             like = made[0].source if made else None
             shown.tell("looking at the images")
@@ -111,6 +111,8 @@ def run_build(
     again = f"{_command(named, name, seeds)} --retrain trains"
     differing = made[0].pipeline.differing(build_name, made[0].source, f"{again} anew by these")
     notes = [*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])]
+    if switched and build.record.former is None:
+        notes.append(f"{build_name} had been switched to another build, and stands for this recipe again")
     if named.recipe != newest:
         notes.append(
             f"{build_name} was trained by earlier defaults of [training] and [augmentation]: {again} by today's"
@@ -133,6 +135,13 @@ def stages_of(home: Home, name: str) -> dict[str, Any] | None:
     with suppress(SimsearchError):
         return dict(home.build(name).record.stages) if home.has_build(name) else None
     return None
+
+
+def was_switched(home: Home, name: str) -> bool:
+    """Return whether another build was put in the place of the one that has the name."""
+    with suppress(SimsearchError):
+        return home.has_build(name) and home.build(name).record.former is not None
+    return False
 
 
 def _standing(named: NamedRecipe, home: Home, name: str, command: str, seeds: int, started: float) -> Outcome | None:

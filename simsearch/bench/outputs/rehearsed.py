@@ -67,7 +67,18 @@ def _verdict(found: Rehearsal) -> str:
     told = f"yes: no figure is worse, surely (p < {gate.p:g} after Holm's correction) and by what matters"
     if head.n is not None and head.n < LEAST_QUERIES:
         return f"{told}; but {count(head.n, 'query', 'queries')} are too few to tell"
-    losses = [METRICS[head.metric].loss(0.0, end) for end in head.interval or ()]
-    if losses and max(losses) > RULES.least(head.metric):
-        told += f"; a loss of up to {max(losses):.3f} in {words.metric(head)} is not ruled out by so few queries"
+    if head.n and (least := _not_ruled_out(head, head.n)) > RULES.least(head.metric):
+        told += f"; a loss of up to {least:.3f} in {words.metric(head)} is not ruled out by so few queries"
     return told
+
+
+def _not_ruled_out(finding: Finding, n: int) -> float:
+    """Return the largest loss within the 95 % interval; where no query of n moved, 3 / n.
+
+    That none did leaves out, with 95 %, only what would have moved three of n (Hanley and Lippman-Hand 1983, If nothing
+    goes wrong, is everything all right?).
+    """
+    low, high = finding.interval or (0.0, 0.0)
+    if low == high:
+        return 3 / n
+    return max(METRICS[finding.metric].loss(0.0, end) for end in (low, high))
