@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from simsearch.arrays import Doubles, Floats, Integers, Labels
 from simsearch.defects.conformal import numbered
-from simsearch.defects.coreset import ROWS, coreset, farthest
+from simsearch.defects.coreset import ROWS, coreset
 from simsearch.defects.maps import enlarged
 from simsearch.errors import VectorsError
 
@@ -48,7 +48,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Scale:
-    """One size: `patches` (M, D) float32 and the number (M,) of the group that each is of, or -1 for one added later.
+    """One size: `patches` (M, D) float32 and the number (M,) of the group that each is of.
 
     No normal patch that was looked at is farther than `radius` from them. `centre` and `spread` are mean and deviation
     of normal pictures' scores.
@@ -122,28 +122,6 @@ class PatchBank:
         spreads = np.maximum(normal.std(axis=0), LEAST_SPREAD)
         standard = zip(scales, normal.mean(axis=0).tolist(), spreads.tolist(), strict=True)
         return replace(bank, scales=tuple(replace(one, centre=mean, spread=sd) for one, mean, sd in standard))
-
-    def add(self, maps: Iterable[Maps], seen: Seen | None = None) -> Self:
-        """Return the bank with more normal pictures: their patches that are farther from it than its radius.
-
-        So every normal patch that was looked at, old or new, is within the radius of one that is kept. Mean and
-        deviation of normal scores stay those of the pictures it was fitted with.
-        """
-        drawn = [
-            _some(one, self.choice.per_image, self.choice.seed, number)
-            for number, one in enumerate(_counted(maps, seen))
-        ]
-        if not drawn:
-            return self
-        grown = []
-        for scale, patches in zip(self.scales, zip(*drawn, strict=True), strict=True):
-            found = np.concatenate(patches)
-            found = found[_nearest(found, scale.patches) > scale.radius]
-            if len(found):
-                found = found[farthest(found, scale.patches, scale.radius, seed=self.choice.seed)]
-            owners = np.concatenate((scale.owners, np.full(len(found), -1)))
-            grown.append(replace(scale, patches=np.concatenate((scale.patches, found)), owners=owners))
-        return replace(self, scales=tuple(grown))
 
     def scores(self, maps: Iterable[Maps], leave_out: Labels | None = None, seen: Seen | None = None) -> Doubles:
         """Return the defect score (N,) float64 of pictures by their maps: `fused` of their `parts`."""

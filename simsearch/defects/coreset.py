@@ -30,14 +30,6 @@ def coreset(vectors: Floats, count: int, *, seed: int) -> Integers:
     return np.concatenate(([first], rest)).astype(np.int64)
 
 
-def farthest(vectors: Floats, base: Floats, radius: float, *, seed: int) -> Integers:
-    """Return rows of (N, D) vectors, greedily, until every vector is within `radius` of one or of the (M, D) base."""
-    points = projected(np.concatenate((vectors, base)), np.random.default_rng(seed))
-    points, known = points[: len(vectors)], points[len(vectors) :]
-    nearest = np.concatenate([squares(points[i : i + ROWS], known).min(axis=1) for i in range(0, len(points), ROWS)])
-    return _pick(points, nearest, len(points), radius**2)
-
-
 def projected(vectors: Floats, random: np.random.Generator) -> Floats:
     """Return (N, at most 128) float32 vectors around their mean, whose distances are nearly the same."""
     points = vectors - vectors.mean(axis=0)
@@ -57,11 +49,11 @@ def squares(queries: Floats, base: Floats) -> Floats:
     return found
 
 
-def _pick(points: Floats, nearest: Floats, count: int, enough: float = 0.0) -> Integers:
-    """Return up to `count` rows, farthest first, until none is farther than `enough`, squared as `nearest` (N,) is."""
+def _pick(points: Floats, nearest: Floats, count: int) -> Integers:
+    """Return up to `count` rows, farthest first by the squares `nearest` (N,), until all others are copies."""
     picked: list[int] = []
     nearest = nearest.copy()
-    enough = max(enough, SAME * float(np.einsum("nd,nd->n", points, points).mean()))
+    enough = SAME * float(np.einsum("nd,nd->n", points, points).mean())
     while len(picked) < count:
         order = np.argpartition(-nearest, BLOCK)[: BLOCK + 1] if len(nearest) > BLOCK + 1 else np.arange(len(nearest))
         order = order[np.lexsort((order, -nearest[order]))]  # ties by row
