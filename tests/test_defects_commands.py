@@ -16,7 +16,7 @@ from simsearch.images.records import ImageRecord, read_records
 from simsearch.recipe.defects import Defects
 from simsearch.recipe.files import find_recipe
 from simsearch.recipe.recipe import with_defaults
-from simsearch.stages.normals import LEFT_OUT, SPLIT, check_normals, parts, refuse_outliers
+from simsearch.stages.normals import LEFT_OUT, SPLIT, check_normals, parts
 from simsearch.vectors.features import FeatureFile
 
 FROZEN = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "evaluation.map=false"]
@@ -313,17 +313,6 @@ def test_a_recipe_without_the_table_is_what_it_was():
     }
     assert "defects" not in with_defaults(plain.model_dump())
     assert with_defaults({**plain.model_dump(), "defects": {"normal": "3"}}) == asked.model_dump()
-
-
-def test_outliers_are_named_worst_first_and_few_or_equal_scores_have_none():
-    records = records_of([("good", "", True, False, False)] * 40)
-    scores = np.random.default_rng(0).normal(1, 0.1, 40)
-    refuse_outliers(records, np.arange(40), scores)
-    scores[[3, 5]] = 3, 4
-    with pytest.raises(VectorsError, match=r"2 of 40 normal images are far from all others: 5\.png, 3\.png"):
-        refuse_outliers(records, np.arange(40), scores)
-    refuse_outliers(records, np.arange(9), scores[:9])
-    refuse_outliers(records, np.arange(40), np.where(np.arange(40) == 5, 4.0, 1.0))
 
 
 def test_a_kind_that_is_held_out_of_training_is_tried_apart(fitted):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from simsearch.defects.conformal import leave_one_group_out
 from simsearch.defects.outliers import outliers
-from simsearch.errors import VectorsError
+from simsearch.defects.pooled import POOLED
 
 
 def normals(count=200, dimensions=8, seed=0):
@@ -14,34 +15,41 @@ def normals(count=200, dimensions=8, seed=0):
     return (random.normal(size=(count, dimensions)) @ random.normal(size=(dimensions, 32)) + 9).astype(np.float32)
 
 
-@pytest.mark.parametrize("dimensions", [4, 8, 64])
-def test_what_belongs_is_no_outlier(dimensions):
-    assert sum(len(outliers(normals(200, dimensions, seed))) for seed in range(5)) == 0
+@pytest.mark.parametrize("method", POOLED)
+def test_what_belongs_is_no_outlier_by_any_method(method):
+    for dimensions in (4, 8, 64):
+        scores = leave_one_group_out(POOLED[method].fit, normals(200, dimensions), most=8)
+        assert outliers(scores).tolist() == []
+
+
+@pytest.mark.parametrize("method", POOLED)
+def test_no_digit_of_one_label_is_an_outlier(method):
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(return_X_y=True)
+    for digit in range(10):
+        scores = leave_one_group_out(POOLED[method].fit, pixels[labels == digit].astype(np.float32), most=8)
+        assert outliers(scores).tolist() == []
 
 
 def test_what_does_not_belong_is_named_the_farthest_first():
-    features = normals()
-    features[17] = features[17] - 60 * np.eye(32)[3]
-    features[90] = -features[90]
-    assert outliers(features).tolist() == [90, 17]
+    scores = np.random.default_rng(0).normal(1, 0.1, 40)
+    assert outliers(scores).tolist() == []
+    scores[[3, 5]] = 3, 4
+    assert outliers(scores).tolist() == [5, 3]
+    assert outliers(-scores).tolist() == [], "what is nearer than others is as normal as can be"
 
 
-def test_two_of_a_kind_do_not_vouch_for_one_another():
-    features = normals()
-    features[[5, 120]] = -features[5]
-    assert sorted(outliers(features).tolist()) == [5, 120]
-    groups = np.arange(200)
+def test_one_that_was_fitted_on_is_found_by_a_detector_without_its_group():
+    features, groups = normals(), np.arange(200)
+    features[5] = -features[5]
     features[[6, 7, 8]] = features[5]
-    groups[[6, 7, 8, 120]] = 5  # five shots of one wrong thing
-    assert outliers(features).tolist() == []
-    assert sorted(outliers(features, groups).tolist()) == [5, 6, 7, 8, 120]
+    groups[[6, 7, 8]] = 5  # four shots of one wrong thing
+    fit = POOLED["neighbours"].fit
+    assert sorted(outliers(leave_one_group_out(fit, features, groups, most=8)).tolist()) == [5, 6, 7, 8]
+    assert outliers(fit(features).scores(features)).tolist() == []
 
 
-def test_few_images_and_copies_are_no_outliers():
-    features = normals(9)
-    features[0] = -features[0]
-    assert outliers(features).tolist() == []
-    copies = np.repeat(normals(8), 5, axis=0)
-    assert outliers(copies).tolist() == []
-    with pytest.raises(VectorsError, match="row 3 is zero"):
-        outliers(normals(40) * (np.arange(40) != 3)[:, None])
+def test_few_or_equal_scores_have_none():
+    assert outliers(np.array([*[1.0] * 8, 9.0])).tolist() == []
+    assert outliers(np.where(np.arange(40) == 5, 4.0, 1.0)).tolist() == []

@@ -283,12 +283,15 @@ def test_a_sync_fits_the_scores_again(tmp_path, method):
     assert "up to date" in run_cli("sync", "--build", "good-defects", "--home", home, check=0).stderr
 
 
-def test_a_defect_among_the_normal_images_is_named(tmp_path):
+@pytest.mark.parametrize("rate", ["0.1", "0.2"])
+@pytest.mark.parametrize("wrong", [7, 12])
+def test_a_defect_among_the_normal_images_is_named(tmp_path, rate, wrong):
+    """Be it among those that set the threshold (each left out in turn, or a part), or those that are fitted on."""
     (tmp_path / "mixed").mkdir()
     for number in range(24):
-        surface(number, spot=number == 7).save(tmp_path / "mixed" / f"{number:02d}.png")
-    words = ["defects", "fit", tmp_path / "mixed", "--method", "patch", "--false-alarms", "0.1", *settings(tmp_path)]
+        surface(number, spot=number == wrong).save(tmp_path / "mixed" / f"{number:02d}.png")
+    words = ["defects", "fit", tmp_path / "mixed", "--method", "patch", "--false-alarms", rate, *settings(tmp_path)]
     done = run_cli(*words, "--home", tmp_path / "home", check=2)
-    assert "error: 1 of 24 normal images are far from all others: 07.png" in done.stderr
+    assert f"error: 1 of 24 normal images are far from all others: {wrong:02d}.png" in done.stderr
     assert "hint: look at them: " in done.stderr
     run_cli(*words, "--set", "defects.outliers=keep", "--home", tmp_path / "home", check=0)

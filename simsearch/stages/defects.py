@@ -29,15 +29,20 @@ from simsearch.stages.step import Result, Step
 
 VERSION = 3
 NARROW = 1280  # numbers of a feature, among which near twins are looked for
+LOOKED_WITHIN = 8  # parts of the groups that are fitted on, each left out in turn to find outliers among them
 LOOKED_AT = 200  # normal pictures, for their size and colour
 DETECTOR, TOLD, MAPS = "detector.npz", "defects.json", "maps.onnx"
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A detector as arrays, and the scores of the images that set its threshold, and of those that try it."""
+    """A detector as arrays, and the scores of the images that set its threshold, and of those that try it.
+
+    `fitted`: the scores of those that it was fitted on, each without its group, where they are to be looked at.
+    """
 
     arrays: dict[str, NDArray[Any]]
+    fitted: Doubles
     calibration: Doubles
     normal: Doubles
     defective: Doubles
@@ -92,10 +97,12 @@ def fit_defects(
         table = table.model_copy(update={"method": choice.method})
         progress.say(f"Method {choice.reason}")
     fit = partial(_patches, data, trained, masks, space) if table.method == PATCH else partial(_pooled, embedded)
-    made = fit(table, split, progress)
+    # Scores of what an embedder was trained on are no measure: one in 669 good tiles was far from the others there.
+    within = table.outliers == "refuse" and not learned and split.how != LEFT_OUT
+    made = fit(table, split, within and split.count(split.fit) > LOOKED_WITHIN, progress)
     if table.outliers == "refuse":
-        rows = np.concatenate((split.calibration, split.test))
-        refuse_outliers(records, rows, np.concatenate((made.calibration, made.normal)))
+        rows = np.concatenate((split.fit[: len(made.fitted)], split.calibration, split.test))
+        refuse_outliers(records, rows, np.concatenate((made.fitted, made.calibration, made.normal)))
     groups = split.groups_of(split.calibration)
     calibration = Calibration(made.calibration, groups)
     threshold = calibration.threshold(table.false_alarms)
@@ -140,8 +147,8 @@ def fit_defects(
     return facts, f"{table.method} of {len(split.fit):,} normal images, threshold by {_counted(calibration.n, split)}"
 
 
-def _pooled(embedded: Artifact, table: Defects, split: Parts, progress: Progress) -> Fitted:
-    """Fit a score of features."""
+def _pooled(embedded: Artifact, table: Defects, split: Parts, within: bool, progress: Progress) -> Fitted:
+    """Fit a score of features; `within`: score what it was fitted on, too."""
     from simsearch.defects.conformal import leave_one_group_out
     from simsearch.defects.pooled import POOLED
     from simsearch.evaluation.systems import gather
@@ -161,13 +168,23 @@ def _pooled(embedded: Artifact, table: Defects, split: Parts, progress: Progress
     if split.how == LEFT_OUT:
         progress.tell("leaving groups out in turn")
         counted = leave_one_group_out(kind.fit, features, split.groups_of(split.fit))
-    return Fitted(detector.arrays(), counted, normal, defective)
+    fitted = np.empty(0)
+    if within:
+        fitted = leave_one_group_out(kind.fit, features, split.groups_of(split.fit), most=LOOKED_WITHIN)
+    return Fitted(detector.arrays(), fitted, counted, normal, defective)
 
 
 def _patches(
-    data: Data, trained: Artifact, masks: Masks, space: Workspace, table: Defects, split: Parts, progress: Progress
+    data: Data,
+    trained: Artifact,
+    masks: Masks,
+    space: Workspace,
+    table: Defects,
+    split: Parts,
+    within: bool,
+    progress: Progress,
 ) -> Fitted:
-    """Fit a bank of patches, and write the network that makes the maps of pictures."""
+    """Fit a bank of patches, and write the network that makes the maps of pictures; `within` as `_pooled`."""
     from simsearch.defects.conformal import numbered
     from simsearch.stages.patches import PatchMaps, bank_of, mapper_of, network_below
     from simsearch.stages.places import look, look_at
@@ -177,11 +194,15 @@ def _patches(
     maps = PatchMaps(data, mapper_of(model, trained, table.patch), space.scratch, progress)
     groups = split.groups_of(split.fit)
     bank = replace(bank_of(maps, split.fit, groups, table.patch), before=maps.mapper.before())
-    left_out = numbered(groups, len(split.fit)) if split.how == LEFT_OUT else None
+    owners = numbered(groups, len(split.fit))
+    left_out = owners if split.how == LEFT_OUT else None
+    fitted = np.empty(0)
+    if within:
+        fitted = bank.scores(maps.of(split.fit, "each normal one by the others"), owners)
     counted = bank.scores(maps.of(split.calibration, "what sets the threshold"), left_out)
     normal, defective, pixels = look_at(bank, maps, split.test, split.defects, masks)
     numbers = {} if left_out is None else dict(zip(split.fit.tolist(), left_out.tolist(), strict=True))
-    return Fitted(bank.arrays(), counted, normal, defective, pixels, partial(look, bank, maps, numbers))
+    return Fitted(bank.arrays(), fitted, counted, normal, defective, pixels, partial(look, bank, maps, numbers))
 
 
 def _twins(embedded: Artifact, split: Parts) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from simsearch.arrays import Doubles, Flags, Integers, Labels
 from simsearch.console import safe, some
 from simsearch.defects.conformal import groups_needed, numbered
+from simsearch.defects.outliers import outliers
 from simsearch.errors import RecipeError, VectorsError, near_words, nearest
 from simsearch.evaluation.own import numbered as group_numbers
 from simsearch.images.records import ImageRecord
@@ -22,8 +23,6 @@ from simsearch.recipe.defects import AUTO, Defects
 CALIBRATION = 0.3  # share of the groups that set the threshold, where they are not needed to fit
 LEAST_NORMALS = 2
 MOST_NUMBERS = 4096  # of a feature, whose scatter method mahalanobis tells in a bearable time
-LEAST_OUTLIERS, FAR = 10, 12.0
-NORMAL_MAD = 1.4826  # standard deviation of normal values whose median absolute deviation is 1
 SPLIT, LEFT_OUT = "split", "leave one group out"
 
 
@@ -115,17 +114,9 @@ def parts(records: Sequence[ImageRecord], table: Defects, *, learned: bool, dele
 
 
 def refuse_outliers(records: Sequence[ImageRecord], rows: Integers, scores: Doubles) -> None:
-    """Raise VectorsError, which names them, for normal images whose defect scores (N,) are far above the others'.
-
-    Far is 12 standard deviations, as the median distance from the median tells them; of fewer than 10 none is.
-    """
-    if len(scores) < LEAST_OUTLIERS:
-        return
-    above = scores - np.median(scores)
-    spread = NORMAL_MAD * float(np.median(np.abs(above)))
-    far = np.flatnonzero(above > FAR * spread)
-    if len(far) and spread > 0:
-        worst = [records[row].image for row in rows[far[np.argsort(-scores[far])]].tolist()]
+    """Raise VectorsError, which names them, for normal images whose defect scores (N,) are far above the others'."""
+    if len(far := outliers(scores)):
+        worst = [records[row].image for row in rows[far].tolist()]
         raise VectorsError(
             f"{len(far):,} of {len(scores):,} normal images are far from all others: {safe(some(worst))}",
             hint="look at them: defective ones do not belong there; --set defects.outliers=keep takes them as normal",
