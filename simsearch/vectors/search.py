@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 IVF, HNSW, REFINE = "IVF", "HNSW", "RFlat|Refine"  # what the factory of an index with such a setting holds
@@ -39,7 +39,7 @@ class Search:
 
     def given(self) -> dict[str, int | float]:
         """Return those that are set."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        return {key: value for key, value in vars(self).items() if value is not None}
 
 
 DEFAULT = Search()

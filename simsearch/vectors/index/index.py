@@ -224,6 +224,8 @@ def _in_order(scores: Floats, rows: Integers) -> Answers:
     """Return answers (Q, k) in the order (score, then row)."""
     # FAISS's own order is by score; only where it leaves ties (or, after widening, more) is there work to do.
     loose = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
+    if not loose.size:
+        return scores, rows
     order = np.lexsort((rows[loose], -scores[loose]), axis=1)
     scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
     rows[loose] = np.take_along_axis(rows[loose], order, axis=1)

@@ -48,7 +48,7 @@ class Passing:
         self.flags = flags
         self.rows: Integers = np.flatnonzero(flags)
         self.selector = self._rest.selector(len(flags))
-        self._copy: Floats | None = None
+        self._copy: Any = None
         self._of: Any = None
 
     def __len__(self) -> int:
@@ -58,8 +58,8 @@ class Passing:
         """Return the first k answers that pass, as `Deleted.taken_out` does."""
         return self._rest.taken_out(scores, rows, k)
 
-    def side_by_side(self, native: Any) -> Floats | None:
-        """Return what an index stores of the rows, (n, D), copied once; None for too many, and where it cannot tell."""
+    def side_by_side(self, native: Any) -> Any:
+        """Return a flat index of the rows as they are stored, copied once; None for too many, or a kind that cannot."""
         if 4 * native.d * len(self) > COPIED:
             return None
         with _COPYING:
@@ -74,7 +74,7 @@ class Passing:
         """
         copy = self.side_by_side(native)
         if copy is not None:
-            scores, found = faiss.knn(queries, copy, k, faiss.METRIC_INNER_PRODUCT)
+            scores, found = copy.search(queries, k)
             return scores, self.rows[found]
         if looks_at_every_row(native):
             scores, rows = native.search(queries, k, params=faiss.SearchParameters(sel=self.selector))  # type: ignore[call-arg]
@@ -147,8 +147,8 @@ def exact_is_quicker(native: Any, search: Search, queries: int, k: int, passing:
     return share < _FEW
 
 
-def _copied(native: Any, rows: Integers) -> Floats | None:
-    """Return what is stored of rows; an index of lists notes first where in them each row is: 8 bytes a row."""
+def _copied(native: Any, rows: Integers) -> Any:
+    """Return a flat index of rows as they are stored; one of lists notes first where each row is, in 8 bytes a row."""
     core = core_of(native)
     try:
         if isinstance(core, faiss.IndexIVF) and core.direct_map.no() and not isinstance(native, faiss.IndexRefine):
@@ -156,7 +156,9 @@ def _copied(native: Any, rows: Integers) -> Floats | None:
         block: Floats = native.reconstruct_batch(rows)
     except RuntimeError:  # some kinds cannot
         return None
-    return block
+    copy = faiss.IndexFlatIP(native.d)
+    copy.add(block)
+    return copy
 
 
 def checked_flags(flags: Flags, factory: str, ntotal: int) -> None:
