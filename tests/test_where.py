@@ -152,7 +152,7 @@ def filters(folder, rows, **more):
         table.writerow(rows[0])
         table.writerows(row.values() for row in rows)
     live = np.ones(len(rows), dtype=np.bool_)
-    return Filters(folder, {name: name for name in rows[0]}, more.get("live", live), lambda name: f"no {name}")
+    return Filters(folder, {name: name for name in rows[0]}, more.get("live", live), "a list has it")
 
 
 @pytest.fixture(scope="module")

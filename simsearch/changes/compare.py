@@ -21,10 +21,11 @@ class Found(NamedTuple):
     label: str
     sha256: str
     group: str = ""
+    extras: tuple[str, ...] = ()
 
 
 class Moved(NamedTuple):
-    """A row whose image has another name, label or group now."""
+    """A row whose image has another name, label, group or other value in a further column of its list now."""
 
     row: int
     old: str
@@ -93,25 +94,31 @@ def compare(
     """The changes that lead from `state` to the images of `now`.
 
     With each image comes the SHA-256 of its bytes, or the error that kept them from being read. `rejected` are
-    (name, reason) that the source refuses. Rows whose content stands under another name now are moved, the first by
-    name where there are several; a row whose own name holds something else, or nothing, is gone.
+    (name, reason) that the source refuses. The extras of `now` are in the columns of `state`. Rows whose content stands
+    under another name now are moved, the first by name where there are several; a row whose own name holds something
+    else, or nothing, is gone.
     """
     changes = Changes(set_aside=[SetAside(*one) for one in rejected])
     fresh: list[Found] = []
     seen: set[int] = set()
     for image, sha256 in now:
         name, label, group = image.image, image.label, image.group if state.groups is not None else ""
+        found = Found(name, label, "" if isinstance(sha256, OSError) else sha256, group, image.extras)
         row = state.rows.get(name)
         if isinstance(sha256, OSError):
             changes.set_aside.append(SetAside(name, f"cannot be read: {sha256.strerror or sha256}"))
         elif row is not None and state.digests[row] == sha256:
             seen.add(row)
-            if state.labels[row] != label or (state.groups is not None and state.groups[row] != group):
-                changes.moved.append(Moved(row, name, state.labels[row], Found(name, label, sha256, group)))
+            if (
+                state.labels[row] != label
+                or (state.groups is not None and state.groups[row] != group)
+                or (state.columns and state.extras[row] != image.extras)
+            ):
+                changes.moved.append(Moved(row, name, state.labels[row], found))
         elif (known := state.set_aside.get(name)) and known.sha256 == sha256 and not _mended(known):
             changes.set_aside.append(known)
         else:
-            fresh.append(Found(name, label, sha256, group))
+            fresh.append(found)
     changes.same = len(seen) - len(changes.moved)
     left: defaultdict[str, list[int]] = defaultdict(list)
     for row in sorted(set(state.rows.values()) - seen, key=state.images.__getitem__, reverse=True):
@@ -131,10 +138,11 @@ def compare(
     return changes
 
 
-def _told(found: Found) -> tuple[str, ...]:
-    """Return what of an image enters the digest: its group only where it has one."""
-    *rest, group = map(escaped, found)
-    return (*rest, group) if group else tuple(rest)
+def _told(found: Found) -> tuple[Any, ...]:
+    """Return what of an image enters the digest: its group and what further columns say only where there is any."""
+    *rest, group = map(escaped, found[:4])
+    beside = ([list(map(escaped, found.extras))],) if found.extras else ()
+    return (*rest, group, *beside) if group or beside else tuple(rest)
 
 
 def _mended(aside: SetAside) -> bool:

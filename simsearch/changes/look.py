@@ -15,6 +15,7 @@ from simsearch.console import safe
 from simsearch.errors import ArtifactError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.formats.decoding import Decoding, told
+from simsearch.images.sources.extras import in_columns
 from simsearch.images.sources.lookup import MISSING
 from simsearch.images.sources.opening import OPENED_BY, open_source
 from simsearch.images.sources.source import FileSource
@@ -113,10 +114,11 @@ def changes_of(source: FileSource, state: State, home: Home, build: Build, *, re
                     + NOTHING_DELETED,
                     hint="make the folder readable, or remove it, and run the same command again",
                 )
-    hashed = home.memory.many((f"{source.root}/{image.image}" for image in source.images), again=rehash)
+    images = in_columns(source, state.columns)
+    hashed = home.memory.many((f"{source.root}/{image.image}" for image in images), again=rehash)
     now = (
         (image, seen if isinstance(seen, OSError) else seen[1])
-        for image, seen in zip(source.images, hashed, strict=True)
+        for image, seen in zip(images, hashed, strict=True)
         if not isinstance(seen, FileNotFoundError)  # it went while we looked
     )
     changes = compare(now, source.rejected, state)

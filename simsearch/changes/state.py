@@ -9,7 +9,7 @@ import numpy as np
 from simsearch.arrays import Integers
 from simsearch.artifacts import Artifact
 from simsearch.images.quarantine import SetAside, read_quarantine
-from simsearch.images.records import read_names
+from simsearch.images.records import EXTRA, extra_columns, read_columns, read_names
 
 DELETED = "deleted.npy"  # in a dataset artifact: rows whose images are gone, (n,) int64 ascending
 MASKED = "masked.npy"  # in an index artifact: rows that no search may find: those, and query-only rows where asked
@@ -33,6 +33,8 @@ class State:
     deleted: Integers
     set_aside: dict[str, SetAside]
     groups: list[str] | None = None  # of each row, where groups are in use
+    columns: tuple[str, ...] = ()  # names of further columns of a list that are kept
+    extras: list[tuple[str, ...]] = field(default_factory=list)  # what each row has in them, where there are any
     rows: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,4 +46,6 @@ class State:
         """The state that a dataset artifact stands for."""
         images, labels, digests, groups = read_names(dataset.path)
         aside = {one.image: one for one in read_quarantine(dataset.path)}
-        return cls(images, labels, digests, rows_of(dataset, DELETED), aside, groups)
+        columns = extra_columns(dataset.path)
+        extras = list(zip(*read_columns(dataset.path, [EXTRA + name for name in columns]), strict=True))
+        return cls(images, labels, digests, rows_of(dataset, DELETED), aside, groups, columns, extras)

@@ -21,6 +21,7 @@ from simsearch.arrays import Integers
 
 COLUMNS = ("row", "image", "label", "fit", "val", "gallery", "query", "sha256")
 GROUP = "group"  # a ninth column, only where groups are in use
+EXTRA = "list:"  # what the names of further columns of a list begin with, which stand at the end
 RECORDS = "images.csv"
 OFFSETS = "images.offsets.npy"
 
@@ -29,7 +30,7 @@ OFFSETS = "images.offsets.npy"
 class ImageRecord:
     """One image: its row (= FAISS id), its stable name, its label ("" when unlabelled), its four flags and its group.
 
-    The group of an image that is one of its own is "".
+    The group of an image that is one of its own is "". `extras` is what a list says of it in further columns.
     """
 
     row: int
@@ -41,16 +42,19 @@ class ImageRecord:
     query: bool
     sha256: str
     group: str = ""
+    extras: tuple[str, ...] = ()
 
 
-def write_records(folder: Path, records: Iterable[ImageRecord], *, groups: bool = False) -> None:
+def write_records(
+    folder: Path, records: Iterable[ImageRecord], *, groups: bool = False, columns: Sequence[str] = ()
+) -> None:
     """Write images.csv (a header line, flags as 0 or 1) and the offsets of its records into `folder`.
 
-    `groups`: with the column of groups.
+    `groups`: with the column of groups; `columns` are the names of further ones, which each record has its extras in.
     """
     offsets = []
     with (folder / RECORDS).open("wb") as file:
-        file.write(_line((*COLUMNS, GROUP) if groups else COLUMNS))
+        file.write(_line((*COLUMNS, *((GROUP,) if groups else ()), *(EXTRA + name for name in columns))))
         for record in records:
             offsets.append(file.tell())
             file.write(_record_line(record, groups))
@@ -84,8 +88,17 @@ def extend_records(old: Path, out: Path, replaced: Mapping[int, ImageRecord], ad
 
 def has_groups(folder: Path) -> bool:
     """Return whether the table of a folder has the column of groups."""
+    return GROUP in _head(folder)
+
+
+def extra_columns(folder: Path) -> tuple[str, ...]:
+    """Return the names of the further columns of a list that the table of a folder has."""
+    return tuple(name.removeprefix(EXTRA) for name in _head(folder) if name.startswith(EXTRA))
+
+
+def _head(folder: Path) -> list[str]:
     with _opened(folder / RECORDS) as file:
-        return GROUP in next(csv.reader(file))
+        return next(csv.reader(file))
 
 
 def read_names(folder: Path) -> tuple[list[str], list[str], list[str], list[str] | None]:
@@ -117,8 +130,9 @@ def read_records(folder: Path) -> Iterator[ImageRecord]:
     """Yield the records in row order, without holding the table in memory."""
     with _opened(folder / RECORDS) as file:
         rows = csv.reader(file)
-        next(rows)
-        yield from map(_record, rows)
+        grouped = GROUP in next(rows)
+        for row in rows:
+            yield _record(row, grouped)
 
 
 def _opened(path: Path) -> IO[str]:
@@ -131,14 +145,19 @@ class RecordTable:
     def __init__(self, folder: Path) -> None:
         self._offsets: Integers = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
         self._descriptor = os.open(folder / RECORDS, os.O_RDONLY)
+        self._grouped: bool | None = None
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> ImageRecord:
-        start, stop = int(self._offsets[row]), int(self._offsets[row + 1])
+        if self._grouped is None:
+            self._grouped = GROUP in self._fields(0, int(self._offsets[0]))
+        return _record(self._fields(int(self._offsets[row]), int(self._offsets[row + 1])), self._grouped)
+
+    def _fields(self, start: int, stop: int) -> list[str]:
         text = os.pread(self._descriptor, stop - start, start).decode("utf-8", "surrogateescape")
-        return _record(next(csv.reader(io.StringIO(text, newline=""))))
+        return next(csv.reader(io.StringIO(text, newline="")))
 
     def close(self) -> None:
         """Close the files; the table is then empty."""
@@ -154,7 +173,7 @@ class RecordTable:
 
 def _record_line(r: ImageRecord, groups: bool) -> bytes:
     flags = (int(r.fit), int(r.val), int(r.gallery), int(r.query))
-    return _line((r.row, r.image, r.label, *flags, r.sha256, *((r.group,) if groups else ())))
+    return _line((r.row, r.image, r.label, *flags, r.sha256, *((r.group,) if groups else ()), *r.extras))
 
 
 def _line(values: Iterable[object]) -> bytes:
@@ -163,6 +182,8 @@ def _line(values: Iterable[object]) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _record(values: list[str]) -> ImageRecord:
-    row, image, label, fit, val, gallery, query, sha256, *group = values
-    return ImageRecord(int(row), image, label, fit == "1", val == "1", gallery == "1", query == "1", sha256, *group)
+def _record(values: list[str], grouped: bool) -> ImageRecord:
+    row, image, label, *flags, sha256 = values[: len(COLUMNS)]
+    fit, val, gallery, query = (flag == "1" for flag in flags)
+    group, extras = (values[8], values[9:]) if grouped else ("", values[8:])
+    return ImageRecord(int(row), image, label, fit, val, gallery, query, sha256, group, tuple(extras))

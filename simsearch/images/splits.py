@@ -62,7 +62,7 @@ def assign(
 
 def _record(number: int, row: Row) -> ImageRecord:
     image, flags = row.image, (row.fit, row.val, row.gallery, row.query)
-    return ImageRecord(number, image.image, image.label, *flags, row.sha256, image.group)
+    return ImageRecord(number, image.image, image.label, *flags, row.sha256, image.group, image.extras)
 
 
 def _check_unseen(unseen: Collection[str], labels: set[str], split: str) -> None:

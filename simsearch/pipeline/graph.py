@@ -19,8 +19,9 @@ from simsearch.evaluation.details.beside import Beside
 from simsearch.hashing import HashMemory
 from simsearch.home import Home, Record
 from simsearch.images.formats.decoding import PRESENT, Decoding, told
+from simsearch.images.sources.extras import without_extras
 from simsearch.images.sources.opening import OPENED_BY, open_source
-from simsearch.images.sources.source import Fingerprint, Source
+from simsearch.images.sources.source import FileSource, Fingerprint, Source
 from simsearch.pipeline.first import first_stages, name_first
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
@@ -151,7 +152,19 @@ class Pipeline:
         how = own if self.like is None else self.like.decoding
         source = open_dataset(table, home, offline=offline, decoding=how)
         self._refuse_other_source(name, source, renamed)
+        if isinstance(source, FileSource) and source.columns:
+            source = self._as_before(name, source)
         return source, source.fingerprint(home.memory)
+
+    def _as_before(self, name: str, source: FileSource) -> FileSource:
+        """Return the source of a list without its further columns, where the build was made before they were kept."""
+        plain, home = without_extras(source), self.plan.home
+        if self.like is not None:
+            return source if isinstance(self.like, FileSource) and self.like.columns else plain
+        if self.anew or not home.has_build(name):
+            return source
+        before = home.build(name).measured["dataset"]["digest"]
+        return plain if self._step(plain, plain.fingerprint(home.memory)).digest == before else source
 
     def _dataset(self, source: Source, listing: Fingerprint) -> Step:
         """The step of the data set: where an extra is not installed now, still the one that was made with it."""

@@ -79,11 +79,11 @@ def compares(text: str, sign: str, value: Value) -> bool:
 class Filters:
     """What filters let pass of a table of images; columns are kept once they were read.
 
-    `columns` are the names that a filter may say -> those of the table; `unknown(name)` is what to do about another.
+    `columns` are the names that a filter may say -> those of the table; `unknown` is what to do about another.
     `live` are the rows that are still there: a label or folder that only others have is unknown.
     """
 
-    def __init__(self, folder: Path, columns: dict[str, str], live: Flags, unknown: Callable[[str], str]) -> None:
+    def __init__(self, folder: Path, columns: dict[str, str], live: Flags, unknown: str) -> None:
         self._folder, self._columns, self._live, self._unknown = folder, columns, live, unknown
         self._cells: dict[str, Cells] = {}
 
@@ -101,15 +101,16 @@ class Filters:
 
     def _known(self, column: Column, where: str) -> str:
         """Return the column that is meant, in any case of letters."""
-        name = column.name if column.name in self._columns else column.name.lower()
-        if name in self._columns:
-            return name
+        known = {name.lower(): name for name in self._columns}
+        name = column.name.lower()
+        if name in known:
+            return known[name]
         there = some(list(self._columns), most=12)
         if name == LABEL:
             raise FilterError("this build has no labels", where, column.place, hint=f"filter by {there}")
         said, near = near_words(column.name, nearest(column.name, self._columns))
         why = f"no column {column.name!r} (seen: {there}){said}"
-        raise FilterError(why, where, column.place, hint=self._unknown(column.name), near=near)
+        raise FilterError(why, where, column.place, hint=self._unknown, near=near)
 
     def _passes(self, condition: Condition, where: str) -> Flags:
         if isinstance(condition, Not):

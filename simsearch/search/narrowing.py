@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,7 +13,7 @@ import numpy as np
 from simsearch.artifacts import Artifact
 from simsearch.changes.state import DELETED, rows_of
 from simsearch.home import Build
-from simsearch.images.records import ImageRecord
+from simsearch.images.records import EXTRA, GROUP, ImageRecord, extra_columns, has_groups
 from simsearch.vectors.index import Deleted, Passing
 
 if TYPE_CHECKING:
@@ -84,9 +85,17 @@ class Narrowing:
         build = self._build
         live = np.ones(int(self._dataset.facts["images"]), dtype=np.bool_)
         live[rows_of(self._dataset, DELETED)] = False
+        folder, table = self._dataset.path, build.record.recipe["dataset"]
         columns = {IMAGE: IMAGE, **({LABEL: LABEL} if build.record.labelled else {})}
-        return Filters(self._dataset.path, columns, live, self._unknown)
+        if has_groups(folder):
+            columns[GROUP] = GROUP
+            if re.fullmatch(r"[\w \-]*", named := table.get("group") or ""):  # a column, which a pattern is not
+                columns.setdefault(named.strip(), GROUP)
+        columns |= {name: EXTRA + name for name in extra_columns(folder)}
+        return Filters(folder, columns, live, self._unknown(table.get("source", "")))
 
-    def _unknown(self, name: str) -> str:
-        """Return what to do about a column that is not kept."""
-        return "a filter asks for label and image"
+    def _unknown(self, source: str) -> str:
+        """Return what to do about a column that there is not: a list may have it, which an older build did not keep."""
+        if source.startswith("table:"):
+            return f"where the list has that column, {self._build.retrain()} makes the build anew with it"
+        return "further columns are those of a list: simsearch build list.csv, with path,label,price,..."

@@ -15,7 +15,7 @@ from simsearch.images.limits import why_unmeasured, why_untrained
 from simsearch.images.loading import survey
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, write_records
-from simsearch.images.sources.source import Fingerprint, Source, changed
+from simsearch.images.sources.source import FileSource, Fingerprint, Source, changed
 from simsearch.images.splits import assign
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, write_thumbnails
@@ -90,7 +90,8 @@ def make_dataset(
         raise SourceError(f"nothing here reads the {len(bad):,} images of {source.title!r}", hint=EXTRA)
     asked = table.model_dump(include={"split", "test_classes", "seed"})
     records, notes = assign(kept, digests, **asked, labelled=source.labelled, unseen=unseen)
-    write_records(space.out, records, groups=table.group is not None)
+    columns = source.columns if isinstance(source, FileSource) else ()
+    write_records(space.out, records, groups=table.group is not None, columns=columns)
     # Thumbnails were made in the source's order; the split decides the rows.
     position = {image.image: i for i, image in enumerate(kept)}
     with ThumbnailReader(space.scratch) as unordered, write_thumbnails(space.out) as thumbnails:

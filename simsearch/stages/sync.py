@@ -113,7 +113,7 @@ def sync_dataset(
             assert seen.thumbnail is not None
             row = len(kept) + len(added)
             flags = (False, False, False, False)
-            added.append(ImageRecord(row, found.image, found.label, *flags, found.sha256, found.group))
+            added.append(ImageRecord(row, found.image, found.label, *flags, found.sha256, found.group, found.extras))
             thumbnails(seen.thumbnail)
             tally.add(seen)
             progress(len(added), len(changes.fresh))
@@ -122,7 +122,8 @@ def sync_dataset(
     write_quarantine(space.out, bad)
     counts = {flag: base.facts[flag] for flag in ("fit", "val", "gallery", "queries")}
     moved: dict[int, dict[str, Any]] = {
-        move.row: {"image": move.now.image, "label": move.now.label, "group": move.now.group} for move in changes.moved
+        move.row: {key: getattr(move.now, key) for key in ("image", "label", "group", "extras")}
+        for move in changes.moved
     }
     with ThumbnailReader(space.scratch) as more:
         fresh_thumbnails = (more[i] for i in range(len(added)))
@@ -130,7 +131,8 @@ def sync_dataset(
             stays = set(kept.tolist())
             old_records = (record for record in read_records(base.path) if record.row in stays)
             records = [replace(r, row=row, **moved.get(r.row, {})) for row, r in enumerate(old_records)]
-            write_records(space.out, [*records, *added], groups=change.state.groups is not None)
+            groups, columns = change.state.groups is not None, change.state.columns
+            write_records(space.out, [*records, *added], groups=groups, columns=columns)
             counts = count_flags(records)
             with ThumbnailReader(base.path) as old, write_thumbnails(space.out) as thumbnails:
                 for thumbnail in chain((old[row] for row in kept.tolist()), fresh_thumbnails):

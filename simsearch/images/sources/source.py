@@ -36,12 +36,16 @@ def split_of(folder: str) -> str | None:
 @dataclass(frozen=True, slots=True)
 class SourceImage:
     """One image of a source: its stable name, its label ("" = none), the split that the source gives it, if any, and
-    its group ("" = one of its own)."""
+    its group ("" = one of its own).
+
+    `extras` is what stands in the further `columns` of its source; it tells no image from another.
+    """
 
     image: str
     label: str
     split: str | None
     group: str = ""
+    extras: tuple[str, ...] = field(default=(), compare=False)
 
 
 class Reader(ABC):
@@ -144,10 +148,16 @@ class Source(ABC):
 
 @dataclass(kw_only=True)
 class FileSource(Source):
-    """A source whose images are files below `root`; `rows` is the digest of a table that lists them, if one does."""
+    """A source whose images are files below `root`; `rows` is the digest of a table that lists them, if one does.
+
+    `columns` are the names of further columns of that table, which each image has its `extras` in, `extra_rows` the
+    digest of these.
+    """
 
     root: str
     rows: tuple[int, str] | None = None
+    columns: tuple[str, ...] = ()
+    extra_rows: tuple[int, str] | None = None
 
     def fingerprint(self, memory: HashMemory) -> Fingerprint:
         entries = fingerprint_files(self.root, [image.image for image in self.images], memory)
@@ -155,6 +165,8 @@ class FileSource(Source):
         entries += [(name, -1, "rejected") for name, _ in self.rejected if self.rows is None]
         if self.rows is not None:
             entries.append(("", *self.rows))
+        if self.extra_rows is not None:
+            entries.append(("", *self.extra_rows))
         return sorted(entries)
 
     def reader(self) -> FileReader:

@@ -9,12 +9,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from simsearch.errors import SourceError, near_path, near_words
 from simsearch.images.formats.decoding import RULES
 from simsearch.images.sources.columns import HINT, doubled, find_columns, is_column, likely_label, setting
 from simsearch.images.sources.delimited import Sheet, read_delimited
 from simsearch.images.sources.doubts import look_alike
+from simsearch.images.sources.extras import Extras, digest_of_extras, read_extras
 from simsearch.images.sources.groups import by_pattern, tidy, told
 from simsearch.images.sources.lookup import MISSING, Lookup
 from simsearch.images.sources.source import SPLIT_NAMES, UNLABELLED, FileSource, SourceImage
@@ -59,17 +61,20 @@ def open_table(
     given, is_parquet = columns or {}, table.lower().endswith(".parquet")
     sheet = (_read_parquet if is_parquet else _read_text)(table, given, group, rules)
     in_column = is_column(group, sheet.columns)
+    extras = Extras((), {}) if rules == 1 else _extras(sheet, table, given, group)
     rows, notes = _rows(sheet, table, given, group, rules, stripped=not is_parquet)
     kept, rejected = _resolve(rows, Lookup(folder, sheet.encoding, literal=rules == 1))
     labelled = labels and any(label for _, _, label, _, _ in rows)
     any_split = any(split for _, _, _, split, _ in rows)
     images = []
+    notes += extras.notes
     for line, name, label, split, of_group in kept:
         place = _split(split, line, table) if any_split else None
         if labelled and not label:
             rejected.append((name, "no label"))
         else:
-            images.append(SourceImage(name, label if labels else "", place, tidy(of_group)))
+            beside = extras.values.get(line, ())
+            images.append(SourceImage(name, label if labels else "", place, tidy(of_group), beside))
     if not images:
         first = f": {rejected[0][0]!r} {rejected[0][1]}" if rejected else ""
         lost = any(reason.startswith((MISSING, "lies outside")) for _, reason in rejected)
@@ -94,6 +99,8 @@ def open_table(
         labelled=labelled,
         rejected=sorted(rejected),
         notes=notes,
+        columns=extras.columns,
+        extra_rows=digest_of_extras(extras.columns, images) if extras.columns else None,
         rows=_canonical(rows if in_column else [row[:4] for row in rows], rejected),
     )
 
@@ -112,18 +119,38 @@ def _read_parquet(table: str, given: Mapping[str, str], group: str | None, rules
             hint="pip install 'simsearch[parquet]', or save it as CSV",
         ) from None
     try:
-        names = [str(name) for name in parquet.read_schema(table).names]
+        schema = parquet.read_schema(table)
+        names = [str(name) for name in schema.names]
         places = find_columns(table, names, (), given, group)
         wanted = {names[at] for at in (places.path, places.label, places.split, places.group) if at is not None}
+        wanted |= set() if rules == 1 else {str(field.name) for field in schema if _holds_values(field.type)}
         data: Mapping[str, Sequence[object]] = parquet.read_table(table, columns=sorted(wanted)).to_pydict()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{table!r} cannot be read as parquet: {type(error).__name__}", hint=HINT) from None
+    data = {name: data[name] for name in wanted}
     height = len(next(iter(data.values())))
     texts = [
-        ["" if value is None else str(value) for value in data[name]] if name in wanted else [""] * height
+        ["" if value is None or value != value else str(value) for value in data[name]]
+        if name in wanted
+        else [""] * height
         for name in names
     ]
     return Sheet(names, [(line, list(fields)) for line, fields in enumerate(zip(*texts, strict=True), 1)])
+
+
+def _holds_values(kind: Any) -> bool:
+    """Whether the cells of a column of parquet are words, numbers or dates, no lists and no bytes, as of pictures."""
+    from pyarrow import types  # type: ignore[import-not-found, unused-ignore]
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (types.is_string, types.is_large_string, types.is_integer, types.is_floating, types.is_boolean)
+    return any(test(kind) for test in (*tests, types.is_decimal, types.is_date, types.is_timestamp))
+
+
+def _extras(sheet: Sheet, table: str, given: Mapping[str, str], group: str | None) -> Extras:
+    first = sheet.rows[0][1] if sheet.rows else ()
+    return read_extras(sheet.columns, sheet.rows, find_columns(table, sheet.columns, first, given, group))
 
 
 def _rows(
