@@ -50,6 +50,11 @@ def escaped(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").hex()
 
 
+def unescaped(text: str) -> str:
+    """Return the name that `escaped` made `text` of."""
+    return bytes.fromhex(text).decode("utf-8", "surrogateescape")
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A finished artifact: its folder and its manifest, already checked against each other.

@@ -4,6 +4,7 @@
     ├── RecipeError         a recipe, an option or a name that cannot be used
     │   └── FilterError     a filter of a query that cannot be read, or names what is not there; marks the place
     ├── SourceError         a source of images that cannot be read or cannot be split
+    │   └── LabelsError     a file of labels that cannot be used; its images are not at fault
     ├── ImageError          one picture that cannot be decoded; collected, not fatal, in a build
     ├── EmbedderError       weights, losses, training or an ONNX bundle
     │   └── MissingError    a library of one of the extras, which is not installed or cannot be imported
@@ -84,6 +85,10 @@ class SourceError(SimsearchError):
     """A source of images that cannot be read or cannot be split."""
 
     default_hint = "check [dataset] source: digits, torchvision:NAME, folder:PATH or table:FILE"
+
+
+class LabelsError(SourceError):
+    """A file of labels that cannot be used; the images that it names, and their folder, are not at fault."""
 
 
 class ImageError(SimsearchError):

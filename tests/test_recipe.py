@@ -260,7 +260,7 @@ def test_what_a_loss_says_of_itself():
         ),
         ("loss.alpha=0", "expected a number, above 0, seen 0", "as --set loss.alpha=16.0"),
         ("dataset.test_classes=x", "expected a whole number or number, seen 'x'", "as --set dataset.test_classes=0.5"),
-        ("dataset.labels=no", "expected true or false, seen 'no'", "as --set dataset.labels=true"),
+        ("dataset.follow_links=no", "expected true or false, seen 'no'", "as --set dataset.follow_links=false"),
         ("evaluation.k=3", "expected a list of whole number, seen 3", "as --set 'evaluation.k=[1, 5, 10]'"),
     ],
 )

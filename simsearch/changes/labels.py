@@ -36,8 +36,14 @@ def check_labels(changes: Changes, state: State, source: FileSource, build: Buil
 
     Either images got another label where they lie (one folder added beside train and test is enough), or several
     labels are gone and became one, as when all folders are moved into another. One that has a new name may be renamed.
+    What a file of labels says, or said when the state was made, is a correction.
     """
-    others = [move for move in changes.moved if move.old == move.now.image and move.old_label != move.now.label]
+    mended = state.mended | source.mended.keys()
+    others = [
+        move
+        for move in changes.moved
+        if move.old == move.now.image and move.old_label != move.now.label and move.old not in mended
+    ]
     if others:
         first = others[0]
         images = "1 image" if len(others) == 1 else f"{len(others):,} images"
@@ -61,7 +67,7 @@ def _merged(changes: Changes, state: State, source: FileSource) -> dict[str, lis
     gone = {state.labels[row] for row in state.rows.values()} - {image.label for image in source.images}
     became: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for move in changes.moved:
-        if move.old_label in gone:
+        if move.old_label in gone and move.now.image not in source.mended:
             became[move.old_label][move.now.label] += 1
     into: defaultdict[str, list[str]] = defaultdict(list)
     for old, labels in sorted(became.items()):

@@ -12,7 +12,7 @@ from simsearch.changes.labels import check_labels
 from simsearch.changes.made import made_from
 from simsearch.changes.state import State
 from simsearch.console import safe
-from simsearch.errors import ArtifactError, RecipeError, SourceError
+from simsearch.errors import ArtifactError, LabelsError, RecipeError, SourceError
 from simsearch.home import Build, Home
 from simsearch.images.formats.decoding import Decoding, told
 from simsearch.images.sources.extras import in_columns
@@ -42,10 +42,12 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
     return build.whole()
 
 
-def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | None = None) -> FileSource:
+def open_now(
+    build: Build, home: Home, folder: str | None, decoding: Decoding | None = None, labels: str | None = None
+) -> FileSource:
     """The build's source as it is now, at `folder` when that is given.
 
-    It is read as the build was made, or as `decoding` says.
+    It is read as the build was made, or as `decoding` says, with the labels of the build's file of them or of `labels`.
 
     Raises SourceError when it is not there, holds nothing, or has labels where it had none or the reverse.
     """
@@ -55,6 +57,8 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
             f"build {build.name} does not say how its images were read: its recipe is not whole",
             hint="simsearch build --retrain, with the recipe or folder of this build, makes it anew",
         )
+    if labels is not None:
+        table = {**table, "labels": labels}
     spec = table["source"]
     if folder is not None:
         spec = f"{spec.partition(':')[0]}:{os.path.abspath(os.path.expanduser(folder))}"
@@ -71,6 +75,9 @@ def open_now(build: Build, home: Home, folder: str | None, decoding: Decoding | 
             decoding=decoding or told(dataset.facts),
             **{key: table[key] for key in OPENED_BY if key in table},
         )
+    except LabelsError as error:
+        said = f"{error.message}; nothing was changed in build {build.name}"
+        raise LabelsError(said, hint=error.hint, near=error.near) from None
     except SourceError as error:
         raise SourceError(
             f"{error.message}; {NOTHING_DELETED} from build {build.name}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from simsearch.arrays import Integers
-from simsearch.artifacts import Artifact
+from simsearch.artifacts import Artifact, unescaped
 from simsearch.images.quarantine import SetAside, read_quarantine
 from simsearch.images.records import EXTRA, extra_columns, read_columns, read_names
 
@@ -35,6 +35,7 @@ class State:
     groups: list[str] | None = None  # of each row, where groups are in use
     columns: tuple[str, ...] = ()  # names of further columns of a list that are kept
     extras: list[tuple[str, ...]] = field(default_factory=list)  # what each row has in them, where there are any
+    mended: frozenset[str] = frozenset()  # the images that have their label of a file of labels
     rows: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -48,4 +49,5 @@ class State:
         aside = {one.image: one for one in read_quarantine(dataset.path)}
         columns = extra_columns(dataset.path)
         extras = list(zip(*read_columns(dataset.path, [EXTRA + name for name in columns]), strict=True))
-        return cls(images, labels, digests, rows_of(dataset, DELETED), aside, groups, columns, extras)
+        mended = frozenset(map(unescaped, dataset.facts.get("mended", ())))
+        return cls(images, labels, digests, rows_of(dataset, DELETED), aside, groups, columns, extras, mended)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @command(epilog="Example:  simsearch sync photos/ --dry-run")
 @click.argument("folder", required=False, metavar="[FOLDER]")
 @click.option("--build", "name", metavar="NAME", help="Which build [that made from FOLDER; the newest].")
+@click.option("--labels", metavar="FILE", help="A list (image,label) whose labels win from now on, as suspects.csv.")
 @click.option("--all", "every", is_flag=True, help="All builds that were made from FOLDER, one after the other.")
 @click.option("--dry-run", is_flag=True, help="List what changed, and change nothing [exit 1: sync would stop].")
 @click.option("--rehash", is_flag=True, help="Read every image, also those whose size and times are as they were.")
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 def sync(
     folder: str | None,
     name: str | None,
+    labels: str | None,
     every: bool,
     dry_run: bool,
     rehash: bool,
@@ -59,7 +61,8 @@ def sync(
     place = find_home(home)
 
     def run(folder: str | None, name: str) -> int:
-        done = run_sync(place, folder, name, dry=dry_run, rehash=rehash, allow_deletes=allow_deletes, progress=Shown())
+        how = {"dry": dry_run, "rehash": rehash, "allow_deletes": allow_deletes}
+        done = run_sync(place, folder, name, labels=labels, progress=Shown(), **how)
         _show_synced(done, home, as_json)
         return SAID_NO if done.stops else OK
 

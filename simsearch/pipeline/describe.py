@@ -13,7 +13,7 @@ from simsearch.home import Build, Home
 from simsearch.names import is_name
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import NotBuiltError, Plan
-from simsearch.pipeline.rules import older_defaults
+from simsearch.pipeline.rules import kept_labels, older_defaults
 from simsearch.recipe.files import find_recipe, recipe_lines, shipped_recipes
 from simsearch.versions import versions
 
@@ -42,7 +42,7 @@ def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
             raise
         return _described(home.build(alike), home)
     plan = Plan(home, may_run=False)
-    pipeline = Pipeline(plan, older_defaults(home, named.name, named.recipe))
+    pipeline = Pipeline(plan, older_defaults(home, named.name, kept_labels(home, named.name, named.recipe)))
     missing = None
     try:
         if not home.store.root.is_dir():  # a look writes nothing, and opening some sources does

@@ -19,7 +19,7 @@ from simsearch.images.limits import why_untrained
 from simsearch.images.splits import QUERY_SHARE, VAL_SHARE, assign
 from simsearch.names import build_name
 from simsearch.pipeline.graph import open_dataset
-from simsearch.pipeline.rules import older_defaults, older_rules
+from simsearch.pipeline.rules import kept_labels, older_defaults, older_rules
 from simsearch.pipeline.systems import device_words
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.defaults import epochs_for
@@ -56,7 +56,7 @@ def forecast(named: NamedRecipe, home: Home, *, name: str | None = None) -> dict
     from simsearch.vectors.tuning.candidates import SAMPLE_BYTES
 
     called = checked_name(name or named.name)
-    asked = older_defaults(home, called, named.recipe)
+    asked = older_defaults(home, called, kept_labels(home, called, named.recipe))
     recipe = asked.resolve()
     device_words(recipe)
     images, labels, gallery, trainable = _count(asked, home, called)

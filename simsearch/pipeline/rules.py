@@ -59,6 +59,23 @@ def older_defaults(home: Home, name: str, recipe: Recipe) -> Recipe:
     return first.model_copy(update={"training": first.training.model_copy(update={"epochs": recipe.training.epochs})})
 
 
+def kept_labels(home: Home, name: str, recipe: Recipe) -> Recipe:
+    """Return a recipe with the file of labels of the build `name`, where it says nothing of labels itself.
+
+    A sync gave it that file: what it mended would be lost with the next training otherwise.
+    """
+    if "labels" in recipe.dataset.model_fields_set or not recipe.dataset.of_files or not home.has_build(name):
+        return recipe
+    with suppress(SimsearchError):  # a damaged build is built anew
+        table = home.build(name).record.recipe.get("dataset", {})
+        kind, _, place = str(table.get("source", "")).partition(":")
+        own = recipe.dataset.source.partition(":")[2]
+        same = kind == recipe.dataset.kind and os.path.realpath(place) == os.path.realpath(own)
+        if same and isinstance(labels := table.get("labels"), str):
+            return recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"labels": labels})})
+    return recipe
+
+
 def asks_the_same(
     recipe: dict[str, Any], record: Record, tables: Iterable[str] | None = None, *, trains: bool = True
 ) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from simsearch.console import Progress
+from simsearch.console import Progress, safe
 from simsearch.embedder.networks.families import download_described
 from simsearch.embedder.networks.kept import keep
 from simsearch.errors import RecipeError, SimsearchError
@@ -19,7 +19,7 @@ from simsearch.locks import working_seconds
 from simsearch.pipeline.estimate import fine_tuning
 from simsearch.pipeline.graph import Pipeline
 from simsearch.pipeline.plan import Plan, now
-from simsearch.pipeline.rules import older_defaults
+from simsearch.pipeline.rules import kept_labels, older_defaults
 from simsearch.pipeline.seeds import Run, runs
 from simsearch.pipeline.standing import left_standing
 from simsearch.pipeline.systems import starting_weights
@@ -85,6 +85,11 @@ def run_build(
     build_name = checked_name(name or named.name)
     home.prepare_environment(offline=offline)
     download_described(named.recipe.embedder.backbone or "")
+    asked = named.recipe
+    named = replace(named, recipe=kept_labels(home, build_name, asked))
+    if named.recipe != asked:
+        kept = safe(str(named.recipe.dataset.labels))
+        progress.say(f"The labels of {kept} win, as before; --set dataset.labels=true leaves them out")
     newest = named.recipe
     if not retrain:
         named = replace(named, recipe=older_defaults(home, build_name, newest))

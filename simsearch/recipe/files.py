@@ -14,6 +14,7 @@ from typing import Any
 from simsearch.console import safe, typable
 from simsearch.errors import RecipeError, near_path, near_words, nearest
 from simsearch.images.formats.formats import suffixes
+from simsearch.images.sources.mending import is_file_of_labels
 from simsearch.names import build_name
 from simsearch.recipe.recipe import Recipe, make_recipe
 from simsearch.recipe.settings import lines_of
@@ -194,7 +195,7 @@ def _without_quotes(path: Path, error: str) -> str | None:
 
 
 def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
-    """`tables` with the paths in [dataset] source, root and [embedder] weights made absolute, relative to `base`."""
+    """`tables` with the paths in [dataset] and [embedder] made absolute, relative to `base`."""
 
     def absolute(path: str) -> str:
         if "\0" in path:
@@ -209,6 +210,8 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
             dataset["source"] = f"{kind}:{absolute(path)}"
         if isinstance(dataset.get("root"), str):
             dataset["root"] = absolute(dataset["root"])
+        if isinstance(dataset.get("labels"), str) and is_file_of_labels(dataset["labels"]):
+            dataset["labels"] = absolute(dataset["labels"])
     backbone = embedder.get("backbone") if isinstance(embedder, dict) else None
     if isinstance(backbone, str) and backbone.startswith("onnx:"):
         result["embedder"]["backbone"] = "onnx:" + absolute(backbone.removeprefix("onnx:"))

@@ -16,6 +16,7 @@ from simsearch.errors import RecipeError
 from simsearch.images.formats.decoding import MAX_PIXELS, Decoding
 from simsearch.images.preprocess import LATER, Interpolation, Order, Resize
 from simsearch.images.sources.columns import KEYS as COLUMNS
+from simsearch.images.sources.mending import is_file_of_labels
 from simsearch.recipe.table import Options, Table, setting
 from simsearch.vectors.search import KINDS
 
@@ -39,7 +40,7 @@ class Dataset(Table):
         "What shows one object: a pattern over paths, or a column of a list.", None, min_length=1
     )
     columns: dict[str, str] | None = setting("What a list calls its columns path, label and split.", None)
-    labels: bool = setting("false: use every image, without labels; quality is then not measured.", True)
+    labels: bool | str = setting("FILE: a list (image,label) whose labels win; false: no labels, no figures.", True)
     max_bad_fraction: float = setting(
         "The largest share of unusable images; a build with more stops.", 0.05, ge=0, le=1
     )
@@ -66,6 +67,13 @@ class Dataset(Table):
             raise ValueError(f"columns.group is {columns['group']!r} and group is {given['group']!r}: leave one out")
         rest = {key: name for key, name in columns.items() if key != "group"}
         return {**given, "columns": rest or None, "group": columns["group"]}
+
+    @field_validator("labels")
+    @classmethod
+    def _a_file_of_labels(cls, labels: bool | str) -> bool | str:
+        if isinstance(labels, str) and not is_file_of_labels(labels):
+            raise ValueError(f"expected true, false or a file of labels (.csv), seen {labels!r}")
+        return labels
 
     @field_validator("columns")
     @classmethod

@@ -25,7 +25,7 @@ from simsearch.stages.step import Result, Step
 
 VERSION = 1
 # Keys that came later: left out where they are not set, so that builds without them keep their addresses.
-LATER = {"group", "columns", "labels", "follow_links", "machine_folders"}
+LATER = {"group", "columns", "follow_links", "machine_folders"}
 OF_RULES = {1: 1, 2: 2}  # the version for files, by the rules that pick and decode them
 
 
@@ -46,6 +46,10 @@ def dataset(
     if lacking := [] if whole else missing(image.image for image in source.images):
         settings["without"] = lacking  # once they are installed, it is another data set
     settings |= table.model_dump(include=LATER, exclude_defaults=True)
+    if not table.labels:
+        settings["labels"] = False
+    elif mended := mended_of(source):  # by what it changes, wherever the file lies
+        settings["labels"] = digest_of([[escaped(image), escaped(label)] for image, label in sorted(mended.items())])
     if unseen:
         settings["unseen"] = sorted(unseen)
     inputs = {"source": {"digest": digest, "content": digest}}
@@ -115,6 +119,7 @@ def make_dataset(
         **({"left_out": source.left_out.to_json()} if table.of_files else {}),
         # How files were decoded, which those of digits and torchvision's sets cannot be otherwise; FIRST had no word.
         **({"decoding": how.to_json()} if how != FIRST and (table.of_files or how.changes()) else {}),
+        **mended_fact(source),
         # What training and embedding look at: a renamed image changes the table, but neither of these.
         "views": {
             "train": digest_of([(r.sha256, escaped(r.label), r.fit) for r in records if r.fit or r.val]),
@@ -123,6 +128,17 @@ def make_dataset(
         },
     }
     return facts, f"{len(records):,} images" + (f", {len(bad):,} set aside (quarantine.csv)" if bad else "")
+
+
+def mended_of(source: Source) -> dict[str, str]:
+    """Return the labels, by image, that a file of labels gives in place of others; none where there is no such file."""
+    return source.mended if isinstance(source, FileSource) else {}
+
+
+def mended_fact(source: Source) -> dict[str, list[str]]:
+    """Return the fact of which images have their label of a file of labels, where any has."""
+    mended = sorted(map(escaped, mended_of(source)))
+    return {"mended": mended} if mended else {}
 
 
 def count_flags(records: list[ImageRecord]) -> dict[str, int]:

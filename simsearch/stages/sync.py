@@ -31,7 +31,7 @@ from simsearch.images.sources.source import FileSource
 from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
-from simsearch.stages.dataset import check_synced, count_flags, damaged_of, unread_of
+from simsearch.stages.dataset import check_synced, count_flags, damaged_of, mended_fact, unread_of
 from simsearch.stages.embed import Bundle, Engine, local
 from simsearch.stages.index import CORPUS
 from simsearch.stages.step import Result, Step
@@ -160,6 +160,7 @@ def sync_dataset(
         **({"decoded": decoded} if decoded else {}),
         "left_out": change.source.left_out.to_json(),
         **{key: base.facts[key] for key in ("decoding",) if key in base.facts},
+        **mended_fact(change.source),
         # From how many rows on a fifth is counted: those of the last build or compaction.
         "synced": {"whole": rows if change.compact else whole_rows(base)},
     }

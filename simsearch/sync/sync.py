@@ -7,13 +7,11 @@ one step. A query that runs meanwhile has opened the old artifacts or opens the 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from simsearch.artifacts import Artifact
-from simsearch.changes.compare import KINDS, Changes
+from simsearch.changes.compare import Changes
 from simsearch.changes.fresh import unreadable
 from simsearch.changes.labels import relabelled
 from simsearch.changes.look import NOTHING_DELETED, changes_of, check_deleted, choose_build, open_now
@@ -23,14 +21,15 @@ from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import bundle_of
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
-from simsearch.home import SYNCED, Build, Home
+from simsearch.home import Build, Home
 from simsearch.home.again import home_words, retrain_by, word
 from simsearch.images.preprocess import PREPROCESS_VERSION, known
 from simsearch.images.quarantine import SetAside, by_reason, read_quarantine, told
 from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
-from simsearch.pipeline.plan import Plan, now
-from simsearch.sync.defects import as_built, refitted
+from simsearch.pipeline.plan import Plan
+from simsearch.sync.defects import refitted
+from simsearch.sync.naming import name_synced
 from simsearch.sync.place import check_place, identity
 from simsearch.sync.remains import remove_remains
 from simsearch.versions import usable_cores
@@ -87,12 +86,15 @@ def run_sync(
     folder: str | None = None,
     name: str | None = None,
     *,
+    labels: str | None = None,
     dry: bool = False,
     rehash: bool = False,
     allow_deletes: bool = False,
     progress: Progress | None = None,
 ) -> Synced:
     """Bring a build in step with its source (or with `folder`, to which its images were moved).
+
+    The labels of the file `labels` win over folder and list, now and in later syncs, which read it again.
 
     With `dry` nothing is written, and what is new is looked at all the same; with `rehash` every image is read,
     whatever is remembered of it. Raises SimsearchError, the build as it was, for a source that is not there, more
@@ -101,15 +103,15 @@ def run_sync(
     """
     started, progress = working_seconds(), progress or Progress()
     build = choose_build(home, folder, name)
+    labels = None if labels is None else os.path.abspath(os.path.expanduser(labels))
     if not dry:
         home.prepare_environment()
     held = home.reading() if dry else home.writing(f"sync {build.name}", progress)
     with progress.stage("Sync", line=False) as shown, held:
         shown.tell("looking for changes")
         try:
-            return _sync(
-                home, build.name, folder, started, progress, dry=dry, rehash=rehash, allow_deletes=allow_deletes
-            )
+            how = {"dry": dry, "rehash": rehash, "allow_deletes": allow_deletes}
+            return _sync(home, build.name, folder, labels, started, progress, **how)
         except SimsearchError as error:
             retrain_by(error, build.retrain(folder))
             raise
@@ -119,6 +121,7 @@ def _sync(
     home: Home,
     name: str,
     folder: str | None,
+    labels: str | None,
     started: float,
     progress: Progress,
     *,
@@ -129,7 +132,7 @@ def _sync(
     build = home.build(name)
     # All of them, changed or not: large files are hashed whole when they are opened here.
     base = {stage: _open(home, build, stage) for stage in ("dataset", "train", "embed", "index")}
-    source = open_now(build, home, folder)
+    source = open_now(build, home, folder, labels=labels)
     place = identity(source.root)
     for note in source.words():
         progress.say(safe(note))
@@ -181,11 +184,11 @@ def _sync(
         # Again, as the artifact may have been made for another build, with another limit.
         _check_aside(aside, _live(stages["dataset"]), limit, listed)
         lists = changes.to_json(aside)
-        build = _name(home, build, source, stages, images, lists)
+        build = name_synced(home, build, source, stages, images, lists, labels)
     else:
         _check_aside(aside, len(state.rows), limit, listed)
-        if source.identity != build.record.source:
-            build = _name(home, build, source, {}, images, lists)
+        if source.identity != build.record.source or labels not in (None, build.record.recipe["dataset"].get("labels")):
+            build = name_synced(home, build, source, {}, images, lists, labels)
     if aside:
         progress.say(told(aside))
     if not dry:
@@ -268,31 +271,3 @@ def _check_version(train: Artifact, name: str) -> None:
             f"{PREPROCESS_VERSION}",
             hint="simsearch build --retrain, with the recipe or folder of this build, makes all of it anew",
         )
-
-
-def _name(
-    home: Home, build: Build, source: FileSource, made: dict[str, Artifact], images: int, lists: dict[str, Any]
-) -> Build:
-    """Let the build stand for the new artifacts; what they replace is let go."""
-    record = build.record
-    before = record.synced or {}
-    table = {**record.recipe["dataset"]}
-    if source.identity != record.source:
-        table["source"] = f"{table['source'].partition(':')[0]}:{Path(source.spec.partition(':')[2])}"
-    stages = {**record.stages, **{stage: artifact.reference for stage, artifact in made.items()}}
-    whole = replace(
-        record,
-        recipe={**record.recipe, "dataset": table},
-        source=source.identity,
-        root=source.root,
-        images=images,
-        stages=stages,
-        built=record.built or as_built(record),
-        synced={"when": now(), **{kind: int(before.get(kind, 0)) + len(lists[kind]) for kind in KINDS}},
-    )
-    replaced = home.write_build(build.name, whole)
-    for stage in SYNCED:
-        if stages[stage] != record.stages[stage]:
-            with suppress(OSError):  # its day of grace begins, which its folder's date tells
-                os.utime(home.store.path(stage, record.stages[stage]["digest"]))
-    return replaced

@@ -14,6 +14,7 @@ from simsearch.images.sources.digits import open_digits
 from simsearch.images.sources.folders import open_folder
 from simsearch.images.sources.groups import by_pattern, told
 from simsearch.images.sources.left_out import unread
+from simsearch.images.sources.mending import mended, read_labels
 from simsearch.images.sources.source import FileSource, Source
 from simsearch.images.sources.tables import open_table
 from simsearch.images.sources.torchvision_sets import open_torchvision
@@ -24,9 +25,17 @@ LEAVE_OUT = "leave it out"
 OPENED_BY = ("options", "exclude", "root", "group", "columns", "labels", "follow_links", "machine_folders")
 
 
-def open_source(spec: str, *, decoding: Decoding = PRESENT, **asked: Any) -> Source:
-    """Return what `_open` gives, picked and to be decoded as `decoding` says."""
-    source = _open(spec, rules=decoding.rules, **asked)
+def open_source(spec: str, *, decoding: Decoding = PRESENT, labels: bool | str = True, **asked: Any) -> Source:
+    """Return what `_open` gives, picked and to be decoded as `decoding` says, with the labels of a file of `labels`.
+
+    Raises SourceError also for a file of labels that cannot be used.
+    """
+    path = labels if isinstance(labels, str) else None
+    lines = None if path is None else read_labels(path)
+    source = _open(spec, rules=decoding.rules, labels=bool(labels), mends=lines is not None, **asked)
+    if path is not None and lines is not None:
+        assert isinstance(source, FileSource)
+        source = mended(source, path, lines)
     source.decoding = decoding
     if isinstance(source, FileSource):
         source.left_out.unread = unread(image.image for image in source.images)
@@ -47,6 +56,7 @@ def _open(
     group: str | None = None,
     columns: dict[str, str] | None = None,
     labels: bool = True,
+    mends: bool = False,
     follow_links: bool = False,
     machine_folders: bool = False,
 ) -> Source:
@@ -54,7 +64,7 @@ def _open(
 
     `group` is a pattern over paths that tells which images belong together (groups.py), or a table's column; `columns`
     are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is used,
-    without one.
+    without one; `mends`: a file of labels is given.
 
     `follow_links` and `machine_folders` say what of a folder is walked through (images/sources/walk.py).
 
@@ -82,7 +92,7 @@ def _open(
         raise SourceError(
             f"dataset.group is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
         )
-    if not labels and kind not in ("folder", "table"):
+    if (mends or not labels) and kind not in ("folder", "table"):
         raise SourceError(
             f"dataset.labels is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
         )

@@ -151,13 +151,15 @@ class FileSource(Source):
     """A source whose images are files below `root`; `rows` is the digest of a table that lists them, if one does.
 
     `columns` are the names of further columns of that table, which each image has its `extras` in, `extra_rows` the
-    digest of these.
+    digest of these. `mended`: the labels of images, by name, that a file of labels gives, where folder or table
+    have others.
     """
 
     root: str
     rows: tuple[int, str] | None = None
     columns: tuple[str, ...] = ()
     extra_rows: tuple[int, str] | None = None
+    mended: dict[str, str] = field(default_factory=dict)
 
     def fingerprint(self, memory: HashMemory) -> Fingerprint:
         entries = fingerprint_files(self.root, [image.image for image in self.images], memory)
