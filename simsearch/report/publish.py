@@ -25,13 +25,16 @@ from simsearch.report.defects import Told
 from simsearch.report.published import sealed_page
 from simsearch.report.reading import report_of
 from simsearch.report.sections.document import render_page
+from simsearch.report.suspects import write_suspects
 from simsearch.versions import usable_cores
 
 MOST_QUARANTINED = 200
 
 
 def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifact], command: str) -> None:
-    """Write report.html beside the build's report.json, durably, from its artifacts. `command` makes the build again.
+    """Write report.html and suspects.csv beside the build's report.json, durably, from its artifacts.
+
+    `command` makes the build again.
 
     Raises ArtifactError for a damaged artifact.
     """
@@ -75,6 +78,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 **defects,
             },
         )
+    write_suspects(build, report, dataset, stages["embed"])
     write_durably(build.page_path, sealed_page(build, page))
 
 
