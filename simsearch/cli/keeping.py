@@ -136,6 +136,8 @@ def _show_synced(done: Synced, home: str | None, as_json: bool) -> None:
         say(f"{done.build.name}: {what}; nothing was changed ({done.seconds:.1f} s)")
     else:
         say(f"{done.build.name}: {what}{'; compacted' if done.compacted else ''} ({end})")
+        for label in done.new_labels:
+            say(label.words())
         say(f"Next: simsearch query IMAGE --build {done.build.name}" + home_words(home))
 
 

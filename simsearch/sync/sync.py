@@ -21,7 +21,7 @@ from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import bundle_of
 from simsearch.errors import ArtifactError, SimsearchError, SourceError, VectorsError
-from simsearch.home import Build, Home
+from simsearch.home import SYNCED, Build, Home
 from simsearch.home.again import home_words, retrain_by, word
 from simsearch.images.preprocess import PREPROCESS_VERSION, known
 from simsearch.images.quarantine import SetAside, by_reason, read_quarantine, told
@@ -30,6 +30,7 @@ from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan
 from simsearch.sync.defects import refitted
 from simsearch.sync.naming import name_synced
+from simsearch.sync.new_labels import NewLabel, new_labels
 from simsearch.sync.place import check_place, identity
 from simsearch.sync.remains import remove_remains
 from simsearch.versions import usable_cores
@@ -45,7 +46,7 @@ class Synced:
     """What a sync did, or with `dry` would do: counts of images, and how many can be searched afterwards.
 
     `left_out`: what the source passed over, counted by kind; `aside`: what it refuses or nothing can read. `stops`: it
-    was a look, and the sync would stop.
+    was a look, and the sync would stop. `new_labels`: what is to be said of labels that there were not before.
     """
 
     build: Build
@@ -58,6 +59,7 @@ class Synced:
     left_out: dict[str, Any] = field(default_factory=dict)
     aside: list[SetAside] = field(default_factory=list)
     stops: bool = False
+    new_labels: list[NewLabel] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -73,6 +75,7 @@ class Synced:
             **self.counts,
             "set_aside_reasons": by_reason(self.aside),
             "relabelled": relabelled(self.changes).total(),
+            "new_labels": [label.to_json() for label in self.new_labels],
             "images": self.images,
             "compacted": self.compacted,
             "seconds": round(self.seconds, 3),
@@ -153,6 +156,7 @@ def _sync(
     limit, listed = float(build.record.recipe["dataset"]["max_bad_fraction"]), source.rows is not None
     aside, lists = changes.set_aside, changes.to_json()
     images, compacted, stops = int(build.record.images), False, suspect is not None
+    found: list[NewLabel] = []
     if dry:
         with progress.stage("Looked at", line=False) as shown:
             aside = unreadable(source, changes, shown, threads=usable_cores())
@@ -184,6 +188,8 @@ def _sync(
         # Again, as the artifact may have been made for another build, with another limit.
         _check_aside(aside, _live(stages["dataset"]), limit, listed)
         lists = changes.to_json(aside)
+        if build.record.labelled:
+            found = new_labels(state, *(stages[stage] for stage in SYNCED))
         build = name_synced(home, build, source, stages, images, lists, labels)
     else:
         _check_aside(aside, len(state.rows), limit, listed)
@@ -194,7 +200,9 @@ def _sync(
     if not dry:
         remove_remains(home, progress)
     left_out = source.left_out.to_json()
-    return Synced(build, changes, lists, images, compacted, working_seconds() - started, dry, left_out, aside, stops)
+    return Synced(
+        build, changes, lists, images, compacted, working_seconds() - started, dry, left_out, aside, stops, found
+    )
 
 
 def _check_aside(aside: list[SetAside], live: int, limit: float, listed: bool) -> None:
