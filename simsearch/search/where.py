@@ -26,9 +26,8 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WORDS = ("and", "or", "not", "in", "under")
 DEEPEST = 100  # conditions in one another
 
-_TOKEN = re.compile(
-    r"""(?P<quoted>'(?:[^']|'')*'|"(?:[^"]|"")*")|(?P<sign><=|>=|!=|==|[=<>(),])|(?P<word>[^\s(),=<>!'"]+)"""
-)
+_KINDS = ("quoted", "sign", "word")
+_TOKEN = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|(<=|>=|!=|==|[=<>(),])|([^\s(),=<>!'"]+)""")
 _END = "the end"
 _HINT = "as --where \"label in (apple, pear) and price < 3\"; what holds spaces, as 'class 1', stands in quotes"
 
@@ -255,6 +254,6 @@ class _Parser:
                 seen = self._text[place]
                 why = "a quote that is left open" if seen in "'\"" else f"expected !=, seen {seen}"
                 raise FilterError(why, self._text, place, hint=_HINT)
-            tokens.append(_Token(str(found.lastgroup), found[0], place))
+            tokens.append(_Token(_KINDS[(found.lastindex or 1) - 1], found[0], place))
             place = found.end()
         return [*tokens, _Token("end", "", len(self._text.rstrip()))]
