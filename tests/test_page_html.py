@@ -38,8 +38,9 @@ def test_the_page_is_sound(page):
     assert not re.search(r"<th[^>]*></th>", page)
     # Every chart has its table.
     charts = [a for a in read.all("svg") if a.get("class", "").startswith("chart")]
-    assert len(charts) == 6
-    assert page.count("as a table</summary>") == 5  # one for both maps
+    assert len(charts) == 7
+    assert page.count("as a table</summary>") == 6  # one for both maps
+    assert page.count("How many photos in the gallery?") == 1
 
 
 def test_nothing_is_loaded_and_nothing_runs(page):

@@ -23,6 +23,7 @@ from simsearch.evaluation.details.suspects import Pairs
 from simsearch.evaluation.false_alarm_table import false_accept_table
 from simsearch.evaluation.few_shot import few_shot as measure_few_shot
 from simsearch.evaluation.figures import CLAIM, all_places, headline_k
+from simsearch.evaluation.gallery_curve import curve_report, gallery_curve
 from simsearch.evaluation.head_gain import head_gain
 from simsearch.evaluation.measured import SystemResult, mean_of, with_intervals
 from simsearch.evaluation.paired import compare_systems
@@ -131,6 +132,8 @@ def evaluate(
     if features.frozen is not None:
         progress("the head against the frozen features")
         gain = head_gain(results["recipe/cosine"], features.frozen, task)
+    progress("recall by photos in the gallery")
+    curve = gallery_curve(features.recipe, task)
     report: Report = {
         "schema": SCHEMA,
         "build": build,
@@ -150,6 +153,7 @@ def evaluate(
         "few_shot": shots and asdict(shots),
         "verification": pairs and {key: getattr(pairs, key) for key in ("pairs", "same", "different", "sampled")},
         "head_gain": gain and asdict(gain),
+        "gallery_curve": curve and curve_report(curve, task, measured.name),
         "placebo": _placebo(features, results, task, progress),
         "unanswerable": None if task.relevant is None else int((task.relevant == 0).sum()),
         "boundary_queries": None if boundary is None else int(boundary.sum()),

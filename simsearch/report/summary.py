@@ -9,6 +9,7 @@ from simsearch.evaluation.collapse import Spread
 from simsearch.evaluation.comparison import HEADLINE, Comparison
 from simsearch.evaluation.figures import columns, headline, headline_k
 from simsearch.report.columns import ends, number, row, wrapped
+from simsearch.report.gallery import gallery_words
 from simsearch.report.head import head_words
 from simsearch.report.known import known_words
 from simsearch.report.verdict import TOO_FEW, Verdict, comparisons, low_recall, shown, too_few, verdict
@@ -113,6 +114,7 @@ def render_table(report: dict[str, Any]) -> str:
         for name, figures in report["systems"].items():
             lines.append(row(widths, system_words(name), *(number(place.of(figures)) for place in places)))
     lines += ["", *_index(report, last), *_compared(comparisons(report))]
+    lines += wrapped(photos) if (photos := gallery_words(report)) else []
     lines += wrapped(head) if (head := head_words(report)) else []
     if report["placebo"] is not None:
         placebo = report["placebo"]

@@ -14,6 +14,7 @@ from simsearch.evaluation.details.classes import LabelName, leaks, per_class
 from simsearch.evaluation.details.near_twins import near_twins
 from simsearch.evaluation.details.norm_buckets import norm_buckets
 from simsearch.evaluation.details.suspects import LEAST_NEIGHBOURS, Pairs, label_suspects, near_duplicates
+from simsearch.evaluation.gallery_curve import LEAST_LABELS
 from simsearch.evaluation.measured import SystemResult
 from simsearch.evaluation.systems import FeatureSource, Nearest, Task, gather
 from simsearch.evaluation.through_index import IndexResult
@@ -135,6 +136,7 @@ def reasons(report: Json, *, labelled: bool, baseline: bool) -> dict[str, str]:
         "label_suspects": f"fewer than {LEAST_NEIGHBOURS} neighbours were looked at",
         "false_accepts": "the val images have no pair of different labels",
         "strangers": "no val image, or no other label in the gallery",
+        "gallery_curve": f"fewer than {LEAST_LABELS} labels, or than half of them, have 2 photos in the gallery",
         "first_hits_by_score": "no query has another image of its label in the gallery",
     }
     missing = [key for key in words if report[key] is None or (key == "comparisons" and not report[key])]

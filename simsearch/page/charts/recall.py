@@ -25,8 +25,18 @@ from simsearch.page.charts.drawing import (
 )
 
 
-def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[Series]) -> Markup:
-    """Return the chart of at most 4 lines over k: points (k, share) with their intervals as bars."""
+def recall_chart(
+    identity: str,
+    title: str,
+    ks: Sequence[int],
+    series: Sequence[Series],
+    across_words: str = "first k hits",
+    last_words: str = "At the largest k",
+) -> Markup:
+    """Return the chart of at most 4 lines over k: points (k, share) with their intervals as bars.
+
+    k, or what else `across_words` says, is set out in even steps.
+    """
     series = series[:MOST_SERIES]
     right, bottom = WIDTH - LABELS, HEIGHT - BOTTOM
     ends = [low for line in series for pair in line.intervals if pair is not None for low in pair]
@@ -45,7 +55,7 @@ def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[
     body = share_levels([1 - part * level / 100 for level in range(5)], down, right)
     for k in ks:
         body += f'<text x="{across(k):.0f}" y="{bottom + 16}" text-anchor="middle">{k}</text>'
-    body += f'<text x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 4}" text-anchor="middle">first k hits</text>'
+    body += f'<text x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 4}" text-anchor="middle">{across_words}</text>'
     last = []
     for i, line in enumerate(series):
         aside = 4 * (i - (len(series) - 1) / 2)  # bars side by side: equal systems would hide one another
@@ -59,4 +69,4 @@ def recall_chart(identity: str, title: str, ks: Sequence[int], series: Sequence[
     for line, y, found in zip(series, last, spreads, strict=True):
         body += f'<path class="thin c{line.look}" d="M{right - 12} {y:.1f}L{right + 2} {found:.1f}"/>'
     body += name_tags(series, right + 6, [y + 4 for y in spreads])
-    return svg(identity, title, f"At the largest k, from the top: {in_order(series, last)}.", body, WIDTH, HEIGHT)
+    return svg(identity, title, f"{last_words}, from the top: {in_order(series, last)}.", body, WIDTH, HEIGHT)

@@ -14,8 +14,8 @@ from simsearch.evaluation.details.projection import LEAST
 from simsearch.page.dates import moment
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
-from simsearch.report import head, known, verdict
-from simsearch.report.sections import defective, errors, further, good, scores, table, tuning
+from simsearch.report import gallery, head, known, verdict
+from simsearch.report.sections import defective, errors, further, good, photos, scores, table, tuning
 from simsearch.report.sections.summaries import holds
 from simsearch.report.words import BASELINE, MEANINGS, system_words
 
@@ -93,7 +93,7 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    asked = (verdict, head, known, figures, defective, errors, further, good, scores, table, tuning)
+    asked = (verdict, gallery, head, known, figures, defective, errors, further, good, photos, scores, table, tuning)
     rooms = {room.__name__.rpartition(".")[2]: room for room in asked}
     words = {"LEAST": LEAST, "BASELINE": BASELINE, "MEANINGS": MEANINGS, "system_words": system_words}
     return draw(f"report/sections/{anchor}.html", **words, **rooms, **values)
