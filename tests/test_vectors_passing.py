@@ -96,10 +96,24 @@ def test_settings_grow_as_fewer_pass(indexes):
     assert wider(lists, Search(nprobe=2), 0.001) == Search(nprobe=16), "no more than there are"
     assert wider(graph, Search(efSearch=20), 0.1).efSearch == 200
     assert wider(indexes["Flat"]._native, Search(), 0.1) == Search()
-    quick = [exact_is_quicker(lists, Search(nprobe=1), 1, K, count) for count in (1, 10, 100, 1000, 2900)]
+    quick = [exact_is_quicker(lists, Search(nprobe=1), K, count) for count in (1, 10, 100, 1000, 2900)]
     assert quick[0]
     assert not quick[-1]
     assert quick == sorted(quick, reverse=True), "one switch, not several"
+
+
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "HNSW16", "IVF16,PQ4x4fs,RFlat", "PQ4x4fs"])
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_rows_near_each_other_are_told_and_searched_exactly(indexes, embeddings, factory, share):
+    native = indexes[factory]._native
+    apart, together = (Passing(flags_of(embeddings, share, near)) for near in (False, True))
+    assert not apart.near_each_other(native)
+    assert together.near_each_other(native)
+    if factory != "PQ4x4fs":
+        search = Search(nprobe=1) if factory.startswith("IVF") else Search(efSearch=16)
+        scores = indexes[factory].search(embeddings[N:], K, search, passing=together).scores
+        exact = kth(embeddings[N:], embeddings[:N], together.flags, K)
+        np.testing.assert_allclose(scores, exact, atol=1e-5)
 
 
 def test_nothing_passes_and_no_flags_of_another_index(indexes, embeddings):
