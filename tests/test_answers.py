@@ -34,6 +34,7 @@ class SearcherOf:
     """What the words about an answer need of a searcher."""
 
     build = SimpleNamespace(name="b", record=SimpleNamespace(root=None), provisional=False)
+    verdicts = SimpleNamespace(reason="too few")
 
     def __init__(self, labelled=True, rated=False):
         self.labelled, self.rates, self.asked = (
@@ -190,7 +191,7 @@ def test_a_wider_search_is_counted(capsys):
     out, words = capsys.readouterr()
     first, second = map(json.loads, out.splitlines())
     assert first["widened"] is True
-    assert set(second) == {"query", "build", "hits", "milliseconds"}, "only where it is so"
+    assert set(second) == {"query", "build", "hits", "milliseconds", "verdict", "verdict_reason"}, "only where it is so"
     assert second["milliseconds"] == 1.23
     assert words == "1 query needed a wider search than the index is set to\n"
     show_hits(WidenedOnce(), ["x.png"], Question(1))
@@ -198,7 +199,7 @@ def test_a_wider_search_is_counted(capsys):
 
 
 def test_every_word_of_an_answer(capsys):
-    """As 9ad3b34 printed them, to the byte."""
+    """As 9ad3b34 printed them, to the byte, but for the verdict."""
     assert show_hits(WidenedOnce(), ["x.png"], Question(1))
     out, words = capsys.readouterr()
     assert out == "x.png\n    score  label  image\n 1  0.900  a      a/1.png\n"
@@ -210,7 +211,8 @@ def test_every_word_of_an_answer(capsys):
         ' "stranger_rate": null}'
     )
     assert capsys.readouterr().out == (
-        f'{{"query": "x.png", "build": "b", "hits": [{hit}], "milliseconds": 1.23, "widened": true}}\n'
+        f'{{"query": "x.png", "build": "b", "hits": [{hit}], "verdict": null, "verdict_reason": "too few", '
+        '"milliseconds": 1.23, "widened": true}\n'
     )
 
 

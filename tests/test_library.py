@@ -44,7 +44,7 @@ def test_a_call_prints_nothing_and_reports_to_what_it_is_given(photos, home, cap
     heard = Heard()
     settings = [*SMALL[1::2], "evaluation.baseline=false", "index.target_recall=0.9"]
     build = simsearch.build(str(photos), settings=settings, home=str(home), progress=heard)
-    assert heard.titles == ["Build", "Read", "Trained", "Embedded", "Indexed", "Evaluated"]
+    assert heard.titles == ["Build", "Read", "Trained", "Embedded", "Indexed", "Evaluated", "Verdicts"]
     assert heard.lines[0] == "photos: 30 images, 3 labels"
     assert any("every search is exact" in line for line in heard.lines)
     assert simsearch.build(str(photos), settings=settings, home=str(home)) == build

@@ -24,7 +24,7 @@ def test_a_gallery_image_returns_itself_first_while_torch_is_unimportable(built)
     heavy = ["torch", "torchvision", "pydantic", "rich", "h5py", "sklearn", "filelock"]
     done = run_process("query", folder / "class 1" / "04.png", "--json", "--home", home, without=heavy, check=0)
     answer = json.loads(done.stdout)
-    assert set(answer) == {"query", "build", "hits", "milliseconds"}
+    assert set(answer) == {"query", "build", "hits", "milliseconds", "verdict", "verdict_reason"}
     assert answer["build"] == "photos"
     assert len(answer["hits"]) == 10
     first = answer["hits"][0]

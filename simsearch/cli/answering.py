@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from simsearch.cli.mistakes import again
 from simsearch.cli.options import BAD_INPUT, OK, SAID_NO
 from simsearch.cli.printing import emit, emit_json, emit_path
+from simsearch.cli.verdicts import judged, stale_words, verdict_line
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
 from simsearch.search.pictures import MISSING
 from simsearch.search.question import MAX_FAR, Answer, Question
 
 if TYPE_CHECKING:
-    from simsearch.search import Hit, Searcher
+    from simsearch.search import Hit, Searcher, Verdict
 
 MONTAGE_ROWS = 50
 LABEL_WIDTH = 24
@@ -68,7 +69,7 @@ def show_hits(
         if form == Form.JSON:
             _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], question.where, digits=2)
         else:
-            _print_hits(searcher, path, answer.hits, form, question)
+            _print_hits(searcher, path, answer.hits, form, question, answer.verdict)
             gone.update(hit.image for hit in answer.hits if hit.gone)
         if montage and len(drawn) < MONTAGE_ROWS:
             drawn.append((path, answer))
@@ -79,6 +80,8 @@ def show_hits(
         words = sure_hits(hits, searcher.rates.least)
         if words:
             say(words)
+    if form == Form.TABLE and answer and (stale := stale_words(answer.verdict)):
+        say(stale)
     _say_widened(widened)
     _say_gone(searcher, gone, any_hit=form != Form.JSON and bool(hits), form=form)
     if montage and drawn:
@@ -103,7 +106,7 @@ def show_vectors(searcher: Searcher, path: str, question: Question, *, form: For
             continue
         hits = tuple(searcher.located(hit) for hit in answer.hits)
         gone.update(hit.image for hit in hits if hit.gone)
-        _print_hits(searcher, f"row {row}", hits, form, question)
+        _print_hits(searcher, f"row {row}", hits, form, question, answer.verdict)
     _say_widened(widened)
     _say_gone(searcher, gone, any_hit=bool(hits), form=form)
 
@@ -132,10 +135,13 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
     return SAID_NO if found.same is False else OK
 
 
-def _print_hits(searcher: Searcher, query: str, hits: Sequence[Hit], form: Form, question: Question) -> None:
-    """Print a table of hits, or the paths of those whose files are here."""
+def _print_hits(
+    searcher: Searcher, query: str, hits: Sequence[Hit], form: Form, question: Question, verdict: Verdict | None
+) -> None:
+    """Print a table of hits with the verdict, or the paths of those whose files are here."""
     if form == Form.TABLE:
-        emit("\n".join(hit_table(searcher, query, hits, "" if hits else _why_none(searcher, question))))
+        lines = hit_table(searcher, query, hits, "" if hits else _why_none(searcher, question))
+        emit("\n".join([*lines, *verdict_line(verdict)]))
         return
     for path in (hit.path for hit in hits if hit.path is not None):
         if form == Form.PATHS and "\n" in path:
@@ -195,7 +201,7 @@ def _print_json(
     )
     took |= {} if where is None else {"where": where}
     took |= {"provisional": True} if searcher.build.provisional else {}
-    emit_json({"query": query, "build": searcher.build.name, "hits": hits, **took})
+    emit_json({"query": query, "build": searcher.build.name, "hits": hits, **judged(searcher, answer.verdict), **took})
 
 
 def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) -> None:

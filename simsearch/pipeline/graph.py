@@ -36,6 +36,7 @@ from simsearch.stages.defects import defects, refuse_normals
 from simsearch.stages.evaluate import evaluate
 from simsearch.stages.index import index, refuse_factory, search_settings
 from simsearch.stages.step import Step
+from simsearch.stages.verdict import verdict
 from simsearch.vectors.search import Search
 
 FLAGS = {"fit": "fit", "val": "val", "gallery": "gallery", "query": "queries"}  # as they are said, and as counted
@@ -89,6 +90,10 @@ class Pipeline:
         below = below_head(plan, recipe)
         more: dict[str, Any] = {"few_shot": unseen, "trained": trained, "frozen": below, "beside": beside}
         plan.make(evaluate(name, data, embedded, made, table, recipe.index, **more))
+        if data.facts["labelled"]:
+            heads = recipe.embedder.train == "head" and recipe.training.epochs
+            learnt = plan.stages["frozen/embed"] if heads else None
+            plan.make(verdict(data, recipe, embedded["recipe"], made, learnt))
         return record_of(plan, recipe.model_dump(), source.identity, source.root, search_settings(recipe.index, made))
 
     def _before_heads(self, name: str, source: Source, data: Data, beside: Beside, frozen: Frozen) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from simsearch.evaluation.vote import VERDICT, VERDICT_FILE
 from simsearch.home import SEEDS_FILE, Build, Home, Record
 from simsearch.report.published import publish_report
 from simsearch.report.summary import summarize
@@ -24,10 +25,13 @@ def report_of(build: Build) -> dict[str, Any]:
     with Home(build.home).reading() as store:
         evaluated = store.open("evaluate", **stages["evaluate"])
         known = store.open(KNOWN, **stages[KNOWN]) if KNOWN in stages else None
+        judged = store.open(VERDICT, **stages[VERDICT]) if VERDICT in stages else None
         over_seeds = store.open("seeds", **stages["seeds"]) if "seeds" in stages else None
     report = {**json.loads(evaluated.file("report.json").read_bytes()), "build": build.name, "seeds": None}
     if known is not None:  # the stored report of a build of vectors does not know of its file
         report["file_neighbours"] = known.facts
+    if judged is not None:
+        report[VERDICT] = json.loads(judged.file(VERDICT_FILE).read_bytes())
     if over_seeds is not None:
         found = json.loads(over_seeds.file(SEEDS_FILE).read_bytes())
         report |= {"comparisons": report["comparisons"] + found["comparisons"], "seeds": found["seeds"]}

@@ -6,6 +6,7 @@ from simsearch.artifacts import Artifact
 from simsearch.embedder.bundle.trained import Features, bundle_of, open_trained
 from simsearch.errors import ArtifactError
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess, known
+from simsearch.vectors.index import Index
 from simsearch.versions import usable_cores
 
 
@@ -19,3 +20,17 @@ def open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, 
             hint=again,
         )
     return Preprocess.from_json(preprocessing), open_trained(train, threads=usable_cores())
+
+
+def check_fits(build: str, index: Index, embedder: tuple[Preprocess, Features] | None, images: int, again: str) -> None:
+    """Raise ArtifactError where an index is of other vectors than its embedder makes, or of more images than there are.
+
+    Without an embedder it is of the vectors that the build was made from.
+    """
+    dim = index.dim if embedder is None else embedder[1].dim
+    if index.dim != dim or index.ntotal > images:
+        raise ArtifactError(
+            f"the index of build {build} has {index.ntotal} rows of {index.dim}-d, "
+            f"its embedder makes {dim}-d features of {images} images",
+            hint=again,
+        )

@@ -85,17 +85,47 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """The label that the nearest images say, and whether the query is `known` to be of a label at all.
+
+    `margin`: the label's share of their votes less that of the next, 0 to 1. Of images of labels that are not in the
+    corpus the share `unknown_accepted` is said to be known, as found by those that `calibrated_on` names. `stale`: the
+    command that finds it anew, where the corpus has changed by more than a tenth since.
+    """
+
+    label: str
+    known: bool
+    margin: float
+    unknown_accepted: float
+    calibrated_on: str
+    stale: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the keys of `verdict` in `query --json`."""
+        found = {
+            "label": self.label,
+            "known": self.known,
+            "margin": round(self.margin, 4),
+            "unknown_accepted": self.unknown_accepted,
+            "calibrated_on": self.calibrated_on,
+        }
+        return found if self.stale is None else {**found, "stale": True, "command": self.stale}
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The hits of one query, nearest first.
 
     `widened`: the index as it is set finds too few, and was searched wider or exactly. `left_out` is how many of the
     nearest were refused, by what they fail. `milliseconds` are those of the query, or its share of a batch.
+    `verdict` is over all images that are searched, whatever the question takes of them; None where the build has none.
     """
 
     hits: tuple[Hit, ...]
     widened: bool
     left_out: dict[str, int]
     milliseconds: float = 0.0
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)

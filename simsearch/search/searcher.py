@@ -25,6 +25,7 @@ from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import Features
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.evaluation.false_alarms import ROUNDING
+from simsearch.evaluation.vote import VERDICT
 from simsearch.home import Build, Home
 from simsearch.images.formats.decode import decode, decode_query, read_bytes
 from simsearch.images.preprocess import Preprocess
@@ -32,12 +33,13 @@ from simsearch.images.records import RecordTable
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.closing import while_open
 from simsearch.search.narrowing import Found, Narrowing, Own, name_under, others
-from simsearch.search.opening import open_embedder
+from simsearch.search.opening import check_fits, open_embedder
 from simsearch.search.pictures import Picture, checked_vectors, decoded_arrays, load, several
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
 from simsearch.search.rates import Rates
 from simsearch.search.rows import file_rows
-from simsearch.vectors.index import Deleted, FaissIndex, Index, set_threads
+from simsearch.search.verdicts import Verdicts
+from simsearch.vectors.index import Deleted, FaissIndex, Index, Passing, set_threads
 from simsearch.vectors.normalize import normalize
 from simsearch.versions import usable_cores
 
@@ -66,6 +68,7 @@ class Searcher:
             with Home(build.home).reading(days=None if rehash else build.rehash_days) as store:
                 dataset, index = (store.open(name, **stages[name]) for name in ("dataset", "index"))
                 evaluated = None if build.provisional else store.open("evaluate", **stages["evaluate"])
+                judged = store.open(VERDICT, **stages[VERDICT]) if VERDICT in stages else None
                 train = None if build.of_vectors else store.open("train", **stages["train"])
             self._embedder = None if train is None else open_embedder(build.name, train, again)
             if train is not None:
@@ -85,14 +88,8 @@ class Searcher:
         self._thumbnails = dataset.path
         self._alike: Alike | None = None
         self._opening = threading.Lock()
-        self.rates = Rates(build, evaluated)
-        dim = self._index.dim if self._embedder is None else self._embedder[1].dim
-        if self._index.dim != dim or self._index.ntotal > len(self._records):
-            raise ArtifactError(
-                f"the index of build {build.name} has {self._index.ntotal} rows of {self._index.dim}-d, "
-                f"its embedder makes {dim}-d features of {len(self._records)} images",
-                hint=again,
-            )
+        self.rates, self.verdicts = Rates(build, evaluated), Verdicts(build, judged)
+        check_fits(build.name, self._index, self._embedder, len(self._records), again)
 
     def __enter__(self) -> Searcher:
         return self
@@ -252,22 +249,25 @@ class Searcher:
         set_threads(1 if len(embeddings) <= BATCH else usable_cores())  # each thread of Python has its own such number
         passing = None if question.where is None else self._narrowing.passing(question.where)
 
-        def find(asked: Floats, count: int) -> tuple[list[Found], frozenset[int]]:
+        def find(asked: Floats, count: int, passing: Passing | None) -> tuple[list[Found], frozenset[int]]:
             found = self._index.search(asked, count, self._search, deleted=self._deleted, passing=passing)
             # Rounding and coded indexes lead a little beyond the range of a cosine.
             pairs = zip(found.scores.clip(-1, 1).tolist(), found.rows.tolist(), strict=True)
             known = [[(score, row, self._records[row]) for score, row in zip(*one, strict=True)] for one in pairs]
             return known, frozenset(found.widened.tolist())
 
-        nearest, wide = find(embeddings, count + question.not_self)
+        nearest, wide = find(embeddings, count + question.not_self, passing)
         answers = []
         for number, found in enumerate(nearest):
+            again = partial(find, embeddings[number : number + 1])
+            verdict = self.verdicts.of(found if passing is None else [], own[number], partial(again, passing=None))
             if question.not_self:
-                found = others(found, own[number], count, partial(find, embeddings[number : number + 1]))
+                found = others(found, own[number], count, partial(again, passing=passing))
             hits = self._hits(found, own[number].digest)
             refused = [question.refuses(hit) for hit in hits]
             kept = tuple(hit for hit, why in zip(hits, refused, strict=True) if why is None)
-            answers.append(Answer(kept, number in wide, {why: refused.count(why) for why in refused if why}))
+            left_out = {why: refused.count(why) for why in refused if why}
+            answers.append(Answer(kept, number in wide, left_out, verdict=verdict))
         return answers
 
     def _opened_alike(self) -> Alike:

@@ -140,7 +140,7 @@ def train_embedder(
         loss,
         fetch=rotated(fetch_fit, len(fit)) if training.rotate_classes else fetch_fit,
         labels=learnt,
-        batches=_batches(table, training, learnt, progress),
+        batches=batches_of(table, training, learnt, progress),
         epochs=filled(training.epochs),
         partial=space.scratch,
         prepare=augmented(prepare, changes, preprocess.size) if prepare else None,
@@ -200,9 +200,10 @@ def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess
     return store.fetch if store.pixels is None else fetch_from(store.pixels, device)
 
 
-def _batches(
+def batches_of(
     table: Loss, training: Training, labels: Integers, progress: Progress
 ) -> Callable[[int], Iterator[Integers]]:
+    """Return the batches of an epoch: shuffled, or balanced where the loss compares images."""
     if not isinstance(table, BalancedLoss):
         return lambda epoch: shuffled_batches(len(labels), filled(training.batch_size), training.seed, epoch)
     classes = table.classes_per_batch or min(CLASSES_PER_BATCH, len(np.unique(labels)))

@@ -46,10 +46,11 @@ OTHERS = {
     "codes": "softmax.toml --set index.factory=SQ8 --set evaluation.map=false --set evaluation.k=[2]",
     "gallery": "unseen.toml --set index.corpus=gallery --set index.factory=HNSW8 --set index.efSearch=9",
 }
-MADE_OF_EVALUATE = ("evaluate", "seeds")
+MADE_OF_EVALUATE = ("evaluate", "seeds", "verdict")  # the last: the old code made none
 SPEED = re.compile(r"N m?s\b|[KMG]?B\b|/s\b|DATE|since the accepted night|matrix|own code|unknown")
 QUALITY = ("recall", "cross_boundary_error", "map_at_r", "roc_auc", "ann_recall", "inversion_rate")
-TIMES = ("qps", "seconds", "milliseconds", "when", "versions", "device", "machine")
+VERDICT = "    verdict: "  # a line of an answer; the old code gave none, nor the keys among these
+TIMES = ("verdict", "verdict_reason", "qps", "seconds", "milliseconds", "when", "versions", "device", "machine")
 QUERIES = (
     "photos/ash/05.png photos/birch/broken.png photos/fir/29.bmp --build softmax -k 4",
     "photos/birch/00.png photos/fir/00.png --build softmax -k 6 --collapse",
@@ -136,14 +137,15 @@ def page(place: Path, build: str) -> list[str]:
     """The words of a build's page."""
     found = page_words((place / "home" / "builds" / build / "report.html").read_text(), str(place))
     rate = f"{json.loads(told(place, 'evaluate', build, '--json'))['index']['qps']:,.0f}"
-    return [piece for piece in found if piece != rate]
+    return [piece for piece in found if piece not in (rate, "verdict")]  # the old code had no such stage
 
 
 def answers(place: Path, query: str) -> Any:
     """Exit code and lines of `query --json`, and the words of `query`."""
     code, out, _ = ask(place, "query", *query.split(), "--json")
     lines = [without_times(json.loads(line), place) for line in out.splitlines()]
-    return {"code": code, "lines": lines, "words": said(ask(place, "query", *query.split())[1].split("\n"))}
+    words = [line for line in ask(place, "query", *query.split())[1].split("\n") if not line.startswith(VERDICT)]
+    return {"code": code, "lines": lines, "words": said(words)}
 
 
 def recipe(place: Path, name: str) -> Any:
@@ -228,7 +230,9 @@ def night(place: Path) -> Any:
                 "cell": cell["cell"],
                 "status": cell["status"],
                 "figures": sorted(filter(_of_quality, cell["figures"]), key=_place),
-                "metrics": sorted({f"{one['metric']} {one['scope']}" for one in cell["figures"]}),
+                "metrics": sorted(
+                    {f"{one['metric']} {one['scope']}" for one in cell["figures"] if one["scope"] != "verdict"}
+                ),
             }
             for cell in found["cells"]
         ],
