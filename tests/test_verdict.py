@@ -145,3 +145,26 @@ def test_heads_are_trained_anew_and_whole_networks_are_not(tmp_path, of):
     assert (found["trained_accepted"] is None) == (of == "all")
     assert answer(tmp_path / "home", folder / "class 1" / "02.png")[0]["verdict"]["calibrated_on"] in found.values()
     assert "is up to date" in run_cli("build", folder, *trained, "--home", tmp_path / "home", check=0).stderr
+
+
+def test_the_report_has_rates_with_intervals_and_a_curve(tmp_path):
+    folder = write_folder(tmp_path / "photos", labels=6, each=20)
+    home = tmp_path / "home"
+    run_cli("build", folder, *SMALL, "--set", "embedder.train=head", "--home", home, check=0)
+    found = json.loads(run_cli("evaluate", "photos", "--json", "--home", home, check=0).stdout)["verdict"]
+    assert found == json.loads(artifact_file(home, "verdict", "verdict.json").read_bytes())
+    page = (home / "builds" / "photos" / "report.html").read_text()
+    body = page.partition('<section id="unknown"')[2].partition("</section>")[0]
+    assert "a fifth of the labels left out" in body
+    for name in ("fold_heads", "deployed"):
+        for side in ("known", "unknown", "balanced"):
+            low, high = found[name][side]["interval"]
+            assert f"{100 * found[name][side]['share']:.1f}\u00a0% [{low:.3f}, {high:.3f}]" in body, (name, side)
+    assert 'id="unknown-curve' in body
+
+
+def test_the_report_says_why_there_are_no_verdicts(six, tmp_path):
+    folder = write_folder(tmp_path / "photos", labels=3)
+    run_cli("build", folder, *FROZEN, "--home", tmp_path / "home", check=0)
+    page = (tmp_path / "home" / "builds" / "photos" / "report.html").read_text()
+    assert "There are no verdicts: it has 3 labels" in page

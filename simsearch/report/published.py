@@ -14,6 +14,7 @@ from typing import Any
 
 from simsearch.artifacts import digest_of
 from simsearch.durable import write_durably
+from simsearch.evaluation.vote import VERDICT
 from simsearch.home import Build
 
 LAST = re.compile(rb"(?s)(.*)<!-- of ([0-9a-f]{64}) sha256 ([0-9a-f]{64}) -->\n")
@@ -64,7 +65,9 @@ def page_fault(build: Build, report: dict[str, Any]) -> str | None:
 
 def _shown(build: Build) -> str:
     """Return the digest of what a page shows: which build, of when, and the artifacts that its report is read from."""
-    return digest_of([build.name, build.when, *(build.record.stages.get(stage) for stage in ("evaluate", "seeds"))])
+    stages = build.record.stages
+    judged = [stages[VERDICT]] if VERDICT in stages else []  # no page of before says anything of it
+    return digest_of([build.name, build.when, *(stages.get(stage) for stage in ("evaluate", "seeds")), *judged])
 
 
 def _saved(page: bytes) -> Any:

@@ -49,6 +49,7 @@ OTHERS = {
 MADE_OF_EVALUATE = ("evaluate", "seeds", "verdict")  # the last: the old code made none
 SPEED = re.compile(r"N m?s\b|[KMG]?B\b|/s\b|DATE|since the accepted night|matrix|own code|unknown")
 QUALITY = ("recall", "cross_boundary_error", "map_at_r", "roc_auc", "ann_recall", "inversion_rate")
+OF_VERDICTS = ("verdict", "Known, or none of these?")
 VERDICT = "    verdict: "  # a line of an answer; the old code gave none, nor the keys among these
 TIMES = ("verdict", "verdict_reason", "qps", "seconds", "milliseconds", "when", "versions", "device", "machine")
 QUERIES = (
@@ -135,9 +136,11 @@ def per_query(place: Path, build: str) -> Any:
 
 def page(place: Path, build: str) -> list[str]:
     """The words of a build's page."""
-    found = page_words((place / "home" / "builds" / build / "report.html").read_text(), str(place))
+    text = (place / "home" / "builds" / build / "report.html").read_text()
+    text = re.sub(r'(?s)<section id="unknown".*?</section>', "", text)  # of verdicts the old code said nothing
+    found = page_words(text, str(place))
     rate = f"{json.loads(told(place, 'evaluate', build, '--json'))['index']['qps']:,.0f}"
-    return [piece for piece in found if piece not in (rate, "verdict")]  # the old code had no such stage
+    return [piece for piece in found if piece not in (rate, *OF_VERDICTS)]
 
 
 def answers(place: Path, query: str) -> Any:

@@ -15,7 +15,7 @@ from simsearch.page.dates import moment
 from simsearch.page.html import Pictures, count, get
 from simsearch.page.templates import draw, page
 from simsearch.report import gallery, head, known, verdict
-from simsearch.report.sections import defective, errors, further, good, photos, scores, table, tuning
+from simsearch.report.sections import defective, errors, further, good, photos, scores, table, tuning, unknown
 from simsearch.report.sections.summaries import holds
 from simsearch.report.words import BASELINE, MEANINGS, system_words
 
@@ -23,6 +23,7 @@ _SECTIONS = {
     "defects": "Defects",
     "good": "How good is my search?",
     "scores": "What a score means",
+    "unknown": "Known, or none of these?",
     "errors": "Where it errs",
     "compared": "Is it better than the baseline?",
     "systems": "All systems",
@@ -93,7 +94,8 @@ def render_page(
 
 def section(anchor: str, **values: Any) -> Markup:
     """Return a section of the page; its template says which of the arguments of `render_page` it needs."""
-    asked = (verdict, gallery, head, known, figures, defective, errors, further, good, photos, scores, table, tuning)
+    words_of = (verdict, gallery, head, known, figures)
+    asked = (*words_of, defective, errors, further, good, photos, scores, table, tuning, unknown)
     rooms = {room.__name__.rpartition(".")[2]: room for room in asked}
     words = {"LEAST": LEAST, "BASELINE": BASELINE, "MEANINGS": MEANINGS, "system_words": system_words}
     return draw(f"report/sections/{anchor}.html", **words, **rooms, **values)
