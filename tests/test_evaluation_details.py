@@ -14,6 +14,7 @@ from simsearch.vectors.normalize import NEARLY_EQUAL
 G, Q, D, C, V = 200, 90, 8, 5, 60  # the last V gallery rows are val rows
 LABELS = np.random.default_rng(0).integers(0, C, G + Q)
 NAMES = [f"label {i}" for i in range(C)]
+FEW = "fewer than 10 labels, or than half of them, have 2 photos in the gallery"
 
 
 class Array:
@@ -91,6 +92,7 @@ def test_the_worst_are_all_wrong_then_the_surest_mistakes():
     assert found.report["label_suspects"] is None
     assert found.report["reasons"] == {
         "comparisons": "no baseline",
+        "gallery_curve": FEW,
         "norm_buckets": "no baseline",
         "label_suspects": "fewer than 5 neighbours were looked at",
         "false_accepts": "the val images have no pair of different labels",
@@ -112,7 +114,7 @@ def test_figures_by_label_leaks_and_buckets_are_in_the_report():
             assert "curve" not in report["norm_buckets"][side][third]
             assert found.details["norm_buckets"][side][third]["curve"]
     assert report["label_suspects_total"] == len(report["label_suspects"])
-    assert report["reasons"] == {}
+    assert report["reasons"] == {"gallery_curve": FEW}
 
 
 def test_near_duplicates_are_found_across_and_twins_join_them():

@@ -190,7 +190,8 @@ def test_suspects_and_neighbours_carry_file_names(page, arguments):
     suspects = [{"row": 7, "label": "a", "majority": "b", "share": 0.9}]
     report = {"k": [1], "leaks": [], "label_suspects": suspects}
     pictures = Pictures(lambda row: None, lambda row: f"folder/{row}.png", [])
-    assert 'title="folder/7.png">folder/<wbr>7.png</span>' in section("errors", report=report, pictures=pictures)
+    drawn = section("errors", report=report, pictures=pictures, facts={})
+    assert 'title="folder/7.png">folder/<wbr>7.png</span>' in drawn
 
 
 def test_words():
