@@ -76,7 +76,7 @@ def test_a_fit_is_a_build_that_shares_the_artifacts_of_its_own(fitted):
     assert "Threshold " in done.stderr
     assert "Next: simsearch defects score IMAGE --name photos-defects" in done.stderr
     before, made = stages_of(home, "photos"), stages_of(home, "photos-defects")
-    assert list(made)[-2:] == ["defects", "evaluate"]
+    assert list(made)[-3:] == ["defects", "evaluate", "verdict"]
     assert {stage: made[stage] for stage in before} == before
     again = run_cli(*FIT, "--home", home, check=0).stderr
     assert "photos-defects is up to date" in again

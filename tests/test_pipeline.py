@@ -133,22 +133,22 @@ def test_the_same_recipe_gives_the_same_report(photos, tmp_path):
 
 def test_changing_one_file_rebuilds_what_depends_on_it(photos, home):
     first = build(photos, home)
-    assert first.ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated"]
+    assert first.ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated", "Verdicts"]
     (photos / "class 0" / "notes.txt").write_text("not an image")
     os.utime(photos / "class 1" / "03.png")
     assert build(photos, home).ran == [], "neither a text file nor a new date is a change"
     picture(2, 99).save(photos / "class 2" / "03.png")
-    assert build(photos, home).ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated"]
+    assert build(photos, home).ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated", "Verdicts"]
     picture(1, 77).save(photos / "class 1" / "new.png")
     added = build(photos, home)
-    assert added.ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated"]
+    assert added.ran == ["Read", "Trained", "Embedded", "Indexed", "Evaluated", "Verdicts"]
     assert added.build.record.images == 31
 
 
 def test_renaming_a_file_rebuilds_only_the_table_and_the_report(photos, home):
     build(photos, home)
     (photos / "class 0" / "00.png").rename(photos / "class 0" / "00 renamed.png")
-    assert build(photos, home).ran == ["Read", "Evaluated"]
+    assert build(photos, home).ran == ["Read", "Evaluated", "Verdicts"]
     answer = run_cli("query", photos / "class 0" / "00 renamed.png", "--k", 1, "--json", "--home", home, check=0)
     assert json.loads(answer.stdout)["hits"][0]["image"] == "class 0/00 renamed.png"
 
@@ -178,7 +178,7 @@ def test_an_artifact_made_anew_with_other_bits_makes_what_follows_stale(photos, 
     kept = {key: old.manifest[key] for key in ("settings", "inputs", "facts", "versions", "seconds", "device")}
     store.set_aside("embed", features["digest"])
     store.commit("embed", features["digest"], space, kept)
-    assert build(photos, home).ran == ["Indexed", "Evaluated"]
+    assert build(photos, home).ran == ["Indexed", "Evaluated", "Verdicts"]
 
 
 def test_a_removed_artifact_comes_back_with_the_same_bits(photos, home):

@@ -54,7 +54,7 @@ def test_a_stage_is_a_module_and_a_line_of_the_graph(tmp_path, photos):
     built = toy("build", photos, *plain)
     assert "\nColoured      30 thumbnails " in built.stderr
     stages = json.loads((tmp_path / "home" / "builds" / "photos.json").read_bytes())["stages"]
-    assert list(stages) == ["dataset", "colours", "train", "embed", "index", "evaluate"]
+    assert list(stages) == ["dataset", "colours", "train", "embed", "index", "evaluate", "verdict"]
     (sizes,) = tmp_path.glob("home/artifacts/colours/*/sizes.txt")
     assert sizes.parent.name == stages["colours"]["digest"]
     assert len(sizes.read_text().split()) == 30

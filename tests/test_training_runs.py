@@ -168,5 +168,5 @@ def test_fine_tuning_starts_from_the_head_that_was_trained_before(tmp_path, home
     # The head's artifact is shared, and so is what it was trained on.
     for mine, theirs in (("head/train", "train"), ("frozen/embed", "frozen/embed")):
         assert done.build.record.stages[mine] == head.build.record.stages[theirs]
-    assert done.ran == ["Trained", "Embedded", "Indexed", "Evaluated"]
+    assert done.ran == ["Trained", "Embedded", "Indexed", "Evaluated", "Verdicts"]
     assert not build(folder, home, fine, name="photos-finetuned").ran
