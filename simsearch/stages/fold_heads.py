@@ -16,11 +16,10 @@ from simsearch.embedder.networks.saving import head_of
 from simsearch.embedder.training.extract import extract, fetch_from
 from simsearch.embedder.training.loop import train
 from simsearch.embedder.training.precision import choose_device
-from simsearch.embedder.training.schedule import Rates
 from simsearch.evaluation.systems import gather
 from simsearch.recipe import Recipe, filled
 from simsearch.stages.common import BLOCK_ROWS
-from simsearch.stages.training import VAL_GALLERY, batches_of, recall_at_1
+from simsearch.stages.training import VAL_GALLERY, batches_of, rates_of, recall_at_1
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
 
@@ -72,12 +71,7 @@ class FoldHeads:
             batches=batches_of(recipe.loss, training, learnt, Progress()),
             epochs=filled(training.epochs),
             partial=partial,
-            rates=Rates(
-                filled(training.learning_rate),
-                filled(training.head_learning_rate),
-                filled(training.weight_decay),
-                filled(training.schedule),
-            ),
+            rates=rates_of(training),
             patience=filled(training.patience),
             seed=training.seed,
             validate=watched if filled(training.patience) and len(val) else None,

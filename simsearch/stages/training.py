@@ -144,12 +144,7 @@ def train_embedder(
         epochs=filled(training.epochs),
         partial=space.scratch,
         prepare=augmented(prepare, changes, preprocess.size) if prepare else None,
-        rates=Rates(
-            filled(training.learning_rate),
-            filled(training.head_learning_rate),
-            filled(training.weight_decay),
-            filled(training.schedule),
-        ),
+        rates=rates_of(training),
         patience=filled(training.patience),
         seed=training.seed,
         validate=watched if len(val) else None,
@@ -198,6 +193,16 @@ def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess
     """A fetch of preprocessed images, from memory where they fit."""
     store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
     return store.fetch if store.pixels is None else fetch_from(store.pixels, device)
+
+
+def rates_of(training: Training) -> Rates:
+    """Return the rates of a resolved [training]."""
+    return Rates(
+        filled(training.learning_rate),
+        filled(training.head_learning_rate),
+        filled(training.weight_decay),
+        filled(training.schedule),
+    )
 
 
 def batches_of(
