@@ -67,7 +67,7 @@ def test_a_sound_build(built, imported):
     lines = [line.split()[:2] for line in done.stdout.splitlines()]
     stages = ["dataset", "train", "embed", "baseline/train", "baseline/embed", "reference/train", "reference/embed"]
     checks = ["inputs", "rows", "norms", "answers", "report", "canaries", "pictures"]
-    names = ["build", *stages, "index", "evaluate", *checks]
+    names = ["build", *stages, "index", "evaluate", "verdict", *checks]
     assert sorted(lines) == sorted(["ok", name] for name in names)
     done = run_cli("index", "verify", "lists", "--json", "--home", imported, check=0)
     checks = [json.loads(line) for line in done.stdout.splitlines()]
