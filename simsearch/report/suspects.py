@@ -18,6 +18,7 @@ from simsearch.arrays import Floats
 from simsearch.artifacts import Artifact
 from simsearch.durable import write_durably
 from simsearch.errors import SimsearchError
+from simsearch.evaluation.systems import gather
 from simsearch.home import Build
 from simsearch.images.records import read_records
 from simsearch.images.sources.mending import COLUMNS, read_labels
@@ -124,7 +125,7 @@ def _scores(file: FeatureFile, rows: Sequence[int], says: Sequence[str], labels:
     best = np.full(len(rows), -1.0, dtype=np.float32)
     if not rows:
         return best
-    asked = normalize(np.concatenate([file.read(row, row + 1) for row in rows]))
+    asked = normalize(gather(file, np.array(rows)))
     said = np.array(says)
     for start in range(0, file.shape[0], BLOCK):
         end = min(start + BLOCK, file.shape[0])

@@ -16,6 +16,7 @@ from simsearch.arrays import Floats, Integers, Labels
 from simsearch.artifacts import Artifact
 from simsearch.changes.state import MASKED, State, rows_of
 from simsearch.console import safe
+from simsearch.evaluation.systems import gather
 from simsearch.images.records import read_names
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import NEARLY_EQUAL, normalize
@@ -105,7 +106,7 @@ def new_labels(before: State, dataset: Artifact, embedded: Artifact, index: Arti
         rows_of_label = {name: np.flatnonzero(numbers == number[name]) for name in sorted(fresh)[:MOST_LABELS]}
         asked = {name: rows[:: max(1, -(-len(rows) // MOST_IMAGES))] for name, rows in rows_of_label.items()}
         every = np.concatenate(list(asked.values()))
-        own = normalize(np.concatenate([file.read(row, row + 1) for row in every.tolist()]))
+        own = normalize(gather(file, every))
         best = best_of_labels(every, own, blocks(), len(names))
     start = 0
     for name, rows in asked.items():
