@@ -2,38 +2,24 @@
 
 import numpy as np
 import pytest
+from clustered import CODED, STORED, D, N, built, drawn
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import Deleted, build
 from simsearch.vectors.index.native import widest
-from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
-N, D, Q, K = 3000, 16, 40, 10
-# What the factory stores decides what exact means: for coded kinds it is the search over what they give back.
-STORED = ["Flat", "IVF16,Flat", "HNSW16"]
-CODED = [
-    "SQ8",
-    "IVF16,SQ8",
-    "PCA8,IVF16,Flat",
-    "IVF16,PQ4x4fs,RFlat",
-    "IVF16,PQ16x4fsr,RFlat",
-    "PQ4x4fs",
-    "RaBitQ",
-    "HNSW16_SQ8",
-]
+Q, K = 40, 10
 
 
 @pytest.fixture(scope="module")
 def embeddings():
-    random = np.random.default_rng(3)
-    centres = random.standard_normal((12, D))
-    return normalize(centres[random.integers(0, 12, N + Q)] + 0.5 * random.standard_normal((N + Q, D)))
+    return drawn(3, Q)
 
 
 @pytest.fixture(scope="module")
 def indexes(embeddings):
-    return {factory: build(lambda: [embeddings[:N]], D, factory) for factory in STORED + CODED}
+    return built(embeddings, (*STORED, *CODED))
 
 
 def exact(queries, base, gone, k):
@@ -60,7 +46,7 @@ def test_the_widest_settings_of_each_kind(embeddings):
     assert widest(graph, 200, asked).efSearch == 400, "no more than there are"
 
 
-@pytest.mark.parametrize("factory", STORED + CODED)
+@pytest.mark.parametrize("factory", [*STORED, *CODED])
 @pytest.mark.parametrize("near", [1, 30, 400])
 def test_deleted_rows_are_never_found_and_k_answers_always(indexes, embeddings, factory, near):
     index, queries = indexes[factory], embeddings[N : N + 5]

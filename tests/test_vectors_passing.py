@@ -5,6 +5,7 @@ import threading
 import faiss
 import numpy as np
 import pytest
+from clustered import CODED, STORED, N, built, drawn
 
 from simsearch.errors import VectorsError
 from simsearch.vectors.index import FaissIndex, Passing, build, passing
@@ -12,22 +13,18 @@ from simsearch.vectors.index.passing import exact_is_quicker, wider
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import Search
 
-N, D, Q, K = 3000, 16, 24, 10
-STORED = ["Flat", "IVF16,Flat", "HNSW16"]
-OTHERS = ["SQ8", "IVF16,SQ8", "PCA8,IVF16,Flat", "IVF16,PQ4x4fs,RFlat", "IVF16,PQ16x4fsr,RFlat", "PQ4x4fs",
-          "PQ4x4fs,RFlat", "RaBitQ", "HNSW16_SQ8"]  # fmt: skip
+Q, K = 24, 10
+KINDS = (*STORED, *CODED, "PQ4x4fs,RFlat")
 
 
 @pytest.fixture(scope="module")
 def embeddings():
-    random = np.random.default_rng(5)
-    centres = random.standard_normal((12, D))
-    return normalize(centres[random.integers(0, 12, N + Q)] + 0.5 * random.standard_normal((N + Q, D)))
+    return drawn(5, Q)
 
 
 @pytest.fixture(scope="module")
 def indexes(embeddings):
-    return {factory: build(lambda: [embeddings[:N]], D, factory) for factory in STORED + OTHERS}
+    return built(embeddings, KINDS)
 
 
 def flags_of(embeddings, share, near):
@@ -51,7 +48,7 @@ def kth(queries, base, flags, k):
 @pytest.mark.parametrize("copied", [True, False])
 @pytest.mark.parametrize("near", [False, True])
 @pytest.mark.parametrize("share", [0.0005, 0.002, 0.01, 0.1, 0.5, 0.99, 1])
-@pytest.mark.parametrize("factory", STORED + OTHERS)
+@pytest.mark.parametrize("factory", KINDS)
 def test_never_shorter_than_what_passes(indexes, embeddings, monkeypatch, factory, share, near, copied):
     if not copied:
         monkeypatch.setattr(passing, "COPIED", 0)
