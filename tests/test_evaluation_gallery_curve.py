@@ -142,9 +142,10 @@ def test_a_forecast_stands_only_where_the_last_point_was_foretold(changed, forec
     report = {"gallery_curve": curve_report(curve(**changed), task, "abc".__getitem__)}
     assert report["gallery_curve"]["forecast"] is forecast
     words = gallery_words(report)
+    assert "0.500 [0.400, 0.900] with 1 photo a label, 0.780 [0.400, 0.900] with 8 photos a label (20 labels)" in words
     assert words.endswith("likely at most that") is forecast
-    assert ("brought" in words) is (changed.get("gain_interval", ()) is not None)
-    assert thin_words(report) == "c (1), a (2)"
+    assert ("from 4 to 8 photos a label brought" in words) is (changed.get("gain_interval", ()) is not None)
+    assert thin_words(report) == "c (1 photo), a (2 photos)"
     assert gallery_words({}) is None
     assert gallery_words({"gallery_curve": None}) is None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from simsearch.page.html import count
 from simsearch.report.columns import ends
 
 MOST_NAMED = 5
@@ -16,12 +17,12 @@ def gallery_words(report: Mapping[str, Any]) -> str | None:
     if not found:
         return None
     counts, recall, intervals = found["counts"], found["recall"], found["intervals"]
-    first, last = (f"{recall[i]:.3f} {ends(intervals[i], '.3f')} with {counts[i]}" for i in (0, -1))
-    said = f"Photos in the gallery: recall@1 {first} a label, {last} ({found['labels']:,} labels)"
+    first, last = (f"{recall[i]:.3f} {ends(intervals[i], '.3f')} with {_photos(counts[i])} a label" for i in (0, -1))
+    said = f"Photos in the gallery: recall@1 {first}, {last} ({found['labels']:,} labels)"
     change = found["gain_interval"]
     if change is None:
         return said
-    said += f"; from {counts[-2]} to {counts[-1]} brought {found['gain']:+.3f} {ends(change, '+.3f')}"
+    said += f"; from {counts[-2]} to {_photos(counts[-1])} a label brought {found['gain']:+.3f} {ends(change, '+.3f')}"
     return f"{said}; twice as many again: likely at most that" if found["forecast"] else said
 
 
@@ -30,6 +31,10 @@ def thin_words(report: Mapping[str, Any]) -> str | None:
     found = report.get("gallery_curve")
     if not found or not found["thin_total"]:
         return None
-    named = [f"{one['label']} ({one['photos']})" for one in found["thin"][:MOST_NAMED]]
+    named = [f"{one['label']} ({_photos(one['photos'])})" for one in found["thin"][:MOST_NAMED]]
     left = found["thin_total"] - len(named)
     return ", ".join(named) + (f" and {left:,} more, in report.json" if left else "")
+
+
+def _photos(number: int) -> str:
+    return count(number, "photo", "photos")
