@@ -28,7 +28,7 @@ FLOORS = (
     {"stages"},
     {"pipeline"},
     {"search", "sync", "exchange", "bench"},
-    {"integrity"},
+    {"integrity", "server"},
     {"cli"},
 )
 # The same for the wings of one room.
@@ -42,7 +42,7 @@ OWNERS = {
     "rich": ("console.py", "bench/outputs/terminal.py"),
     "sqlite3": ("hashing.py", "bench/history/"),
     "fcntl": ("locks.py",),
-    "pydantic": ("recipe/", "bench/matrix.py"),
+    "pydantic": ("recipe/", "bench/matrix.py", "server/"),
     "torch": ("embedder/",),
     "torchvision": ("embedder/", "images/"),
     "sklearn": ("images/sources/digits.py", "evaluation/details/", "defects/pooled.py"),
@@ -67,6 +67,10 @@ OWNERS = {
     "PIL": ("images/",),
     "pillow_heif": ("images/formats/plugins.py",),
     "pillow_jxl": ("images/formats/plugins.py",),
+    "fastapi": ("server/",),
+    "starlette": ("server/",),
+    "uvicorn": ("server/running.py", "server/protocol.py"),
+    "python_multipart": ("server/multipart.py",),
     "numpy": ("",),
 }
 PACKAGE_OF = {

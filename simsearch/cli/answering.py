@@ -9,14 +9,15 @@ import os
 from collections.abc import Iterable, Sequence
 from enum import StrEnum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simsearch.cli.mistakes import again
 from simsearch.cli.options import BAD_INPUT, OK, SAID_NO
 from simsearch.cli.printing import emit, emit_json, emit_path
-from simsearch.cli.verdicts import judged, stale_words, verdict_line
+from simsearch.cli.verdicts import stale_words, verdict_line
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
+from simsearch.search.documents import answer_document, judgement_document
 from simsearch.search.pictures import MISSING
 from simsearch.search.question import MAX_FAR, Answer, Question
 
@@ -67,7 +68,8 @@ def show_hits(
             continue
         widened += answer.widened
         if form == Form.JSON:
-            _print_json(searcher, path, answer, [hit.to_json() for hit in answer.hits], question.where, digits=2)
+            shown = [hit.to_json() for hit in answer.hits]
+            emit_json(answer_document(searcher, path, answer, shown, question.where))
         else:
             _print_hits(searcher, path, answer.hits, form, question, answer.verdict)
             gone.update(hit.image for hit in answer.hits if hit.gone)
@@ -102,7 +104,7 @@ def show_vectors(searcher: Searcher, path: str, question: Question, *, form: For
         widened += answer.widened
         if form == Form.JSON:
             shown = [{key: getattr(hit, key) for key in keys} for hit in answer.hits]
-            _print_json(searcher, row, answer, shown, question.where, digits=3)
+            emit_json(answer_document(searcher, row, answer, shown, question.where, digits=3))
             continue
         hits = tuple(searcher.located(hit) for hit in answer.hits)
         gone.update(hit.image for hit in hits if hit.gone)
@@ -124,10 +126,7 @@ def show_same(searcher: Searcher, query: str, other: str, *, max_far: float | No
         _show_unreadable({"query": query, "other": other}, error, as_json)
         return BAD_INPUT
     if as_json:
-        judged = {"score": found.score, "false_accept_rate": found.false_accept_rate, "same": found.same}
-        if found.false_accept_rate_at_most:
-            judged["false_accept_rate_at_most"] = True
-        emit_json({"query": query, "other": other, "build": searcher.build.name, **judged})
+        emit_json(judgement_document(searcher, query, other, found))
     else:
         rate = one_in(found.false_accept_rate, found.false_accept_rate_at_most)
         word = {True: "same", False: "different", None: "cannot tell"}[found.same]
@@ -191,17 +190,6 @@ def _in_step(searcher: Searcher) -> str:
 def _say_widened(count: int) -> None:
     if count:
         say(f"{count:,} {'query' if count == 1 else 'queries'} needed a wider search than the index is set to")
-
-
-def _print_json(
-    searcher: Searcher, query: str | int, answer: Answer, hits: list[dict[str, Any]], where: str | None, digits: int
-) -> None:
-    took: dict[str, Any] = {"milliseconds": round(answer.milliseconds, digits)} | (
-        {"widened": True} if answer.widened else {}
-    )
-    took |= {} if where is None else {"where": where}
-    took |= {"provisional": True} if searcher.build.provisional else {}
-    emit_json({"query": query, "build": searcher.build.name, "hits": hits, **judged(searcher, answer.verdict), **took})
 
 
 def _show_unreadable(asked: dict[str, str], error: ImageError, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from simsearch.cli.mistakes import PROGRAM, marked, mended, usage_hint
 from simsearch.cli.options import BAD_INPUT, INTERRUPTED, OK, Commands
 from simsearch.cli.printing import drop_answers, flush_answers
 from simsearch.cli.querying import query
+from simsearch.cli.serving import serve
 from simsearch.console import safe, say
 from simsearch.errors import FilterError, SimsearchError, disk_error
 from simsearch.versions import __version__
@@ -34,7 +35,7 @@ def cli() -> None:
     """Turn a folder of labelled images into a similarity search whose quality is measured."""
 
 
-for command in (build, query, show, compare, evaluate, bench, sync, switch, index, defects, export, clean):
+for command in (build, query, serve, show, compare, evaluate, bench, sync, switch, index, defects, export, clean):
     cli.add_command(command)
 
 

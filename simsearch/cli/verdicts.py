@@ -1,13 +1,13 @@
-"""How a verdict is shown: a line under the table of an answer, and keys of its JSON."""
+"""How a verdict is shown: a line under the table of an answer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simsearch.console import safe, shorten
 
 if TYPE_CHECKING:
-    from simsearch.search import Searcher, Verdict
+    from simsearch.search import Verdict
 
 _LABEL_WIDTH = 40
 
@@ -27,12 +27,3 @@ def stale_words(verdict: Verdict | None) -> str | None:
     if verdict is None or verdict.stale is None:
         return None
     return f"Verdicts are stale, the corpus has changed by more than a tenth since: {verdict.stale}"
-
-
-def judged(searcher: Searcher, verdict: Verdict | None) -> dict[str, Any]:
-    """Return `verdict` for JSON, null with `verdict_reason` where there is none; nothing of a build without labels."""
-    if not searcher.labelled:
-        return {}
-    if verdict is not None:
-        return {"verdict": verdict.to_json()}
-    return {"verdict": None, "verdict_reason": searcher.verdicts.reason or "none of its neighbours has a label"}

@@ -114,6 +114,10 @@ class ThumbnailReader:
             return os.pread(self._more.fileno(), end - start, start - self._first)
         return os.pread(self._file.fileno(), end - start, start)
 
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self.close()
+
     def close(self) -> None:
         """Close the files."""
         self._file.close()

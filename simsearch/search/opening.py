@@ -1,13 +1,49 @@
-"""The embedder of a build, opened for queries: light, as the rest of their path."""
+"""The artifacts and the embedder of a build, opened for queries: light, as the rest of their path."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from simsearch.artifacts import Artifact
+from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import Features, bundle_of, open_trained
 from simsearch.errors import ArtifactError
+from simsearch.evaluation.vote import VERDICT
+from simsearch.home import Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess, known
 from simsearch.vectors.index import Index
 from simsearch.versions import usable_cores
+
+
+class Artifacts(NamedTuple):
+    """What a search needs of a build; without figures, heads of verdicts, or an embedder, None stands there."""
+
+    dataset: Artifact
+    indexed: Artifact
+    evaluated: Artifact | None
+    judged: Artifact | None
+    train: Artifact | None
+
+
+def open_artifacts(build: Build, again: str, *, rehash: bool) -> Artifacts:
+    """Return the artifacts of a build, every file checked; ArtifactError for one that is missing, damaged or foreign.
+
+    With `rehash` no file is believed to be as it was. `again` is what to do where a build lacks one.
+    """
+    stages = build.record.stages
+    try:
+        with Home(build.home).reading(days=None if rehash else build.rehash_days) as store:
+            dataset, index = (store.open(name, **stages[name]) for name in ("dataset", "index"))
+            evaluated = None if build.provisional else store.open("evaluate", **stages["evaluate"])
+            judged = store.open(VERDICT, **stages[VERDICT]) if VERDICT in stages else None
+            train = None if build.of_vectors else store.open("train", **stages["train"])
+        if train is not None:
+            check_embedder(index, "the index", train, build.name)
+    except ArtifactError as error:
+        raise build.damaged(error) from None
+    except KeyError as error:
+        raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
+    return Artifacts(dataset, index, evaluated, judged, train)
 
 
 def open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Features]:

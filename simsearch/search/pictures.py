@@ -69,6 +69,14 @@ def load(picture: object, size: int, decoding: Decoding, place: str = "") -> tup
         raise ImageError(f"{place}{error.message}", hint=HINT if array else error.hint) from None
 
 
+def part_of(pixels: Pixels, box: tuple[float, float, float, float]) -> Pixels:
+    """Return a part of a picture, at least one pixel: left, top, width and height are shares of the whole."""
+    x, y, w, h = box
+    height, width = pixels.shape[:2]
+    top, left = min(int(y * height), height - 1), min(int(x * width), width - 1)
+    return pixels[top : max(top + 1, round((y + h) * height)), left : max(left + 1, round((x + w) * width))]
+
+
 def decoded_arrays(images: object) -> Iterator[Pixels]:
     """Yield each of several decoded pictures, uint8 (H, W) or (H, W, 3); ImageError for what is none."""
     if isinstance(images, str | BYTES) or not isinstance(images, Sequence | Iterator | np.ndarray):

@@ -5,8 +5,6 @@ This is the cold path: it imports numpy, ONNX Runtime, faiss and Pillow, and nei
 
 from __future__ import annotations
 
-import hashlib
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,26 +12,22 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simsearch.arrays import Floats, Pixels
 from simsearch.changes.state import MASKED, rows_of
-from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.embedder.bundle.trained import Features
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.evaluation.false_alarms import ROUNDING
-from simsearch.evaluation.vote import VERDICT
-from simsearch.home import Build, Home
-from simsearch.images.formats.decode import decode, decode_query, read_bytes
+from simsearch.home import Build
+from simsearch.images.formats.decode import decode, decode_query
 from simsearch.images.preprocess import Preprocess
-from simsearch.images.records import RecordTable
-from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.search.closing import while_open
+from simsearch.search.corpus import Corpus
 from simsearch.search.narrowing import Found, Narrowing, Own, name_under, others
-from simsearch.search.opening import check_fits, open_embedder
+from simsearch.search.opening import check_fits, open_artifacts, open_embedder
 from simsearch.search.pictures import Picture, checked_vectors, decoded_arrays, load, several
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
 from simsearch.search.rates import Rates
@@ -63,29 +57,20 @@ class Searcher:
         """
         self.build, self.closed = build, False
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
-        stages = build.record.stages
+        dataset, index, evaluated, judged, train = open_artifacts(build, again, rehash=rehash)
         try:
-            with Home(build.home).reading(days=None if rehash else build.rehash_days) as store:
-                dataset, index = (store.open(name, **stages[name]) for name in ("dataset", "index"))
-                evaluated = None if build.provisional else store.open("evaluate", **stages["evaluate"])
-                judged = store.open(VERDICT, **stages[VERDICT]) if VERDICT in stages else None
-                train = None if build.of_vectors else store.open("train", **stages["train"])
             self._embedder = None if train is None else open_embedder(build.name, train, again)
-            if train is not None:
-                check_embedder(index, "the index", train, build.name)
-            self.labelled = bool(build.record.labelled)
-            self.images = int(build.record.images)
-            self._search = build.record.search
         except ArtifactError as error:
             raise build.damaged(error) from None
-        except KeyError as error:
-            raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
+        self.labelled = bool(build.record.labelled)
+        self.images = int(build.record.images)
+        self._search = build.record.search
         self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self._narrowing = Narrowing(build, dataset, self._index.ntotal, self._deleted)
-        self._records = RecordTable(dataset.path)
-        self._thumbnails = dataset.path
+        self.corpus = Corpus(build, dataset, self._index.ntotal, masked)
+        self._records = self.corpus.records
         self._alike: Alike | None = None
         self._opening = threading.Lock()
         self.rates, self.verdicts = Rates(build, evaluated), Verdicts(build, judged)
@@ -100,7 +85,7 @@ class Searcher:
     def close(self) -> None:
         """Close the files; every method raises SimsearchError from then on."""
         self.closed = True
-        self._records.close()
+        self.corpus.close()
         if self._alike is not None:
             self._alike.close()
 
@@ -128,6 +113,16 @@ class Searcher:
         """
         started = time.perf_counter()
         return self._answers(normalize(checked_vectors(vectors)), [Own(None)] * len(vectors), question, started)
+
+    @while_open
+    def ask_row(self, row: int, question: Question = ANY) -> Answer:
+        """Return the nearest images for an image of the corpus, by what the index stores of it: no file is read.
+
+        Raises VectorsError for an index that cannot give that back, RecipeError as `ask` does.
+        """
+        started, record = time.perf_counter(), self._records[row]
+        own = Own(record.sha256, record.image)
+        return self._answers(normalize(self._index.stored(row, row + 1)), [own], question, started)[0]
 
     @while_open
     def ask_file(self, path: str, question: Question = ANY) -> Iterator[tuple[int, Answer]]:
@@ -182,13 +177,16 @@ class Searcher:
         """Width of an embedding."""
         return self._index.dim
 
+    @property
+    def stores_vectors(self) -> bool:
+        """Whether the index gives back the embeddings of its rows as they were."""
+        return self._index.stores_vectors
+
     @while_open
     def located(self, hit: Hit) -> Hit:
         """Return a hit with the path of its file, or with `gone`, as `search` does and `search_vectors` does not."""
-        path = os.path.join(self.build.record.root or "", hit.image)
-        if self.build.record.root is not None and os.path.isfile(path):
-            return replace(hit, path=path, gone=False)
-        return replace(hit, path=None, gone=self.build.pictures_here)
+        path = self.corpus.path(hit.image)
+        return replace(hit, path=path, gone=path is None and self.build.pictures_here)
 
     def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
@@ -197,13 +195,11 @@ class Searcher:
     @while_open
     def looked_at(self, hit: Hit) -> tuple[Pixels, bool]:
         """Return the `picture` of a hit, and whether its file is here but no longer what the build was made from."""
-        with suppress(ImageError):
-            if hit.path is not None:
-                data = read_bytes(Path(hit.path))
-                if hashlib.sha256(data).hexdigest() == self._records[hit.row].sha256:
-                    return self.decoded(data), False
-        with ThumbnailReader(self._thumbnails) as thumbnails:
-            return decode(thumbnails[hit.row]), hit.path is not None
+        data = None if hit.path is None else self.corpus.original(hit.row)
+        if data is not None:
+            with suppress(ImageError):
+                return self.decoded(data), False
+        return decode(self.corpus.thumbnail(hit.row)), hit.path is not None
 
     @while_open
     def decoded(self, data: bytes, at_least: int | None = None) -> Pixels:
@@ -275,7 +271,7 @@ class Searcher:
 
         with self._opening:
             if self._alike is None:
-                self._alike = Alike(self._records, None if self.build.of_vectors else self._thumbnails, self._index)
+                self._alike = Alike(self._records, None if self.build.of_vectors else self.corpus.folder, self._index)
         return self._alike
 
     def _needed_embedder(self) -> tuple[Preprocess, Features]:

@@ -10,6 +10,7 @@ import os
 import re
 import stat
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -85,6 +86,28 @@ def examine(data: bytes, at_least: int | None = None, decoding: Decoding = PRESE
         raise
     except Exception as error:  # Pillow's plugins raise nearly every built-in exception on hostile bytes
         raise ImageError(reason(kind.name, error, decoding)) from None
+
+
+class _Seen(Exception):
+    """A size was read; nothing more is."""
+
+
+def stored_size(data: bytes) -> tuple[int, int] | None:
+    """Return width and height that a picture is stored with, nothing decoded; None where its header cannot be read.
+
+    Raises ImageError for bytes that are of no known format.
+    """
+    kind, found = sniff(data, PRESENT.rules), []
+    _silence_pillow()
+
+    def see(size: tuple[int, int]) -> None:
+        found.append(size)
+        raise _Seen
+
+    # Plugins raise nearly every built-in exception on hostile bytes: what is wrong with them, decoding tells.
+    with suppress(Exception):
+        opened(kind, data, see)
+    return found[0] if found else None
 
 
 def decode_query(data: bytes, at_least: int | None, decoding: Decoding) -> Pixels:

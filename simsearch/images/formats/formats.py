@@ -82,6 +82,15 @@ FORMATS = (
 )
 
 
+_MEDIA = {"JPEG 2000": "image/jp2", "HEIC": "image/heic", "JPEG XL": "image/jxl"}
+
+
+def media_type(data: bytes) -> str:
+    """Return the media type of a picture by its first bytes, as "image/png"; ImageError for no known format."""
+    name = sniff(data).name
+    return _MEDIA.get(name, f"image/{name.lower()}")
+
+
 @cache
 def suffixes(rules: int = RULES) -> frozenset[str]:
     """Return the suffixes, as ".jpg", of files that a walk under these rules takes for images."""

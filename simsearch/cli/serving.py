@@ -1,0 +1,99 @@
+"""The command that serves: serve."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from simsearch.cli.options import HOME_OPTION, OK, Whole, command, find_home
+from simsearch.console import safe, say
+
+if TYPE_CHECKING:
+    from simsearch.server.opened import Opened
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # hosts that are every address, and one of them
+
+
+@command(epilog="Example:  simsearch serve --build photos --open")
+@click.option(
+    "--build", "names", multiple=True, metavar="NAME", help="Which build answers; several are served too [the newest]."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
+@click.option("--port", type=Whole(0, 65535), metavar="PORT", help="Which port [8000, or the next that is free].")
+@click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
+@HOME_OPTION
+def serve(names: tuple[str, ...], host: str, port: int | None, browse: bool, home: str | None) -> int:
+    """Answer searches over HTTP, and show a page for them, until Ctrl+C.
+
+    The answers are those of simsearch query. What build, sync or switch make of a build is served without a restart.
+    """
+    import asyncio
+    import time
+
+    started = time.perf_counter()
+    place = find_home(home)
+    from simsearch.server.app import make_app
+    from simsearch.server.limits import Limits
+    from simsearch.server.running import PORT, listen, run
+    from simsearch.server.service import Service
+    from simsearch.server.shelf import Shelf
+    from simsearch.versions import usable_cores
+
+    listening = listen(host, port)
+    try:
+        shelf = Shelf(place, names)
+    except BaseException:
+        listening.close()
+        raise
+    service = Service(shelf, Limits(threads=usable_cores()))
+    actual = listening.getsockname()[1]
+    shown = ANY.get(host, host)
+    address = f"http://{f'[{shown}]' if ':' in shown else shown}:{actual}"
+
+    def ready() -> None:
+        for name in shelf.names:
+            say(_told(shelf.now(name)))
+        say(f"Ready in {time.perf_counter() - started:.1f} s")
+        say(f"  Page     {address}/")
+        say(f"  API      {address}/docs")
+        if host in LOOPBACK:
+            say("  Only this computer can reach it (--host 0.0.0.0 lets others in, without a password)")
+        else:
+            say("  warning: everybody who can reach this computer can search, without a password")
+        if port is None and actual != PORT:
+            say(f"Port {PORT} was busy, so this is {actual}")
+        say("Ctrl+C stops after the running requests")
+        if browse:
+            _open(f"{address}/")
+
+    def stopping(count: int) -> None:
+        say(f"Stopping after {count:,} running {'request' if count == 1 else 'requests'}" if count else "Stopping")
+
+    asyncio.run(run(service, make_app(service), listening, ready, stopping))
+    return OK
+
+
+def _told(opened: Opened) -> str:
+    """Return what a build is in one line."""
+    words = [f"{opened.name}: {opened.searcher.images:,} images"]
+    if opened.searcher.labelled:
+        words.append(f"{len(opened.labels):,} labels")
+    if opened.figures is not None:
+        found = opened.figures["recall_at_1"]
+        low, high = (f"{end:.3f}".removeprefix("0") for end in found["interval"] or (found["value"], found["value"]))
+        words.append(f"recall@1 {found['value']:.3f} [{low}, {high}]".replace(" 0.", " ."))
+    if opened.build.provisional:
+        words.append("; ".join(opened.build.standing()))
+    return safe(", ".join(words))
+
+
+def _open(address: str) -> None:
+    """Open a browser, if there is one; the address is on the terminal anyway."""
+    import threading
+    import webbrowser
+
+    if sys.stderr is not None:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()

@@ -1,0 +1,126 @@
+"""Answers of a build as a client gets them: the documents of `query --json`, with addresses instead of paths."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from simsearch.console import safe
+from simsearch.search import Answer, Hit, Question
+from simsearch.search.documents import answer_document, judgement_document
+from simsearch.search.pictures import part_of
+from simsearch.search.question import MAX_FAR
+from simsearch.server.asked import Asked, Form, Picked, vectors_of
+from simsearch.server.opened import Opened
+from simsearch.server.problems import Problem
+
+_ID = 16  # characters of the name of an answer
+
+
+def dumped(document: Any) -> bytes:
+    """Return JSON, never NaN."""
+    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+
+
+def search_by_picture(opened: Opened, data: bytes, name: str, form: Form) -> bytes:
+    """Return the answer to a picture that was sent; raises ImageError, FilterError and RecipeError as a search does."""
+    question, box = form.question(), form.box()
+    searcher = opened.searcher
+    answer = searcher.ask(data if box is None else part_of(searcher.decoded(data), box), question)
+    return dumped(_document(opened, name, answer, form, question, hashlib.sha256(data).hexdigest()[:_ID]))
+
+
+def search_by_row(opened: Opened, row: int, form: Form) -> bytes:
+    """Return the answer to an image of the corpus: by what the index stores of it, else by its file."""
+    question, box, searcher = form.question(), form.box(), opened.searcher
+    image = searcher.corpus.records[row].image
+    if box is not None:
+        answer = searcher.ask(part_of(searcher.decoded(original(opened, row)), box), question)
+    elif searcher.stores_vectors or not opened.embeds:
+        answer = searcher.ask_row(row, question)
+    else:
+        data = searcher.corpus.original(row)
+        answer = searcher.ask_row(row, question) if data is None else searcher.ask(data, question)
+    return dumped(_document(opened, image, answer, form, question, f"row-{row}"))
+
+
+def search_by_vectors(opened: Opened, asked: Asked) -> bytes:
+    """Return the answer to one raw vector, or the answers to several."""
+    if asked.crop:
+        raise Problem(422, "crop: a vector has no part", "send a picture, or an image of the corpus")
+    question, searcher = asked.question(), opened.searcher
+    rows = asked.vectors if asked.vector is None else [asked.vector]
+    answers = searcher.ask_vectors(vectors_of(rows or [], searcher.dim), question) if rows else []
+    whole = (_document(opened, None, answer, asked, question, None) for answer in answers)
+    if asked.vector is not None:
+        return dumped(next(whole))
+    return dumped({"build": opened.name, "digest": opened.digest, "answers": list(whole)})
+
+
+def picked_row(opened: Opened, picked: Picked | Asked) -> int:
+    """Return the row of an image of the corpus; Problem (404) where it is not there."""
+    corpus = opened.searcher.corpus
+    if picked.row is not None:
+        if picked.row >= len(corpus.live) or not corpus.live[picked.row]:
+            raise Problem(404, f"build {opened.name} has no row {picked.row}")
+        return picked.row
+    row = corpus.names.get(picked.image or "")
+    if row is None:
+        raise Problem(404, f"build {opened.name} has no image {safe((picked.image or '')[:100])!r}")
+    return row
+
+
+def original(opened: Opened, row: int) -> bytes:
+    """Return the file of an image; Problem (404) where it is not here as the build saw it."""
+    data = opened.searcher.corpus.original(row)
+    if data is None:
+        raise Problem(404, f"the file of row {row} is not here, or changed since", "simsearch sync brings it in step")
+    return data
+
+
+def same(opened: Opened, one: bytes, other: bytes, names: Sequence[str], max_far: float | None) -> bytes:
+    """Return whether two pictures are of the same label, as `query --same --json` does."""
+    found = opened.searcher.same(one, other, MAX_FAR if max_far is None else max_far)
+    document = judgement_document(opened.searcher, names[0], names[1], found)
+    return dumped({**document, "digest": opened.digest})
+
+
+def hit_document(opened: Opened, hit: Hit) -> dict[str, Any]:
+    """Return the keys of a hit in `query --json`, but for its path: the addresses of its pictures."""
+    document = hit.to_json()
+    here = document.pop("path") is not None
+    return document | picture_addresses(opened, hit.row, here=here)
+
+
+def picture_addresses(opened: Opened, row: int, *, here: bool) -> dict[str, str | None]:
+    """Return the addresses of the pictures of a row: "full" is None where its file is not here."""
+    return {
+        "thumbnail": opened.address(row, "thumbnail") if opened.embeds else None,
+        "full": opened.address(row, "full") if here else None,
+    }
+
+
+def _document(
+    opened: Opened, query: str | None, answer: Answer, form: Form, question: Question, name: str | None
+) -> dict[str, Any]:
+    searcher = opened.searcher
+    located = answer.hits[form.offset :]
+    if query is None:
+        located = tuple(searcher.located(hit) for hit in located)
+    hits = [hit_document(opened, hit) for hit in located]
+    passing = None if question.where is None else searcher.passing(question.where)
+    there = len(searcher.corpus.searched) if passing is None else passing
+    places = opened.places
+    return {
+        **answer_document(searcher, query, answer, hits, question.where),
+        "digest": opened.digest,
+        "id": name,
+        "k": form.k,
+        "offset": form.offset,
+        "left_out": {"min_score": 0, "max_far": 0, **answer.left_out},
+        "passing": passing,
+        "more": len(answer.hits) == question.k and question.k < there,
+        "place": places and places.between([hit.row for hit in located], [hit.score for hit in located]),
+    }

@@ -1,0 +1,67 @@
+"""What the routes of a server share: its builds, its limits, its threads, and what they count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from simsearch.errors import ImageError, SimsearchError
+from simsearch.images.formats.decode import stored_size
+from simsearch.server.bodies import Bodies
+from simsearch.server.limits import Limits
+from simsearch.server.opened import Opened
+from simsearch.server.problems import Problem, problem_of
+from simsearch.server.shelf import Shelf
+from simsearch.server.work import Work
+
+Result = TypeVar("Result")
+
+
+class Service:
+    """A server's state; everything but what `work` and `files` run belongs to one event loop."""
+
+    def __init__(self, shelf: Shelf, limits: Limits) -> None:
+        self.shelf, self.limits = shelf, limits
+        self.bodies = Bodies(limits)
+        self.work = Work(limits.threads, limits.queue, limits.seconds, "search")
+        self.files = Work(2, 4 * limits.queue, limits.seconds, "files")  # whole pictures, which are read and hashed
+        self.stopping = False
+        self.stop: Callable[[], None] = lambda: None  # what ends the server that runs it
+
+    async def run(
+        self,
+        opened: Opened,
+        function: Callable[[], Result],
+        key: Hashable = None,
+        *,
+        in_files: bool = False,
+    ) -> Result:
+        """Return what a function gives in a thread, of a build that was taken and is then done with.
+
+        Problem for what an error of ours is to a client.
+        """
+        work = self.files if in_files else self.work
+        try:
+            return await work.run(function, key, opened.done)
+        except SimsearchError as error:
+            raise problem_of(error) from None
+
+    def summary(self, opened: Opened) -> dict[str, Any]:
+        """Return what `GET /v1/builds` tells of a build."""
+        return {**opened.summary(), "feedback": False, "watching": None}
+
+    def check_picture(self, data: bytes) -> None:
+        """Raise Problem for a picture of more pixels than are decoded here, and for bytes that are no picture."""
+        try:
+            size = stored_size(data)
+        except ImageError as error:
+            raise problem_of(error) from None
+        if size is not None and size[0] * size[1] > self.limits.pixels:
+            seen = f"{size[0]:,} x {size[1]:,} pixels"
+            raise Problem(413, f"the picture has {seen}, at most {self.limits.pixels:,} are taken", "send it smaller")
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.work.close()
+        self.files.close()
+        self.shelf.close()

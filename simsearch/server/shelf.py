@@ -1,0 +1,108 @@
+"""The builds that a server answers for: each name with the one state that is open, exchanged between two requests."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from simsearch.errors import ArtifactError, SimsearchError
+from simsearch.home import Build, Home
+from simsearch.server.opened import Opened, digest_now
+from simsearch.server.problems import Problem, gone, unknown_build
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A state of a build that failed its check: its digest and why; the one before it answers on."""
+
+    digest: str
+    why: str
+
+
+class Shelf:
+    """Opened builds by name, in the order in which they were asked for; the first is the default."""
+
+    def __init__(self, home: Home, names: Sequence[str]) -> None:
+        """Open builds by name, the newest without any. Raises SimsearchError for one that cannot be opened."""
+        self._home = home
+        self._opened: dict[str, Opened] = {}
+        self.faults: dict[str, Fault] = {}
+        for build in [home.build(name) for name in names] or [home.build()]:
+            if build.name not in self._opened:
+                self._opened[build.name] = Opened(build)
+
+    @property
+    def names(self) -> list[str]:
+        """The names that are served."""
+        return list(self._opened)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The state that is open of each name."""
+        return {name: opened.digest for name, opened in self._opened.items()}
+
+    def now(self, name: str | None = None) -> Opened:
+        """Return what a name stands for, the default without one; Problem (404) for another."""
+        if name is None:
+            return next(iter(self._opened.values()))
+        found = self._opened.get(name)
+        if found is None:
+            raise unknown_build(name, self.names)
+        return found
+
+    def taken(self, name: str | None, digest: str | None = None) -> Opened:
+        """Return it as one more user, who calls `done`; Problem (410) where it is no longer of that digest."""
+        found = self.now(name)
+        if digest is not None and digest != found.digest:
+            raise gone(found.name, digest)
+        if not found.use():
+            raise Problem(503, "the build is being exchanged", "try again").after(1)
+        return found
+
+    @contextmanager
+    def using(self, name: str | None, digest: str | None = None) -> Iterator[Opened]:
+        """Use what a name stands for as long as the block lasts."""
+        found = self.taken(name, digest)
+        try:
+            yield found
+        finally:
+            found.done()
+
+    def newer(self, name: str) -> Build | None:
+        """Return what a name stands for on disk where that is neither open nor known to be faulty; or None.
+
+        Raises ArtifactError for a build's file that is gone or damaged.
+        """
+        build = self._home.build(name)
+        if build.name != name:
+            raise ArtifactError(f"there is no build {name} any more")
+        digest = digest_now(build)
+        fault = self.faults.get(name)
+        if digest == self._opened[name].digest:
+            self.faults.pop(name, None)
+            return None
+        return None if fault is not None and fault.digest == digest else build
+
+    def try_open(self, build: Build) -> Opened | None:
+        """Return a new state, opened and checked; None, and a fault that says why, where it must not answer."""
+        try:
+            return Opened(build)
+        except SimsearchError as error:
+            self.faults[build.name] = Fault(digest_now(build), error.message)
+            return None
+
+    def exchange(self, opened: Opened) -> Opened:
+        """Let a name stand for a new state; returns the old one, which closes with its last user."""
+        old = self._opened[opened.name]
+        self._opened[opened.name] = opened
+        self.faults.pop(opened.name, None)
+        old.let_go()
+        return old
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for opened in self._opened.values():
+            opened.let_go()
+        gc.collect()
