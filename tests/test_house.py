@@ -47,7 +47,7 @@ OWNERS = {
     "torchvision": ("embedder/", "images/"),
     "sklearn": ("images/sources/digits.py", "evaluation/details/", "defects/pooled.py"),
     "scipy": ("statistics/", "defects/pixels.py"),
-    "threadpoolctl": ("vectors/exact.py", "bench/measuring/speed.py", "evaluation/details/"),
+    "threadpoolctl": ("vectors/blas.py", "bench/measuring/speed.py", "evaluation/details/"),
     "jinja2": ("page/templates.py",),
     "markupsafe": ("page/", "report/sections/", "bench/outputs/"),
     "onnxruntime": ("embedder/networks/session.py",),

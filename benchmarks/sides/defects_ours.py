@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 from simsearch.defects.bank import Choice, PatchBank
 from simsearch.defects.maps import Mapper
 from simsearch.embedder.bundle.inner_network import InnerNetwork
+from simsearch.images.loading import in_order
 from simsearch.images.preprocess import Preprocess
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -29,7 +30,8 @@ def main() -> None:
         began = time.perf_counter()
         bank = PatchBank.fit(mapper.each(data["fit"]), np.arange(len(data["fit"])), choice)
         fitted = time.perf_counter()
-        scores = bank.scores(mapper.each(data["test"]))
+    with threadpool_limits(1):  # as Detector.each does it
+        scores = np.array(list(in_order(lambda picture: bank.scores([mapper.maps(picture)])[0], data["test"], threads)))
         scored = time.perf_counter()
     rate = len(scores) / (scored - fitted)
     held = bank.scales[0].patches.nbytes

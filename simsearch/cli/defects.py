@@ -130,7 +130,8 @@ def score(
         scored: list[Scored] = []
         failed = 0
         drawn = None if heatmap is None else Drawn(Path(heatmap))
-        for path, found in detector.each(query_files(images, lines), drawn.draw if drawn else None):
+        at_once = 1 if "-" in images else None  # who writes paths one by one wants each answered
+        for path, found in detector.each(query_files(images, lines), drawn.draw if drawn else None, threads=at_once):
             if isinstance(found, Exception):
                 failed += 1
                 if as_json:

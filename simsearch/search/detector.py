@@ -8,8 +8,10 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from itertools import chain, islice
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -22,12 +24,17 @@ from simsearch.embedder.bundle.trained import Features
 from simsearch.errors import ArtifactError, ImageError, RecipeError, VectorsError
 from simsearch.home import Build, Home
 from simsearch.home.again import home_words
+from simsearch.images.loading import in_order
 from simsearch.images.preprocess import Preprocess
 from simsearch.search.closing import while_open
 from simsearch.search.opening import open_embedder
 from simsearch.search.pictures import Picture, load, several
+from simsearch.vectors.blas import one_blas_thread
+from simsearch.versions import usable_cores
 
 LEAST_DRIFT = 20  # pictures, of which a rank test can tell something
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -139,29 +146,41 @@ class Detector:
 
         Raises ImageError for the first that cannot be read.
         """
-        return [self._scored(*one) for one in several(images)]
+        return [found for _, found in self._each(lambda one: self._scored(*one), several(images), usable_cores())]
 
     @while_open
     def each(
-        self, paths: Iterable[str], draw: Callable[[str, Pixels], None] | None = None
+        self,
+        paths: Iterable[str],
+        draw: Callable[[str, Pixels], None] | None = None,
+        *,
+        threads: int | None = None,
     ) -> Iterator[tuple[str, Scored | ImageError]]:
-        """Yield each path with what its picture scores, or with the error that says why it cannot be read.
+        """Yield each path in order with what its picture scores, or with the error that says why it cannot be read.
 
         `draw` is called before with each path that has a score and what `overlay` gives for it, of the same look.
-        Raises RecipeError for it where no places are known.
+        `threads` pictures are looked at beside each other, as many as there are cores unless told; then some paths are
+        taken before the first is answered, and with 1 none. Raises RecipeError for `draw` where no places are known.
         """
         if draw is not None:
             self._know_places()
-        for path in paths:
+
+        def look(path: str) -> tuple[Scored | ImageError, Pixels | None]:
             try:
-                if draw is None:
-                    found = self._scored(path)
-                else:
-                    found, drawn = self._looked(path)
-                    draw(path, drawn)
-                yield path, found
+                return (self._scored(path), None) if draw is None else self._looked(path)
             except ImageError as error:
-                yield path, error
+                return error, None
+
+        for path, (found, drawn) in self._each(look, paths, threads or usable_cores()):
+            if draw is not None and drawn is not None:
+                draw(path, drawn)
+            yield path, found
+
+    def _each(self, look: Callable[[Item], Found], items: Iterable[Item], threads: int) -> Iterator[tuple[Item, Found]]:
+        """Yield items with what `look` gives, in order; where several are looked at, BLAS has one thread in each."""
+        first = list(islice(items := iter(items), 2 if threads > 1 else 0))
+        with one_blas_thread() if len(first) > 1 else nullcontext():
+            yield from in_order(lambda one: (one, look(one)), chain(first, items), threads if len(first) > 1 else 1)
 
     def drift(self, scored: Sequence[Scored]) -> float | None:
         """Return how likely so many pictures score so if they are normal ones as before; None for fewer than 20.

@@ -13,7 +13,6 @@ from simsearch.defects.heatmap import overlay
 from simsearch.defects.maps import Mapper, enlarged
 from simsearch.embedder.bundle.inner_network import InnerNetwork
 from simsearch.images.preprocess import Preprocess
-from simsearch.versions import usable_cores
 
 AS_IT_IS = 1 << 20  # px: a picture is not decoded smaller
 
@@ -27,7 +26,7 @@ class ByPatches:
     def __init__(
         self, model: bytes, arrays: Mapping[str, Any], preprocess: Preprocess, patch: Mapping[str, Any]
     ) -> None:
-        network = InnerNetwork(model, threads=usable_cores())
+        network = InnerNetwork(model, threads=1)  # several pictures beside each other are faster
         self._mapper = Mapper(network, preprocess, patch["sides"], local=patch["local"])
         self._bank = PatchBank.from_arrays(arrays)
 

@@ -26,6 +26,7 @@ import numpy as np
 from simsearch.arrays import Doubles, Floats, Integers, Labels
 from simsearch.errors import VectorsError
 from simsearch.vectors.again import MARGIN, Again
+from simsearch.vectors.blas import one_blas_thread
 from simsearch.vectors.normalize import norms
 
 if TYPE_CHECKING:
@@ -207,12 +208,8 @@ def _side_by_side(
     # Not before they are needed: a single query has no use for them.
     from concurrent.futures import ThreadPoolExecutor
 
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-
-    blas = ThreadpoolController().select(user_api="blas")
-    threads = min(most, len(starts), max((library["num_threads"] for library in blas.info()), default=1))
     waiting: deque[tuple[int, Future[list[Ranking]]]] = deque()
-    with blas.limit(limits=1), ThreadPoolExecutor(threads) as pool:
+    with one_blas_thread() as of_blas, ThreadPoolExecutor(threads := min(most, len(starts), of_blas)) as pool:
         try:
             for start in starts:
                 waiting.append((start, pool.submit(work, start)))
