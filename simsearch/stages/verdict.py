@@ -19,7 +19,7 @@ from simsearch.recipe import Recipe
 from simsearch.stages.common import Data
 from simsearch.stages.step import References, Result, Step
 
-VERSION = 1
+VERSION = 2
 UNSEEN, TRAINED = "unseen labels", "trained labels"
 
 

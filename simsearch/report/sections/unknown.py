@@ -69,12 +69,7 @@ def words(told: Report) -> list[str]:
         "nothing."
     ]
     if told[HEADS]:
-        share = told["trained_accepted"]
-        passing = f"only {one_in(share)} passes" if share else "none passes"
-        found.append(
-            "Those ask heads that were trained without their labels. Of images of labels that the head was trained on, "
-            f"their own left out of what is searched, {passing}: labels that never were trained on come nearer."
-        )
+        found.append("Those ask heads that were trained without their labels.")
     elif told["calibrated_on"].startswith("trained"):
         found.append("The network was trained on these labels: of labels that it never saw more are told known.")
     return found
