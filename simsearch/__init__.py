@@ -48,11 +48,14 @@ def build(
 
 
 def open(build: str | Build | None = None, *, home: str | None = None, rehash: bool = False) -> Searcher:
-    """Open a build by name (default: the newest) for searching; with `rehash` every file is read and hashed whole."""
+    """Open a build by its name, or a pack by its path, for searching (default: the newest build).
+
+    With `rehash` every file is read and hashed whole.
+    """
     from simsearch.home import Home
     from simsearch.search import Searcher
 
-    found = Home.locate(home).build(build) if build is None or isinstance(build, str) else build
+    found = Home.locate(home).readable(build) if build is None or isinstance(build, str) else build
     return Searcher(found, rehash=rehash)
 
 
@@ -81,7 +84,7 @@ def fit_defects(
 
 
 def open_detector(build: str | Build | None = None, *, home: str | None = None) -> Detector:
-    """Open a build that `fit_defects` made by name (default: the newest that has defect scores) for scoring."""
+    """Open a build that `fit_defects` made by name or in a pack (default: the newest that has scores)."""
     from simsearch.home import Home
     from simsearch.search.detector import Detector, with_defects
 

@@ -28,6 +28,7 @@ from simsearch.hashing import sha256_file
 from simsearch.locks import Lock
 
 MANIFEST = "manifest.json"
+LEFT_OUT = "left-out.json"  # in a store that came in a pack: the files of its artifacts that did not
 DIGEST = re.compile("[0-9a-f]{64}")
 LOCKS = ".locks"  # folders of files that are locked, and never deleted
 REMEMBER_BYTES = 64 * 2**20  # files above this may be believed for some days
@@ -108,6 +109,9 @@ def _differing(path: Path, how: str) -> SimsearchError:
 
 def _damaged(artifact: Path, what: str) -> ArtifactError:
     """An error that says what to do about it: the folder of an artifact is named after its stage."""
+    root = artifact.parent.parent
+    if (root / LEFT_OUT).is_file():
+        return ArtifactError(what, hint=f"move {root.parent} away: what it was unpacked from is unpacked again")
     hint = f"move it away ({artifact}) and run the same simsearch build again: only this is made anew"
     if artifact.parent.name in ("index", "evaluate"):
         hint = "simsearch index verify BUILD --repair makes it anew from the features"
@@ -155,6 +159,7 @@ class Store:
             recorded = (manifest["stage"], manifest["digest"], manifest["content"])
             manifest["facts"], manifest["inputs"], manifest["seconds"], manifest["versions"], manifest["device"]
             sealed = manifest.pop("seal") == digest_of(manifest)
+            left_out = frozenset(self._left_out(stage, digest))
         except FileNotFoundError:
             raise _damaged(path, f"{path} is missing or has no {MANIFEST}") from None
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -169,8 +174,16 @@ class Store:
                 hint="run the same simsearch build again; what follows from it is made anew",
             )
         for name, (size, sha256) in files.items():
-            self._check(path / name, size, sha256)
+            if name in left_out:
+                del manifest["files"][name]
+            else:
+                self._check(path / name, size, sha256)
         return Artifact(path, manifest, self)
+
+    def _left_out(self, stage: str, digest: str) -> list[str]:
+        """Return the files of an artifact that did not come in the pack that it came in; none without a pack."""
+        found = json.loads((self.root / LEFT_OUT).read_bytes()) if (self.root / LEFT_OUT).is_file() else {}
+        return list(found.get(f"{stage}/{digest}", ()))
 
     def _check(self, path: Path, size: int, sha256: str) -> None:
         try:

@@ -1,11 +1,14 @@
-"""Names of builds: which are legal, and what becomes one."""
+"""Names of builds: which are legal, what becomes one, and what names a pack instead."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 
 from simsearch.errors import RecipeError
 
+PACK = ".pack"  # what the name of a pack ends with
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
@@ -29,3 +32,11 @@ def checked_name(name: str) -> str:
             near=(name, near),
         )
     return name
+
+
+def pack_of(name: str) -> Path | None:
+    """The file that is meant where `name` is that of a pack, and not of a build: a path, or what ends in .pack."""
+    path = os.path.expanduser(name)
+    if os.path.isdir(path) or not (path.endswith(PACK) or (os.sep in path and os.path.lexists(path))):
+        return None
+    return Path(os.path.abspath(path))

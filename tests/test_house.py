@@ -20,7 +20,7 @@ FLOORS = (
     {"durable", "checked", "names"},
     {"locks"},
     {"artifacts", "statistics", "page"},
-    {"images", "vectors"},
+    {"images", "vectors", "packs"},
     {"embedder"},
     {"recipe", "evaluation", "defects"},
     {"home"},

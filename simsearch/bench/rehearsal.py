@@ -123,7 +123,7 @@ def rehearse(home: Home, name: str, other: str) -> Rehearsal:
     """
     before, after = (home.build(one).whole() for one in (name, other))
     check_same_corpus(before, after, home)
-    values = [stored_values(home, one) for one in (before, after)]
+    values = [stored_values(one) for one in (before, after)]
     results = [_result(home, *one) for one in zip((before, after), values, strict=True)]
     at = shared_queries(*results)
     for one in (before, after):

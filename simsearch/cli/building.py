@@ -159,7 +159,7 @@ def evaluate(build_name: str | None, home: str | None, as_json: bool) -> None:
     """Print how good the answers of BUILD [the newest] are, as measured when it was built."""
     from simsearch.report.reading import report_of
 
-    report = report_of(find_home(home).build(build_name))
+    report = report_of(find_home(home).readable(build_name))
     if as_json:
         emit_json(report)
         return

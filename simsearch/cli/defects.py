@@ -103,7 +103,9 @@ def fit(
 
 @defects.command(epilog="Example:  simsearch defects score line/ --json")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE|FOLDER|-")
-@click.option("--name", metavar="NAME", help="The build whose scores are taken [the newest that has some].")
+@click.option(
+    "--name", metavar="NAME|PACK", help="The build or pack whose scores are taken [the newest that has some]."
+)
 @click.option("--heatmap", metavar="DIR", help="Also draw where each picture is unlike normal ones (method patch).")
 @click.option("--fail-on-defect", is_flag=True, help="Exit with 1 when a picture is defective.")
 @HOME_OPTION
@@ -125,7 +127,7 @@ def score(
 
     with Detector(with_defects(find_home(home), name)) as detector:
         build = detector.build
-        say(f"{build.name}: {detector.method}, threshold {detector.threshold:.4g}, home {safe(str(build.home))}")
+        say(f"{build.name}: {detector.method}, threshold {detector.threshold:.4g}, {safe(build.place)}")
         lines = (line.removesuffix("\n").removesuffix("\r") for line in sys.stdin or ()) if "-" in images else iter(())
         scored: list[Scored] = []
         failed = 0

@@ -21,7 +21,8 @@ from simsearch.cli.options import (
 from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, say
 
-FORMATS = ("npy", "ann-benchmarks", "fvecs")
+PACK = "pack"
+FORMATS = ("npy", "ann-benchmarks", "fvecs", PACK)
 
 
 @click.group(cls=Commands, epilog="Example:  simsearch index import vectors.npy --name mine")
@@ -42,7 +43,7 @@ def verify(build_name: str | None, repair: bool, home: str | None, as_json: bool
     from simsearch.integrity.verifying import verify_build
 
     place = find_home(home)
-    build = place.build(build_name)
+    build = place.build(build_name) if repair else place.readable(build_name, Shown())
     if repair:
         from simsearch.integrity.repairing import repair_build
 
@@ -133,19 +134,27 @@ def import_vectors(
     "form",
     type=click.Choice(FORMATS),
     required=True,
-    help="npy: a folder as autofaiss and embedding-reader have it; ann-benchmarks: an HDF5; fvecs: a folder.",
+    help="npy: a folder as autofaiss and embedding-reader have it; ann-benchmarks: an HDF5; fvecs: a folder; "
+    "pack: one file with all that searches of it need, for other machines.",
 )
 @click.option("--out", required=True, metavar="OUT", help="The file or folder to write; it must not exist.")
 @click.option("--raw", is_flag=True, help="npy: features as they are, not embeddings of length 1.")
 @HOME_OPTION
 def export(build_name: str | None, form: str, out: str, raw: bool, home: str | None) -> None:
-    """Write the vectors of BUILD [the newest] for other tools: the corpus, or gallery, queries and exact neighbours.
+    """Write the vectors of BUILD [the newest] for other tools, or BUILD for other machines, as a pack.
 
-    Prints the path of what was written.
+    npy has the corpus, the other two gallery, queries and exact neighbours; a pack takes the place of NAME in query
+    --build, defects score --name, show, evaluate, compare and index verify. Prints the path of what was written.
     """
+    build = find_home(home).build(build_name)
+    if form == PACK:
+        from simsearch.exchange.pack_out import export_pack
+
+        emit_path(path := export_pack(build, out, raw=raw, progress=Shown()))
+        say(f"Next: simsearch query IMAGE --build {safe(shlex.quote(str(path)))}, on any machine")
+        return
     from simsearch.exchange.vectors_out import export as write
 
-    build = find_home(home).build(build_name)
     path = write(build, form, out, raw=raw, progress=Shown())
     emit_path(path)
     if form == "npy":

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import click
 
 from simsearch.cli.options import BAD_INPUT, HOME_OPTION, JSON_OPTION, OK, Number, Whole, command, find_home
-from simsearch.console import safe, say
+from simsearch.console import Shown, safe, say
 from simsearch.errors import RecipeError
 
 
@@ -18,7 +18,7 @@ from simsearch.errors import RecipeError
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @click.option("--vectors", metavar="FILE", help="Search with the rows of FILE (.npy and what import takes), no IMAGE.")
 @click.option("--k", "-k", default=10, show_default=True, type=Whole(1, 1000), help="How many neighbours.")
-@click.option("--build", "name", metavar="NAME", help="Which build answers [the newest].")
+@click.option("--build", "name", metavar="NAME|PACK", help="Which build or pack answers [the newest build].")
 @click.option("--min-score", type=Number(-1, 1), metavar="S", help="Only hits that score at least S.")
 @click.option(
     "--max-far",
@@ -76,11 +76,11 @@ def query(
     question = Question(k, min_score, max_far, collapse, _filter(where, labels), not_self)
     with _unswept():
         place = find_home(home)
-        opened = Searcher(place.build(name))
+        opened = Searcher(place.readable(name, Shown()))
     with opened as searcher:
         build = searcher.build
         synced = f", synced {build.record.synced['when'][:10]}" if build.record.synced else ""
-        say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, home {safe(str(build.home))}")
+        say(f"{build.name}: {searcher.images:,} images, built {build.when[:10]}{synced}, {safe(build.place)}")
         if build.provisional:
             say(safe("; ".join(build.standing())))
         say_how_many_pass(searcher, question)

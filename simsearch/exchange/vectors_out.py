@@ -17,6 +17,7 @@ from simsearch.arrays import Flags, Floats
 from simsearch.artifacts import Artifact
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.console import Progress, safe
+from simsearch.durable import fsync
 from simsearch.errors import RecipeError
 from simsearch.home import Build, Home
 from simsearch.images.records import ImageRecord, read_records
@@ -42,7 +43,7 @@ def export(build: Build, form: str, out: str, *, raw: bool = False, progress: Pr
     out of. Raises RecipeError when `out` exists or cannot be, ArtifactError when the build is damaged or provisional.
     """
     build.whole()
-    path = Path(os.path.abspath(os.path.expanduser(out)))
+    path = free_path(out)
     _check(path, form, raw)
     # Queries and gallery are those that the report is about; what is searched now may have been synced since.
     stages = build.record.stages if form == NPY else build.measured
@@ -57,15 +58,21 @@ def export(build: Build, form: str, out: str, *, raw: bool = False, progress: Pr
     return path
 
 
+def free_path(out: str) -> Path:
+    """Return the absolute path to write to; RecipeError where something is there, or no folder for it."""
+    path = Path(os.path.abspath(os.path.expanduser(out)))
+    if os.path.lexists(path):
+        raise RecipeError(f"{path} exists, and nothing is overwritten", hint="give another --out, or move it away")
+    if not path.parent.is_dir():
+        raise RecipeError(f"--out: no folder {path.parent}", hint="make it, or give another place")
+    return path
+
+
 def _check(path: Path, form: str, raw: bool) -> None:
     if raw and form != NPY:
         raise RecipeError(
             f"--raw goes with --format {NPY}: in {form} distances are of unit vectors", hint="leave it out"
         )
-    if os.path.lexists(path):
-        raise RecipeError(f"{path} exists, and nothing is overwritten", hint="give another --out, or move it away")
-    if not path.parent.is_dir():
-        raise RecipeError(f"--out: no folder {path.parent}", hint="make it, or give another place")
     if form == HDF5 and path.suffix.lower() not in (".hdf5", ".h5"):
         raise RecipeError(
             f"--out: expected a file that ends in .hdf5, seen {path.name}", hint=f"--out {path.name}.hdf5"
@@ -84,6 +91,7 @@ def whole(path: Path) -> Iterator[Path]:
         if os.path.lexists(path):
             raise RecipeError(f"{path} exists by now, and nothing is overwritten", hint="give another --out")
         os.rename(hidden, path)
+        fsync(path.parent)
     except BaseException:
         if hidden.is_dir():
             shutil.rmtree(hidden, ignore_errors=True)

@@ -124,17 +124,31 @@ def _has_seal(found: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Build:
-    """A finished build: its name and what builds/<name>.json holds; `sealed`: whether that file tells damage."""
+    """A finished build: its name and what builds/<name>.json holds; `sealed`: whether that file tells damage.
+
+    `pack`: the file that it came in, from which it was unpacked into `home`; it is only read.
+    """
 
     name: str
     home: Path
     record: Record = field(repr=False)
     sealed: bool = True
+    pack: Path | None = None
 
     @property
     def pictures_here(self) -> bool:
         """Whether the folder below which its images are files is on this machine."""
         return self.record.root is not None and Path(self.record.root).is_dir()
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words: its home or its pack."""
+        return f"home {self.home}" if self.pack is None else f"pack {self.pack}"
+
+    @property
+    def at(self) -> str:
+        """` --home DIR` for commands that make it anew, where they need it; nothing of a pack, made elsewhere."""
+        return home_words(self.home) if self.pack is None else ""
 
     @property
     def path(self) -> Path:
@@ -181,7 +195,7 @@ class Build:
     @property
     def goes_on(self) -> str:
         """The command that makes a provisional build whole."""
-        return f"{self.record.command or 'the same simsearch build'}{home_words(self.home)}"
+        return f"{self.record.command or 'the same simsearch build'}{self.at}"
 
     @property
     def rehash_days(self) -> float:
@@ -238,6 +252,8 @@ class Build:
     def damaged(self, error: ArtifactError) -> ArtifactError:
         """`error` about an artifact, its hint such that it helps: what a sync made, no build makes anew."""
         hint = error.hint or ""
+        if self.pack is not None:
+            return error
         if "--repair" in hint:
             return ArtifactError(error.message, hint=hint.replace(" BUILD ", f" {self.name} "))
         if self.of_vectors:
@@ -256,7 +272,7 @@ class Build:
     def retrain(self, place: str | None = None) -> str:
         """The command that trains it again on what its folder or list (or `place`) holds, but for its settings."""
         source, rest = place or self.record.source.partition(":")[2], f"--name {self.name} --retrain"
-        rest += home_words(self.home)
+        rest += self.at
         table = self.record.recipe.get("defects")
         if not table or "defects" not in self.record.stages:
             return f"simsearch build {word(source)} {rest}"

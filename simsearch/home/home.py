@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from simsearch.artifacts import LOCKS, Store
@@ -19,7 +20,7 @@ from simsearch.hashing import HashMemory
 from simsearch.home.again import home_folder
 from simsearch.home.build import MEDDLED, UNSEALED, Build, Record
 from simsearch.locks import Holder, Lock
-from simsearch.names import NAME_PATTERN, build_name, checked_name, is_name
+from simsearch.names import NAME_PATTERN, build_name, checked_name, is_name, pack_of
 
 LOCK = ".lock"
 SEED = ".seed-"  # between the name of a build and the number of the seed, in builds that only serve that build
@@ -207,9 +208,14 @@ class Home:
     def build(self, name: str | None = None) -> Build:
         """The build that `name` stands for, or the newest listed one; ArtifactError when there is none.
 
-        One that is provisional is taken only where none is whole.
+        One that is provisional is taken only where none is whole. Packs are refused, which `readable` takes.
         """
         if name is not None:
+            if pack := self.pack(name):
+                raise ArtifactError(
+                    f"{pack} is a pack, which is only read; expected the name of a build in {self.path}",
+                    hint="change the build that it was made of, and export that again",
+                )
             found = self.find_build(name)
             if found is None:
                 names = self.build_names()
@@ -224,6 +230,35 @@ class Home:
         if newest is None:
             raise ArtifactError(f"no build in {self.path}", hint=NONE_HERE)
         return newest
+
+    def readable(self, name: str | None = None, progress: Progress | None = None) -> Build:
+        """The build that `build` returns, or the one in the pack whose path `name` is, unpacked below this home.
+
+        Only for what reads it. Raises ArtifactError for a pack that is missing, damaged or of another version.
+        """
+        path = self.pack(name)
+        if path is None:
+            return self.build(name)
+        from simsearch.home.packed import hold, unpacked  # which no other query needs
+
+        name, folder, held = unpacked(path, self.path, progress or Progress())
+        with ExitStack() as until:
+            until.push(held)
+            try:
+                found = Home(folder)._read(name)
+            except ArtifactError:
+                raise ArtifactError(
+                    f"the build in {path} is damaged or of another version of simsearch",
+                    hint=f"simsearch export {name} --format pack --out FILE.pack makes it anew, where the build is",
+                ) from None
+            # Whatever it says, its pictures are none of this machine's files.
+            build = replace(found, record=replace(found.record, root=None), pack=path)
+            hold(build, until.pop_all())
+        return build
+
+    def pack(self, name: str | None) -> Path | None:
+        """The file that is meant where `name` is that of a pack; None where it is that of a build."""
+        return None if name is None or (is_name(name) and self.has_build(name)) else pack_of(name)
 
     def newest(self, stage: str = "index") -> Build | None:
         """The newest listed build that has a `stage`, as every build has an index; None without one.

@@ -1,4 +1,4 @@
-"""Housekeeping of a home: builds removed by name, and what no build, kept night or pin refers to, freed.
+"""Housekeeping of a home: builds removed by name; what no build, kept night or pin refers to, and old packs, freed.
 
 Renamed first and deleted then, a day after an artifact was made or used, and never beside a writer or a reader.
 """
@@ -19,6 +19,8 @@ from simsearch.durable import bytes_below, fsync
 from simsearch.errors import ArtifactError, SimsearchError, near_words
 from simsearch.home import SEED, Home
 from simsearch.home.again import home_words
+from simsearch.home.packed import FOLDER as PACKS
+from simsearch.home.packed import put_away, unpacked_before
 
 NOTHING_DELETED = "nothing was deleted"
 # What writers that are gone may leave behind: files that were to replace others, and folders of data sets.
@@ -78,7 +80,7 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
     With `dry` nothing is changed. Raises ArtifactError, nothing deleted, for a home that is none, an unknown name,
     a damaged build file (nobody knows what it refers to), and while others write or open artifacts.
     """
-    if not (home.builds.is_dir() or home.store.root.is_dir()):
+    if not any(place.is_dir() for place in (home.builds, home.store.root, home.path / PACKS)):
         raise ArtifactError(
             f"{home.path} is no home of simsearch: it has neither builds nor artifacts; {NOTHING_DELETED}",
             hint="--home names the folder that builds were made in",
@@ -106,9 +108,11 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
             raise ArtifactError(
                 f"{error.message}; {NOTHING_DELETED}", hint=show if error.near else error.hint, near=error.near
             ) from None
+        packs, used = unpacked_before(home.path)
         left = [path for pattern in TEMPORARY for path in home.path.glob(pattern)] + home.store.left_over()
         freed = {stage: Amount.of(paths) for stage, paths in old.items()}
-        done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of(young), dry)
+        freed |= {PACKS: Amount.of(packs)} if packs else {}
+        done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of([*young, *used]), dry)
         if dry:
             return done
         for build in builds:  # the file last, so that the same command finishes what was killed
@@ -116,6 +120,7 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
             (home.builds / f"{build}.json").unlink()
             fsync(home.builds)
         left += [home.store.put_away(path) for paths in old.values() for path in paths]
+        left += [away for path in packs if (away := put_away(path)) is not None]
     for path in left:  # which no reader looks at
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

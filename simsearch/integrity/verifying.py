@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import Artifact, Store
@@ -18,6 +19,7 @@ from simsearch.home import Build
 from simsearch.images.records import RecordTable
 from simsearch.integrity.answering import BLOCK, compared_answers, open_index
 from simsearch.integrity.pictures import pictures
+from simsearch.packs import check_pack
 from simsearch.report.published import page_fault, report_fault
 from simsearch.report.reading import report_of
 from simsearch.vectors.agreement import verify
@@ -98,14 +100,17 @@ def verify_build(build: Build, progress: Progress | None = None, *, answers_only
         sizes = [file["size"] for file in artifacts[name].manifest["files"].values()]
         return f"{len(sizes)} files, {sum(sizes):,} bytes, sha256 as recorded"
 
+    if (pack := build.pack) is not None:
+        check("pack", lambda: _pack(pack))
     check("build", lambda: SEALED if build.sealed else UNSEALED)
     for name, reference in _named(build).items():
         check(name, partial(files, name, reference))
     vectors = {name: artifacts[name] for name in SEARCHED if name in artifacts}
     check("inputs", lambda: _inputs(build, artifacts))
     missing = ", ".join(stage for stage in SEARCHED if stage not in vectors)
-    if missing:
-        checks += [Check(name, None, f"not checked: {missing} is damaged") for name in ("rows", "norms", "answers")]
+    if missing or build.pack is not None:
+        why = f"{missing} is damaged" if missing else "a pack leaves the features out, which tell"
+        checks += [Check(name, None, f"not checked: {why}") for name in ("rows", "norms", "answers")]
     else:
         check("rows", lambda: _rows(build, **vectors))
         check("norms", lambda: _norms(build, **vectors))
@@ -121,6 +126,11 @@ def verify_build(build: Build, progress: Progress | None = None, *, answers_only
     if build.record.root is not None and not answers_only:
         checks.append(_pictures(build, artifacts.get("dataset"), progress))
     return Verified(checks, artifacts)
+
+
+def _pack(path: Path) -> str:
+    contents = check_pack(path, lambda done, size: None)
+    return f"{len(contents.members)} files, {contents.size:,} bytes, each as its list has it"
 
 
 def _canaries(build: Build, trained: Artifact, embedded: Artifact, progress: Progress) -> list[Check]:

@@ -32,7 +32,13 @@ def describe_home(home: Home) -> dict[str, Any]:
 
 
 def describe(what: str, settings: list[str], home: Home) -> dict[str, Any]:
-    """A build's record, or what a recipe or folder would come to: resolved recipe and the stages that are there."""
+    """The record of a build or of the one in a pack, or what a recipe or folder would come to.
+
+    That is the resolved recipe and the stages that are there.
+    """
+    if not settings and home.pack(what) is not None:
+        build = home.readable(what)
+        return _described(build, Home(build.home))
     if not settings and is_name(what) and home.has_build(what):
         return _described(home.build(what), home)
     try:

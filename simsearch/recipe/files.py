@@ -15,7 +15,7 @@ from simsearch.console import safe, typable
 from simsearch.errors import RecipeError, near_path, near_words, nearest
 from simsearch.images.formats.formats import suffixes
 from simsearch.images.sources.mending import is_file_of_labels
-from simsearch.names import build_name
+from simsearch.names import PACK, build_name
 from simsearch.recipe.recipe import Recipe, make_recipe
 from simsearch.recipe.settings import lines_of
 from simsearch.recipe.takes import toml
@@ -95,6 +95,11 @@ def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) 
         raise RecipeError(
             f"{argument} is a picture, and build takes a folder of them",
             hint=f"simsearch query {typable(argument, 'IMAGE')}, or simsearch build {safe(folder)}",
+        )
+    elif path.is_file() and path.suffix == PACK:
+        raise RecipeError(
+            f"{argument} is a pack, which is only read, and build takes a recipe, a folder or a table",
+            hint=f"simsearch query IMAGE --build {typable(argument, 'FILE.pack')}",
         )
     elif path.is_file():
         tables = _read_tables(path, path.resolve().parent)

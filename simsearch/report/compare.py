@@ -84,10 +84,10 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
 
     Raises ArtifactError for a build that is missing or damaged, and for two builds without a query in common.
     """
-    builds = [home.build(name).whole() for name in names]
-    base = stored_values(home, builds[0])
+    builds = [home.readable(name).whole() for name in names]
+    base = stored_values(builds[0])
     for build in builds[1:]:
-        found = compare_builds(stored_values(home, build), base)
+        found = compare_builds(stored_values(build), base)
         if not found.shared:
             raise ArtifactError(
                 f"{build.name} and {base.name} have no query in common: they were made from "
@@ -99,10 +99,10 @@ def compare_with_base(home: Home, names: Sequence[str]) -> Iterator[BuildCompari
         yield found
 
 
-def stored_values(home: Home, build: Build) -> BuildValues:
+def stored_values(build: Build) -> BuildValues:
     """Return what a build stored about its queries; each is known by name and content of its image."""
     stages = build.measured
-    with home.reading() as store:
+    with Home(build.home).reading() as store:
         dataset, evaluated = (store.open(name, **stages[name]) for name in ("dataset", "evaluate"))
     with np.load(evaluated.file("queries.npz"), allow_pickle=False) as file:
         values = {key: file[key] for key in file.files}

@@ -38,6 +38,13 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
 
     Raises ArtifactError for a damaged artifact.
     """
+    page = drawn_page(build, report, stages, command)
+    write_suspects(build, report, stages["dataset"], stages["embed"])
+    write_durably(build.page_path, page)
+
+
+def drawn_page(build: Build, report: dict[str, Any], stages: dict[str, Artifact], command: str) -> bytes:
+    """Return report.html of a build, drawn from its artifacts; raises ArtifactError for a damaged one."""
     dataset, evaluated = stages["dataset"], stages["evaluate"]
     records, recipe = RecordTable(dataset.path), build.record.recipe
     trained = not build.of_vectors and bool(with_defaults(recipe)["training"]["epochs"])
@@ -78,8 +85,7 @@ def publish_page(build: Build, report: dict[str, Any], stages: dict[str, Artifac
                 **defects,
             },
         )
-    write_suspects(build, report, dataset, stages["embed"])
-    write_durably(build.page_path, sealed_page(build, page))
+    return sealed_page(build, page)
 
 
 def _thumbnails(artifact: Artifact | None) -> AbstractContextManager[ThumbnailReader | None]:
@@ -115,8 +121,12 @@ def links(root: str | None, page: Path, name: Callable[[int], str]) -> Callable[
 
 def publish_again(build: Build, store: Store, command: str) -> None:
     """Write report.html from the artifacts that the build's report is about."""
-    stages = {name: store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
-    publish_page(build, report_of(build), stages, command)
+    publish_page(build, report_of(build), measured_stages(build, store), command)
+
+
+def measured_stages(build: Build, store: Store) -> dict[str, Artifact]:
+    """Return the artifacts that the build's report is about, by the names that it has for them."""
+    return {name: store.open(name.rpartition("/")[2], **which) for name, which in build.measured.items()}
 
 
 def _json(artifact: Artifact, name: str) -> Any:

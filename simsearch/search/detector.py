@@ -104,7 +104,7 @@ class Detector:
         if "defects" not in stages:
             raise ArtifactError(
                 f"build {build.name} has no defect scores",
-                hint=f"simsearch defects fit --build {build.name} --normal LABEL makes them" + home_words(build.home),
+                hint=f"simsearch defects fit --build {build.name} --normal LABEL makes them" + build.at,
             )
         try:
             with Home(build.home).reading(days=build.rehash_days) as store:
@@ -243,9 +243,12 @@ class Detector:
 
 
 def with_defects(home: Home, name: str | None) -> Build:
-    """Return the build of a name, else the newest listed one that has defect scores; ArtifactError without one."""
+    """Return the build of a name or in a pack, else the newest listed one that has defect scores.
+
+    Raises ArtifactError without one.
+    """
     if name is not None:
-        return home.build(name)
+        return home.readable(name)
     newest = home.newest("defects")
     if newest is None:
         raise ArtifactError(
