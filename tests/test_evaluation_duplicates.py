@@ -7,8 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from simsearch.evaluation.details import duplicates as module
+from simsearch.evaluation.details import others as module
 from simsearch.evaluation.details.duplicates import duplicates
+from simsearch.evaluation.details.others import nearest_others, one_of_each
 from simsearch.page.html import Pictures
 from simsearch.report.sections.document import section
 
@@ -25,6 +26,10 @@ def digests(keys):
     return np.array([hashlib.sha256(str(key).encode()).digest() for key in keys], dtype="S32")
 
 
+def looked(digests, looks, source):
+    return duplicates(digests, looks, source, nearest_others(source, one_of_each(digests), 12))
+
+
 @pytest.fixture
 def planted():
     """(digests, features) of 60 rows: 3 copies 5 = 17 = 40 and 8 = 9; near by score 20 ~ 21 ~ 22, and 30 ~ 5."""
@@ -39,7 +44,7 @@ def planted():
 
 
 def test_copies_looks_and_scores_are_told_apart(planted):
-    found = duplicates(planted[0], [[5, 17, 33], [8, 9], [1, 2]], Source(planted[1]))
+    found = looked(planted[0], [[5, 17, 33], [8, 9], [1, 2]], Source(planted[1]))
     assert [group["rows"] for group in found["copies"]["listed"]] == [[5, 17, 40], [8, 9]]
     assert (found["copies"]["groups"], found["copies"]["images"]) == (2, 5)
     assert found["copies"]["listed"][0]["score"] == pytest.approx(1)
@@ -57,7 +62,7 @@ def test_scores_against_a_slow_loop():
     rows = (random.normal(size=(20, 4))[random.integers(0, 20, 300)] + 0.02 * random.normal(size=(300, 4))).astype(
         np.float32
     )
-    found = duplicates(digests(range(300)), None, Source(rows))
+    found = looked(digests(range(300)), None, Source(rows))
     assert found["looks"] is None
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     scores = unit @ unit.T
@@ -84,11 +89,11 @@ def test_large_corpora_are_sampled_and_lists_are_bounded(monkeypatch):
     monkeypatch.setattr(module, "MOST_PAIRS", 50 * 400)
     rows = np.repeat(np.random.default_rng(0).normal(size=(200, 16)), 2, axis=0).astype(np.float32)
     rows[1::2] += 1e-4
-    found = duplicates(digests(range(400)), [[i, i + 1] for i in range(0, 400, 2)], Source(rows))
+    found = looked(digests(range(400)), [[i, i + 1] for i in range(0, 400, 2)], Source(rows))
     assert found["score"]["rows"] == 50
     assert 25 <= found["score"]["groups"] <= 50
     assert (found["looks"]["groups"], len(found["looks"]["listed"])) == (200, 50)
-    found = duplicates(digests([0] * 400), None, Source(rows))
+    found = looked(digests([0] * 400), None, Source(rows))
     assert found["copies"]["groups"] == 1
     assert found["copies"]["listed"][0] == {
         "images": 400,
@@ -103,14 +108,14 @@ def test_the_page_shows_them(planted):
         pictures = Pictures(lambda row: b"picture", lambda row: f"<{row}>", [])
         return section("duplicates", report={"duplicates": found}, pictures=pictures)
 
-    html = groups(duplicates(planted[0], [[1, 2]], Source(planted[1])))
+    html = groups(looked(planted[0], [[1, 2]], Source(planted[1])))
     assert "2 groups, 5 images in all, of the very same bytes" in html
     assert "1 group, 2 images in all, that look the same" in html
     assert "above 0.999" in html
     assert html.count("<use href") == 5 + 2 + 5
     assert "&lt;17&gt;" in html
     assert groups(None) == ""
-    none = duplicates(digests(range(3)), None, Source(np.eye(3, dtype=np.float32)))
+    none = looked(digests(range(3)), None, Source(np.eye(3, dtype=np.float32)))
     html = groups(none)
     assert "No images of the very same bytes" in html
     assert "look the same" not in html

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simsearch.arrays import Doubles, Labels, Numbers
+from simsearch.arrays import Doubles, Flags, Labels, Numbers
 
 VERDICT, VERDICT_FILE = "verdict", "verdict.json"  # the stage that finds how much counts as known, and what it writes
 VOTERS = 9  # nearest images that vote: with one that is the query itself, the ten that are looked up anyway
@@ -35,8 +35,7 @@ def vote(scores: Numbers, labels: Labels) -> Vote:
     if not scores.shape[1]:
         empty = np.zeros(len(scores))
         return Vote(np.full(len(scores), -1, dtype=np.int64), empty, empty - np.inf)
-    best = np.where(counts, scores, -np.inf).max(axis=1)
-    weights = np.exp((scores - np.where(np.isfinite(best), best, 0.0)[:, None]) / TEMPERATURE) * counts
+    weights, best = _weights(scores, counts)
     of_label = (weights[:, None, :] * (labels[:, None, :] == labels[:, :, None])).sum(axis=2) * counts
     first = of_label.argmax(axis=1)  # of equal ones the nearest
     rows = np.arange(len(scores))
@@ -45,3 +44,20 @@ def vote(scores: Numbers, labels: Labels) -> Vote:
     total = np.maximum(weights.sum(axis=1), np.finfo(np.float64).tiny)
     margins = (of_label[rows, first] - after) / total
     return Vote(winner, margins, best + CLEAR * margins)
+
+
+def votes_for(scores: Numbers, labels: Labels, wanted: Labels) -> Doubles:
+    """Return which share (Q,) of the votes is for the labels `wanted` (Q,), of scores and labels as `vote` takes them.
+
+    0 where nobody votes.
+    """
+    weights, _ = _weights(np.asarray(scores, dtype=np.float64), labels >= 0)
+    total = np.maximum(weights.sum(axis=1), np.finfo(np.float64).tiny)
+    found: Doubles = (weights * (labels == wanted[:, None])).sum(axis=1) / total
+    return found
+
+
+def _weights(scores: Numbers, counts: Flags) -> tuple[Doubles, Doubles]:
+    """Return what each vote weighs, (Q, k), the best 1 and those that do not count 0, and the best score (Q,)."""
+    best = np.where(counts, scores, -np.inf).max(axis=1, initial=-np.inf)
+    return np.exp((scores - np.where(np.isfinite(best), best, 0.0)[:, None]) / TEMPERATURE) * counts, best

@@ -14,7 +14,9 @@ from simsearch.home import Build, Home, Record
 from simsearch.integrity.verifying import Verified, verify_build
 from simsearch.pipeline.first import table_of
 from simsearch.pipeline.plan import Plan
+from simsearch.pipeline.systems import untrained_of
 from simsearch.recipe import tables
+from simsearch.recipe.recipe import make_recipe, with_defaults
 from simsearch.report.publish import publish_again
 from simsearch.report.published import page_fault, publish_report
 from simsearch.report.reading import name_build, report_of
@@ -136,7 +138,10 @@ class _Repair:
         self.home.set_aside("evaluate", self.stages["evaluate"]["digest"])
         features = {system: sound[name] for system, name in names.items()}
         unseen = recipe["dataset"]["split"] == "disjoint"
-        made = self.plan.make(evaluate(self.build.name, data, features, index, evaluation, self.table, few_shot=unseen))
+        vectors = self.build.of_vectors
+        plain = None if vectors else untrained_of(make_recipe(with_defaults(recipe), self.build.name))
+        more: dict[str, Any] = {"few_shot": unseen, "untrained": plain}
+        made = self.plan.make(evaluate(self.build.name, data, features, index, evaluation, self.table, **more))
         if self.stages.pop("seeds", None):
             self._say("What several seeds show together was about another report: run the same build --seeds N again")
         self.stages["evaluate"] = made.reference

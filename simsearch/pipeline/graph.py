@@ -26,7 +26,7 @@ from simsearch.pipeline.first import first_stages, name_first
 from simsearch.pipeline.plan import Plan
 from simsearch.pipeline.rules import older_rules, what_differs
 from simsearch.pipeline.seeds import refuse_idle_seeds
-from simsearch.pipeline.systems import Systems, below_head, device_words, starting_weights
+from simsearch.pipeline.systems import Systems, below_head, device_words, starting_weights, untrained_of
 from simsearch.recipe import Recipe, filled
 from simsearch.recipe.defaults import epochs_for
 from simsearch.recipe.tables import Dataset
@@ -89,6 +89,7 @@ class Pipeline:
             plan.make(defects(data, trained, embedded["recipe"], recipe.defects, learned=learned))
         below = below_head(plan, recipe)
         more: dict[str, Any] = {"few_shot": unseen, "trained": trained, "frozen": below, "beside": beside}
+        more["untrained"] = "frozen" if below and not unseen else untrained_of(recipe)
         plan.make(evaluate(name, data, embedded, made, table, recipe.index, **more))
         if data.facts["labelled"]:
             heads = recipe.embedder.train == "head" and recipe.training.epochs

@@ -53,6 +53,13 @@ def systems_of(recipe: Recipe, apart: int = 1) -> dict[str, Recipe | None]:
     }
 
 
+def untrained_of(recipe: Recipe) -> str | None:
+    """Return the system of a resolved recipe that learnt from no label that is searched; None where all may have."""
+    if recipe.dataset.split == "disjoint":
+        return "recipe"
+    return next((system for system, trains in systems_of(recipe).items() if trains is None), None)
+
+
 @dataclass(frozen=True)
 class Rules:
     """How heads are made: which version of them, and whether the backbone is an artifact of its own."""

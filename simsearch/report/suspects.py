@@ -83,13 +83,22 @@ def _is_text(name: str) -> bool:
 def suspects(report: dict[str, Any], images: Sequence[str], labels: Sequence[str], file: FeatureFile) -> list[Suspect]:
     """Return the images, (N,) as their `labels` and the features (N, dim) of `file`, whose label may be a mistake.
 
-    Those none of whose neighbours has their label first, as the report lists them; then duplicates with other labels,
-    each under the other's. `score` is that of the nearest image of the label that is said. One line for each image.
+    Those whose nearest others do not say their label first, the surest first; then queries none of whose neighbours has
+    it, as the report lists them; then duplicates with other labels, each under the other's. `score` is that of the
+    nearest image of the label that is said. One line for each image.
     """
     says: dict[int, str] = {}
     why: dict[int, list[str]] = {}
+    doubts = report.get("label_doubts") or {"listed": ()}  # a report of an older version has none
+    for entry in doubts["listed"]:
+        row = entry["row"]
+        says[row] = entry["says"]
+        told = f"its {doubts['neighbours']} nearest others vote {entry['share']:.0%} for {entry['says']}"
+        why[row] = [f"{told}, {entry['own']:.0%} for {entry['label']}"]
     for entry in report.get("label_suspects") or ():
         row = entry["row"]
+        if row in says:
+            continue
         says[row] = entry["majority"]
         why[row] = [f"none of its nearest has its label; {entry['share']:.0%} of them say {entry['majority']}"]
     for row, other, words in _contradictions(report, labels):

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from simsearch.evaluation.details.beside import Beside
     from simsearch.vectors.features import FeatureFile
 
-VERSION = 6
+VERSION = 7
 
 
 def evaluate(
@@ -44,20 +44,22 @@ def evaluate(
     few_shot: bool,
     trained: Artifact | None = None,
     frozen: Artifact | None = None,
+    untrained: str | None = None,
     beside: Beside | None = None,
 ) -> Step:
     """Return the step that measures the features of each system, and those of the recipe through `index`.
 
     `searched` says how; `few_shot`: the labels searched were not trained on. With `trained`, the recipe's embedder,
     a picture is timed too: that decides nothing that is measured, so it is no input. `frozen`: features that a head
-    was trained on, which it is compared with. `beside` makes the map.
+    was trained on, which it is compared with. `untrained`: which of the features learnt from no label that is
+    searched, if any: labels are doubted by these. `beside` makes the map.
     """
     search = search_settings(searched, index)
-    settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot}
+    settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot, "untrained": untrained}
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
     measured = {**embedded, "frozen": frozen} if frozen else embedded
     inputs |= {system: artifact.reference for system, artifact in measured.items()}
-    work = partial(make_report, build, data, measured, index, table, search, few_shot, trained, beside)
+    work = partial(make_report, build, data, measured, index, table, search, few_shot, trained, untrained, beside)
     return Step("evaluate", "Evaluated", VERSION, settings, inputs, work)
 
 
@@ -70,12 +72,13 @@ def make_report(
     search: Search,
     few_shot: bool,
     trained: Artifact | None,
+    untrained: str | None,
     beside: Beside | None,
     space: Workspace,
     progress: Progress,
 ) -> Result:
     """Write report, details, far, strangers and map .json and queries.npz; returns facts and the headline in words."""
-    from simsearch.evaluation.details.duplicates import duplicates
+    from simsearch.evaluation.details.around import look_around
     from simsearch.evaluation.evaluate import Features
     from simsearch.evaluation.evaluate import evaluate as measure
     from simsearch.evaluation.own import numbered
@@ -135,11 +138,20 @@ def make_report(
             near=near,
             progress=progress.tell,
         )
-        progress.tell("duplicates in the corpus")
+        progress.tell("duplicates in the corpus, and labels that may be mistakes")
         corpus = int(index.facts["ntotal"])
         looks = lookalikes(reduced, range(corpus)) if pictures else None
-        alike = duplicates(np.frombuffer(digests, "S32")[:corpus], looks, opened["recipe"])
-        found.report["duplicates"] = alike
+        corpus_labels = labels[:corpus] if data.facts["labelled"] and not unmeasured else None
+        around = look_around(
+            np.frombuffer(digests, "S32")[:corpus],
+            looks,
+            opened["recipe"],
+            opened[untrained] if untrained else None,
+            reduced[:corpus] if pictures else None,
+            corpus_labels,
+            None if groups is None else groups[:corpus],
+        )
+        found.report.update(around)
         # Earlier data sets say nothing of it.
         found.report.update({key: data.facts[key] for key in ("left_out", "decoded") if key in data.facts})
         if few_shot and data.facts["labelled"]:

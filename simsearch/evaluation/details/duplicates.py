@@ -7,75 +7,59 @@ told apart, as they are for queries (`suspects`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from simsearch.arrays import Flags, Floats
+from simsearch.evaluation.details.others import Digests, Others, one_of_each
 from simsearch.evaluation.systems import FeatureSource, gather
-from simsearch.vectors.exact import exact_neighbours
 from simsearch.vectors.normalize import NEARLY_EQUAL, normalize
 
 MOST_GROUPS, MOST_ROWS = 50, 20  # listed of a kind, and of a group
 NEAREST = 10  # neighbours of a row that are looked at
-MOST_PAIRS = 4e9  # products; 60,000 rows are all looked at, of a million 4,000
 
-Digests = NDArray[np.bytes_]
 Groups = Sequence[Sequence[int]]
 
 
-def duplicates(digests: Digests, looks: Groups | None, source: FeatureSource) -> dict[str, Any]:
+def duplicates(digests: Digests, looks: Groups | None, source: FeatureSource, others: Others) -> dict[str, Any]:
     """Return the groups of duplicates among rows [0, N) of `source`, whose digests (N,) are given.
+
+    `others` are the nearest of each that is no copy, at least 10 where there are as many.
 
     {"copies", "looks" (null where nobody looked; given as groups of rows), "score"}, each {"groups", "images",
     "listed": [{"images", "rows" (the first 20), "score" (the least, of a row with the group's first)}]}, at most 50
     listed, the highest score first, ties by row. "score" has "above" (0.999) and "rows": how many were looked at, with
     10 neighbours each, a seeded sample where all would take too long. A copy counts once in the other two.
     """
-    _, first, which, counts = np.unique(digests, return_index=True, return_inverse=True, return_counts=True)
+    _, which, counts = np.unique(digests, return_inverse=True, return_counts=True)
     order = np.argsort(which, kind="stable")
     copies = [order[end - n : end].tolist() for n, end in zip(counts, np.cumsum(counts), strict=True) if n > 1]
-    distinct = np.zeros(len(digests), dtype=np.bool_)
-    distinct[first] = True
-    near, looked_at = _near(source, distinct)
+    distinct = one_of_each(digests)
     apart = None if looks is None else [[row for row in group if distinct[row]] for group in looks]
     return {
         "copies": _listed(copies, source),
         "looks": None if apart is None else _listed([group for group in apart if len(group) > 1], source),
-        "score": {"above": NEARLY_EQUAL, "rows": looked_at, **_listed(near, source)},
+        "score": {"above": NEARLY_EQUAL, "rows": len(others.asked), **_listed(_near(source, others), source)},
     }
 
 
-def _near(source: FeatureSource, distinct: Flags) -> tuple[list[list[int]], int]:
-    """Return groups of rows that score above 0.999 with the first of the group, and how many were looked at."""
-    rows = np.flatnonzero(distinct)
-    asked = rows
-    if float(len(rows)) * len(rows) > MOST_PAIRS:
-        asked = np.sort(np.random.default_rng(0).choice(rows, int(MOST_PAIRS / len(rows)), replace=False))
-    if len(rows) < 2:
-        return [], len(asked)
-
-    def base() -> Iterator[Floats]:
-        for start in range(0, len(distinct), 65_536):
-            block = source.read(start, min(start + 65_536, len(distinct)))[distinct[start : start + 65_536]]
-            if len(block):
-                yield normalize(block)
-
-    embeddings = normalize(gather(source, asked))
-    scores, found = exact_neighbours(embeddings, base(), NEAREST + 1)
+def _near(source: FeatureSource, others: Others) -> list[list[int]]:
+    """Return groups of rows that score above 0.999 with the first of the group."""
+    scores, found = others.scores[:, :NEAREST], others.rows[:, :NEAREST]
+    close = np.flatnonzero((scores > NEARLY_EQUAL).any(axis=1))
+    embeddings = normalize(gather(source, others.asked[close])) if len(close) else np.empty((0, 1), dtype=np.float32)
     groups: list[list[int]] = []
-    firsts: list[int] = []  # of each group, as a position in `asked`
+    firsts: list[int] = []  # of each group, as a position in `close`
     group_of: dict[int, int] = {}
-    for i in np.flatnonzero((scores > NEARLY_EQUAL).sum(axis=1) > 1).tolist():
-        row = int(asked[i])
+    for place, i in enumerate(close.tolist()):
+        row = int(others.asked[i])
         if row in group_of:
             continue
-        near = [int(other) for other in rows[found[i][scores[i] > NEARLY_EQUAL]] if other != row]
+        near = found[i][scores[i] > NEARLY_EQUAL].tolist()
         known = sorted({group_of[other] for other in near if other in group_of})
         # A large group is more than the nearest of its first row: others join when their turn comes.
-        joined = next((g for g in known if float(embeddings[i] @ embeddings[firsts[g]]) > NEARLY_EQUAL), None)
+        joined = next((g for g in known if float(embeddings[place] @ embeddings[firsts[g]]) > NEARLY_EQUAL), None)
         fresh = sorted({other for other in near if other not in group_of})
         if joined is not None:
             groups[joined].append(row)
@@ -83,8 +67,8 @@ def _near(source: FeatureSource, distinct: Flags) -> tuple[list[list[int]], int]
         elif fresh:
             group_of |= dict.fromkeys([row, *fresh], len(groups))
             groups.append([row, *fresh])
-            firsts.append(i)
-    return [[group[0], *sorted(group[1:])] for group in groups], len(asked)
+            firsts.append(place)
+    return [[group[0], *sorted(group[1:])] for group in groups]
 
 
 def _listed(groups: Groups, source: FeatureSource) -> dict[str, Any]:

@@ -33,6 +33,22 @@ def label_rows(report: Report) -> tuple[int, Sequence[str], Sequence[Sequence[st
     return last, ("label", "queries", f"recall@{first}", f"error@{last}", "MAP@R"), rows
 
 
+BY = {
+    "untrained": "by features that learnt from none of these labels",
+    "pictures": "by the small pictures alone, as the features agree with labels that they learnt from",
+    "features": "by features that learnt from these labels too, and agree with most mistakes among them",
+}
+
+
+def doubt_words(doubts: Report) -> str:
+    """Return how many labels the nearest others doubt, of how many images, by what, and how many are listed."""
+    asked, total, listed = doubts["asked"], doubts["total"], len(doubts["listed"])
+    of = count(asked, "image", "images") + (f" looked at, of {doubts['of']:,}" if asked < doubts["of"] else "")
+    said = f"Of {of}, {total:,} {'lies' if total == 1 else 'lie'} among others of another label, {BY[doubts['by']]}"
+    left = f"; the surest {listed:,} are listed" if listed < total else ""
+    return f"{said}: the {doubts['neighbours']} nearest vote for that one{left}."
+
+
 def chosen_labels(labels: list[str], confused: list[dict[str, Any]]) -> list[str]:
     """Return at most 8 labels that get a colour: those that are confused most, then the most frequent."""
     frequent = Counter(labels)
