@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from sklearn.metrics import roc_auc_score
 
 from simsearch.defects.figures import flagged, image_figures
 from simsearch.defects.pixels import pixel_figures
 from simsearch.errors import VectorsError
-from simsearch.statistics.ranks import auroc, auroc_differences, outscored, roc_points
+from simsearch.statistics.ranks import auroc, auroc_differences, outscored, rank_test, roc_points
 
 
 def scored(random, normal=60, defective=40):
@@ -205,3 +206,14 @@ def test_pixels_that_say_nothing():
         pixel_figures([(scores, scores[:, :2] > 0)])
     with pytest.raises(VectorsError, match="holds NaN"):
         pixel_figures([(scores * np.nan, None)])
+
+
+@pytest.mark.parametrize("digits", [9, 1, 0])
+def test_the_rank_test_is_that_of_scipy(digits):
+    random = np.random.default_rng(digits)
+    for n, m in (*np.ndindex(11, 12), (8, 300), (9, 300), (200, 150)):
+        values = (random.normal(size=n + 1) + random.normal() / 2).round(digits)
+        others = random.normal(size=m + 1).round(digits)
+        known = scipy.stats.mannwhitneyu(values, others, alternative="two-sided").pvalue
+        assert rank_test(values, others) == pytest.approx(1 if np.isnan(known) else known, abs=1e-12)
+    assert rank_test(np.ones(3), np.ones(4)) == 1
