@@ -32,7 +32,7 @@ format: $(READY)-dev ## Let ruff format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-docs: $(READY) ## Write the pages that are generated: commands, settings
+docs: $(READY) ## Write what is generated: commands, settings, requirements-serve.txt
 	@$(BIN)/python docs/generate.py
 
 wheel: $(READY) ## Build dist/simsearch-VERSION-py3-none-any.whl (pip fetches hatchling)

@@ -1,4 +1,5 @@
-"""Write docs/commands.md and docs/settings.md from the command line and the typed recipe: `make docs`.
+"""Write docs/commands.md and docs/settings.md from the command line and the typed recipe, and requirements-serve.txt
+from pyproject.toml: `make docs`.
 
 tests/test_docs.py fails where a page differs from what this writes.
 """
@@ -6,15 +7,22 @@ tests/test_docs.py fails where a page differs from what this writes.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from simsearch.cli import cli
+from simsearch.cli.main import NOT_TO_SERVE
 from simsearch.recipe.settings import every_table
 
 DOCS = Path(__file__).parent
+SERVE = """\
+# Written by docs/generate.py from pyproject.toml: all that simsearch needs to query and serve builds (docs/packs.md),
+# and none of what only building needs (torch and others). The package itself: pip install --no-deps.
+"""
+DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 COMMANDS = """\
 # Commands
 
@@ -86,11 +94,19 @@ def settings() -> str:
     return "\n".join([*lines, ""])
 
 
+def serve() -> str:
+    """Return requirements-serve.txt."""
+    declared = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["dependencies"]
+    others = {DISTRIBUTIONS.get(name, name) for name in NOT_TO_SERVE}
+    kept = [one for one in declared if re.split(r"[^\w-]", one)[0] not in others]
+    return SERVE + "".join(f"{one}\n" for one in kept)
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-PAGES = {"commands.md": commands, "settings.md": settings}
+PAGES = {"commands.md": commands, "settings.md": settings, "../requirements-serve.txt": serve}
 
 if __name__ == "__main__":
     for name, page in PAGES.items():

@@ -24,6 +24,9 @@ from simsearch.console import safe, say
 from simsearch.errors import FilterError, SimsearchError, disk_error
 from simsearch.versions import __version__
 
+# Left out where queries are answered and nothing is built: requirements-serve.txt has the others.
+NOT_TO_SERVE = ("onnx", "onnxscript", "safetensors", "sklearn", "scipy", "torch", "torchvision")
+
 
 @click.group(
     cls=Commands,
@@ -75,6 +78,11 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail("not enough memory", "take a smaller images.size or batch, or close other programs")
     except ImportError as error:
+        if error.name and error.name.partition(".")[0] in NOT_TO_SERVE:
+            _fail(
+                f"{error.name.partition('.')[0]} is not installed, which this needs: queries and serve alone do not",
+                "pip install simsearch with all that it depends on, as README.md tells",
+            )
         if not isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
             raise
         _interrupted()  # Ctrl-C while a library was being loaded
