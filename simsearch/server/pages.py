@@ -18,9 +18,12 @@ INDEX = "index.html"
 
 
 def static_files() -> dict[str, tuple[bytes, str]]:
-    """Return the files of the page by name, each with its media type: nothing else is ever read for a request."""
+    """Return the files of the page by name, each with its media type: nothing else is ever read for a request.
+
+    The colours are those of the report.
+    """
     found = {}
-    for one in files("simsearch.server").joinpath("page").iterdir():
+    for one in (*files("simsearch.server").joinpath("page").iterdir(), files("simsearch.page") / "colours.css"):
         if one.is_file():
             media = mimetypes.guess_type(one.name)[0] or "application/octet-stream"
             found[one.name] = one.read_bytes(), media

@@ -1,0 +1,191 @@
+// The page: a view from the address, the search that it asks for, and what is shown of the answer.
+
+import { $, announce, fill, h } from "./dom.js";
+import { builds, told } from "./api.js";
+import { count, many, share, when } from "./words.js";
+import { addressOf, asking, fieldsOf, hasQuery, NOTHING, unfiltered, viewOf } from "./state.js";
+import { keep, kept } from "./uploads.js";
+import { listen, pictureOfRow, preview } from "./query.js";
+import { noNotice, notice, problem } from "./notices.js";
+import { searchNewest, stopSearching, stopWaiting, whenBack } from "./searching.js";
+import { follow, makeFilters } from "./filters.js";
+import { showAnswer, spoken } from "./answer.js";
+import { light, showHits, starter } from "./grid.js";
+
+const page = { served: null, build: null, view: NOTHING, labelsOf: "", seed: Math.floor(Math.random() * 2 ** 31), turn: 0 };
+
+const found = (name) => page.served.builds.find((build) => build.name === (name || page.served.default));
+
+/** Go to a view: the address first, then what it stands for. */
+function go(changes, options = {}) {
+  const view = changes === null ? unfiltered(page.view) : { ...page.view, ...changes };
+  history.pushState(null, "", addressOf(view));
+  show(options);
+}
+
+/** Search by a file. */
+async function take(file) {
+  go(asking(page.view, { upload: await keep(file) }), { entered: true });
+}
+
+/** Read the builds again, and show the view with them. */
+async function fresh(options = {}) {
+  page.served = null;
+  await show(options);
+}
+
+/** Show what the address stands for; `entered`: the reader waits for the answer, and is taken to it. */
+async function show({ entered = false, top = false } = {}) {
+  const turn = (page.turn += 1), view = (page.view = viewOf(location.search));
+  stopSearching();
+  stopWaiting();
+  noNotice();
+  try {
+    page.served ??= await builds();
+    if (turn !== page.turn) return;
+    page.build = found(view.build);
+    showTop(page.build, view);
+    if (!page.build) return notice(`There is no build ${view.build} here`, [], [["Start anew", () => location.assign("/")]]);
+    await (hasQuery(view) ? showFound(turn, page.build, view) : showStart(turn, page.build, view));
+    if (turn !== page.turn) return;
+    if (entered && hasQuery(view)) $("answer").focus({ preventScroll: false });
+    if (top) scrollTo(0, 0);
+  } catch (error) {
+    if (turn === page.turn) failed(error, view);
+  }
+}
+
+function failed(error, view) {
+  if (error.status === undefined) throw error;
+  const again = () => fresh({ entered: true });
+  $("found").hidden = error.place === null;
+  fill($("answer"));
+  problem(error, { again, fresh: again, clear: () => go(null) });
+  if (error.status === 0) whenBack(again);
+  if (hasQuery(view)) showQuery(view, null).catch(() => {});
+}
+
+/** Something was asked of a state that is no longer open: say so, unless the newest one is shown already. */
+function gone(address) {
+  fetch(address, { cache: "no-store" }).then((response) => {
+    if (response.status === 410) problem({ status: 410 }, { fresh: () => fresh({ entered: true }) });
+  }, () => {});
+}
+
+function showTop(build, view) {
+  const { served } = page;
+  $("builds").hidden = served.builds.length < 2;
+  fill($("build"), served.builds.map(({ name }) => h("option", { value: name, ...(name === build?.name ? { selected: true } : {}) }, name)));
+  if (!build) return;
+  document.title = `${build.name} - simsearch`;
+  fill($("name"), h("a", { href: addressOf({ ...NOTHING, build: view.build }) }, build.name));
+  const figure = build.figures?.recall_at_1;
+  const words = figure ? `recall@1 ${share(figure.value)}${figure.interval ? ` [${figure.interval.map(share).join(", ")}]` : ""}` : "not measured";
+  fill($("about"), `${many(build.images, "picture")}${build.labelled ? `, ${many(build.labels, "label")}` : ""}, `,
+    build.can.report ? h("a", { href: `/v1/builds/${encodeURIComponent(build.name)}/${build.digest}/report` }, words) : words);
+  foot(build);
+}
+
+function foot(build, answer = null) {
+  const parts = [`Build ${build.name}, state ${build.digest}`, when(build.built) && `built ${when(build.built)}`];
+  if (build.synced) parts.push(`synced ${when(build.synced)}`);
+  if (build.watching) parts.push(`follows ${build.watching.folder}: ${build.watching.message ?? build.watching.state}`);
+  if (answer) parts.push(`this search took ${answer.milliseconds.toFixed(answer.milliseconds < 10 ? 1 : 0)} ms`);
+  fill($("foot"), `${parts.filter(Boolean).join(" · ")} · `, h("a", { href: "/docs" }, "API"));
+}
+
+async function showStart(turn, build, view) {
+  $("found").hidden = true;
+  fill($("answer"));
+  await preview(null);
+  $("query").hidden = !build.can.search;
+  const { images } = await told(build, `start?seed=${page.seed}`);
+  if (turn !== page.turn) return;
+  $("start").hidden = false;
+  fill($("starts"), images.map((row) => starter(row, view, build, gone)));
+}
+
+async function showFound(turn, build, view) {
+  $("start").hidden = true;
+  $("query").hidden = false;
+  const file = view.upload ? await kept(view.upload) : null;
+  if (turn !== page.turn) return;
+  if (view.upload && !file) {
+    $("found").hidden = true;
+    fill($("answer"));
+    await preview(null);
+    return notice("The picture of this link is not in this browser", ["It was never sent anywhere but to the server, which keeps none. Drop it here again."]);
+  }
+  const drawn = file ? showQuery(view, null, file) : null;
+  const filters = showFilters(turn, build, view).catch(() => {});
+  const answer = await searchNewest(build.name, { file, image: view.image }, fieldsOf(view));
+  if (answer === null || turn !== page.turn) return;
+  await filters;
+  noNotice();
+  if (answer.digest !== build.digest) {
+    page.served = await builds();
+    if (turn !== page.turn) return;
+    build = page.build = found(view.build);
+    showTop(build, view);
+  }
+  $("found").hidden = false;
+  showAnswer(answer, view, build);
+  showHits(answer, view, build, { gone, lit: light, change: go, open: () => {} });
+  foot(build, answer);
+  if (answer.hits.length) announce(spoken(answer, build.labelled));
+  else none(view);
+  await (drawn ?? showQuery(view, answer));
+}
+
+/** No hit is left: said at once, with what took them. */
+function none(view) {
+  const buttons = [["Clear the filters", () => go(null, { entered: true })]];
+  announce("");
+  notice("No picture passes these filters", [view.labels.length ? `Labels: ${view.labels.join(", ")}.` : ""], buttons, "wait");
+}
+
+async function showQuery(view, answer, file = null) {
+  if (file || view.upload) {
+    const blob = file ?? (await kept(view.upload));
+    return preview({ blob, name: blob?.name || "a pasted picture", label: null, crop: view.crop });
+  }
+  const row = /^row-(\d+)$/.exec(answer?.id ?? "")?.[1];
+  if (row === undefined) return preview({ blob: null, name: view.image, label: null, crop: "" });
+  const about = await told({ name: answer.build, digest: answer.digest }, `images/${row}`);
+  const blob = await pictureOfRow(about);
+  if (page.view.image !== view.image || page.view.crop !== view.crop) return;
+  return preview({ blob, name: about.image, label: about.label, crop: view.crop });
+}
+
+async function showFilters(turn, build, view) {
+  const made = `${build.name}/${build.digest}`;
+  if (page.labelsOf !== made) {
+    const { labels } = build.labelled ? await told(build, "labels") : { labels: [] };
+    if (turn !== page.turn) return;
+    makeFilters(build, labels, go);
+    page.labelsOf = made;
+  }
+  follow(view);
+  $("filters").hidden = false;
+}
+
+/** Links of the page itself are followed without loading it again. */
+function links(event) {
+  const link = event.target.closest("a[href^='/?'], a[href='/']");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  history.pushState(null, "", link.getAttribute("href"));
+  document.querySelector("dialog[open]")?.close();
+  show({ entered: true, top: true });
+}
+
+listen(take, (words) => notice("This is not a picture", [words]));
+addEventListener("popstate", () => show());
+document.addEventListener("click", links);
+$("build").addEventListener("change", () => go({ ...unfiltered(page.view), build: $("build").value, image: "" }));
+$("remove").addEventListener("click", () => go(asking(page.view, {})));
+$("others").addEventListener("click", () => {
+  page.seed += 1;
+  show();
+});
+show();
