@@ -6,12 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 import venv
 from pathlib import Path
 
 import pytest
 from commands import run_cli
 from conftest import picture
+from serving import FORM, form_body
 
 from simsearch.cli import cli
 from simsearch.cli.main import NOT_TO_SERVE
@@ -89,6 +91,29 @@ def test_every_command_has_its_help_and_what_builds_says_what_is_missing(install
     assert done.returncode == 2
     assert "is not installed, which this needs" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_it_serves_a_pack(installed, built, tmp_path):
+    (python, alone), (folder, first) = installed, built
+    run_cli("export", "photos", "--format", "pack", "--out", tmp_path / "x.pack", "--home", first, check=0)
+    command = [python.with_name("simsearch"), "serve", "--build", tmp_path / "x.pack", "--port", "0"]
+    command = [str(one) for one in (*command, "--home", tmp_path / "home")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **alone) as process:
+        try:
+            said = []
+            while not said or "  Page" not in said[-1]:
+                said.append(process.stderr.readline())
+                assert said[-1], said
+            address = said[-1].split()[1]
+            body = form_body({"k": "3"}, {"image": (folder / "class 0" / "00.png").read_bytes()})
+            request = urllib.request.Request(f"{address}v1/search", body, FORM)
+            with urllib.request.urlopen(request, timeout=20) as reply:
+                hits = json.loads(reply.read())["hits"]
+        finally:
+            process.kill()
+    query = ("query", folder / "class 0" / "00.png", "--k", 3, "--json", "--home", first)
+    known = json.loads(run_cli(*query, check=0).stdout)["hits"]
+    assert [(hit["image"], hit["score"]) for hit in hits] == [(hit["image"], hit["score"]) for hit in known]
 
 
 def timeless(lines):

@@ -19,7 +19,11 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # hosts that are every address, and
 
 @command(epilog="Example:  simsearch serve --build photos --open")
 @click.option(
-    "--build", "names", multiple=True, metavar="NAME", help="Which build answers; several are served too [the newest]."
+    "--build",
+    "names",
+    multiple=True,
+    metavar="NAME|PACK",
+    help="Which build or pack answers; several are served too [the newest build].",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option("--port", type=Whole(0, 65535), metavar="PORT", help="Which port [8000, or the next that is free].")

@@ -16,7 +16,7 @@ from simsearch.evaluation.systems import gather
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
 
-MAP = "map.json"
+MAP, FEATURES = "map.json", "features.h5"
 NEIGHBOURS = 5
 MOST_POINTS = 5000  # that are sent to be drawn
 MOST_ROWS = 200_000  # of a larger corpus only the points that are drawn are placed
@@ -59,6 +59,7 @@ def places_of(
     """Return where the rows `searched` of an embed artifact lie on the map of the evaluate artifact; None without one.
 
     `measured` is the embed artifact that the map was made from, whose rows may be others. `labels` are of each row.
+    Without features only what the map was made of has a place, and nothing where the rows are others.
     """
     if MAP not in evaluated.manifest["files"] or not len(searched):
         return None
@@ -66,14 +67,22 @@ def places_of(
     if found is None:
         return None
     known, points = np.asarray(found["rows"], dtype=np.int64), np.asarray(found["after"], dtype=np.float32)
-    with FeatureFile(measured.file("features.h5")) as file:
+    if FEATURES not in embedded.manifest["files"]:  # it came in a pack
+        return _of_the_map(known, points, searched) if measured.reference == embedded.reference else None
+    with FeatureFile(measured.file(FEATURES)) as file:
         anchors = normalize(gather(file, known))
     drawn = searched[stratified(len(searched), [labels[row] for row in searched.tolist()], MOST_POINTS, 0)]
     rows = searched if len(searched) <= MOST_ROWS else drawn
-    with FeatureFile(embedded.file("features.h5")) as file:
+    with FeatureFile(embedded.file(FEATURES)) as file:
         parts = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
         placed = [_placed(normalize(gather(file, part)), anchors, points) for part in parts]
     return Places(rows, np.concatenate(placed), drawn)
+
+
+def _of_the_map(known: Integers, points: Floats, searched: Integers) -> Places | None:
+    kept = np.flatnonzero(np.isin(known, searched))
+    kept = kept[np.argsort(known[kept])]
+    return Places(known[kept], points[kept], known[kept]) if len(kept) else None
 
 
 def _placed(embeddings: Floats, anchors: Floats, points: Floats) -> Floats:

@@ -25,11 +25,14 @@ class Shelf:
     """Opened builds by name, in the order in which they were asked for; the first is the default."""
 
     def __init__(self, home: Home, names: Sequence[str]) -> None:
-        """Open builds by name, the newest without any. Raises SimsearchError for one that cannot be opened."""
+        """Open builds by name and packs by path, the newest build without any.
+
+        Raises SimsearchError for one that cannot be opened.
+        """
         self._home = home
         self._opened: dict[str, Opened] = {}
         self.faults: dict[str, Fault] = {}
-        for build in [home.build(name) for name in names] or [home.build()]:
+        for build in [home.readable(name) for name in names] or [home.build()]:
             if build.name not in self._opened:
                 self._opened[build.name] = Opened(build)
 
@@ -75,7 +78,8 @@ class Shelf:
 
         Raises ArtifactError for a build's file that is gone or damaged.
         """
-        build = self._home.build(name)
+        pack = self._opened[name].build.pack
+        build = self._home.readable(name if pack is None else str(pack))
         if build.name != name:
             raise ArtifactError(f"there is no build {name} any more")
         digest = digest_now(build)

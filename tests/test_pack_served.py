@@ -1,0 +1,69 @@
+"""A server for packs: the answers of the build, thumbnails and a map without photos and features, a new pack seen."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from commands import run_cli
+from conftest import SMALL, write_folder
+from serving import served
+
+
+def export(home, out):
+    run_cli("export", "photos", "--format", "pack", "--out", out, "--home", home, check=0)
+    return out
+
+
+@pytest.fixture(scope="module")
+def mapped(tmp_path_factory):
+    """(folder, home) of a build `photos` with a map, and its pack."""
+    root = tmp_path_factory.mktemp("mapped")
+    folder = write_folder(root / "photos")
+    settings = SMALL[: SMALL.index("evaluation.map=false") - 1]
+    run_cli("build", folder, *settings, "--home", root / "first", check=0)
+    return folder, root / "first", export(root / "first", root / "shelf.pack")
+
+
+def test_it_is_served_as_the_build_is(mapped, home):
+    folder, first, pack = mapped
+    query = (folder / "class 0" / "00.png").read_bytes()
+    with served(home, str(pack)) as server, served(first, "photos") as own:
+        found, known = (one.form("/v1/search", {"k": 5}, image=query).json for one in (server, own))
+        assert [(hit["row"], hit["score"]) for hit in found["hits"]] == [
+            (hit["row"], hit["score"]) for hit in known["hits"]
+        ]
+        assert found["verdict"] == known["verdict"]
+        assert {hit["full"] for hit in found["hits"]} == {None}
+        assert server.get(found["hits"][0]["thumbnail"]).body == own.get(known["hits"][0]["thumbnail"]).body
+        told, first_told = (one.get("/v1/builds").json["builds"][0] for one in (server, own))
+        assert told["can"] == first_told["can"]
+        assert told["figures"] == first_told["figures"]
+        place = f"/v1/builds/photos/{server.digest()}"
+        assert server.get(f"{place}/report").body.lower().startswith(b"<!doctype html>")
+        points = server.get(f"{place}/map").json["points"]
+        others = own.get(f"/v1/builds/photos/{own.digest()}/map").json["points"]
+        apart = {row: (x, y) for row, x, y, _ in others}
+        assert points
+        for row, x, y, _ in points:
+            assert apart[row] == pytest.approx((x, y), abs=0.05)
+        whole = server.form("/v1/search", {"k": 30}, image=query).json
+        assert whole["place"] is not None
+
+
+def test_a_pack_put_in_its_place_is_seen(mapped, home, tmp_path):
+    folder, _, pack = mapped
+    shelf = tmp_path / "x.pack"
+    shelf.write_bytes(pack.read_bytes())
+    with served(home, str(shelf)) as server:
+        before = server.digest()
+        assert server.service.shelf.newer("photos") is None
+        run_cli("build", folder, *SMALL, "--set", "training.seed=1", "--home", tmp_path / "other", check=0)
+        os.replace(export(tmp_path / "other", tmp_path / "new.pack"), shelf)
+        newer = server.service.shelf.newer("photos")
+        assert newer is not None
+        assert newer.pack == shelf
+        opened = server.service.shelf.try_open(newer)
+        assert opened is not None
+        assert opened.digest != before
+        opened.let_go()
