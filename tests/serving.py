@@ -14,6 +14,7 @@ from pathlib import Path
 from simsearch.home import Home
 from simsearch.server.app import make_app
 from simsearch.server.limits import Limits
+from simsearch.server.reloading import Reloading
 from simsearch.server.running import listen, run
 from simsearch.server.service import Service
 from simsearch.server.shelf import Shelf
@@ -42,8 +43,10 @@ class Served:
     service: Service
     port: int
     loop: asyncio.AbstractEventLoop
+    reloading: Reloading
+    log: list
 
-    def ask(self, method, path, body=None, headers=None, timeout=30):
+    def ask(self, method, path, body=None, headers=None, timeout=120):
         """The reply to one request, on a connection of its own."""
         with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)) as connection:
             connection.request(method, path, body, headers or {})
@@ -75,11 +78,11 @@ class Served:
     def digest(self, name=None):
         return self.service.shelf.now(name).digest
 
-    def call(self, function):
-        """Call something in the server's own loop."""
-        done = threading.Event()
-        self.loop.call_soon_threadsafe(lambda: (function(), done.set()))
-        assert done.wait(10)
+    def look(self):
+        """Let the server look for new states of its builds now; returns what it said of them."""
+        before = len(self.log)
+        asyncio.run_coroutine_threadsafe(self.reloading.look(), self.loop).result(120)
+        return self.log[before:]
 
 
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -97,22 +100,24 @@ def form_body(texts, files):
 
 
 @contextmanager
-def served(home, *names, **limits):
-    """Serve builds of a home as long as the block lasts."""
+def served(home, *names, token=None, beside=lambda service, reloading: (), **limits):
+    """Serve builds of a home as long as the block lasts; new states of them are taken in by `look`."""
     service = Service(Shelf(Home(Path(home)), names), Limits(**limits))
     listening = listen("127.0.0.1", 0)
-    ready, found = threading.Event(), []
+    ready, found, log = threading.Event(), [], []
+    reloading = Reloading(service, log.append)
 
     async def work():
         found.append(asyncio.get_running_loop())
-        await run(service, make_app(service), listening, ready.set, lambda count: None)
+        app, more = make_app(service, token=token), beside(service, reloading)
+        await run(service, app, listening, ready.set, lambda count: None, more)
 
     thread = threading.Thread(target=lambda: asyncio.run(work()))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     try:
-        yield Served(service, listening.getsockname()[1], found[0])
+        yield Served(service, listening.getsockname()[1], found[0], reloading, log)
     finally:
         found[0].call_soon_threadsafe(service.stop)
-        thread.join(20)
+        thread.join(90)
         assert not thread.is_alive()

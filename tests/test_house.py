@@ -70,7 +70,9 @@ OWNERS = {
     "fastapi": ("server/",),
     "starlette": ("server/",),
     "uvicorn": ("server/running.py", "server/protocol.py"),
+    "prometheus_client": ("server/metrics.py",),
     "python_multipart": ("server/multipart.py",),
+    "watchfiles": ("server/watching.py",),
     "numpy": ("",),
 }
 PACKAGE_OF = {

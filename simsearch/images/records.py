@@ -24,6 +24,7 @@ GROUP = "group"  # a ninth column, only where groups are in use
 EXTRA = "list:"  # what the names of further columns of a list begin with, which stand at the end
 RECORDS = "images.csv"
 OFFSETS = "images.offsets.npy"
+_KEPT = 1 << 15  # records that a table remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +147,21 @@ class RecordTable:
         self._offsets: Integers = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
         self._descriptor = os.open(folder / RECORDS, os.O_RDONLY)
         self._grouped: bool | None = None
+        self._kept: dict[int, ImageRecord] = {}
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> ImageRecord:
-        if self._grouped is None:
-            self._grouped = GROUP in self._fields(0, int(self._offsets[0]))
-        return _record(self._fields(int(self._offsets[row]), int(self._offsets[row + 1])), self._grouped)
+        found = self._kept.get(row)
+        if found is None:
+            if self._grouped is None:
+                self._grouped = GROUP in self._fields(0, int(self._offsets[0]))
+            found = _record(self._fields(int(self._offsets[row]), int(self._offsets[row + 1])), self._grouped)
+            if len(self._kept) >= _KEPT:
+                self._kept.clear()
+            self._kept[row] = found
+        return found
 
     def _fields(self, start: int, stop: int) -> list[str]:
         text = os.pread(self._descriptor, stop - start, start).decode("utf-8", "surrogateescape")
@@ -162,6 +170,7 @@ class RecordTable:
     def close(self) -> None:
         """Close the files; the table is then empty."""
         self._offsets = np.zeros(1, dtype=np.int64)
+        self._kept.clear()
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)

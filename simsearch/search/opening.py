@@ -46,8 +46,11 @@ def open_artifacts(build: Build, again: str, *, rehash: bool) -> Artifacts:
     return Artifacts(dataset, index, evaluated, judged, train)
 
 
-def open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, Features]:
-    """Return preprocessing and network of a train artifact; ArtifactError for a version that is not known here."""
+def open_embedder(build: str, train: Artifact, again: str, threads: int | None = None) -> tuple[Preprocess, Features]:
+    """Return preprocessing and network of a train artifact; ArtifactError for a version that is not known here.
+
+    `threads` work on one picture, as many as there are cores without a number.
+    """
     preprocessing = bundle_of(train)["preprocessing"]
     if not known(preprocessing):
         raise ArtifactError(
@@ -55,7 +58,7 @@ def open_embedder(build: str, train: Artifact, again: str) -> tuple[Preprocess, 
             f"this simsearch knows 1 to {PREPROCESS_VERSION}",
             hint=again,
         )
-    return Preprocess.from_json(preprocessing), open_trained(train, threads=usable_cores())
+    return Preprocess.from_json(preprocessing), open_trained(train, threads=threads or usable_cores())
 
 
 def check_fits(build: str, index: Index, embedder: tuple[Preprocess, Features] | None, images: int, again: str) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
 from simsearch.home import Build
+from simsearch.images.records import ImageRecord
 from simsearch.search.question import Hit, Judgement
 from simsearch.statistics.intervals import wilson_interval
 
+_UNKNOWN = (None, False)
 _FILE = "far.json"
 _STRANGERS = "strangers.json"
 
@@ -53,13 +54,24 @@ class Rates:
         """Return the share of val queries that, without their own label, find a score of at least `score`; or None."""
         return None if self._strangers is None else stranger_rate(self._strangers, score)
 
-    def rated(self, hit: Hit) -> Hit:
-        """Return a hit with how rare its score is, as far as the build knows."""
-        if (pairs := self.of(hit.score)) is not None:
-            hit = replace(hit, false_accept_rate=pairs.share, false_accept_rate_at_most=pairs.at_most)
-        if (strangers := self.of_strangers(hit.score)) is not None:
-            hit = replace(hit, stranger_rate=strangers.share, stranger_rate_at_most=strangers.at_most)
-        return hit
+    def hit(self, rank: int, score: float, record: ImageRecord, *, path: str | None, gone: bool, same: bool) -> Hit:
+        """Return a hit with how rare its score is, as far as the build knows; `same`: it is the query's own file."""
+        pairs, strangers = self.of(score) or _UNKNOWN, self.of_strangers(score) or _UNKNOWN
+        return Hit(
+            rank,
+            score,
+            record.label,
+            record.image,
+            path,
+            record.row,
+            same,
+            pairs[0],
+            None,
+            strangers[0],
+            pairs[1],
+            strangers[1],
+            gone,
+        )
 
     def judged(self, score: float, max_far: float, *, identical: bool) -> Judgement:
         """Return whether two images of this score are of the same label, as at most `max_far` of pairs of others are.

@@ -48,18 +48,18 @@ FIRST = 3  # times as many hits are looked at first where they are collapsed
 class Searcher:
     """An opened build that answers images with their nearest neighbours; several threads may use it until `close`."""
 
-    def __init__(self, build: Build, *, rehash: bool = False) -> None:
+    def __init__(self, build: Build, *, rehash: bool = False, threads: int | None = None) -> None:
         """Open a build; every file is checked against its sha256 before it is parsed.
 
         Files above 64 MiB are believed for `[run] rehash_days` after they were hashed whole, unless `rehash` is asked
-        for, as by a server that stays open for long. Raises ArtifactError when an artifact is missing, damaged or
-        belongs to another build.
+        for, as by a server that stays open for long. `threads` embed one picture, without a number all cores: of two,
+        each has twice the cost. Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
         """
         self.build, self.closed = build, False
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
         dataset, index, evaluated, judged, train = open_artifacts(build, again, rehash=rehash)
         try:
-            self._embedder = None if train is None else open_embedder(build.name, train, again)
+            self._embedder = None if train is None else open_embedder(build.name, train, again, threads)
         except ArtifactError as error:
             raise build.damaged(error) from None
         self.labelled = bool(build.record.labelled)
@@ -185,8 +185,8 @@ class Searcher:
     @while_open
     def located(self, hit: Hit) -> Hit:
         """Return a hit with the path of its file, or with `gone`, as `search` does and `search_vectors` does not."""
-        path = self.corpus.path(hit.image)
-        return replace(hit, path=path, gone=path is None and self.build.pictures_here)
+        path, gone = self._located(hit.image)
+        return replace(hit, path=path, gone=gone)
 
     def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
@@ -205,6 +205,10 @@ class Searcher:
     def decoded(self, data: bytes, at_least: int | None = None) -> Pixels:
         """Return the pixels of a file's bytes as the build's own pictures were decoded; raises ImageError."""
         return decode_query(data, at_least, self._embedder[0].decoding) if self._embedder else decode(data, at_least)
+
+    def _located(self, image: str) -> tuple[str | None, bool]:
+        path = self.corpus.path(image)
+        return path, path is None and self.build.pictures_here
 
     def _load(self, image: Picture, place: str = "") -> tuple[Pixels, str]:
         """Return the pixels of a picture and the digest of its file, "" where it has none."""
@@ -287,8 +291,8 @@ class Searcher:
         best = found[0][0] - ROUNDING if found else 0.0
         if digest:
             found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
-        hits = (
-            self.rates.rated(Hit(rank, score, record.label, record.image, None, row, record.sha256 == digest))
-            for rank, (score, row, record) in enumerate(found, 1)
-        )
-        return [hit if digest is None else self.located(hit) for hit in hits]
+        placed = (self._located(record.image) if digest is not None else (None, False) for _, _, record in found)
+        return [
+            self.rates.hit(rank, score, record, path=path, gone=gone, same=record.sha256 == digest)
+            for rank, ((score, _, record), (path, gone)) in enumerate(zip(found, placed, strict=True), 1)
+        ]

@@ -10,7 +10,10 @@ from starlette.exceptions import HTTPException
 
 from simsearch.console import safe, say
 from simsearch.errors import SimsearchError
+from simsearch.server.guards import Guards, Hosts, Token
 from simsearch.server.headers import Headers
+from simsearch.server.login import login
+from simsearch.server.metrics import Counting
 from simsearch.server.pages import pages
 from simsearch.server.problems import Problem, problem_of
 from simsearch.server.schemas import RESPONSES
@@ -20,8 +23,8 @@ from simsearch.server.telling import telling
 from simsearch.versions import __version__
 
 
-def make_app(service: Service) -> FastAPI:
-    """Return the application of a service."""
+def make_app(service: Service, hosts: Hosts | None = None, token: Token | None = None) -> FastAPI:
+    """Return the application of a service; without `hosts`, only names of this computer are known to it."""
     app = FastAPI(
         title="simsearch",
         version=__version__,
@@ -32,14 +35,16 @@ def make_app(service: Service) -> FastAPI:
         responses=RESPONSES,
     )
     app.state.service = service
-    for routes in (asking, telling, pages):
-        app.include_router(routes(service))
+    for routes in (asking(service), telling(service), pages(service), login(service, token)):
+        app.include_router(routes)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(SimsearchError, _error)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _bug)
+    app.add_middleware(Guards, hosts=hosts or Hosts("127.0.0.1"), token=token)
     app.add_middleware(Headers)
+    app.add_middleware(Counting, metrics=service.metrics)
     return app
 
 

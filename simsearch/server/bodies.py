@@ -11,12 +11,12 @@ from simsearch.server.limits import Limits
 from simsearch.server.multipart import Part, parse_form
 from simsearch.server.problems import Problem
 
-JSON, FORM = "application/json", "multipart/form-data"
+JSON, FORM, FIELDS = "application/json", "multipart/form-data", "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A body: its JSON, or the files and the texts of its form, by field."""
+    """A body: as it is for JSON and plain fields, or the files and the texts of its form, by field."""
 
     json: bytes | None = None
     files: dict[str, Part] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Bodies:
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise Problem(415, "a compressed body is not taken", "send it as it is")
         body = await self._whole(request)
-        if kind == JSON:
+        if kind != FORM:
             return Sent(json=body)
         sent = Sent()
         for part in parse_form(given, body):

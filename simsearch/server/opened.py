@@ -40,8 +40,8 @@ class Opened:
         Raises ArtifactError, and any other SimsearchError, for one that must not answer.
         """
         self.build, self.name, self.digest = build, build.name, digest_now(build)
-        self._users, self._let_go, self._counting = 0, False, threading.Lock()
-        self.searcher = Searcher(build, rehash=True)
+        self.users, self._let_go, self._counting = 0, False, threading.Lock()
+        self.searcher = Searcher(build, rehash=True, threads=1)
         self.detector: Detector | None = None
         try:
             self.detector = Detector(build) if "defects" in build.record.stages and not build.provisional else None
@@ -84,21 +84,21 @@ class Opened:
         with self._counting:
             if self._let_go:
                 return False
-            self._users += 1
+            self.users += 1
             return True
 
     def done(self) -> None:
         """Count one user less; the last of one that was let go of closes it."""
         with self._counting:
-            self._users -= 1
-            last = self._let_go and not self._users
+            self.users -= 1
+            last = self._let_go and not self.users
         if last:
             self._close()
 
     def let_go(self) -> None:
         """Let nobody use it any more; it is closed when its last user has ended."""
         with self._counting:
-            last = not self._let_go and not self._users
+            last = not self._let_go and not self.users
             self._let_go = True
         if last:
             self._close()

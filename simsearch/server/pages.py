@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from simsearch.artifacts import digest_of
 from simsearch.server.answers import dumped
 from simsearch.server.documented import docs_page
+from simsearch.server.metrics import MEDIA_TYPE
 from simsearch.server.problems import Problem
 from simsearch.server.searching import json_response
 from simsearch.server.service import Service
@@ -70,5 +71,10 @@ def pages(service: Service) -> APIRouter:
         response = json_response(dumped(document))
         response.status_code = 503 if service.stopping else 200
         return response
+
+    @routes.get("/metrics", summary="What the server counts, for Prometheus")
+    async def metrics() -> Response:
+        """Requests by route and status, their seconds, the queue, images of each build, reloads."""
+        return Response(service.counted(), headers={"Content-Type": MEDIA_TYPE, "Cache-Control": "no-store"})
 
     return routes

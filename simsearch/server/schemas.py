@@ -22,11 +22,14 @@ PROBLEM: dict[str, Any] = {
 }
 SAID = {
     400: "The request cannot be read.",
+    401: "The token of the server is wanted.",
+    403: "Another site's page asks.",
     404: "There is no such build, state or image.",
     408: "The request came too slowly.",
     410: "The build changed: search again.",
     413: "More bytes or pixels than are taken.",
     415: "Another Content-Type is expected.",
+    421: "The server is not called so.",
     422: "A picture, key or value that cannot be used.",
     503: "The server is busy: Retry-After says when to come back.",
 }

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from simsearch.errors import ImageError, SimsearchError
 from simsearch.images.formats.decode import stored_size
 from simsearch.server.bodies import Bodies
 from simsearch.server.limits import Limits
+from simsearch.server.metrics import Metrics
 from simsearch.server.opened import Opened
 from simsearch.server.problems import Problem, problem_of
 from simsearch.server.shelf import Shelf
 from simsearch.server.work import Work
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What a watched folder is at: `state` is watching, syncing or failed; `message` what the last sync said."""
+
+    folder: str
+    state: str
+    message: str = ""
 
 
 class Service:
@@ -25,6 +36,8 @@ class Service:
         self.bodies = Bodies(limits)
         self.work = Work(limits.threads, limits.queue, limits.seconds, "search")
         self.files = Work(2, 4 * limits.queue, limits.seconds, "files")  # whole pictures, which are read and hashed
+        self.metrics = Metrics()
+        self.watching: dict[str, Watch] = {}  # by the name of the build
         self.stopping = False
         self.stop: Callable[[], None] = lambda: None  # what ends the server that runs it
 
@@ -48,7 +61,8 @@ class Service:
 
     def summary(self, opened: Opened) -> dict[str, Any]:
         """Return what `GET /v1/builds` tells of a build."""
-        return {**opened.summary(), "feedback": False, "watching": None}
+        watch = self.watching.get(opened.name)
+        return {**opened.summary(), "feedback": False, "watching": watch and asdict(watch)}
 
     def check_picture(self, data: bytes) -> None:
         """Raise Problem for a picture of more pixels than are decoded here, and for bytes that are no picture."""
@@ -59,6 +73,16 @@ class Service:
         if size is not None and size[0] * size[1] > self.limits.pixels:
             seen = f"{size[0]:,} x {size[1]:,} pixels"
             raise Problem(413, f"the picture has {seen}, at most {self.limits.pixels:,} are taken", "send it smaller")
+
+    def counted(self) -> bytes:
+        """Return what was counted, for Prometheus."""
+        self.metrics.waiting.set(self.work.held)
+        self.metrics.refused.set(self.work.refused + self.files.refused)
+        self.metrics.shared.set(self.work.shared)
+        self.metrics.images.clear()
+        for name, digest in self.shelf.digests.items():
+            self.metrics.images.labels(name, digest).set(self.shelf.now(name).searcher.images)
+        return self.metrics.text()
 
     def close(self) -> None:
         """Let go of everything."""

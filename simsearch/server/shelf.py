@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from simsearch.errors import ArtifactError, SimsearchError
 from simsearch.home import Build, Home
 from simsearch.server.opened import Opened, digest_now
 from simsearch.server.problems import Problem, gone, unknown_build
+
+_AGAIN = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,12 @@ class Fault:
 
     digest: str
     why: str
+    when: float = field(default_factory=time.monotonic)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it was found lately: a state that was mended is looked at again after a minute."""
+        return time.monotonic() - self.when < _AGAIN
 
 
 class Shelf:
@@ -87,14 +96,15 @@ class Shelf:
         if digest == self._opened[name].digest:
             self.faults.pop(name, None)
             return None
-        return None if fault is not None and fault.digest == digest else build
+        return None if fault is not None and fault.digest == digest and fault.stands else build
 
     def try_open(self, build: Build) -> Opened | None:
         """Return a new state, opened and checked; None, and a fault that says why, where it must not answer."""
         try:
             return Opened(build)
-        except SimsearchError as error:
-            self.faults[build.name] = Fault(digest_now(build), error.message)
+        except Exception as error:  # whatever it is, what was open before answers on
+            why = error.message if isinstance(error, SimsearchError) else f"{type(error).__name__}: {error}"
+            self.faults[build.name] = Fault(digest_now(build), why)
             return None
 
     def exchange(self, opened: Opened) -> Opened:
