@@ -8,12 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simsearch.artifacts import LEFT_OUT, MANIFEST, Artifact, Store, canonical_json
+from simsearch.changes.state import DELETED, MASKED, rows_of
 from simsearch.console import Progress
 from simsearch.errors import RecipeError
+from simsearch.evaluation.details.placed import PLACES, Places, places_of
 from simsearch.exchange.vectors_in import import_command
 from simsearch.exchange.vectors_out import free_path, whole
 from simsearch.home import SYNCED, Build, Home, References
+from simsearch.images.records import read_records
 from simsearch.names import PACK
 from simsearch.packs import write_pack
 from simsearch.report.publish import drawn_page, measured_stages
@@ -74,7 +79,17 @@ def _sources(build: Build, store: Store) -> dict[str, tuple[Source, str | None]]
     page = drawn_page(replace(build, record=record), report, measured_stages(build, store), import_command(build) or "")
     found[f"builds/{build.name}/report.json"] = (json.dumps(report, indent=1).encode(), None)
     found[f"builds/{build.name}/report.html"] = (page, None)
+    if (places := _places(build, store, opened)) is not None:  # which a server would need features for
+        found[f"builds/{build.name}/{PLACES}"] = (places.to_bytes(), None)
     return found
+
+
+def _places(build: Build, store: Store, opened: dict[str, Artifact]) -> Places | None:
+    measured, index = store.open("embed", **build.measured["embed"]), opened["index"]
+    gone = np.union1d(rows_of(index, MASKED), rows_of(opened["dataset"], DELETED))
+    searched = np.setdiff1d(np.arange(int(index.facts["ntotal"]), dtype=np.int64), gone)
+    labels = [record.label for record in read_records(opened["dataset"].path)]
+    return places_of(opened["evaluate"], measured, opened["embed"], searched, labels)
 
 
 def _before(build: Build, store: Store, stages: References) -> Iterator[tuple[Artifact, frozenset[str]]]:

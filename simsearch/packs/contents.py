@@ -24,7 +24,7 @@ SHA256 = re.compile("[0-9a-f]{64}")
 PART = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"  # of a path: none is hidden, none leads up
 PATHS = (
     rf"artifacts/{re.escape(LEFT_OUT)}|artifacts/[a-z_]{{1,40}}/[0-9a-f]{{64}}/{PART}"
-    r"|builds/%s\.json|builds/%s/report\.(?:json|html)"
+    r"|builds/%s\.json|builds/%s/(?:report\.json|report\.html|places\.npz)"
 )
 
 

@@ -61,6 +61,23 @@ def unpack(path: Path, folder: Path, tell: Tell) -> Contents:
     return contents
 
 
+def bytes_of(folder: Path, path: str) -> bytes | None:
+    """Return a file of a pack that was unpacked into a folder, checked; None where the pack has none of that path.
+
+    Raises ArtifactError where it is damaged, or the list is.
+    """
+    try:
+        contents = Contents.from_bytes((folder / LIST).read_bytes())
+        member = next((one for one in contents.members if one.path == path), None)
+        data = None if member is None else (folder / path).read_bytes()
+        sound = member is None or (data is not None and hashlib.sha256(data).hexdigest() == member.sha256)
+    except (OSError, ValueError):
+        sound = False
+    if not sound:
+        raise ArtifactError(f"{folder / path} is damaged", hint=f"move {folder} away: it is unpacked again")
+    return data
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     # O_NONBLOCK: a FIFO that pretends to be a pack must not hold anything up.

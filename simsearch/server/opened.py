@@ -13,11 +13,12 @@ from simsearch.artifacts import digest_of
 from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
 from simsearch.errors import ArtifactError, SimsearchError
+from simsearch.evaluation.details.placed import PLACES, Places, places_of
 from simsearch.home import Build, Home
+from simsearch.packs import bytes_of
 from simsearch.report.reading import report_of
 from simsearch.search import Searcher
 from simsearch.search.detector import Detector
-from simsearch.server.placed import Places, places_of
 
 _LENGTH = 12  # characters of a digest, in addresses
 _SURE = 0.99  # the least score of an image with itself, by an index that stores it as it is
@@ -62,6 +63,9 @@ class Opened:
             self._search_once()
             if self.build.provisional:
                 return None
+            if self.build.pack is not None:
+                found = bytes_of(self.build.home, f"builds/{self.name}/{PLACES}")
+                return None if found is None else Places.from_bytes(found)
             evaluated = store.open("evaluate", **record.stages["evaluate"])
             measured = store.open("embed", **self.build.measured["embed"])
             return places_of(evaluated, measured, embedded, corpus.searched, corpus.labels)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact
+from simsearch.errors import ArtifactError
 from simsearch.evaluation.details.projection import stratified
 from simsearch.evaluation.systems import gather
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
 
-MAP, FEATURES = "map.json", "features.h5"
+MAP = "map.json"
+PLACES = "places.npz"  # of a pack, which has no features to find them by
 NEIGHBOURS = 5
 MOST_POINTS = 5000  # that are sent to be drawn
 MOST_ROWS = 200_000  # of a larger corpus only the points that are drawn are placed
@@ -31,6 +35,25 @@ class Places:
     rows: Integers
     points: Floats
     drawn: Integers
+
+    def to_bytes(self) -> bytes:
+        """Return it as an .npz file; the same places have the same bytes."""
+        file = io.BytesIO()
+        np.savez(file, rows=self.rows, points=self.points, drawn=self.drawn)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Places:
+        """Return what `to_bytes` wrote; ArtifactError for what is none of ours."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as found:
+                rows, points, drawn = (found[key] for key in ("rows", "points", "drawn"))
+            sound = points.shape == (len(rows), 2) and bool(np.isin(drawn, rows).all()) and len(rows) > 0
+        except (ValueError, KeyError, TypeError, OSError, EOFError, BadZipFile):
+            sound = False
+        if not sound:
+            raise ArtifactError("the places on the map, which a pack brings, are damaged")
+        return cls(rows, points, drawn)
 
     def of(self, rows: Sequence[int]) -> Floats:
         """Return the places (m, 2) of some rows, NaN for those that have none."""
@@ -59,7 +82,6 @@ def places_of(
     """Return where the rows `searched` of an embed artifact lie on the map of the evaluate artifact; None without one.
 
     `measured` is the embed artifact that the map was made from, whose rows may be others. `labels` are of each row.
-    Without features only what the map was made of has a place, and nothing where the rows are others.
     """
     if MAP not in evaluated.manifest["files"] or not len(searched):
         return None
@@ -67,22 +89,14 @@ def places_of(
     if found is None:
         return None
     known, points = np.asarray(found["rows"], dtype=np.int64), np.asarray(found["after"], dtype=np.float32)
-    if FEATURES not in embedded.manifest["files"]:  # it came in a pack
-        return _of_the_map(known, points, searched) if measured.reference == embedded.reference else None
-    with FeatureFile(measured.file(FEATURES)) as file:
+    with FeatureFile(measured.file("features.h5")) as file:
         anchors = normalize(gather(file, known))
     drawn = searched[stratified(len(searched), [labels[row] for row in searched.tolist()], MOST_POINTS, 0)]
     rows = searched if len(searched) <= MOST_ROWS else drawn
-    with FeatureFile(embedded.file(FEATURES)) as file:
+    with FeatureFile(embedded.file("features.h5")) as file:
         parts = (rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK))
         placed = [_placed(normalize(gather(file, part)), anchors, points) for part in parts]
     return Places(rows, np.concatenate(placed), drawn)
-
-
-def _of_the_map(known: Integers, points: Floats, searched: Integers) -> Places | None:
-    kept = np.flatnonzero(np.isin(known, searched))
-    kept = kept[np.argsort(known[kept])]
-    return Places(known[kept], points[kept], known[kept]) if len(kept) else None
 
 
 def _placed(embeddings: Floats, anchors: Floats, points: Floats) -> Floats:
