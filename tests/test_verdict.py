@@ -10,7 +10,9 @@ import pytest
 from conftest import SMALL, artifact_file, picture, run_cli, write_folder
 
 import simsearch
+from simsearch.cli.verdicts import verdict_line
 from simsearch.home import Home
+from simsearch.search.question import Verdict
 
 KEYS = {"label", "known", "margin", "unknown_accepted", "calibrated_on"}
 FROZEN = [*SMALL, "--set", "training.epochs=0"]
@@ -79,6 +81,15 @@ def test_the_words_of_a_verdict(six):
     known = f"    verdict: class 3, known (margin {one['verdict']['margin']:.2f})"
     assert last == (known if one["verdict"]["known"] else "    verdict: none of these (nearest: class 3)")
     assert "verdict" not in run_cli("query", image, "--paths", "--home", home, check=0).stdout
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(("by", "words"), [("unseen labels", ""), ("trained labels", ", judged by trained labels")])
+def test_labels_that_were_trained_on_are_named_as_what_judges(by, words, known):
+    (line,) = verdict_line(Verdict("an apple " * 9, known, 0.5, 0.05, by, "simsearch build"))
+    assert line.endswith(f"margin 0.50{words}, stale)" if known else f"{words}, stale)")
+    assert line.startswith("    verdict: an " if known else "    verdict: none of these (nearest: an ")
+    assert len(line) <= 80
 
 
 def test_a_corpus_that_changed_much_says_so(copied):

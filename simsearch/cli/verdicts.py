@@ -9,17 +9,24 @@ from simsearch.console import safe, shorten
 if TYPE_CHECKING:
     from simsearch.search import Verdict
 
-_LABEL_WIDTH = 40
+_WIDTH, _LABEL = 80, 40  # columns
+_UNSEEN = "unseen labels"
 
 
 def verdict_line(verdict: Verdict | None) -> list[str]:
-    """Return the line under a table, of at most 80 columns; none without a verdict."""
+    """Return the line under a table, of at most 80 columns; none without a verdict.
+
+    A threshold that labels were judged by which the network was trained on lets more through than it says.
+    """
     if verdict is None:
         return []
-    label, stale = shorten(safe(verdict.label), _LABEL_WIDTH), ", stale" if verdict.stale else ""
+    told = "" if verdict.calibrated_on == _UNSEEN else f", judged by {verdict.calibrated_on}"
+    told += ", stale" if verdict.stale else ""
     if verdict.known:
-        return [f"    verdict: {label}, known (margin {verdict.margin:.2f}{stale})"]
-    return [f"    verdict: none of these (nearest: {label}{stale})"]
+        before, after = "    verdict: ", f", known (margin {verdict.margin:.2f}{told})"
+    else:
+        before, after = "    verdict: none of these (nearest: ", f"{told})"
+    return [before + shorten(safe(verdict.label), min(_LABEL, _WIDTH - len(before) - len(after))) + after]
 
 
 def stale_words(verdict: Verdict | None) -> str | None:
