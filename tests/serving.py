@@ -100,9 +100,9 @@ def form_body(texts, files):
 
 
 @contextmanager
-def served(home, *names, token=None, beside=lambda service, reloading: (), **limits):
+def served(home, *names, token=None, feedback=None, beside=lambda service, reloading: (), **limits):
     """Serve builds of a home as long as the block lasts; new states of them are taken in by `look`."""
-    service = Service(Shelf(Home(Path(home)), names), Limits(**limits))
+    service = Service(Shelf(Home(Path(home)), names), Limits(**limits), feedback)
     listening = listen("127.0.0.1", 0)
     ready, found, log = threading.Event(), [], []
     reloading = Reloading(service, log.append)

@@ -11,6 +11,7 @@ from conftest import run_cli
 from onnx import TensorProto, helper, numpy_helper
 from pages import Reader
 from PIL import Image
+from serving import served
 
 import simsearch
 from simsearch.defects.bank import PatchBank
@@ -295,3 +296,15 @@ def test_a_defect_among_the_normal_images_is_named(tmp_path, rate, wrong):
     assert f"error: 1 of 24 normal images are far from all others: {wrong:02d}.png" in done.stderr
     assert "hint: look at them: " in done.stderr
     run_cli(*words, "--set", "defects.outliers=keep", "--home", tmp_path / "home", check=0)
+
+
+def test_a_server_scores_and_draws_as_the_command_does(fitted):
+    root, home, _ = fitted
+    path = next((root / "bad").rglob("*.png"), None) or next(root.rglob("*.png"))
+    expected = json.loads(run_cli("defects", "score", path, "--json", "--home", home).stdout)
+    with served(home, "good-defects") as server:
+        reply = server.form("/v1/builds/good-defects/defects", image=("x.png", path.read_bytes()))
+        assert reply.json["score"] == pytest.approx(expected["score"], abs=1e-5)
+        drawn = server.form("/v1/builds/good-defects/defects?heatmap=true", image=("x.png", path.read_bytes()))
+        assert drawn.headers["content-type"] == "image/png"
+        assert drawn.body.startswith(b"\x89PNG")

@@ -30,6 +30,7 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # hosts that are every address, and
 @click.option("--token-file", metavar="FILE", help="Only who has the word in FILE may ask: --host 0.0.0.0 needs it.")
 @click.option("--allow-host", "more", multiple=True, metavar="NAME", help="Another name of this server, as a proxy's.")
 @click.option("--watch", "folder", metavar="FOLDER", help="Run simsearch sync whenever files in FOLDER come or go.")
+@click.option("--feedback", "kept", metavar="FILE.csv", help="Keep what people say of hits, as rows of a list.")
 @click.option("--open", "browse", is_flag=True, help="Open the page in a browser.")
 @HOME_OPTION
 def serve(
@@ -39,6 +40,7 @@ def serve(
     token_file: str | None,
     more: tuple[str, ...],
     folder: str | None,
+    kept: str | None,
     browse: bool,
     home: str | None,
 ) -> int:
@@ -52,6 +54,7 @@ def serve(
     started = time.perf_counter()
     place = find_home(home)
     from simsearch.server.app import make_app
+    from simsearch.server.feedback import Feedback
     from simsearch.server.guards import LOOPBACK, Hosts
     from simsearch.server.limits import Limits
     from simsearch.server.reloading import Reloading
@@ -62,6 +65,7 @@ def serve(
     from simsearch.versions import usable_cores
 
     token = None if token_file is None else _token_in(token_file)
+    feedback = None if kept is None else Feedback(kept)
     listening = listen(host, port)
     try:
         shelf = Shelf(place, names)
@@ -69,7 +73,7 @@ def serve(
     except BaseException:
         listening.close()
         raise
-    service = Service(shelf, Limits(threads=usable_cores()))
+    service = Service(shelf, Limits(threads=usable_cores()), feedback)
     actual = listening.getsockname()[1]
     shown = ANY.get(host, host)
     address = f"http://{f'[{shown}]' if ':' in shown else shown}:{actual}"
@@ -90,6 +94,8 @@ def serve(
             say(f"Port {PORT} was busy, so this is {actual}")
         if folder is not None:
             say(f"Watching {safe(folder)}")
+        if feedback is not None:
+            say(f"Feedback goes to {safe(str(feedback.path))}")
         say("Ctrl+C stops after the running requests")
         if browse:
             _open(f"{address}/")

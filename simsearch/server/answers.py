@@ -29,7 +29,12 @@ def search_by_picture(opened: Opened, data: bytes, name: str, form: Form) -> byt
     question, box = form.question(), form.box()
     searcher = opened.searcher
     answer = searcher.ask(data if box is None else part_of(searcher.decoded(data), box), question)
-    return dumped(_document(opened, name, answer, form, question, hashlib.sha256(data).hexdigest()[:_ID]))
+    return dumped(_document(opened, name, answer, form, question, name_of_picture(data)))
+
+
+def name_of_picture(data: bytes) -> str:
+    """Return the id of the answers to a picture that was sent."""
+    return hashlib.sha256(data).hexdigest()[:_ID]
 
 
 def search_by_row(opened: Opened, row: int, form: Form) -> bytes:
@@ -92,6 +97,12 @@ def hit_document(opened: Opened, hit: Hit) -> dict[str, Any]:
     document = hit.to_json()
     here = document.pop("path") is not None
     return document | picture_addresses(opened, hit.row, here=here)
+
+
+def shown(opened: Opened, row: int) -> dict[str, Any]:
+    """Return what is shown of an image of the corpus."""
+    record, addresses = opened.searcher.corpus.records[row], picture_addresses(opened, row, here=False)
+    return {"row": row, "label": record.label, "image": record.image, "thumbnail": addresses["thumbnail"]}
 
 
 def picture_addresses(opened: Opened, row: int, *, here: bool) -> dict[str, str | None]:

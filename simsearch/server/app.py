@@ -16,6 +16,7 @@ from simsearch.server.login import login
 from simsearch.server.metrics import Counting
 from simsearch.server.pages import pages
 from simsearch.server.problems import Problem, problem_of
+from simsearch.server.saying import saying
 from simsearch.server.schemas import RESPONSES
 from simsearch.server.searching import asking
 from simsearch.server.service import Service
@@ -35,7 +36,7 @@ def make_app(service: Service, hosts: Hosts | None = None, token: Token | None =
         responses=RESPONSES,
     )
     app.state.service = service
-    for routes in (asking(service), telling(service), pages(service), login(service, token)):
+    for routes in (asking(service), telling(service), saying(service), pages(service), login(service, token)):
         app.include_router(routes)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(SimsearchError, _error)

@@ -43,20 +43,21 @@ class Reloading:
         """Take in what is new, if anything is."""
         shelf = self._service.shelf
         for name in shelf.names:
-            path = shelf.now(name).build.path
+            build = shelf.now(name).build
+            path = build.pack or build.path
             mark = _mark(path)
             if mark == self._marks.get(name, ()):
                 continue
             try:
-                build = await asyncio.to_thread(shelf.newer, name)
+                newer = await asyncio.to_thread(shelf.newer, name)
             except SimsearchError as error:
                 if name not in self._lost:
                     self._lost.add(name)
                     self._tell(f"{error.message}; what {name} was answers on")
                 continue
             self._lost.discard(name)
-            if build is not None:
-                await self._exchange(build)
+            if newer is not None:
+                await self._exchange(newer)
             if name not in shelf.faults:  # one that may be mended is looked at again
                 self._marks[name] = mark
 

@@ -49,6 +49,11 @@ def body_schema(form: type[BaseModel], document: type[BaseModel] | None, *files:
     return {"requestBody": {"required": True, "content": content}}
 
 
+def json_schema(document: type[BaseModel]) -> dict[str, Any]:
+    """Return what a route takes that takes JSON alone."""
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": _schema(document)}}}}
+
+
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of a model, with nothing in it that leads elsewhere."""
     found = model.model_json_schema()

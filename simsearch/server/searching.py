@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from simsearch.images.encoding import png_of
 from simsearch.server.answers import (
     dumped,
+    name_of_picture,
     original,
     picked_row,
     same,
@@ -48,7 +49,10 @@ def asking(service: Service) -> APIRouter:
         opened = service.shelf.taken(name)
         called = part.file or ""
         key = ("search", opened.digest, opened.name, hashlib.sha256(data).digest(), called, form.model_dump_json())
-        return json_response(await service.run(opened, lambda: search_by_picture(opened, data, called, form), key))
+        found = await service.run(opened, lambda: search_by_picture(opened, data, called, form), key)
+        if service.feedback is not None and not form.crop:  # of a part nobody knows later which it was
+            service.feedback.keep(name_of_picture(data), data)
+        return json_response(found)
 
     async def _search_json(name: str | None, asked: Asked) -> bytes:
         given = asked.given()

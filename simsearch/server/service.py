@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 from simsearch.errors import ImageError, SimsearchError
 from simsearch.images.formats.decode import stored_size
 from simsearch.server.bodies import Bodies
+from simsearch.server.feedback import Feedback
 from simsearch.server.limits import Limits
 from simsearch.server.metrics import Metrics
 from simsearch.server.opened import Opened
@@ -31,8 +33,9 @@ class Watch:
 class Service:
     """A server's state; everything but what `work` and `files` run belongs to one event loop."""
 
-    def __init__(self, shelf: Shelf, limits: Limits) -> None:
-        self.shelf, self.limits = shelf, limits
+    def __init__(self, shelf: Shelf, limits: Limits, feedback: Feedback | None = None) -> None:
+        self.shelf, self.limits, self.feedback = shelf, limits, feedback
+        self.writing = asyncio.Lock()
         self.bodies = Bodies(limits)
         self.work = Work(limits.threads, limits.queue, limits.seconds, "search")
         self.files = Work(2, 4 * limits.queue, limits.seconds, "files")  # whole pictures, which are read and hashed
@@ -62,7 +65,7 @@ class Service:
     def summary(self, opened: Opened) -> dict[str, Any]:
         """Return what `GET /v1/builds` tells of a build."""
         watch = self.watching.get(opened.name)
-        return {**opened.summary(), "feedback": False, "watching": watch and asdict(watch)}
+        return {**opened.summary(), "feedback": self.feedback is not None, "watching": watch and asdict(watch)}
 
     def check_picture(self, data: bytes) -> None:
         """Raise Problem for a picture of more pixels than are decoded here, and for bytes that are no picture."""

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from simsearch.artifacts import digest_of
 from simsearch.images.formats.formats import media_type
-from simsearch.server.answers import dumped, original, picked_row, picture_addresses
+from simsearch.server.answers import dumped, original, picked_row, picture_addresses, shown
 from simsearch.server.asked import Picked
 from simsearch.server.bodies import JSON
 from simsearch.server.opened import Opened
@@ -55,7 +55,7 @@ def telling(service: Service) -> APIRouter:
         with using(name, digest) as opened:
             rows = opened.searcher.corpus.searched
             drawn = np.random.default_rng(seed).permutation(rows)[:STARTS].tolist()
-            return lasting(request, dumped({"images": [_shown(opened, row) for row in drawn]}), JSON)
+            return lasting(request, dumped({"images": [shown(opened, row) for row in drawn]}), JSON)
 
     @routes.get("/v1/builds/{name}/{digest}/map", summary="The corpus as points in the plane")
     async def corpus_map(request: Request, name: str, digest: str) -> Response:
@@ -106,20 +106,14 @@ def _row(opened: Opened, row: int) -> int:
     return picked_row(opened, Picked(row=row, image=None))
 
 
-def _shown(opened: Opened, row: int) -> dict[str, Any]:
-    record = opened.searcher.corpus.records[row]
-    addresses = picture_addresses(opened, row, here=False)
-    return {"row": row, "label": record.label, "image": record.image, "thumbnail": addresses["thumbnail"]}
-
-
 def _told(opened: Opened, row: int) -> dict[str, Any]:
     corpus = opened.searcher.corpus
     here = corpus.path(corpus.records[row].image) is not None
     beside = [other for other, _ in zip(corpus.beside(row), range(BESIDE), strict=False)]
     return {
-        **_shown(opened, row),
+        **shown(opened, row),
         **picture_addresses(opened, row, here=here),
         "columns": corpus.said(row),
         "here": here,
-        "folder": [_shown(opened, other) for other in beside],
+        "folder": [shown(opened, other) for other in beside],
     }
