@@ -6,19 +6,11 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from conftest import run_cli, write_folder
+import pytest
+from chromium import browser as browser  # a fixture
+from serving import served
 
-# With labels enough for verdicts (5), pictures enough (40), and a map.
-WHOLE = ["--set", "embedder.backbone=mnist_cnn", "--set", "embedder.weights=none", "--set", "training.epochs=1"]
-WHOLE += ["--set", "evaluation.map=true"]
 SECONDS = 20  # that anything may take on a busy machine
-
-
-def build_photos(root, labels=6, each=12):
-    """(folder, home) of a build named `photos` of which the page can show everything."""
-    folder = write_folder(root / "photos", labels, each)
-    run_cli("build", folder, *WHOLE, "--home", root / "home", check=0)
-    return folder, root / "home"
 
 
 @dataclass
@@ -49,9 +41,9 @@ class Seen:
             self.tab.wait_for_timeout(20)
 
     def answered(self):
-        """Wait until an answer is shown and nothing runs."""
+        """Wait until what the address asks for is shown."""
+        self.until("document.body.dataset.shown === location.pathname + location.search")
         self.tab.wait_for_selector("#answer h2")
-        self.until("!document.body.classList.contains('busy')")
 
     def start(self, number=0):
         """Search by one of the pictures to start from."""
@@ -76,3 +68,17 @@ def visiting(browser, server, address="/", **options):
         assert [url for url in seen.asked if not url.startswith((own, f"blob:{own}"))] == []
     finally:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def server(mapped):
+    with served(mapped[1]) as server:
+        yield server
+
+
+@pytest.fixture
+def visit(browser, server):
+    """The page in a wide window; its console says nothing of errors, but for what a test expects."""
+    with visiting(browser, server) as visit:
+        yield visit
+        assert visit.unexpected() == []

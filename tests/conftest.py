@@ -71,6 +71,15 @@ def built(tmp_path_factory):
     return folder, root / "home"
 
 
+@pytest.fixture(scope="session")
+def mapped(tmp_path_factory):
+    """(folder, home) of a build named `photos` with a map, and labels and pictures enough for verdicts."""
+    root = tmp_path_factory.mktemp("mapped")
+    folder = write_folder(root / "photos", labels=6, each=12)
+    run_cli("build", folder, *SMALL[:-1], "evaluation.map=true", "--home", root / "home", check=0)
+    return folder, root / "home"
+
+
 @pytest.fixture
 def copy_of_built(built, tmp_path):
     """(folder, home) as `built`, to be damaged."""

@@ -11,8 +11,12 @@ import { searchNewest, stopSearching, stopWaiting, whenBack } from "./searching.
 import { follow, makeFilters } from "./filters.js";
 import { showAnswer, spoken } from "./answer.js";
 import { light, showHits, starter } from "./grid.js";
+import { lightPoint, noMap, showMap } from "./map.js";
+import { openDetails } from "./details.js";
+import { openCrop } from "./crop.js";
+import { openCompare, openDefects } from "./compare.js";
 
-const page = { served: null, build: null, view: NOTHING, labelsOf: "", seed: Math.floor(Math.random() * 2 ** 31), turn: 0 };
+const page = { served: null, build: null, view: NOTHING, labels: [], labelsOf: "", seed: Math.floor(Math.random() * 2 ** 31), turn: 0 };
 
 const found = (name) => page.served.builds.find((build) => build.name === (name || page.served.default));
 
@@ -48,11 +52,18 @@ async function show({ entered = false, top = false } = {}) {
     if (!page.build) return notice(`There is no build ${view.build} here`, [], [["Start anew", () => location.assign("/")]]);
     await (hasQuery(view) ? showFound(turn, page.build, view) : showStart(turn, page.build, view));
     if (turn !== page.turn) return;
+    document.body.dataset.shown = location.pathname + location.search;
     if (entered && hasQuery(view)) $("answer").focus({ preventScroll: false });
     if (top) scrollTo(0, 0);
   } catch (error) {
     if (turn === page.turn) failed(error, view);
   }
+}
+
+/** Say what a dialog met, on the page under it. */
+function said(error) {
+  document.querySelector("dialog[open]")?.close();
+  failed(error, page.view);
 }
 
 function failed(error, view) {
@@ -83,6 +94,8 @@ function showTop(build, view) {
   const words = figure ? `recall@1 ${share(figure.value)}${figure.interval ? ` [${figure.interval.map(share).join(", ")}]` : ""}` : "not measured";
   fill($("about"), `${many(build.images, "picture")}${build.labelled ? `, ${many(build.labels, "label")}` : ""}, `,
     build.can.report ? h("a", { href: `/v1/builds/${encodeURIComponent(build.name)}/${build.digest}/report` }, words) : words);
+  const tool = (able, words, open) => able && h("button", { type: "button", class: "plain", click: () => open(page.build, preview.asked) }, words);
+  fill($("tools"), tool(build.can.same, "Compare two", openCompare), tool(build.can.defects, "Defects", openDefects));
   foot(build);
 }
 
@@ -97,6 +110,7 @@ function foot(build, answer = null) {
 async function showStart(turn, build, view) {
   $("found").hidden = true;
   fill($("answer"));
+  noMap();
   await preview(null);
   $("query").hidden = !build.can.search;
   const { images } = await told(build, `start?seed=${page.seed}`);
@@ -130,7 +144,9 @@ async function showFound(turn, build, view) {
   }
   $("found").hidden = false;
   showAnswer(answer, view, build);
-  showHits(answer, view, build, { gone, lit: light, change: go, open: () => {} });
+  const open = (hit) => openDetails(hit, { answer, view, build, asked: preview.asked, labels: page.labels, problem: said });
+  showHits(answer, view, build, { gone, lit: lightPoint, change: go, open });
+  showMap(answer, view, build, { lit: light, change: go }).catch(said);
   foot(build, answer);
   if (answer.hits.length) announce(spoken(answer, build.labelled));
   else none(view);
@@ -162,6 +178,7 @@ async function showFilters(turn, build, view) {
   if (page.labelsOf !== made) {
     const { labels } = build.labelled ? await told(build, "labels") : { labels: [] };
     if (turn !== page.turn) return;
+    page.labels = labels.map(({ label }) => label);
     makeFilters(build, labels, go);
     page.labelsOf = made;
   }
@@ -184,6 +201,7 @@ addEventListener("popstate", () => show());
 document.addEventListener("click", links);
 $("build").addEventListener("change", () => go({ ...unfiltered(page.view), build: $("build").value, image: "" }));
 $("remove").addEventListener("click", () => go(asking(page.view, {})));
+$("part").addEventListener("click", () => openCrop(preview.asked, (crop) => go({ crop }, { entered: true })));
 $("others").addEventListener("click", () => {
   page.seed += 1;
   show();

@@ -40,20 +40,27 @@ export function listen(taken, refused) {
 
 /** Show the large field, or the preview of what was asked: a blob with its name and its crop. */
 export async function preview(asked) {
+  preview.asked = asked;
   $("drop").classList.toggle("small", asked !== null);
   $("asked").hidden = asked === null;
   document.body.classList.toggle("searched", asked !== null);
   if (asked === null) return;
-  const name = asked.crop ? `A part of ${asked.name}` : asked.name;
-  $("called").replaceChildren(h("strong", {}, name), asked.label ? h("span", { class: "soft" }, asked.label) : "");
+  const cut = asked.name.lastIndexOf("/") + 1;
+  $("called").replaceChildren(...[
+    asked.crop && h("span", { class: "soft" }, "A part of"),
+    h("strong", {}, asked.name.slice(cut)),
+    cut && h("span", { class: "soft" }, asked.name.slice(0, cut)),
+    asked.label && h("span", { class: "soft" }, `Label: ${asked.label}`)].filter(Boolean));
   const canvas = $("preview");
-  canvas.setAttribute("aria-label", `The query: ${name}`);
+  canvas.setAttribute("aria-label", `The query: ${asked.crop ? "a part of " : ""}${asked.name}`);
   if (!asked.blob || !(await draw(canvas, asked.blob, SIDE))) {
     nothing(canvas);
     return;
   }
   if (asked.crop) frame(canvas, asked.crop.split(",").map(Number));
 }
+
+preview.asked = null;
 
 /** The file of an image of the corpus, or its thumbnail where that is all there is. */
 export async function pictureOfRow(told) {

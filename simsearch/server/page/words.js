@@ -7,10 +7,10 @@ export const score = (number) => number.toFixed(3);
 /** A share of 0 to 1 as ".692". */
 export const share = (number) => number.toFixed(3).replace(/^0\./, ".");
 
-/** A rate above 0 with two significant digits: "1 in 3,800"; `atMost`: it is no more than that. */
+/** A rate above 0 with two significant digits: "1 in 3,800"; `atMost`: it is no more than that, "< 1 in 3,800". */
 export function oneIn(rate, atMost = false) {
   const times = Number(Math.round(1 / rate).toPrecision(2));
-  return `${atMost ? "under " : ""}1 in ${count(times)}`;
+  return `${atMost ? "< " : ""}1 in ${count(times)}`;
 }
 
 /** How rare the score of a hit is, as the column of `simsearch query`; null where the build does not know. */
