@@ -15,7 +15,7 @@ demo: $(READY) ## Install, build the digits, query one of them
 	@$(BIN)/simsearch build digits
 	@echo "simsearch query data/datasets/digits/7/0007.png --k 3 --montage hits.png" >&2
 	@$(BIN)/simsearch query data/datasets/digits/7/0007.png --build digits --k 3 --montage hits.png
-	@echo "Next: source $(BIN)/activate, then simsearch build photos/ (class/x.jpg)" >&2
+	@echo "Next: source $(BIN)/activate, then simsearch serve --open, or simsearch build photos/ (class/x.jpg)" >&2
 
 test: $(READY)-dev ## Run the fast tests (offline, on a CPU, 3 minutes on 2 cores)
 	@$(PYTEST) -m "not slow"

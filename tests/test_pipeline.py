@@ -110,6 +110,7 @@ def test_a_new_name_for_what_another_build_made_is_a_new_build(copy_of_built):
     done = run_cli("build", folder, *SMALL, "--name", "other", "--home", home, check=0)
     assert "Built other: " in done.stderr
     assert "Next: simsearch query IMAGE --build other" in done.stderr
+    assert "  or: simsearch serve --build other" in done.stderr
     assert "up to date" not in done.stderr
     assert "other is up to date" in run_cli("build", folder, *SMALL, "--name", "other", "--home", home, check=0).stderr
 

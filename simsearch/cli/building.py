@@ -99,7 +99,9 @@ def build(
     if outcome.ran or outcome.changed:
         if outcome.advice:
             say(safe_lines(outcome.advice) + home_words(home))
-        say(f"Next: simsearch query IMAGE --build {outcome.build.name}" + home_words(home))
+        there = f"--build {outcome.build.name}" + home_words(home)
+        say(f"Next: simsearch query IMAGE {there}")
+        say(f"  or: simsearch serve {there} --open")
     say_waste(place)
     return SAID_NO if strict and outcome.missed else OK
 
