@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -42,11 +42,23 @@ class Hit:
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of a hit in `query --json`; "..._at_most" is there where it is true."""
-        record = asdict(self)
-        del record["gone"]  # no `path` tells it
-        left_out = ("alike",) if self.alike is None else ()
-        for key in (*left_out, *(key for key, value in record.items() if key.endswith("_at_most") and not value)):
-            del record[key]
+        record: dict[str, Any] = {
+            "rank": self.rank,
+            "score": self.score,
+            "label": self.label,
+            "image": self.image,
+            "path": self.path,  # none tells of a file that is gone, too
+            "row": self.row,
+            "same_file": self.same_file,
+            "false_accept_rate": self.false_accept_rate,
+        }
+        if self.alike is not None:
+            record["alike"] = self.alike
+        record["stranger_rate"] = self.stranger_rate
+        if self.false_accept_rate_at_most:
+            record["false_accept_rate_at_most"] = True
+        if self.stranger_rate_at_most:
+            record["stranger_rate_at_most"] = True
         return record
 
 

@@ -58,7 +58,8 @@ def search_by_vectors(opened: Opened, asked: Asked) -> bytes:
     question, searcher = asked.question(), opened.searcher
     rows = asked.vectors if asked.vector is None else [asked.vector]
     answers = searcher.ask_vectors(vectors_of(rows or [], searcher.dim), question) if rows else []
-    whole = (_document(opened, None, answer, asked, question, None) for answer in answers)
+    many = asked.vector is None
+    whole = (_document(opened, None, answer, asked, question, None, many=many) for answer in answers)
     if asked.vector is not None:
         return dumped(next(whole))
     return dumped({"build": opened.name, "digest": opened.digest, "answers": list(whole)})
@@ -92,10 +93,13 @@ def same(opened: Opened, one: bytes, other: bytes, names: Sequence[str], max_far
     return dumped({**document, "digest": opened.digest})
 
 
-def hit_document(opened: Opened, hit: Hit) -> dict[str, Any]:
-    """Return the keys of a hit in `query --json`, but for its path: the addresses of its pictures."""
+def hit_document(opened: Opened, hit: Hit, *, looked: bool = False) -> dict[str, Any]:
+    """Return the keys of a hit in `query --json`, but for its path: the addresses of its pictures.
+
+    `looked`: whether its file is looked for, which a search by vectors has not done.
+    """
     document = hit.to_json()
-    here = document.pop("path") is not None
+    here = document.pop("path") is not None or (looked and opened.searcher.corpus.path(hit.image) is not None)
     return document | picture_addresses(opened, hit.row, here=here)
 
 
@@ -114,16 +118,22 @@ def picture_addresses(opened: Opened, row: int, *, here: bool) -> dict[str, str 
 
 
 def _document(
-    opened: Opened, query: str | None, answer: Answer, form: Form, question: Question, name: str | None
+    opened: Opened,
+    query: str | None,
+    answer: Answer,
+    form: Form,
+    question: Question,
+    name: str | None,
+    *,
+    many: bool = False,
 ) -> dict[str, Any]:
+    """Return an answer; of one of `many` vectors no place on the map is told."""
     searcher = opened.searcher
     located = answer.hits[form.offset :]
-    if query is None:
-        located = tuple(searcher.located(hit) for hit in located)
-    hits = [hit_document(opened, hit) for hit in located]
+    hits = [hit_document(opened, hit, looked=query is None) for hit in located]
     passing = None if question.where is None else searcher.passing(question.where)
     there = len(searcher.corpus.searched) if passing is None else passing
-    places = opened.places
+    places = None if many else opened.places
     return {
         **answer_document(searcher, query, answer, hits, question.where),
         "digest": opened.digest,
