@@ -169,7 +169,8 @@ def test_the_report_has_rates_with_intervals_and_a_curve(tmp_path):
     for name in ("fold_heads", "deployed"):
         for side in ("known", "unknown", "balanced"):
             low, high = found[name][side]["interval"]
-            assert f"{100 * found[name][side]['share']:.1f}\u00a0% [{low:.3f}, {high:.3f}]" in body, (name, side)
+            share, low, high = (f"{100 * one:.1f}\u00a0%" for one in (found[name][side]["share"], low, high))
+            assert f"{share} [{low}, {high}]" in body, (name, side)
     assert 'id="unknown-curve' in body
 
 

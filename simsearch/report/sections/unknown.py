@@ -13,6 +13,7 @@ from simsearch.page.html import count, interval, percent
 
 AXES = ("queries of labels never seen, told known", "known ones told so, by their label")
 HEADS, DEPLOYED = "fold_heads", "deployed"
+SHORT = {HEADS: "fold heads", DEPLOYED: "your search"}  # beside a line of the chart
 _TICKS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 Report = dict[str, Any]
@@ -22,7 +23,7 @@ Charted = tuple[str, Markup, str, Sequence[str], list[tuple[str, ...]]]
 def names(told: Report) -> dict[str, str]:
     """Return what each line of table and chart is of, those that were measured alone."""
     seen = "trained on, left out" if told["fold_heads"] or told["calibrated_on"].startswith("trained") else "left out"
-    found = {HEADS: "heads trained without them", DEPLOYED: f"your search, labels {seen}"}
+    found = {HEADS: "fold heads, trained without them", DEPLOYED: f"your search, labels {seen}"}
     return {key: name for key, name in found.items() if told.get(key)}
 
 
@@ -36,7 +37,7 @@ def rows(told: Report) -> list[tuple[str, ...]]:
             percent(entry["unknown"]["share"]),
             percent(entry["balanced"]["share"]),
         )
-        ends = (interval(entry[side]["interval"]) for side in ("known", "unknown", "balanced"))
+        ends = (interval(entry[side]["interval"], percent) for side in ("known", "unknown", "balanced"))
         found.append((name, *(f"{cell} {end}".rstrip() for cell, end in zip(cells, ends, strict=True))))
     return found
 
@@ -44,17 +45,16 @@ def rows(told: Report) -> list[tuple[str, ...]]:
 def curve(told: Report) -> Charted | None:
     """Return known queries that are told right, by unknown ones that are let in with them; None without any."""
     lines = [
-        Series(name, look, [tuple(point) for point in told[key]["curve"]])
-        for look, (key, name) in enumerate(names(told).items())
+        Series(SHORT[key], look, [tuple(point) for point in told[key]["curve"]]) for look, key in enumerate(names(told))
     ]
     if not lines:
         return None
     title = "Queries that are told known and right, by those of labels never seen that are told known with them"
     ticks = [tick for tick in _TICKS if all(tick >= line.points[0][0] for line in lines)]
     body = []
-    for line in lines:
+    for name, line in zip(names(told).values(), lines, strict=True):
         reached = [max((right for passed, right in line.points if passed <= tick), default=0.0) for tick in ticks]
-        body.append((line.name, *map(percent, reached)))
+        body.append((name, *map(percent, reached)))
     return title, roc_chart("unknown-curve", title, lines, AXES), title, ("line", *map(one_in, ticks)), body
 
 
@@ -69,7 +69,10 @@ def words(told: Report) -> list[str]:
         "nothing."
     ]
     if told[HEADS]:
-        found.append("Those ask heads that were trained without their labels.")
+        found.append(
+            "Each image asks a head that was trained without its label, a fold head; their threshold is that of the "
+            "head in use, which tells unseen labels apart a little better."
+        )
     elif told["calibrated_on"].startswith("trained"):
         found.append("The network was trained on these labels: of labels that it never saw more are told known.")
     return found
