@@ -14,6 +14,7 @@ import { light, showHits, starter } from "./grid.js";
 import { lightPoint, noMap, showMap } from "./map.js";
 import { openDetails } from "./details.js";
 import { openCrop } from "./crop.js";
+import { openDuplicates, openSuspects } from "./curate.js";
 import { openCompare, openDefects } from "./compare.js";
 
 const page = { served: null, build: null, view: NOTHING, labels: [], labelsOf: "", seed: Math.floor(Math.random() * 2 ** 31), turn: 0 };
@@ -95,7 +96,9 @@ function showTop(build, view) {
   fill($("about"), `${many(build.images, "picture")}${build.labelled ? `, ${many(build.labels, "label")}` : ""}, `,
     build.can.report ? h("a", { href: `/v1/builds/${encodeURIComponent(build.name)}/${build.digest}/report` }, words) : words);
   const tool = (able, words, open) => able && h("button", { type: "button", class: "plain", click: () => open(page.build, preview.asked) }, words);
-  fill($("tools"), tool(build.can.same, "Compare two", openCompare), tool(build.can.defects, "Defects", openDefects));
+  fill($("tools"), tool(build.can.same, "Compare two", openCompare), tool(build.can.defects, "Defects", openDefects),
+    tool(build.labelled && !build.provisional, "Labels to check", () => openSuspects(page.build, page.view)),
+    tool(!build.provisional, "Near-duplicates", () => openDuplicates(page.build, page.view)));
   foot(build);
 }
 

@@ -11,7 +11,7 @@ const SIDE = 640;
 function verdict(found) {
   const rate = typeof found.false_accept_rate === "number" ? oneIn(found.false_accept_rate, found.false_accept_rate_at_most) : null;
   const words = { true: "The same label", false: "Different labels" }[String(found.same)] ?? "Too few pairs were measured to tell";
-  return [h("p", { class: "lead" }, `${words}.`),
+  return [h("h3", { class: "lead" }, `${words}.`),
     h("p", {}, `Score ${score(found.score)}${rate ? `: of pairs of different labels, ${rate} score as much` : ""}.`)];
 }
 
@@ -69,6 +69,6 @@ export function openDefects(build, asked) {
 }
 
 function judged(found) {
-  return [h("p", { class: "lead" }, found.defective ? "A defect." : "As the normal ones."),
+  return [h("h3", { class: "lead" }, found.defective ? "A defect." : "As the normal ones."),
     h("p", {}, `Score ${score(found.score)}, called a defect from ${score(found.threshold)} on. At most ${oneIn(found.p_value)} normal pictures scores as much.`)];
 }

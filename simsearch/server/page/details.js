@@ -33,7 +33,7 @@ export async function openDetails(hit, shown) {
     h("p", { class: "path" }, h("code", {}, hit.image), copier(hit.image)),
     about.here ? null : h("p", { class: "soft" }, "The original is not on this machine, or has changed since."),
     columns(about.columns),
-    build.feedback && answer.id ? opinion(hit, shown) : null,
+    build.feedback && answer.id && !view.crop ? opinion(hit, shown) : null,
     h("p", { class: "buttons" },
       h("a", { class: "button", href: addressOf(asking(view, { image: hit.image })) }, "Search by this"),
       ["Previous", "Next"].map((words, side) => h("button", { type: "button", id: `details-${words}`, disabled: !beside[side], click: () => openDetails(beside[side], shown) }, words))),
@@ -87,7 +87,7 @@ function opinion(hit, { answer, build, labels }) {
   const send = async (words) => {
     try {
       await feedback({ build: build.name, digest: answer.digest, query: answer.id, row: hit.row, said: words });
-      said.textContent = "Noted, thank you.";
+      said.textContent = `Noted: ${words}.`;
     } catch (error) {
       said.textContent = `Not noted: ${error.message}.`;
     }
