@@ -26,6 +26,7 @@ COMMANDS = {
     "export": ["export", "--format", "npy", "--out", "{folder}/out"],
     "clean": ["clean", "no-such-build"],
     "defects": ["defects", "score", "{folder}", "--name", "no-such-build"],
+    "serve": ["serve", "--build", "no-such-build"],
 }
 
 
