@@ -10,8 +10,11 @@ from browsing import browser as browser  # fixtures
 from browsing import server as server
 from browsing import visit as visit
 from browsing import visiting
+from conftest import picture
 from serving import served
+from synced import sync
 
+from simsearch.server.guards import Token
 from simsearch.server.pages import static_files
 
 pytestmark = pytest.mark.slow
@@ -180,6 +183,43 @@ def test_a_state_that_is_no_longer_open_is_said(visit):
     visit.tab.unroute("**/search")
     visit.tab.get_by_role("button", name="Search again").click()
     visit.answered()
+
+
+def test_the_page_goes_on_when_the_build_is_exchanged(browser, ours):
+    folder, home = ours
+    with served(home, "photos") as server, visiting(browser, server, "/?image=class 1/03.png") as visit:
+        visit.answered()
+        before = server.digest()
+        assert f"state {before}" in visit.text("#foot")
+        picture(1, 500).save(folder / "class 1" / "new.png")
+        sync(home, None, "photos")
+        assert len(server.look()) == 1
+        after = server.digest()
+        visit.tab.locator("#hits .more").first.click()
+        visit.tab.get_by_role("button", name="Search again").click()
+        visit.until("([words]) => document.querySelector('#foot').textContent.includes(words)", f"state {after}")
+        visit.answered()
+        assert visit.text("#about").startswith("31 pictures")
+        addresses = visit.tab.locator("#hits img").evaluate_all("all => all.map(one => one.src)")
+        assert len(addresses) == 10
+        assert all(f"/{after}/" in address for address in addresses)
+        picture(1, 501).save(folder / "class 1" / "another.png")
+        sync(home, None, "photos")
+        assert len(server.look()) == 1
+        visit.tab.locator("#hits a").first.click()
+        visit.until("([words]) => document.querySelector('#foot').textContent.includes(words)", server.digest())
+        assert visit.text("#about").startswith("32 pictures")
+
+
+def test_a_token_is_asked_for_once(browser, built):
+    token = Token("a word of the tests")
+    with served(built[1], "photos", token=token) as server, visiting(browser, server) as visit:
+        assert visit.tab.url.endswith("/login")
+        visit.tab.fill("input", "a word of the tests")
+        visit.tab.keyboard.press("Enter")
+        visit.tab.wait_for_selector("#starts img")
+        visit.start()
+        assert len(visit.rows()) == 10
 
 
 def test_every_file_of_the_page_is_short_and_served(server):

@@ -10,7 +10,7 @@ ALWAYS = {
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",  # "no-referrer" makes the Origin of a login "null", which the guards refuse
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
