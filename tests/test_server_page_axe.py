@@ -59,6 +59,8 @@ def test_axe_finds_nothing_and_nothing_is_cut(browser, server, name):
         for width in (1280, 390, 320):
             visit.tab.set_viewport_size({"width": width, "height": 800})
             visit.tab.wait_for_timeout(100)
+            if name == "open":  # a narrow window closes the filters
+                visit.tab.evaluate("document.querySelector('#filter-box').open = true")
             assert visit.tab.evaluate("document.documentElement.scrollWidth") == width
             assert visit.tab.evaluate(CUT) == []
             assert visit.tab.evaluate(SMALL_TARGETS) == []
@@ -99,6 +101,24 @@ def test_focus_goes_to_the_answer_by_the_keyboard_alone(browser, server):
         visit.answered()
         assert visit.tab.evaluate("document.activeElement.id") == "k"
         assert visit.text("#status").startswith("20 results")
+
+
+def test_a_phone_has_filters_and_map_closed_and_tools_at_the_end(browser, server):
+    phone = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
+    with visiting(browser, server, QUERY + "&k=5", **phone) as visit:
+        visit.answered()
+        assert visit.tab.locator("#shoot").count() == 1
+        assert not visit.tab.locator("#k").is_visible()
+        visit.tab.locator("#filter-box > summary").tap()
+        visit.tab.select_option("#k", "20")
+        visit.answered()
+        assert len(visit.rows()) == 20
+        assert not visit.tab.locator("#points").is_visible()
+        visit.tab.locator("#map summary").tap()
+        visit.until("document.querySelector('#points').width > 200")
+        assert visit.tab.locator("footer #tools button").count() >= 2
+        visit.tab.set_viewport_size({"width": 1280, "height": 800})
+        visit.until("document.querySelector('header #tools') && document.querySelector('#filter-box').open")
 
 
 def test_headings_and_landmarks(browser, server):

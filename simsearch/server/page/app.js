@@ -19,6 +19,8 @@ import { openCompare, openDefects } from "./compare.js";
 
 const page = { served: null, build: null, view: NOTHING, labels: [], labelsOf: "", seed: Math.floor(Math.random() * 2 ** 31), turn: 0 };
 
+const NARROW = matchMedia("(max-width: 599px)");
+
 const found = (name) => page.served.builds.find((build) => build.name === (name || page.served.default));
 
 /** Go to a view: the address first, then what it stands for. */
@@ -125,6 +127,7 @@ async function showStart(turn, build, view) {
 async function showFound(turn, build, view) {
   $("start").hidden = true;
   $("query").hidden = false;
+  $("replace").hidden = $("part").hidden = !build.can.search;
   const file = view.upload ? await kept(view.upload) : null;
   if (turn !== page.turn) return;
   if (view.upload && !file) {
@@ -199,6 +202,14 @@ function links(event) {
   show({ entered: true, top: true });
 }
 
+/** On a phone the tools stand at the end, and the filters are closed until asked for. */
+function narrow() {
+  document.querySelector(NARROW.matches ? "footer" : "header").append($("tools"));
+  $("filter-box").open = !NARROW.matches;
+}
+
+NARROW.addEventListener("change", narrow);
+narrow();
 listen(take, (words) => notice("This is not a picture", [words]));
 addEventListener("popstate", () => show());
 document.addEventListener("click", links);

@@ -63,7 +63,7 @@ export function openDefects(build, asked) {
       fill(told, trouble(error));
     }
   }
-  const dialog = openDialog("defects", "Look for defects", place.place, told);
+  const dialog = openDialog("defects", "Look for defects", h("div", { class: "pair apart" }, place.place, told));
   dialog.onpaste = (event) => event.clipboardData.files[0] && take(event.clipboardData.files[0]);
   if (asked?.blob && !asked.crop) take(new File([asked.blob], asked.name, { type: asked.blob.type }));
 }

@@ -97,6 +97,8 @@ export function follow(view) {
     $("labels-told").textContent = `Labels: ${chosen.length === 0 ? "all" : chosen.length === 1 ? chosen[0] : `${chosen.length} chosen`}`;
     if ($("labels").open && !$("labels").contains(document.activeElement)) follow.list();
   }
+  const used = [view.min, view.far, view.where, ...view.labels].filter(Boolean).length + view.collapse;
+  $("filter-box").firstElementChild.textContent = used ? `Filters: ${used} set` : "Filters";
   $("clear").hidden = !hasFilters(view) && !view.collapse;
 }
 follow.chosen = new Set();
