@@ -47,7 +47,7 @@ def test_the_wheel_runs_in_a_fresh_environment(tmp_path):
     source = {path for path in (ROOT / "simsearch").rglob("*") if path.is_file() and path.suffix != ".pyc"}
     recipes = {f"simsearch/pipelines/{path.name}" for path in (ROOT / "pipelines").glob("*.toml")}
     assert inside == {str(path.relative_to(ROOT)) for path in source} | recipes
-    assert {Path(name).suffix for name in inside} >= {".py", ".toml", ".html", ".css"}
+    assert {Path(name).suffix for name in inside} >= {".py", ".toml", ".html", ".css", ".js"}
 
     venv.create(tmp_path / "venv", with_pip=True, symlinks=True)
     python = tmp_path / "venv" / "bin" / "python"

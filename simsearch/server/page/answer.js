@@ -5,6 +5,7 @@ import { many, oneIn, score } from "./words.js";
 import { hasFilters } from "./state.js";
 
 const BARS = 3;
+const UNSEEN = "unseen labels"; // what a threshold is calibrated on that keeps its word
 
 /** How many hits each label has, most first, of equals the nearer one. */
 export function tally(hits) {
@@ -38,7 +39,9 @@ export function sentence(answer, view, labelled) {
 function worth(answer) {
   const { verdict } = answer, words = [];
   if (verdict) {
-    words.push(`Of pictures of other kinds, ${oneIn(verdict.unknown_accepted)} would still be called known.`);
+    words.push(verdict.calibrated_on === UNSEEN
+      ? `Of pictures of other kinds, ${oneIn(verdict.unknown_accepted)} would still be called known.`
+      : `Judged by ${verdict.calibrated_on}: of pictures of other kinds, more than ${oneIn(verdict.unknown_accepted)} would still be called known.`);
     if (verdict.stale) words.push(`This is stale, as the corpus has changed: ${verdict.command}`);
   } else if (answer.verdict_reason) {
     words.push(`No verdict: ${answer.verdict_reason}.`);

@@ -52,7 +52,7 @@ export function lightPoint(row, on) {
 
 function make() {
   const canvas = h("canvas", { id: "points", role: "img" });
-  const card = h("div", { id: "card" });
+  const card = h("div", { id: "card" }, h("p", { class: "soft" }, "Point at a picture, or touch it, to see it."));
   const table = h("div", { id: "map-table", hidden: true, class: "scroll", tabindex: 0, role: "region", "aria-label": "Labels of the map" });
   const button = h("button", { type: "button", class: "plain", "aria-expanded": "false", click: () => {
     table.hidden = !table.hidden;
