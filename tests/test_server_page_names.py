@@ -62,7 +62,7 @@ def test_without_labels_there_are_scores(browser, hard):
         visit.tab.wait_for_selector("#starts img")
         assert visit.text("#about").startswith("30 pictures, ")
         visit.start()
-        assert visit.text("#answer h2").startswith("The nearest picture scores 0.")
+        assert visit.text("#answer h2").startswith("The nearest scores 0.")
         assert len(visit.rows()) == 10
         assert visit.tab.locator("#labels").count() == 0
         assert visit.tab.locator("#hits > li.other").count() == 0

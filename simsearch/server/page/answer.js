@@ -24,7 +24,7 @@ export function leading(answer, labelled) {
 export function sentence(answer, view, labelled) {
   const { hits, verdict } = answer;
   if (!hits.length) return "No hit is left.";
-  if (!labelled) return `The nearest picture scores ${score(hits[0].score)}.`;
+  if (!labelled) return `The nearest scores ${score(hits[0].score)}.`;
   const counts = tally(hits), among = hasFilters(view) ? `the ${hits.length} shown` : `the nearest ${hits.length}`;
   const first = leading(answer, labelled);
   const agree = counts.find(([label]) => label === first)?.[1] ?? 0;

@@ -95,7 +95,7 @@ function showTop(build, view) {
   fill($("name"), h("a", { href: addressOf({ ...NOTHING, build: view.build }) }, build.name));
   const figure = build.figures?.recall_at_1;
   const words = figure ? `recall@1 ${share(figure.value)}${figure.interval ? ` [${figure.interval.map(share).join(", ")}]` : ""}` : "not measured";
-  fill($("about"), `${many(build.images, "picture")}${build.labelled ? `, ${many(build.labels, "label")}` : ""}, `,
+  fill($("about"), `${many(build.images, build.can.search ? "picture" : "vector")}${build.labelled ? `, ${many(build.labels, "label")}` : ""}, `,
     build.can.report ? h("a", { href: `/v1/builds/${encodeURIComponent(build.name)}/${build.digest}/report` }, words) : words);
   const tool = (able, words, open) => able && h("button", { type: "button", class: "plain", click: () => open(page.build, preview.asked) }, words);
   fill($("tools"), tool(build.can.same, "Compare two", openCompare), tool(build.can.defects, "Defects", openDefects),

@@ -15,7 +15,9 @@ const alt = (row, labelled) => (labelled && row.label ? `${row.label}, ${fileOf(
 export function starter(row, view, build, gone) {
   return h("li", {}, h("a", { class: "tile", href: addressOf(asking(view, { image: row.image })) },
     h("span", { class: "frame" }, pictureOf(row, alt(row, build.labelled), { gone, sharp: false })),
-    build.labelled ? h("span", { class: "label", "aria-hidden": "true" }, row.label) : null));
+    build.labelled || !row.thumbnail
+      ? h("span", { class: "label", "aria-hidden": "true" }, build.labelled ? row.label : fileOf(row.image))
+      : null));
 }
 
 function tile(hit, view, build, { first, gone, open, lit }) {
