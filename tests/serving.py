@@ -32,7 +32,7 @@ class Reply:
     json: object = field(init=False, default=None)
 
     def __post_init__(self):
-        if "json" in self.headers.get("content-type", ""):
+        if self.body and "json" in self.headers.get("content-type", ""):
             self.json = json.loads(self.body)
 
 

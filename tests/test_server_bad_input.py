@@ -136,7 +136,7 @@ def test_bodies_that_cannot_be_read(server, photo):
         b"[" * 100_000,
         b'{"row": 1}{"row": 2}',
     ):
-        assert is_problem(server.post("/v1/search", body), 400, 422)
+        assert is_problem(server.post("/v1/search", body), 400, 413, 422)
     whole = form_body({}, {"image": photo})
     for body in (b"", whole[:50], whole[:-10], b"no form", whole.replace(b"name=", b"game="), b"--" * 10_000):
         assert is_problem(server.ask("POST", "/v1/search", body, FORM), 400, 422)
@@ -147,6 +147,8 @@ def test_bodies_that_cannot_be_read(server, photo):
     assert is_problem(server.ask("POST", "/v1/search", twice, FORM), 422)
     for kind in ("text/plain", "image/png", "multipart/form-data", "application/x-www-form-urlencoded", ""):
         assert is_problem(server.ask("POST", "/v1/search", whole, {"Content-Type": kind}), 400, 415)
+    long = {"Content-Type": f"multipart/form-data; boundary={'b' * 10_000}"}
+    assert is_problem(server.ask("POST", "/v1/search", whole, long), 400)
     packed = {**FORM, "Content-Encoding": "gzip"}
     assert is_problem(server.ask("POST", "/v1/search", zlib.compress(whole), packed), 415)
 

@@ -44,6 +44,17 @@ def test_a_server_for_others_knows_addresses_and_the_names_that_it_is_given():
     hosts = Hosts("0.0.0.0", ["search.example"])
     assert all(map(hosts.knows, ["192.168.1.7:8000", "[fe80::1]:8000", "search.example", "Search.Example:80"]))
     assert not any(map(hosts.knows, ["evil.example", "search.example.evil", "1.2.3.4.evil.example", ":80", ""]))
+    for odd in (
+        "[::1",
+        "[::1].evil.example",
+        "localhost:evil.example",
+        "localhost:80:80",
+        "me@localhost",
+        "::1:80",
+        "[]",
+    ):
+        assert not Hosts("127.0.0.1").knows(odd)
+    assert all(map(Hosts("127.0.0.1").knows, ["localhost", "LocalHost.:8000", "[::1]:8000", "127.0.0.1:"]))
 
 
 def test_no_page_of_another_site_can_ask(server):
@@ -78,6 +89,8 @@ def test_a_browser_gets_a_cookie_that_no_script_and_no_other_site_can_use(locked
     started = time.perf_counter()
     assert locked.ask("POST", "/login", b"token=wrong", kind).status == 403
     assert time.perf_counter() - started > 0.4
+    for wrong in (b"a=1&" * 2000, b"token=" + b"x" * 10**6, b"\xff=%ff;&&==", b""):
+        assert locked.ask("POST", "/login", wrong, kind).status == 403
     assert is_problem(locked.ask("POST", "/login", b"token=x", {**kind, "Origin": "http://evil.example"}), 403)
     reply = locked.ask("POST", "/login", f"token={WORD}".encode(), kind)
     cookie = reply.headers["set-cookie"]

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from simsearch.console import safe, say
 from simsearch.errors import SimsearchError
 from simsearch.server.guards import Guards, Hosts, Token
-from simsearch.server.headers import Headers
+from simsearch.server.headers import Headers, Heads
 from simsearch.server.login import login
 from simsearch.server.metrics import Counting
 from simsearch.server.pages import pages
@@ -46,6 +46,7 @@ def make_app(service: Service, hosts: Hosts | None = None, token: Token | None =
     app.add_middleware(Guards, hosts=hosts or Hosts("127.0.0.1"), token=token)
     app.add_middleware(Headers)
     app.add_middleware(Counting, metrics=service.metrics)
+    app.add_middleware(Heads)
     return app
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
@@ -22,6 +23,7 @@ LOGIN = "/login"
 OPEN = frozenset((LOGIN, "/healthz", "/readyz", "/page/plain.css"))  # what needs no token
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 LEAST_TOKEN = 16  # characters
+_HOST = re.compile(r"(?:\[([^][]+)\]|([^][:]+))(?::[0-9]{0,5})?")  # [::1]:8000 or localhost:8000
 
 
 class Token:
@@ -65,11 +67,10 @@ class Hosts:
 
     def knows(self, host: str) -> bool:
         """Return whether the text of a Host header, as "localhost:8000", is a name of this server."""
-        name = host.lower()
-        if name.startswith("["):
-            name = name[1:].partition("]")[0]
-        elif name.count(":") == 1:
-            name = name.partition(":")[0]
+        found = _HOST.fullmatch(host.lower())
+        if found is None:
+            return False
+        name = found[1] or found[2]
         if name.rstrip(".") in self._names:
             return True
         if not self._open:

@@ -16,6 +16,17 @@ ALWAYS = {
 }
 
 
+class Heads:
+    """Lets HEAD be answered as GET is, all but the body, which the protocol leaves out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        await self._app({**scope, "method": "GET"} if scope.get("method") == "HEAD" else scope, receive, send)
+
+
 class Headers:
     """Sets headers that a response has not set itself; an empty one that it has set is left out."""
 

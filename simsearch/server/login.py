@@ -35,7 +35,7 @@ def login(service: Service, token: Token | None) -> APIRouter:
         if token is None:
             raise Problem(404, "this server has no token")
         body = (await service.bodies.read(request, FIELDS)).json or b""
-        said = parse_qs(body[:4096].decode("utf-8", "replace"), max_num_fields=4).get("token", [""])[0]
+        said = parse_qs(body[:4096].decode("utf-8", "replace")).get("token", [""])[0]
         if not token.is_word(said.strip()):
             await asyncio.sleep(_PAUSE)
             return page(wrong=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from simsearch.server.limits import MOST_FIELDS, MOST_TEXT
 from simsearch.server.problems import Problem
 
 _HEADER_BYTES = 8 * 2**10  # of one part
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())  # it would log what clients send wrong
 _HINT = "as curl -F image=@x.jpg -F k=5 sends it"
 
 
@@ -20,7 +22,7 @@ class Part:
 
     name: str = ""
     file: str | None = None
-    data: bytearray = field(default_factory=bytearray)
+    data: bytes | bytearray = field(default_factory=bytearray)
 
 
 def parse_form(content_type: str, body: bytes) -> list[Part]:
@@ -33,10 +35,12 @@ def parse_form(content_type: str, body: bytes) -> list[Part]:
         parser = MultipartParser(boundary, reader.callbacks())  # type: ignore[arg-type]
         parser.write(body)
         parser.finalize()
-    except MultipartParseError as error:
+    except FormParserError as error:
         raise Problem(400, f"the form cannot be read: {error}", _HINT) from None
     if not reader.ended:
         raise Problem(400, "the form ends inside a part", _HINT)
+    for part in reader.parts:
+        part.data = bytes(part.data)
     return reader.parts
 
 

@@ -77,6 +77,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._wait(self.limits.header_seconds)
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; what comes behind a body in pieces (trailers) is nobody's, and of no bounded number."""
+        if not self._in_body:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Start to wait for its body."""
         self._in_body, self._seen = True, 0
