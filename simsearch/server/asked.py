@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from simsearch.arrays import Floats
 from simsearch.console import shorten
 from simsearch.search import Question
-from simsearch.server.limits import MOST_HITS, MOST_OFFSET, MOST_TEXT, MOST_VECTORS
+from simsearch.server.limits import MOST_HITS, MOST_MARKS, MOST_NUMBERS, MOST_OFFSET, MOST_TEXT, MOST_VECTORS
 from simsearch.server.problems import Problem
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=MOST_TEXT)]
+# As an array at once: a list of floats is four times as large, and waits in the queue with its request.
+Vector = Annotated[list[Number], Field(fail_fast=True), AfterValidator(lambda row: np.array(row, dtype=np.float64))]
 Row = Annotated[int, Field(ge=0, lt=2**31, description="Row of an image of the corpus.")]
 
 
@@ -62,8 +64,10 @@ class Asked(Form):
 
     row: Row | None = None
     image: Text | None = Field(None, description="Name of an image of the corpus.")
-    vector: list[Number] | None = Field(None, description="One raw vector of the embedder's width.")
-    vectors: list[list[Number]] | None = Field(None, max_length=MOST_VECTORS, description="Several of them.")
+    vector: Vector | None = Field(None, description="One raw vector of the embedder's width.")
+    vectors: Annotated[list[Vector], Field(fail_fast=True, max_length=MOST_VECTORS)] | None = Field(
+        None, description="Several of them."
+    )
     digest: Text | None = Field(None, description="The state that `row` is of: another one is answered with 410.")
 
     def given(self) -> str:
@@ -112,7 +116,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def from_json(model: type[Model], body: bytes) -> Model:
-    """Return what a body of JSON says; Problem for what is no JSON (400) and for keys and values that are not known."""
+    """Return what a body of JSON says; Problem for what is no JSON (400) and for keys and values that are not known.
+
+    One of more parts than any question has is refused unread (413): each would cost up to a kilobyte of memory.
+    """
+    if body.count(b",") >= MOST_NUMBERS:
+        raise Problem(413, f"the body has more than {MOST_NUMBERS:,} numbers", "send fewer vectors at once")
+    if sum(body.count(mark) for mark in (b"[", b"{", b'"')) > MOST_MARKS:
+        raise Problem(413, f"the body has more than {MOST_VECTORS:,} lists or as many keys", "see /docs")
     try:
         return model.model_validate_json(body, strict=True)
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -40,7 +41,7 @@ class Sent:
 
 
 class Bodies:
-    """Reads bodies; of all that are read at the same moment, no more bytes are held than the limits say."""
+    """Reads bodies; of all requests at the same moment, no more bytes are held than the limits say."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self.held = limits, 0
@@ -89,8 +90,18 @@ class Bodies:
         except ClientDisconnect:
             raise Problem(400, "the body ended before it was whole") from None
         finally:
-            self.held -= len(body)
+            self._until_answered(len(body))
         return bytes(body)
+
+    def _until_answered(self, count: int) -> None:
+        """Count these bytes till the request ends, which is a task of its own: what waits in the queue is held too."""
+
+        def let_go(_: object) -> None:
+            self.held -= count
+
+        task = asyncio.current_task()
+        assert task is not None
+        task.add_done_callback(let_go)
 
     def _too_large(self, seen: str) -> Problem:
         most = self._limits.body_bytes

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 MOST_HITS = 1000  # of one answer
 MOST_OFFSET = 10_000
 MOST_VECTORS = 10_000  # of one request
+MOST_NUMBERS = 2**22  # of one request, in all its vectors
 MOST_TEXT = 10_000  # characters of a field, as a filter
+MOST_MARKS = MOST_VECTORS + 2 * MOST_TEXT  # brackets, braces and quotes of a body of JSON, those in a filter too
 MOST_FIELDS = 32  # of a form
+ALONE_PIXELS = 16_000_000  # of a picture while which is decoded nothing else runs
 HEADER_BYTES = 32 * 2**10
 CONNECTIONS = 2000
 

@@ -45,11 +45,15 @@ def asking(service: Service) -> APIRouter:
         form, part = from_fields(Form, sent.texts), sent.file("image")
         form.question(), form.box()
         sent.only("image")
-        service.check_picture(data := bytes(part.data))
+        data, called = bytes(part.data), part.file or ""
+
+        def work() -> bytes:
+            service.check_picture(data)
+            return search_by_picture(opened, data, called, form)
+
         opened = service.shelf.taken(name)
-        called = part.file or ""
         key = ("search", opened.digest, opened.name, hashlib.sha256(data).digest(), called, form.model_dump_json())
-        found = await service.run(opened, lambda: search_by_picture(opened, data, called, form), key)
+        found = await service.run(opened, work, key)
         if service.feedback is not None and not form.crop:  # of a part nobody knows later which it was
             service.feedback.keep(name_of_picture(data), data)
         return json_response(found)
@@ -107,6 +111,7 @@ def asking(service: Service) -> APIRouter:
         if opened.detector is None:
             hint = f"simsearch defects fit --build {opened.name} makes a build that has"
             raise Problem(404, f"build {opened.name} has no defect scores", hint)
+        service.check_picture(data)
         if heatmap:
             return png_of(opened.detector.overlay(data)), PNG
         return dumped({**opened.detector.score(data)[0].to_json(called), "digest": opened.digest}), JSON
@@ -122,9 +127,8 @@ def asking(service: Service) -> APIRouter:
         from_fields(Nothing, sent.texts)
         part = sent.file("image")
         sent.only("image")
-        service.check_picture(data := bytes(part.data))
+        data, called = bytes(part.data), part.file or ""
         opened = service.shelf.taken(name)
-        called = part.file or ""
         key = ("defects", opened.digest, opened.name, hashlib.sha256(data).digest(), called, heatmap)
         found: tuple[bytes, Any] = await service.run(opened, lambda: _defects(opened, data, called, heatmap), key)
         return Response(found[0], media_type=found[1], headers={"Cache-Control": "no-store"})

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from simsearch.errors import ImageError, SimsearchError
 from simsearch.images.formats.decode import stored_size
+from simsearch.images.formats.formats import sniff
 from simsearch.server.bodies import Bodies
 from simsearch.server.feedback import Feedback
-from simsearch.server.limits import Limits
+from simsearch.server.limits import ALONE_PIXELS, Limits
 from simsearch.server.metrics import Metrics
 from simsearch.server.opened import Opened
 from simsearch.server.problems import Problem, problem_of
@@ -19,6 +20,7 @@ from simsearch.server.shelf import Shelf
 from simsearch.server.work import Work
 
 Result = TypeVar("Result")
+ALONE = ("JPEG 2000",)  # whose decoder lets no other thread run: 100 million pixels held all requests up for 5 s
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,19 @@ class Service:
         return {**opened.summary(), "feedback": self.feedback is not None, "watching": watch and asdict(watch)}
 
     def check_picture(self, data: bytes) -> None:
-        """Raise Problem for a picture of more pixels than are decoded here, and for bytes that are no picture."""
+        """Raise Problem for a picture of more pixels than are decoded here, and for bytes that are no picture.
+
+        Called in a thread: 32 MB of headers take a while to read.
+        """
         try:
             size = stored_size(data)
         except ImageError as error:
             raise problem_of(error) from None
-        if size is not None and size[0] * size[1] > self.limits.pixels:
+        alone = sniff(data).name in ALONE
+        most = min(self.limits.pixels, ALONE_PIXELS) if alone else self.limits.pixels
+        if size is not None and size[0] * size[1] > most:
             seen = f"{size[0]:,} x {size[1]:,} pixels"
-            raise Problem(413, f"the picture has {seen}, at most {self.limits.pixels:,} are taken", "send it smaller")
+            raise Problem(413, f"the picture has {seen}, at most {most:,} are taken", "send it smaller")
 
     def counted(self) -> bytes:
         """Return what was counted, for Prometheus."""
