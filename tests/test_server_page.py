@@ -237,6 +237,23 @@ def test_the_page_goes_on_when_the_build_is_exchanged(browser, ours):
         assert visit.text("#about").startswith("32 pictures")
 
 
+def test_a_file_that_is_not_here_keeps_its_thumbnail(browser, ours):
+    folder, home = ours
+    with served(home, "photos") as server, visiting(browser, server, "/?image=class 1/03.png") as visit:
+        visit.answered()
+        row = visit.rows()[0]
+        name = server.service.shelf.now().searcher.corpus.records[row].image
+        (folder / name).unlink()
+        visit.tab.reload()
+        visit.answered()
+        first = visit.tab.locator("#hits > li").first
+        assert "original not on this machine" in first.inner_text()
+        visit.until("document.querySelector('#hits img').naturalWidth === 24")
+        first.locator(".more").click()
+        visit.tab.get_by_text("The original is not on this machine, or has changed since.").wait_for()
+        assert visit.unexpected() == []
+
+
 def test_a_token_is_asked_for_once(browser, built):
     token = Token("a word of the tests")
     with served(built[1], "photos", token=token) as server, visiting(browser, server) as visit:
