@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,8 +85,8 @@ def test_the_table_of_hits_names_its_columns_and_keeps_to_80_of_them():
 def test_strangers_stand_beside_a_hit_and_say_where_none_scored_as_much():
     searcher = SearcherOf(True, True)
     searcher.rates.know_strangers = True
-    rated = replace(hits(1e-9)[0], stranger_rate=1 / 1700, stranger_rate_at_most=True)
-    lines = hit_table(searcher, "x.png", [rated, replace(rated, stranger_rate_at_most=False, stranger_rate=0.5)])
+    rated = hits(1e-9)[0]._replace(stranger_rate=1 / 1700, stranger_rate_at_most=True)
+    lines = hit_table(searcher, "x.png", [rated, rated._replace(stranger_rate_at_most=False, stranger_rate=0.5)])
     assert lines[1].split() == ["score", "label", "strangers", "image"]
     assert "a      < 1 in 1,700  a/1.png" in lines[2]
     assert "a      1 in 2        a/1.png" in lines[3]

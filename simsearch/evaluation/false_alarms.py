@@ -16,36 +16,50 @@ class Rate(NamedTuple):
     at_most: bool = False
 
 
-def false_accept_rate(found: dict[str, Any], score: float) -> Rate:
-    """Return the share of different-label pairs that score at least `score`, in [1 / pairs, 1].
+class Shares:
+    """Which share of `count` reaches a score, by a table of [score, share that is at least as high], scores falling."""
 
-    `found` is far.json: "pairs", how many were counted, and "table".
+    def __init__(self, table: list[list[float]], count: int) -> None:
+        self._table, self._least = table, 1 / count
+        self._falling = [-score for score, _ in table]
+
+    def reached(self, score: float) -> Rate:
+        """Return the share that scores at least `score`, in [1 / count, 1].
+
+        Between two scores of the table the share is interpolated linearly, so that a nearer image never has a higher
+        rate; beyond the highest it is the least that so many can show. What is looked up is 1e-6 below `score`: the
+        table's scores come from another matrix product, and float32 sums of one pair differ by nearly that much between
+        two products, which must not give a pair that ties with the table's a rate too low.
+        """
+        score -= ROUNDING
+        after = bisect_left(self._falling, -score)  # the first entry that is not above the score
+        if after == len(self._table):
+            return Rate(1.0)
+        reached, share = self._table[after]
+        if reached < score:
+            above, less = self._table[after - 1] if after else (score, 0.0)
+            share = less + (above - score) / (above - reached) * (share - less)
+        return Rate(float(max(self._least, share)), at_most=after == 0 and reached < score)
+
+
+def pair_shares(found: dict[str, Any]) -> Shares:
+    """Return the shares of different-label pairs, by far.json: "pairs", how many were counted, and "table"."""
+    return Shares(found["table"], found["pairs"])
+
+
+def stranger_shares(found: dict[str, Any]) -> Shares:
+    """Return the shares of val queries by their best hit once their own label is out of the gallery.
+
+    By strangers.json: "images", how many there are, and "table".
     """
-    return _reached(found["table"], found["pairs"], score)
+    return Shares(found["table"], found["images"])
+
+
+def false_accept_rate(found: dict[str, Any], score: float) -> Rate:
+    """Return the share of different-label pairs that score at least `score`, in [1 / pairs, 1]; `found`: far.json."""
+    return pair_shares(found).reached(score)
 
 
 def stranger_rate(found: dict[str, Any], score: float) -> Rate:
-    """Return the share of val queries whose best hit is at least `score` once their own label is out of the gallery.
-
-    In [1 / images, 1]. `found` is strangers.json: "images", how many there are, and "table".
-    """
-    return _reached(found["table"], found["images"], score)
-
-
-def _reached(table: list[list[float]], count: int, score: float) -> Rate:
-    """Return which share of `count` reaches a score, by a table of [score, share that is at least as high].
-
-    Scores fall in it. Between two of them the share is interpolated linearly, so that a nearer image never has a
-    higher rate; beyond the highest it is the least that so many can show. What is looked up is 1e-6 below
-    `score`: the table's scores come from another matrix product, and float32 sums of one pair differ by nearly that
-    much between two products, which must not give a pair that ties with the table's a rate too low.
-    """
-    score -= ROUNDING
-    after = bisect_left(table, -score, key=lambda entry: -entry[0])  # the first entry that is not above the score
-    if after == len(table):
-        return Rate(1.0)
-    reached, share = table[after]
-    if reached < score:
-        above, less = table[after - 1] if after else (score, 0.0)
-        share = less + (above - score) / (above - reached) * (share - less)
-    return Rate(float(max(1 / count, share)), at_most=after == 0 and reached < score)
+    """Return what `stranger_shares` has for a score, in [1 / images, 1]; `found` is strangers.json."""
+    return stranger_shares(found).reached(score)

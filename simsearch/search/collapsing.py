@@ -101,7 +101,7 @@ class Alike:
             answer = replace(more, widened=more.widened or answer.widened)
             groups = self.groups([hit.row for hit in answer.hits])
         hits = tuple(
-            replace(answer.hits[members[0]], rank=rank, alike=len(members) - 1)
+            answer.hits[members[0]]._replace(rank=rank, alike=len(members) - 1)
             for rank, members in enumerate(groups[:k], 1)
         )
         return replace(answer, hits=hits)

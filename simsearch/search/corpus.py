@@ -39,8 +39,10 @@ class Corpus:
     def path(self, image: str) -> str | None:
         """Return the path of the file of an image; None where it is not on this machine."""
         root = self._build.record.root
-        path = os.path.join(root or "", image)
-        return path if root is not None and os.path.isfile(path) else None
+        if root is None:
+            return None
+        path = os.path.join(root, image)
+        return path if os.path.isfile(path) else None
 
     def original(self, row: int) -> bytes | None:
         """Return the bytes of the file of a row; None where it is not here, unreadable or another by now."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from simsearch.artifacts import Artifact
 from simsearch.errors import RecipeError
-from simsearch.evaluation.false_alarms import Rate, false_accept_rate, stranger_rate
+from simsearch.evaluation.false_alarms import Rate, pair_shares, stranger_shares
 from simsearch.home import Build
 from simsearch.images.records import ImageRecord
 from simsearch.search.question import Hit, Judgement
@@ -30,7 +30,9 @@ class Rates:
         files = evaluated.manifest["files"] if evaluated else {}
         self._counted = _FILE in files
         self._far = _read(evaluated, _FILE) if self._counted else None
-        self._strangers = _read(evaluated, _STRANGERS) if _STRANGERS in files else None
+        strangers = _read(evaluated, _STRANGERS) if _STRANGERS in files else None
+        self._pairs = None if self._far is None else pair_shares(self._far)
+        self._strangers = None if strangers is None else stranger_shares(strangers)
 
     @property
     def least(self) -> float | None:
@@ -48,11 +50,11 @@ class Rates:
 
     def of(self, score: float) -> Rate | None:
         """Return the share of different-label pairs that score at least `score`, in (0, 1]; None where unknown."""
-        return None if self._far is None else false_accept_rate(self._far, score)
+        return None if self._pairs is None else self._pairs.reached(score)
 
     def of_strangers(self, score: float) -> Rate | None:
         """Return the share of val queries that, without their own label, find a score of at least `score`; or None."""
-        return None if self._strangers is None else stranger_rate(self._strangers, score)
+        return None if self._strangers is None else self._strangers.reached(score)
 
     def hit(self, rank: int, score: float, record: ImageRecord, *, path: str | None, gone: bool, same: bool) -> Hit:
         """Return a hit with how rare its score is, as far as the build knows; `same`: it is the query's own file."""

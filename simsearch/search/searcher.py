@@ -52,10 +52,10 @@ class Searcher:
         """Open a build; every file is checked against its sha256 before it is parsed.
 
         Files above 64 MiB are believed for `[run] rehash_days` after they were hashed whole, unless `rehash` is asked
-        for, as by a server that stays open for long. `threads` embed one picture, without a number all cores: of two,
-        each has twice the cost. Raises ArtifactError when an artifact is missing, damaged or belongs to another build.
+        for, as by a server that stays open for long. `threads` embed one picture, or search for many vectors; without
+        a number all cores: of two, each has twice the cost. Raises ArtifactError for a damaged or foreign artifact.
         """
-        self.build, self.closed = build, False
+        self.build, self.closed, self._threads = build, False, threads or usable_cores()
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
         dataset, index, evaluated, judged, train = open_artifacts(build, again, rehash=rehash)
         try:
@@ -186,7 +186,7 @@ class Searcher:
     def located(self, hit: Hit) -> Hit:
         """Return a hit with the path of its file, or with `gone`, as `search` does and `search_vectors` does not."""
         path, gone = self._located(hit.image)
-        return replace(hit, path=path, gone=gone)
+        return hit._replace(path=path, gone=gone)
 
     def picture(self, hit: Hit) -> Pixels:
         """The image of a hit, or its stored thumbnail where the file is not here, unreadable or another by now."""
@@ -246,7 +246,7 @@ class Searcher:
 
     def _nearest(self, embeddings: Floats, own: Sequence[Own], question: Question, count: int) -> list[Answer]:
         """Return those of the `count` nearest that the question takes."""
-        set_threads(1 if len(embeddings) <= BATCH else usable_cores())  # each thread of Python has its own such number
+        set_threads(1 if len(embeddings) <= BATCH else self._threads)  # each thread of Python has its own such number
         passing = None if question.where is None else self._narrowing.passing(question.where)
 
         def find(asked: Floats, count: int, passing: Passing | None) -> tuple[list[Found], frozenset[int]]:

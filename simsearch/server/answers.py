@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from simsearch.console import safe
-from simsearch.search import Answer, Hit, Question
+from simsearch.search import Answer, Question
 from simsearch.search.documents import answer_document, judgement_document
 from simsearch.search.pictures import part_of
 from simsearch.search.question import MAX_FAR
@@ -16,12 +16,14 @@ from simsearch.server.asked import Asked, Form, Picked, vectors_of
 from simsearch.server.opened import Opened
 from simsearch.server.problems import Problem
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 _ID = 16  # characters of the name of an answer
+_NO_HITS = '"hits":[]'  # no text within JSON has it, as its quotes are escaped there
 
 
 def dumped(document: Any) -> bytes:
     """Return JSON, never NaN."""
-    return json.dumps(document, allow_nan=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(document).encode()
 
 
 def search_by_picture(opened: Opened, data: bytes, name: str, form: Form) -> bytes:
@@ -29,7 +31,7 @@ def search_by_picture(opened: Opened, data: bytes, name: str, form: Form) -> byt
     question, box = form.question(), form.box()
     searcher = opened.searcher
     answer = searcher.ask(data if box is None else part_of(searcher.decoded(data), box), question)
-    return dumped(_document(opened, name, answer, form, question, name_of_picture(data)))
+    return _text(opened, name, answer, form, question, name_of_picture(data)).encode()
 
 
 def name_of_picture(data: bytes) -> str:
@@ -48,7 +50,7 @@ def search_by_row(opened: Opened, row: int, form: Form) -> bytes:
     else:
         data = searcher.corpus.original(row)
         answer = searcher.ask_row(row, question) if data is None else searcher.ask(data, question)
-    return dumped(_document(opened, image, answer, form, question, f"row-{row}"))
+    return _text(opened, image, answer, form, question, f"row-{row}").encode()
 
 
 def search_by_vectors(opened: Opened, asked: Asked) -> bytes:
@@ -59,10 +61,11 @@ def search_by_vectors(opened: Opened, asked: Asked) -> bytes:
     rows = asked.vectors if asked.vector is None else [asked.vector]
     answers = searcher.ask_vectors(vectors_of(rows or [], searcher.dim), question) if rows else []
     many = asked.vector is None
-    whole = (_document(opened, None, answer, asked, question, None, many=many) for answer in answers)
-    if asked.vector is not None:
-        return dumped(next(whole))
-    return dumped({"build": opened.name, "digest": opened.digest, "answers": list(whole)})
+    shells: dict[Hashable, str] = {}
+    whole = ",".join(_text(opened, None, one, asked, question, None, shells if many else None) for one in answers)
+    if not many:
+        return whole.encode()
+    return f'{{"build":{json.dumps(opened.name)},"digest":{json.dumps(opened.digest)},"answers":[{whole}]}}'.encode()
 
 
 def picked_row(opened: Opened, picked: Picked | Asked) -> int:
@@ -93,16 +96,6 @@ def same(opened: Opened, one: bytes, other: bytes, names: Sequence[str], max_far
     return dumped({**document, "digest": opened.digest})
 
 
-def hit_document(opened: Opened, hit: Hit, *, looked: bool = False) -> dict[str, Any]:
-    """Return the keys of a hit in `query --json`, but for its path: the addresses of its pictures.
-
-    `looked`: whether its file is looked for, which a search by vectors has not done.
-    """
-    document = hit.to_json()
-    here = document.pop("path") is not None or (looked and opened.searcher.corpus.path(hit.image) is not None)
-    return document | picture_addresses(opened, hit.row, here=here)
-
-
 def shown(opened: Opened, row: int) -> dict[str, Any]:
     """Return what is shown of an image of the corpus."""
     record, addresses = opened.searcher.corpus.records[row], picture_addresses(opened, row, here=False)
@@ -117,6 +110,29 @@ def picture_addresses(opened: Opened, row: int, *, here: bool) -> dict[str, str 
     }
 
 
+def _text(
+    opened: Opened,
+    query: str | None,
+    answer: Answer,
+    form: Form,
+    question: Question,
+    name: str | None,
+    shells: dict[Hashable, str] | None = None,
+) -> str:
+    """Return an answer; `shells` are what many vectors share: of one of them no place on the map is told."""
+    located = answer.hits[form.offset :]
+    hits = ",".join([opened.texts.text(hit, looked=query is None) for hit in located])
+    key = (answer.widened, answer.verdict, *answer.left_out.items(), len(answer.hits) == question.k)
+    shell = None if shells is None else shells.get(key)
+    if shell is None:
+        places = opened.places if shells is None else None
+        place = places and places.between([hit.row for hit in located], [hit.score for hit in located])
+        shell = dumped(_document(opened, query, answer, form, question, name, place)).decode()
+        if shells is not None:
+            shells[key] = shell
+    return shell.replace(_NO_HITS, f'"hits":[{hits}]', 1)
+
+
 def _document(
     opened: Opened,
     query: str | None,
@@ -124,18 +140,14 @@ def _document(
     form: Form,
     question: Question,
     name: str | None,
-    *,
-    many: bool = False,
+    place: Any,
 ) -> dict[str, Any]:
-    """Return an answer; of one of `many` vectors no place on the map is told."""
+    """Return an answer without its hits."""
     searcher = opened.searcher
-    located = answer.hits[form.offset :]
-    hits = [hit_document(opened, hit, looked=query is None) for hit in located]
     passing = None if question.where is None else searcher.passing(question.where)
     there = len(searcher.corpus.searched) if passing is None else passing
-    places = None if many else opened.places
     return {
-        **answer_document(searcher, query, answer, hits, question.where),
+        **answer_document(searcher, query, answer, [], question.where),
         "digest": opened.digest,
         "id": name,
         "k": form.k,
@@ -143,5 +155,5 @@ def _document(
         "left_out": {"min_score": 0, "max_far": 0, **answer.left_out},
         "passing": passing,
         "more": len(answer.hits) == question.k and question.k < there,
-        "place": places and places.between([hit.row for hit in located], [hit.score for hit in located]),
+        "place": place,
     }

@@ -19,6 +19,7 @@ from simsearch.packs import bytes_of
 from simsearch.report.reading import report_of
 from simsearch.search import Searcher
 from simsearch.search.detector import Detector
+from simsearch.server.hits import HitTexts
 
 _LENGTH = 12  # characters of a digest, in addresses
 _SURE = 0.99  # the least score of an image with itself, by an index that stores it as it is
@@ -48,6 +49,8 @@ class Opened:
             self.detector = Detector(build) if "defects" in build.record.stages and not build.provisional else None
             self.report: dict[str, Any] | None = None if build.provisional else report_of(build)
             self.places = self._checked()
+            path = self.searcher.corpus.path
+            self.texts = HitTexts(self.address(None, "images"), path, pictures=self.embeds)
         except BaseException:
             self._close()
             raise
