@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import socket
 import struct
 import time
 import zlib
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 from serving import FORM, form_body, served
 
-from simsearch.server.limits import ALONE_PIXELS, MOST_NUMBERS, MOST_VECTORS
+from simsearch.server.limits import ALONE_PIXELS, MOST_NUMBERS, MOST_VECTORS, PIPELINED
 
 JSON = b"Content-Type: application/json\r\nHost: localhost\r\nConnection: close\r\n"
 
@@ -143,3 +144,33 @@ def test_head_is_answered_as_get_is(server):
         assert got.headers["content-length"] == head.headers["content-length"] == str(len(got.body))
     assert server.ask("HEAD", "/nothing").status == 404
     assert server.ask("HEAD", "/v1/search").status == 405
+
+
+def test_requests_that_wait_for_their_turn_on_one_connection_are_bounded(server):
+    asked = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    last = asked.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert server.raw(asked * PIPELINED + last).count(b'{"alive":true}') == PIPELINED + 1
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        ended = False
+        for _ in range(100):
+            try:
+                connection.sendall(asked * 1000)
+            except OSError:
+                ended = True
+            time.sleep(0.01)
+        assert ended
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        for _ in range(20):  # bursts of a few, each before the answers to the last
+            connection.sendall(asked * (PIPELINED // 2))
+            found = b""
+            while found.count(b'{"alive":true}') < PIPELINED // 2:
+                found += connection.recv(65536)
+
+
+def test_a_body_behind_an_upgrade_is_refused_in_words(server):
+    head = b"POST /v1/search HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nUpgrade: h2c\r\n"
+    reply = server.raw(head + b'Connection: Upgrade\r\nContent-Length: 9\r\n\r\n{"row":1}')
+    assert reply.startswith(b"HTTP/1.1 400 ")
+    assert b"send it without Upgrade" in reply
+    upgrade = b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n"
+    assert server.raw(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + upgrade).startswith(b"HTTP/1.1 200 ")

@@ -106,11 +106,14 @@ def test_a_file_of_a_build_that_is_damaged_or_gone_changes_nothing(ours):
         path.write_bytes(b"{")
         (said,) = server.look()
         assert said.endswith("what photos was answers on")
+        assert "is damaged" in server.get("/readyz").json["faults"]["photos"]["why"]
         path.unlink()
         assert server.look() == []
+        assert "no build 'photos'" in server.get("/readyz").json["faults"]["photos"]["why"]
         assert by_row(server, 1).status == 200
         path.write_bytes(whole)
         assert server.look() == []
+        assert server.get("/readyz").json["faults"] == {}
         assert by_row(server, 1).status == 200
 
 

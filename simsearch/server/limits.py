@@ -14,6 +14,7 @@ MOST_FIELDS = 32  # of a form
 ALONE_PIXELS = 16_000_000  # of a picture while which is decoded nothing else runs
 HEADER_BYTES = 32 * 2**10
 CONNECTIONS = 2000
+PIPELINED = 100  # requests of one connection that wait for the answer to the one before
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from simsearch.server.limits import CONNECTIONS, HEADER_BYTES, Limits
+from simsearch.server.limits import CONNECTIONS, HEADER_BYTES, PIPELINED, Limits
 from simsearch.server.problems import MEDIA_TYPE, Problem
 
 _INCOMPLETE = "the request ended before it was whole"
@@ -83,13 +83,28 @@ class Connection(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start to wait for its body."""
+        """Start to wait for its body; where too many requests wait for their turn, all of the connection end."""
+        if self._refused:
+            return
         self._in_body, self._seen = True, 0
         if sum(len(name) + len(value) for name, value in self.headers) + len(self.url) > HEADER_BYTES:
             self.refuse(431, f"the headers have more than {HEADER_BYTES:,} bytes")
             return
+        names = {name for name, _ in self.headers}
+        if self.parser.should_upgrade() and not names.isdisjoint((b"content-length", b"transfer-encoding")):
+            self.refuse(400, "a body is not read where another protocol is asked for: send it without Upgrade")
+            return
         self._wait(self.limits.body_seconds)
         super().on_headers_complete()
+        if len(self.pipeline) > PIPELINED:  # in the midst of an answer: there is no place for another
+            self._refused = True
+            self.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, and read no more before the last that was read has its turn."""
+        super().on_response_complete()
+        if self.pipeline:
+            self.flow.pause_reading()
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""

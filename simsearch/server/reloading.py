@@ -16,6 +16,7 @@ from simsearch.errors import SimsearchError
 from simsearch.home import Build
 from simsearch.server.opened import Opened
 from simsearch.server.service import Service
+from simsearch.server.shelf import Fault
 
 PAUSE = 0.5  # seconds between two looks at the files of builds
 
@@ -53,6 +54,7 @@ class Reloading:
             try:
                 newer = await asyncio.to_thread(shelf.newer, name)
             except SimsearchError as error:
+                shelf.faults[name] = Fault("", error.message)  # of no digest: looked at again each time
                 if name not in self._lost:
                     self._lost.add(name)
                     self._tell(f"{error.message}; what {name} was answers on")
