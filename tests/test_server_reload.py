@@ -18,6 +18,7 @@ from synced import record, sync
 from test_server_bad_input import is_problem
 from test_server_guards import by_row, held, until
 
+from simsearch.server import reloading
 from simsearch.server.watching import Watching, name_of
 
 
@@ -70,6 +71,21 @@ def test_an_old_state_answers_to_its_last_request_and_is_then_freed(ours):
         gone = weakref.ref(old)
         del old
         until(lambda: gc.collect() >= 0 and gone() is None)
+
+
+def test_memory_is_given_back_once_the_last_request_has_ended(ours, monkeypatch):
+    folder, home = ours
+    with served(home, "photos") as server:
+        old, seen = server.service.shelf.now(), []
+        monkeypatch.setattr(reloading, "_give_back", lambda: seen.append(old.users))
+        assert old.use()
+        picture(1, 500).save(folder / "class 1" / "new.png")
+        sync(home, None, "photos")
+        ending = threading.Thread(target=lambda: (until(lambda: server.digest() != old.digest), old.done()))
+        ending.start()
+        assert len(server.look()) == 1
+        ending.join(10)
+        assert seen == [0]
 
 
 def test_a_new_state_that_fails_its_check_leaves_the_old_in_place(ours):
