@@ -85,7 +85,7 @@ def test_what_is_said_of_hits_becomes_rows_of_a_list(built, tmp_path):
                               ({"digest": "0" * 12}, 410), ({"build": "none"}, 404), ({"query": "row-x"}, 404),
                               ({"query": f"row-{'9' * 30}"}, 404)):  # fmt: skip
             assert is_problem(say("right", **wrong), status)
-        for said in ("", " ", "=cmd()", "a\nb", "x" * 201, "+1", "@x", "\x1b[0m"):
+        for said in ("", " ", "=cmd()", "a\nb", "x" * 201, "+1", "@x", "-2+3", "\uff1d1", "\x1b[0m"):
             assert is_problem(say(said), 422)
         cut = server.form("/v1/search", {"crop": "0,0,.5,.5"}, image=picture_bytes(7)).json
         assert is_problem(say("right", query=cut["id"]), 404)

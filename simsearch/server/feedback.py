@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 import os
+import unicodedata
 from collections import OrderedDict
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from simsearch.server.problems import Problem
 HEADER = ("path", "label", "split", "said", "when")
 SPLIT = "test"  # of the list that the rows are for: they are searched with, and nothing is trained on them
 RIGHT, WRONG = "right", "wrong"
-FORMULA = ("=", "+", "@", "\t")  # what a cell begins with that a spreadsheet would run
+FORMULA = ("=", "+", "-", "@", "\t")  # what a cell begins with that a spreadsheet would run
 _HELD_BYTES = 256 * 2**20
 _SUFFIXES = {"image/jpeg": ".jpg", "image/tiff": ".tif"}
 
@@ -88,6 +89,6 @@ class Feedback:
 def checked_label(text: str) -> str:
     """Return a label that somebody typed; Problem (422) for none, and for what a spreadsheet would run."""
     label = text.strip()
-    if not label or not label.isprintable() or label.startswith(FORMULA):
+    if not label or not label.isprintable() or unicodedata.normalize("NFKC", label).startswith(FORMULA):
         raise Problem(422, f"said: expected {RIGHT!r} or a label, seen {label[:40]!r}", "as apple")
     return label
