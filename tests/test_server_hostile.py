@@ -102,6 +102,20 @@ def test_a_header_of_a_million_parts_is_not_read_through(server, kind):
     assert refused(server.form("/v1/builds/photos/same", one=many_parts(kind), other=many_parts(kind)), 422, "parts")
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_of_a_million_strips_is_not_read_through(server, order):
+    count = 1_000_000
+    tags = [(256, 4, 1, 20), (257, 4, 1, count), (258, 4, 1, 8), (259, 4, 1, 1), (262, 4, 1, 1),
+            (273, 4, count, 122), (277, 4, 1, 1), (278, 4, 1, 1), (279, 4, count, 122)]  # fmt: skip
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags))
+    data += (
+        b"".join(struct.pack(order + "HHII", *tag) for tag in tags) + bytes(4) + struct.pack(order + "I", 20) * count
+    )
+    started = time.perf_counter()
+    assert refused(server.form("/v1/search", image=data), 422, "1,000,000 strips")
+    assert time.perf_counter() - started < 1
+
+
 def test_a_decoder_that_lets_nothing_else_run_gets_fewer_pixels(server):
     side = int(ALONE_PIXELS**0.5)
     for more, status in ((0, 200), (1, 413)):

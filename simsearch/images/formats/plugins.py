@@ -28,6 +28,10 @@ def opened(kind: Format, data: bytes, check: Check) -> Image.Image | bytes:
 
             image: ImageFile.ImageFile = HeifImageFile(_File(data))
         else:
+            if kind.name == "TIFF":
+                from simsearch.images.formats.tiff_tags import check_parts
+
+                check_parts(data)
             image = getattr(importlib.import_module(kind.module), kind.opener)(_File(data))
     except ImportError:
         raise ImageError(f"{kind.name} needs what is not installed: {EXTRA}", hint=EXTRA) from None
