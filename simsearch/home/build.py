@@ -269,10 +269,21 @@ class Build:
         if self.of_files:
             retrain_by(error, self.retrain())
 
+    def _weights(self) -> str:
+        embedder = self.record.recipe.get("embedder") or {}
+        weights = embedder.get("weights")
+        if weights in (None, "none", "default"):
+            return ""
+        file = typable(f"embedder.weights={weights}", "embedder.weights=FILE")
+        return f"--set {typable('embedder.backbone=' + embedder['backbone'], 'embedder.backbone=NAME')} --set {file} "
+
     def retrain(self, place: str | None = None) -> str:
-        """The command that trains it again on what its folder or list (or `place`) holds, but for its settings."""
+        """The command that trains it again on what its folder or list (or `place`) holds.
+
+        Of its settings it has the file of weights, if any, with the backbone: without them it would download others.
+        """
         source, rest = place or self.record.source.partition(":")[2], f"--name {self.name} --retrain"
-        rest += self.at
+        rest = f"{self._weights()}{rest}{self.at}"
         table = self.record.recipe.get("defects")
         if not table or "defects" not in self.record.stages:
             return f"simsearch build {word(source)} {rest}"
