@@ -14,6 +14,7 @@ from conftest import picture
 from serving import served
 from synced import sync
 
+from simsearch.console import one_in
 from simsearch.server.guards import Token
 from simsearch.server.pages import static_files
 
@@ -274,3 +275,13 @@ def test_every_file_of_the_page_is_short_and_served(server):
     assert "javascript" in media["js"]
     assert "text/css" in media["css"]
     assert b"--c0" in server.get("/page/colours.css").body
+
+
+def test_rates_are_rounded_as_by_the_command_line(visit):
+    rates = [1 / times for times in (1, 2, 9.5, 10.5, 14.5, 72.5, 99, 145, 155, 995, 1250, 1350, 3846)]
+    said = visit.tab.evaluate(
+        "async (rates) => { const w = await import('/page/words.js'); return rates.map((r) => w.oneIn(r, true)); }",
+        rates,
+    )
+    assert said == [one_in(rate, at_most=True) for rate in rates]
+    assert "< 1 in 140" in said

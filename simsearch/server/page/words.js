@@ -7,9 +7,13 @@ export const score = (number) => number.toFixed(3);
 /** A share of 0 to 1 as ".692". */
 export const share = (number) => number.toFixed(3).replace(/^0\./, ".");
 
+/** The nearest whole number, of two as near the even one, as Python rounds. */
+const even = (number) => (number % 1 === 0.5 ? 2 * Math.round(number / 2) : Math.round(number));
+
 /** A rate above 0 with two significant digits: "1 in 3,800"; `atMost`: it is no more than that, "< 1 in 3,800". */
 export function oneIn(rate, atMost = false) {
-  const times = Number(Math.round(1 / rate).toPrecision(2));
+  const whole = even(1 / rate), unit = 10 ** Math.max(String(whole).length - 2, 0);
+  const times = even(whole / unit) * unit;
   return `${atMost ? "< " : ""}1 in ${count(times)}`;
 }
 
