@@ -27,7 +27,9 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # hosts that are every address, and
 )
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS", help="Where to listen.")
 @click.option("--port", type=Whole(0, 65535), metavar="PORT", help="Which port [8000, or the next that is free].")
-@click.option("--token-file", metavar="FILE", help="Only who has the word in FILE may ask: --host 0.0.0.0 needs it.")
+@click.option(
+    "--token-file", metavar="FILE", help="Only who has the word in FILE may ask; without one, anybody who gets here."
+)
 @click.option("--allow-host", "more", multiple=True, metavar="NAME", help="Another name of this server, as a proxy's.")
 @click.option("--watch", "folder", metavar="FOLDER", help="Run simsearch sync whenever files in FOLDER come or go.")
 @click.option("--feedback", "kept", metavar="FILE.csv", help="Keep what people say of hits, as rows of a list.")
