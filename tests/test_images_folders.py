@@ -236,6 +236,7 @@ def test_digits(tmp_path):
     assert source.images[0] == SourceImage("0/0000.png", "0", None)
     assert (source.title, source.identity, source.root) == ("Digits", "digits", str(home / "digits"))
     assert (source.notes, source.rejected, source.labelled) == ([], [], True)
+    assert source.words() == []
     with HashMemory(None) as memory:
         first = source.fingerprint(memory)
     pixels = source.reader().array("0/0000.png")

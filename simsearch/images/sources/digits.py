@@ -32,7 +32,7 @@ def open_digits(home: Path, *, exclude: list[str], memory: HashMemory) -> FileSo
             ) from None
     source = open_folder(str(folder), spec="digits", picking=Picking(tuple(exclude), rules=1), title="Digits")
     source.identity = "digits"
-    source.notes = [note for note in source.notes if "hidden" not in note]
+    source.left_out.hidden -= 1  # the marker
     return source
 
 
