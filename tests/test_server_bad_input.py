@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import time
@@ -124,6 +125,14 @@ def test_k_is_at_least_one(server, photo):
 )  # fmt: skip
 def test_documents_that_ask_nothing(server, asked):
     assert is_problem(server.post("/v1/search", asked), 422)
+
+
+def test_the_hint_of_a_filter_names_no_option_of_the_command_line(server):
+    reply = server.post("/v1/search", {"row": 1, "where": "label = 'open"})
+    assert is_problem(reply, 422)
+    hint = json.loads(reply.body)["hint"]
+    assert hint.startswith('as "label in (apple, pear)')
+    assert "--" not in hint
 
 
 def test_bodies_that_cannot_be_read(server, photo):

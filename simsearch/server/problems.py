@@ -62,7 +62,7 @@ def _hint(error: SimsearchError) -> str | None:
         return "send a JPEG, PNG, WebP, TIFF, BMP or GIF"
     if error.hint == error.default_hint:
         return "see /docs"
-    return error.hint
+    return error.hint.replace("--where ", "") if isinstance(error, FilterError) else error.hint
 
 
 def gone(name: str, digest: str) -> Problem:
