@@ -109,10 +109,13 @@ def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) 
         path_like = near_path(argument, _buildable)
         known = [*names, path_like] if path_like else names
         said, near = near_words(argument, nearest(argument.rstrip("/"), known) or path_like)
+        what = "a folder of images (class/x.jpg) or a table (.csv)"
         raise RecipeError(
             f"no recipe, recipe file or folder {argument!r}{said}",
             near=near,
-            hint=f"shipped recipes: {', '.join(shipped)}; or give a folder of images (class/x.jpg) or a table (.csv)",
+            hint=f"check the path, of {what}; this is {safe(os.getcwd())}"
+            if os.sep in argument
+            else f"shipped recipes: {', '.join(shipped)}; or give {what}",
         )
     return NamedRecipe(name, make_recipe(with_settings(tables, settings), where), argument, tuple(settings))
 
