@@ -88,6 +88,14 @@ class Question:
         if self.where is not None and not isinstance(self.where, str):
             raise _unlike("where", "a filter as text", self.where)
 
+    def taken(self, hits: list[Hit]) -> tuple[tuple[Hit, ...], dict[str, int]]:
+        """Return those of the hits that it takes, and how many were refused, by what they fail."""
+        if self.min_score is None and self.max_far is None:
+            return tuple(hits), {}
+        refused = [self.refuses(hit) for hit in hits]
+        kept = tuple(hit for hit, why in zip(hits, refused, strict=True) if why is None)
+        return kept, {why: refused.count(why) for why in refused if why}
+
     def refuses(self, hit: Hit) -> str | None:
         """Return what a hit fails, "min_score" or "max_far", or None; a score may be less by what rounding takes."""
         if self.min_score is not None and hit.score < self.min_score - ROUNDING:

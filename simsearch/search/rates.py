@@ -10,6 +10,7 @@ from simsearch.errors import RecipeError
 from simsearch.evaluation.false_alarms import Rate, pair_shares, stranger_shares
 from simsearch.home import Build
 from simsearch.images.records import ImageRecord
+from simsearch.search.narrowing import Found
 from simsearch.search.question import Hit, Judgement
 from simsearch.statistics.intervals import wilson_interval
 
@@ -74,6 +75,18 @@ class Rates:
             strangers[1],
             gone,
         )
+
+    def hits(self, found: Found) -> list[Hit]:
+        """Return hits whose files were not looked for, of a query that is no file."""
+        if self._pairs is None and self._strangers is None:
+            return [
+                Hit(rank, score, record.label, record.image, None, record.row)
+                for rank, (score, _, record) in enumerate(found, 1)
+            ]
+        return [
+            self.hit(rank, score, record, path=None, gone=False, same=False)
+            for rank, (score, _, record) in enumerate(found, 1)
+        ]
 
     def judged(self, score: float, max_far: float, *, identical: bool) -> Judgement:
         """Return whether two images of this score are of the same label, as at most `max_far` of pairs of others are.

@@ -263,10 +263,7 @@ class Searcher:
             verdict = self.verdicts.of(found if passing is None else [], own[number], partial(again, passing=None))
             if question.not_self:
                 found = others(found, own[number], count, partial(again, passing=passing))
-            hits = self._hits(found, own[number].digest)
-            refused = [question.refuses(hit) for hit in hits]
-            kept = tuple(hit for hit, why in zip(hits, refused, strict=True) if why is None)
-            left_out = {why: refused.count(why) for why in refused if why}
+            kept, left_out = question.taken(self._hits(found, own[number].digest))
             answers.append(Answer(kept, number in wide, left_out, verdict=verdict))
         return answers
 
@@ -291,7 +288,9 @@ class Searcher:
         best = found[0][0] - ROUNDING if found else 0.0
         if digest:
             found.sort(key=lambda hit: hit[0] < best or hit[2].sha256 != digest)
-        placed = (self._located(record.image) if digest is not None else (None, False) for _, _, record in found)
+        if digest is None:
+            return self.rates.hits(found)
+        placed = (self._located(record.image) for _, _, record in found)
         return [
             self.rates.hit(rank, score, record, path=path, gone=gone, same=record.sha256 == digest)
             for rank, ((score, _, record), (path, gone)) in enumerate(zip(found, placed, strict=True), 1)
