@@ -37,6 +37,7 @@ from common import (
     in_turn,
     main,
     median,
+    network,
     run,
     say,
     side,
@@ -78,7 +79,7 @@ def _pictures(name: str, folder: Path, home: Path, record: dict[str, Any], round
         (plain / f"{number:04}").write_bytes(data)
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
         (bodies / f"{number:04}").write_bytes(head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode())
-    trained, index = artifact(home, record, "train"), artifact(home, record, "index") / "index.faiss"
+    trained, index = network(folder, home, record), artifact(home, record, "index") / "index.faiss"
 
     def bare() -> Ran:
         return side("server_bare", folder, trained, index, plain, SECONDS)
