@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --durations=20
 
-.PHONY: help demo test test-slow check format docs wheel clean
+.PHONY: help demo test test-slow campaign check format docs wheel clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{sub(/:.*/, "", $$1); printf "make %-9s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ test: $(READY)-dev ## Run the fast tests (offline, on a CPU, 3 minutes on 2 core
 
 test-slow: $(READY)-slow ## Run the others: kills, nights, long properties, a browser
 	@$(PYTEST) -m slow
+
+campaign: $(READY)-dev ## Kills, power cuts, full disks, damage for MINUTES=3; power cuts need root
+	@cd tests && $(abspath $(BIN))/python -m campaign --minutes $(or $(MINUTES),3)
 
 check: $(READY)-dev ## ruff and mypy --strict
 	@$(BIN)/ruff check .
