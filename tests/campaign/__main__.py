@@ -94,6 +94,7 @@ def main() -> int:
             ground.end()
         if options.work is None:
             shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(Path(os.environ[LIBRARY]).parent, ignore_errors=True)
 
 
 def _campaign(field: Field, options: argparse.Namespace, counts: Counts, skipped: list[str]) -> int:
@@ -165,11 +166,11 @@ def _again_with_library() -> None:
     """Start anew with the library of fault.c loaded, where a compiler makes it."""
     library = Path(tempfile.mkdtemp(prefix="simsearch-campaign-")) / "fault.so"
     source = Path(__file__).with_name("fault.c")
-    environment = {**os.environ, LIBRARY: "none", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, LIBRARY: str(library), "OMP_NUM_THREADS": "1"}
     if shutil.which("cc"):
         command = ["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-            environment |= {LIBRARY: str(library), "LD_PRELOAD": str(library)}
+            environment |= {"LD_PRELOAD": str(library)}
     os.execve(sys.executable, [sys.executable, "-m", "campaign", *sys.argv[1:]], environment)
 
 
