@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import threading
+import urllib.request
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,9 @@ from simsearch.server.reloading import Reloading
 from simsearch.server.running import listen, run
 from simsearch.server.service import Service
 from simsearch.server.shelf import Shelf
+
+# Another test of the same process may have given urllib a proxy, which it keeps.
+open_url = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 BOUNDARY = "a-boundary-of-the-tests"
 

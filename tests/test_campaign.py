@@ -1,4 +1,4 @@
-"""The fault campaign, three minutes of it; its mutants, and the table that docs/trust.md publishes."""
+"""The fault campaign, a minute of it; its mutants, and the table that docs/trust.md publishes."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def campaign(*words):
 
 
 @pytest.mark.slow
-def test_three_minutes_lose_nothing(tmp_path):
+def test_a_short_campaign_loses_nothing(tmp_path):
     seed = random.randrange(10**6)
-    done = campaign("--minutes", 3, "--seed", seed, "--counts", tmp_path / "counts.json")
+    done = campaign("--minutes", 1, "--seed", seed, "--counts", tmp_path / "counts.json")
     assert done.returncode == 0, f"seed {seed}\n{done.stdout}\n{done.stderr}"
     counted = Counts.read(tmp_path / "counts.json")
-    assert counted.runs[0]["trials"] > 20
+    assert counted.runs[0]["trials"] > 10
     assert len(counted.faults) > 5 or counted.runs[0]["skipped"]
 
 

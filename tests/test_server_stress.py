@@ -9,12 +9,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
 
 import pytest
 from conftest import picture
 from sealing import seal
-from serving import FORM, form_body
+from serving import FORM, form_body, open_url
 from synced import record, sync
 from test_server_command import lines_until, serving
 
@@ -72,7 +71,7 @@ def test_a_minute_of_64_clients(ours):
         port = int(lines_until(process, "Ctrl+C")[2].rpartition(":")[2].strip("/"))
 
         def ready():
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60) as reply:
+            with open_url(f"http://127.0.0.1:{port}/readyz", timeout=60) as reply:
                 return json.load(reply)
 
         async def disturb():
