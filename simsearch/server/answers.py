@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -26,17 +25,17 @@ def dumped(document: Any) -> bytes:
     return _ENCODER.encode(document).encode()
 
 
-def search_by_picture(opened: Opened, data: bytes, name: str, form: Form) -> bytes:
+def search_by_picture(opened: Opened, data: bytes, sha256: str, name: str, form: Form) -> bytes:
     """Return the answer to a picture that was sent; raises ImageError, FilterError and RecipeError as a search does."""
     question, box = form.question(), form.box()
     searcher = opened.searcher
     answer = searcher.ask(data if box is None else part_of(searcher.decoded(data), box), question)
-    return _text(opened, name, answer, form, question, name_of_picture(data)).encode()
+    return _text(opened, name, answer, form, question, name_of_picture(sha256)).encode()
 
 
-def name_of_picture(data: bytes) -> str:
-    """Return the id of the answers to a picture that was sent."""
-    return hashlib.sha256(data).hexdigest()[:_ID]
+def name_of_picture(sha256: str) -> str:
+    """Return the id of the answers to a picture that was sent, by the digest of its bytes."""
+    return sha256[:_ID]
 
 
 def search_by_row(opened: Opened, row: int, form: Form) -> bytes:

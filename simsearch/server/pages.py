@@ -34,14 +34,14 @@ def static_files() -> dict[str, tuple[bytes, str]]:
 def pages(service: Service) -> APIRouter:
     """Return the routes of a service."""
     routes = APIRouter()
-    known = static_files()
+    known = {name: (*file, f'"{digest_of(file[0].hex())[:16]}"') for name, file in static_files().items()}
 
     def static(request: Request, name: str) -> Response:
         if name not in known:
             raise Problem(404, f"there is no page {name[:60]!r}", "/ is the page, /docs what can be asked")
-        data, media = known[name]
-        headers = {"Cache-Control": "no-cache", "ETag": f'"{digest_of(data.hex())[:16]}"'}
-        if request.headers.get("if-none-match") == headers["ETag"]:
+        data, media, tag = known[name]
+        headers = {"Cache-Control": "no-cache", "ETag": tag}
+        if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(data, media_type=media, headers=headers)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from simsearch.server.answers import dumped, original, picked_row
+from simsearch.server.answers import dumped, name_of_picture, original, picked_row
 from simsearch.server.asked import Picked, Row, Text, from_json
 from simsearch.server.bodies import JSON
 from simsearch.server.doubted import groups_of, suspects_of
@@ -95,4 +95,4 @@ def _of_corpus(opened: Opened, query: str) -> tuple[str, bytes]:
     if not (number.isascii() and number.isdigit() and len(number) < 10):
         raise Problem(404, f"there is no answer {query[:40]!r}", "search again")
     row = picked_row(opened, Picked(row=int(number), image=None))
-    return opened.searcher.corpus.records[row].sha256[:16], original(opened, row)
+    return name_of_picture(opened.searcher.corpus.records[row].sha256), original(opened, row)

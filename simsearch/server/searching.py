@@ -46,16 +46,17 @@ def asking(service: Service) -> APIRouter:
         form.question(), form.box()
         sent.only("image")
         data, called = bytes(part.data), part.file or ""
+        sha256 = hashlib.sha256(data).hexdigest()
 
         def work() -> bytes:
             service.check_picture(data)
-            return search_by_picture(opened, data, called, form)
+            return search_by_picture(opened, data, sha256, called, form)
 
         opened = service.shelf.taken(name)
-        key = ("search", opened.digest, opened.name, hashlib.sha256(data).digest(), called, form.model_dump_json())
+        key = ("search", opened.digest, opened.name, sha256, called, form.model_dump_json())
         found = await service.run(opened, work, key)
         if service.feedback is not None and not form.crop:  # of a part nobody knows later which it was
-            service.feedback.keep(name_of_picture(data), data)
+            service.feedback.keep(name_of_picture(sha256), data)
         return json_response(found)
 
     async def _search_json(name: str | None, asked: Asked) -> bytes:
@@ -80,9 +81,8 @@ def asking(service: Service) -> APIRouter:
         """
         return await search(request, name)
 
-    def pair(opened: Opened, sent: Sent) -> bytes:
-        if sent.json is not None:
-            asked = from_json(Pair, sent.json)
+    def pair(opened: Opened, sent: Sent, asked: Pair | None) -> bytes:
+        if asked is not None:
             rows = [picked_row(opened, one) for one in (asked.one, asked.other)]
             names = [opened.searcher.corpus.records[row].image for row in rows]
             one, other = (original(opened, row) for row in rows)
@@ -103,9 +103,9 @@ def asking(service: Service) -> APIRouter:
         """Whether two pictures, or two images of the corpus, are of the same label: `simsearch query --same --json`."""
         service.work.check()
         sent = await service.bodies.read(request, FORM, JSON)
-        digest = from_json(Pair, sent.json).digest if sent.json is not None else None
-        opened = service.shelf.taken(name, digest)
-        return json_response(await service.run(opened, lambda: pair(opened, sent)))
+        asked = None if sent.json is None else from_json(Pair, sent.json)
+        opened = service.shelf.taken(name, None if asked is None else asked.digest)
+        return json_response(await service.run(opened, lambda: pair(opened, sent, asked)))
 
     def _defects(opened: Opened, data: bytes, called: str, heatmap: bool) -> tuple[bytes, str]:
         if opened.detector is None:
