@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simsearch.evaluation.evaluate import Features, evaluate
-from simsearch.evaluation.false_alarms import false_accept_rate
+from simsearch.evaluation.false_alarms import pair_shares
 from simsearch.report.summary import summarize
 from simsearch.vectors.index import build
 from simsearch.vectors.normalize import NEARLY_EQUAL
@@ -133,7 +133,8 @@ def test_what_a_score_means_is_read_from_val_rows_alone():
     same = found.false_accepts["images"], found.false_accepts["pairs"]
     counts = np.bincount(LABELS[G - V : G])
     assert same == (V, (V * V - (counts**2).sum()) // 2)
-    assert 0 < false_accept_rate(found.false_accepts, 0.9).share < false_accept_rate(found.false_accepts, 0.0).share < 1
+    shares = pair_shares(found.false_accepts)
+    assert 0 < shares.reached(0.9).share < shares.reached(0.0).share < 1
     mixed = run(val_rows=np.arange(G - V, G + Q))  # queries among them are left out
     assert mixed.false_accepts == found.false_accepts
     assert run(val_rows=[]).false_accepts is None

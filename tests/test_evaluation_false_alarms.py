@@ -11,7 +11,7 @@ import pytest
 from simsearch.errors import VectorsError
 from simsearch.evaluation import false_alarm_table as module
 from simsearch.evaluation.false_alarm_table import false_accept_table
-from simsearch.evaluation.false_alarms import false_accept_rate
+from simsearch.evaluation.false_alarms import pair_shares
 from simsearch.vectors.normalize import normalize
 
 
@@ -67,7 +67,7 @@ def test_rates_between_entries_rise_as_scores_fall():
     found = through_json(features, labels)
     scores = np.sort(different_scores(features, labels))
     asked = np.linspace(1.1, -1.1, 997)
-    rates = [false_accept_rate(found, float(score)).share for score in asked]
+    rates = [pair_shares(found).reached(float(score)).share for score in asked]
     assert rates == sorted(rates)
     assert (rates[0], rates[-1]) == (1 / found["pairs"], 1.0)
     exact = 1 - np.searchsorted(scores, asked) / len(scores)
@@ -81,16 +81,16 @@ def test_equal_scores_are_counted_together():
     assert found["pairs"] == 7140
     assert found["table"][0] == [1.0, pytest.approx(2340 / 7140, rel=1e-6)]
     assert found["table"][-1] == [0.0, 1.0]
-    assert false_accept_rate(found, 1.0).share == pytest.approx(2340 / 7140, rel=1e-5)
-    assert false_accept_rate(found, 1.00001).share == 1 / 7140
-    assert false_accept_rate(found, -0.5).share == 1.0
+    assert pair_shares(found).reached(1.0).share == pytest.approx(2340 / 7140, rel=1e-5)
+    assert pair_shares(found).reached(1.00001).share == 1 / 7140
+    assert pair_shares(found).reached(-0.5).share == 1.0
 
 
 def test_rounding_of_another_product_does_not_lower_the_rate():
     found = {"pairs": 100, "table": [[0.9, 0.01], [0.8, 0.5], [-1.0, 1.0]]}
-    assert false_accept_rate(found, 0.9000005).share >= 0.01
-    assert false_accept_rate(found, 0.8000005).share >= 0.5
-    assert false_accept_rate(found, 0.85).share == pytest.approx(0.255, abs=1e-5)
+    assert pair_shares(found).reached(0.9000005).share >= 0.01
+    assert pair_shares(found).reached(0.8000005).share >= 0.5
+    assert pair_shares(found).reached(0.85).share == pytest.approx(0.255, abs=1e-5)
 
 
 @pytest.mark.parametrize("count", [2, 3, 8, 9, 40, 41])
@@ -120,7 +120,9 @@ def test_a_sample_is_near_all_pairs_and_decided_by_its_seed():
     assert sample == through_json(features, labels, most_pairs=300_000, seed=1)
     assert sample != through_json(features, labels, most_pairs=300_000, seed=2)
     for score in (0.3, 0.6, 0.8):
-        assert false_accept_rate(sample, score).share == pytest.approx(false_accept_rate(whole, score).share, rel=0.1)
+        assert pair_shares(sample).reached(score).share == pytest.approx(
+            pair_shares(whole).reached(score).share, rel=0.1
+        )
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.01, 0.001])
@@ -130,7 +132,7 @@ def test_the_rate_lies_in_the_interval_of_the_rate_on_the_queries_pairs(rate):
     queries, labels = clusters(11, 1500)
     found = through_json(val, val_labels)
     score = float(np.quantile(different_scores(val, val_labels), 1 - rate))
-    printed = false_accept_rate(found, score).share
+    printed = pair_shares(found).reached(score).share
     assert printed == pytest.approx(rate, rel=0.01)
     embeddings = normalize(queries)
     accepted = (embeddings @ embeddings.T >= score) & (labels[:, None] != labels)
@@ -146,9 +148,9 @@ def test_the_rate_lies_in_the_interval_of_the_rate_on_the_queries_pairs(rate):
 
 def test_reading_the_table_needs_no_numpy():
     code = (
-        "import sys, json; from simsearch.evaluation.false_alarms import false_accept_rate; "
+        "import sys, json; from simsearch.evaluation.false_alarms import pair_shares; "
         "assert not {'numpy', 'faiss'} & set(sys.modules); "
-        'rate = false_accept_rate(json.loads(\'{"pairs": 4, "table": [[0.5, 0.25], [0, 1]]}\'), 0.25).share; '
+        'rate = pair_shares(json.loads(\'{"pairs": 4, "table": [[0.5, 0.25], [0, 1]]}\')).reached(0.25).share; '
         "assert abs(rate - 0.625) < 1e-5"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,7 @@ from test_evaluation_details import LABELS, Array, C, D, G, V, make, run
 
 from simsearch.evaluation.collapse import spread
 from simsearch.evaluation.evaluate import Features
-from simsearch.evaluation.false_alarms import false_accept_rate, stranger_rate
+from simsearch.evaluation.false_alarms import pair_shares, stranger_shares
 from simsearch.evaluation.strangers import stranger_table
 from simsearch.report.summary import summarize
 from simsearch.vectors.features import FeatureFile
@@ -43,11 +43,11 @@ def test_the_table_counts_val_images_that_find_so_much_without_their_label(monke
     assert shares[-1] == 1.0
     for score in np.linspace(-1, 1, 41):
         above, below = ((best >= score + d).mean() for d in (0.2, -0.2))
-        assert max(above, 1 / len(best)) <= stranger_rate(found, score).share <= max(below, 1 / len(best))
-        near = stranger_rate(found, float(best[np.abs(best - score).argmin()]))
+        assert max(above, 1 / len(best)) <= stranger_shares(found).reached(score).share <= max(below, 1 / len(best))
+        near = stranger_shares(found).reached(float(best[np.abs(best - score).argmin()]))
         assert near.share == pytest.approx((best >= best[np.abs(best - score).argmin()] - 1e-6).mean(), abs=1e-4)
-    assert stranger_rate(found, float(best.max())) == (pytest.approx(1 / len(best), rel=1e-3), False)
-    assert stranger_rate(found, float(best.max()) + 1e-4) == (1 / len(best), True)
+    assert stranger_shares(found).reached(float(best.max())) == (pytest.approx(1 / len(best), rel=1e-3), False)
+    assert stranger_shares(found).reached(float(best.max()) + 1e-4) == (1 / len(best), True)
 
 
 def test_many_val_images_make_at_most_2000_entries_and_keep_the_highest():
@@ -64,7 +64,7 @@ def test_many_val_images_make_at_most_2000_entries_and_keep_the_highest():
     top = np.array(found["table"])[:300]
     np.testing.assert_allclose(top[:, 0], np.unique(best)[::-1][:300], atol=1e-6)
     for score in (0.999, 0.9995, 0.9999):
-        assert stranger_rate(found, score).share == pytest.approx((best >= score).mean(), rel=0.02)
+        assert stranger_shares(found).reached(score).share == pytest.approx((best >= score).mean(), rel=0.02)
 
 
 def test_where_nobody_can_be_a_stranger_there_is_no_table():
@@ -107,7 +107,8 @@ def test_wrong_first_hits_by_score_are_those_of_the_index(factory_rows):
         assert entry["share"] == entry["wrong"] / entry["queries"]
         low, high = entry["interval"]
         assert low <= entry["share"] <= high
-        assert entry["stranger_rate"] == pytest.approx(stranger_rate(found.strangers, entry["low"]).share, rel=1e-3)
+        told = stranger_shares(found.strangers).reached(entry["low"]).share
+        assert entry["stranger_rate"] == pytest.approx(told, rel=1e-3)
     lows = [entry["low"] for entry in table]
     assert lows == sorted(set(lows), reverse=True)
     assert len(table) == 10 if not factory_rows else len(table) < 10
@@ -156,9 +157,9 @@ def test_a_collapse_is_the_first_thing_that_is_said():
     assert found.report["collapse"]["mean_cosine"] == pytest.approx(1)
     assert summarize(found.report).startswith("COLLAPSED: ")
     # Ties at the top of both tables are kept whatever rounding does to them: the truth is 1 in 1.
-    for table, read in ((found.strangers, stranger_rate), (found.false_accepts, false_accept_rate)):
+    for table, read in ((found.strangers, stranger_shares), (found.false_accepts, pair_shares)):
         for score in (1.0, 0.9999999, 0.9999995):
-            assert read(table, score).share == 1.0
+            assert read(table).reached(score).share == 1.0
 
 
 def test_only_val_rows_of_a_build_stand_behind_its_rates(built):

@@ -53,13 +53,3 @@ def stranger_shares(found: dict[str, Any]) -> Shares:
     By strangers.json: "images", how many there are, and "table".
     """
     return Shares(found["table"], found["images"])
-
-
-def false_accept_rate(found: dict[str, Any], score: float) -> Rate:
-    """Return the share of different-label pairs that score at least `score`, in [1 / pairs, 1]; `found`: far.json."""
-    return pair_shares(found).reached(score)
-
-
-def stranger_rate(found: dict[str, Any], score: float) -> Rate:
-    """Return what `stranger_shares` has for a score, in [1 / images, 1]; `found` is strangers.json."""
-    return stranger_shares(found).reached(score)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.evaluation.details.collect import Evidence
-from simsearch.evaluation.false_alarms import stranger_rate
+from simsearch.evaluation.false_alarms import stranger_shares
 from simsearch.statistics.intervals import wilson_interval
 
 BINS = 10
@@ -29,6 +29,7 @@ def first_hits_by_score(measured: Evidence, strangers: dict[str, Any] | None) ->
     scores, wrong = scores[order], wrong[order]
     lows = np.unique(scores[[part[-1] for part in np.array_split(np.arange(len(scores)), BINS) if len(part)]])[::-1]
     ends = np.searchsorted(-scores, -lows, side="right")
+    shares = None if strangers is None else stranger_shares(strangers)
     found = []
     for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
         count, failed = end - start, int(wrong[start:end].sum())
@@ -41,7 +42,7 @@ def first_hits_by_score(measured: Evidence, strangers: dict[str, Any] | None) ->
                 "wrong": failed,
                 "share": failed / count,
                 "interval": wilson_interval(failed, count),
-                "stranger_rate": None if strangers is None else stranger_rate(strangers, low).share,
+                "stranger_rate": None if shares is None else shares.reached(low).share,
             }
         )
     return found
