@@ -35,7 +35,6 @@ def make_app(service: Service, hosts: Hosts | None = None, token: Token | None =
         redirect_slashes=False,
         responses=RESPONSES,
     )
-    app.state.service = service
     for routes in (asking(service), telling(service), saying(service), pages(service), login(service, token)):
         app.include_router(routes)
     app.add_exception_handler(Problem, _problem)

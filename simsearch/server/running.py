@@ -7,8 +7,9 @@ import errno
 import gc
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
 from uvicorn import Config, Server
@@ -118,7 +119,7 @@ async def run(
     listening: socket.socket,
     ready: Callable[[], None],
     stopping: Callable[[int], None],
-    beside: Sequence[Callable[[], object]] = (),
+    beside: Sequence[Callable[[], Coroutine[Any, Any, object]]] = (),
 ) -> None:
     """Answer requests until SIGINT or SIGTERM, then those that run, and return; a second signal waits for none.
 
@@ -135,13 +136,12 @@ async def run(
         stopping(len(server.server_state.tasks))
 
     loop = asyncio.get_running_loop()
-    with suppress(
-        NotImplementedError, RuntimeError, ValueError
-    ):  # outside of the main thread, whoever runs it stops it
+    # Outside of the main thread there are no signals: whoever runs it stops it.
+    with suppress(NotImplementedError, RuntimeError, ValueError):
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
     service.stop = stop
-    tasks: list[asyncio.Task[object]] = [loop.create_task(one()) for one in beside]  # type: ignore[arg-type]
+    tasks = [loop.create_task(one()) for one in beside]
     try:
         await server.serve(sockets=[listening])
     finally:
