@@ -8,12 +8,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
-from simsearch.artifacts import Artifact
-from simsearch.changes.state import DELETED, rows_of
 from simsearch.home import Build
 from simsearch.images.records import EXTRA, GROUP, ImageRecord, extra_columns, has_groups
+from simsearch.search.corpus import Corpus
 from simsearch.vectors.index import Deleted, Passing
 
 if TYPE_CHECKING:
@@ -60,8 +57,8 @@ def others(found: Found, own: Own, count: int, more: Callable[[int], tuple[list[
 class Narrowing:
     """The filters of an opened build; several threads may use it."""
 
-    def __init__(self, build: Build, dataset: Artifact, rows: int, deleted: Deleted | None) -> None:
-        self._build, self._dataset, self._rows, self._deleted = build, dataset, rows, deleted
+    def __init__(self, build: Build, corpus: Corpus, rows: int, deleted: Deleted | None) -> None:
+        self._build, self._corpus, self._rows, self._deleted = build, corpus, rows, deleted
         self._kept: dict[str, Passing] = {}
         self._filters: Filters | None = None
         self._reading = threading.Lock()
@@ -83,16 +80,14 @@ class Narrowing:
         from simsearch.search.filtering import IMAGE, LABEL, Filters
 
         build = self._build
-        live = np.ones(int(self._dataset.facts["images"]), dtype=np.bool_)
-        live[rows_of(self._dataset, DELETED)] = False
-        folder, table = self._dataset.path, build.record.recipe["dataset"]
+        folder, table = self._corpus.folder, build.record.recipe["dataset"]
         columns = {IMAGE: IMAGE, **({LABEL: LABEL} if build.record.labelled else {})}
         if has_groups(folder):
             columns[GROUP] = GROUP
             if re.fullmatch(r"[\w \-]*", named := table.get("group") or ""):  # a column, which a pattern is not
                 columns.setdefault(named.strip(), GROUP)
         columns |= {name: EXTRA + name for name in extra_columns(folder)}
-        return Filters(folder, columns, live, self._unknown(table.get("source", "")))
+        return Filters(folder, columns, self._corpus.live, self._unknown(table.get("source", "")))
 
     def _unknown(self, source: str) -> str:
         """Return what to do about a column that there is not: a list may have it, which an older build did not keep."""

@@ -68,8 +68,8 @@ class Searcher:
         self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
-        self._narrowing = Narrowing(build, dataset, self._index.ntotal, self._deleted)
         self.corpus = Corpus(build, dataset, self._index.ntotal, masked)
+        self._narrowing = Narrowing(build, self.corpus, self._index.ntotal, self._deleted)
         self._records = self.corpus.records
         self._alike: Alike | None = None
         self._opening = threading.Lock()
