@@ -71,7 +71,7 @@ def words(told: Report) -> list[str]:
     if told[HEADS]:
         found.append(
             "Each image asks a head that was trained without its label, a fold head; their threshold is that of the "
-            "head in use, which tells unseen labels apart a little better."
+            "head in use too."
         )
     elif told["calibrated_on"].startswith("trained"):
         found.append("The network was trained on these labels: of labels that it never saw more are told known.")
