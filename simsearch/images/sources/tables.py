@@ -123,7 +123,9 @@ def _read_parquet(table: str, given: Mapping[str, str], group: str | None, rules
         names = [str(name) for name in schema.names]
         places = find_columns(table, names, (), given, group)
         wanted = {names[at] for at in (places.path, places.label, places.split, places.group) if at is not None}
-        wanted |= set() if rules == 1 else {str(field.name) for field in schema if _holds_values(field.type)}
+        if rules > 1:  # a column of lists or of bytes is as if it were not there: no filter could name it
+            wanted |= {str(field.name) for field in schema if _holds_values(field.type)}
+            names = [name for name in names if name in wanted]
         data: Mapping[str, Sequence[object]] = parquet.read_table(table, columns=sorted(wanted)).to_pydict()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(f"{table!r} cannot be read as parquet: {type(error).__name__}", hint=HINT) from None
