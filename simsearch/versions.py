@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.1.0"  # a constant: importlib.metadata takes 50 ms that a query need not pay
@@ -14,6 +16,16 @@ PACKAGES = ("torch", "torchvision", "onnxruntime", "faiss-cpu", "numpy", "h5py",
 def usable_cores() -> int:
     """How many cores this process may use, which a container or taskset can set below the machine's."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def cpu() -> str:
+    """What the processor of this machine is called."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 @cache

@@ -22,7 +22,7 @@ FLOORS = (
     {"artifacts", "statistics", "page"},
     {"images", "vectors", "packs"},
     {"embedder"},
-    {"recipe", "evaluation", "defects"},
+    {"recipe", "evaluation", "defects", "engines"},
     {"home"},
     {"changes", "report"},
     {"stages"},

@@ -14,12 +14,13 @@ from conftest import SMALL
 import simsearch
 from simsearch.artifacts import Workspace
 from simsearch.console import Progress, Shown
+from simsearch.engines.local import Local
 from simsearch.exchange.vectors_out import export
 from simsearch.hashing import HashMemory
 from simsearch.home import Home
 from simsearch.images.sources.opening import open_source
 from simsearch.stages.common import Data
-from simsearch.stages.embed import embed, local
+from simsearch.stages.embed import embed
 from simsearch.sync.sync import run_sync
 from simsearch.vectors.features import FeatureFile
 
@@ -79,16 +80,17 @@ def test_an_unchanged_build_loads_no_heavy_library(built):
 
 
 def test_another_engine_embeds(built, tmp_path):
-    """As one that hands blocks to other machines would: it gets the bundle, the blocks and the records."""
+    """As one that hands shards to other machines would: it gets the bundle, the shards and the records."""
     folder, home = built
     store, record = Home(home).store, Home(home).build("photos").record
     dataset, trained, embedded = (store.open(kind, **record.stages[kind]) for kind in ("dataset", "train", "embed"))
     seen = []
 
-    def elsewhere(bundle, blocks, records, progress):
-        records = list(records)
-        seen.append((bundle.dim, blocks.rows, [one.row for one in records]))
-        local(bundle, blocks, records, progress)
+    class Elsewhere(Local):
+        def __call__(self, job, progress):
+            records = job.records(0, job.shards.rows)
+            seen.append((job.bundle.dim, job.shards.missing(), [one.row for one in records], len(job.canaries)))
+            super().__call__(job, progress)
 
     space = Workspace(tmp_path / "out", tmp_path / "scratch")
     space.out.mkdir()
@@ -97,7 +99,7 @@ def test_another_engine_embeds(built, tmp_path):
     memory = HashMemory(None)
     source = open_source(spec, home_datasets=tmp_path, options={}, exclude=[], root=None, base=tmp_path, memory=memory)
     data = Data(dataset, source.reader())
-    embed(data, trained, None, elsewhere).work(space, Progress())
-    assert seen == [(64, 30, list(range(30)))]
+    embed(data, trained, None, Elsewhere(shard_rows=13)).work(space, Progress())
+    assert seen == [(64, [(0, 13), (13, 26), (26, 30)], list(range(30)), 16)]
     with FeatureFile(space.out / "features.h5") as made, FeatureFile(embedded.file("features.h5")) as before:
         assert np.array_equal(made.read(0, 30), before.read(0, 30))

@@ -13,9 +13,10 @@ from test_embedder_onnx_files import model
 from simsearch.artifacts import Artifact
 from simsearch.console import Progress
 from simsearch.embedder.bundle.canaries import FILE, Canaries, keep
+from simsearch.embedder.bundle.embedding import Bundle
 from simsearch.errors import EmbedderError
 from simsearch.evaluation.collapse import all_equal, mean_cosine_of
-from simsearch.stages.embed import Bundle, refuse_one_point
+from simsearch.stages.embed import refuse_one_point
 
 
 def constant(monkeypatch):

@@ -1,4 +1,4 @@
-"""features.h5: blocks survive a kill, the joined file is whole, and nothing else is read."""
+"""features.h5: one plain table that is whole, and nothing else is read."""
 
 import errno
 import os
@@ -7,8 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from simsearch.errors import DiskError, VectorsError
-from simsearch.vectors.features import FeatureBlocks, FeatureFile
+from simsearch.errors import VectorsError
+from simsearch.vectors.features import FeatureFile, write_features
 
 ROWS, DIM, BLOCK = 25, 3, 10
 
@@ -18,23 +18,14 @@ def features():
     return np.random.default_rng(0).standard_normal((ROWS, DIM)).astype(np.float32)
 
 
-def fill(blocks, features):
-    for start, stop in blocks.missing():
-        blocks.write(start, features[start:stop])
+def joined(path, features):
+    path.parent.mkdir(exist_ok=True)
+    write_features(path, features.shape, [features[:BLOCK], features[BLOCK:]])
+    return path
 
 
-def joined(folder, features):
-    folder.mkdir(exist_ok=True)
-    blocks = FeatureBlocks(folder, len(features), features.shape[1], BLOCK)
-    fill(blocks, features)
-    blocks.join(folder / "features.h5")
-    return folder / "features.h5"
-
-
-def test_blocks_are_joined_and_removed(tmp_path, features):
-    path = joined(tmp_path, features)
-    assert [p.name for p in tmp_path.iterdir()] == ["features.h5"]
-    with FeatureFile(path) as file:
+def test_it_is_read_in_blocks(tmp_path, features):
+    with FeatureFile(joined(tmp_path / "features.h5", features)) as file:
         assert file.shape == (ROWS, DIM)
         np.testing.assert_array_equal(file.read(0, ROWS), features)
         np.testing.assert_array_equal(file.read(7, 12), features[7:12])
@@ -43,87 +34,14 @@ def test_blocks_are_joined_and_removed(tmp_path, features):
             file.read(20, 26)
 
 
-def test_nothing_is_missing_only_when_all_is_there(tmp_path, features):
-    blocks = FeatureBlocks(tmp_path, ROWS, DIM, BLOCK)
-    assert blocks.missing() == [(0, 10), (10, 20), (20, 25)]
-    blocks.write(20, features[20:])
-    assert blocks.missing() == [(0, 10), (10, 20)]
-    with pytest.raises(VectorsError, match="2 blocks of features are missing"):
-        blocks.join(tmp_path / "features.h5")
-    assert not (tmp_path / "features.h5").exists()
-
-
-def truncate(path):
-    path.write_bytes(path.read_bytes()[:-5])
-
-
-def lengthen(path):
-    path.write_bytes(path.read_bytes() + b"x")
-
-
-def empty(path):
-    path.write_bytes(b"")
-
-
-def garbage(path):
-    path.write_bytes(b"no numpy file at all")
-
-
-def wrong_rows(path):
-    np.save(path, np.zeros((9, DIM), dtype=np.float32))
-
-
-def wrong_dim(path):
-    np.save(path, np.zeros((BLOCK, DIM + 1), dtype=np.float32))
-
-
-def wrong_dtype(path):
-    np.save(path, np.zeros((BLOCK, DIM)))
-
-
-def objects(path):
-    np.save(path, np.array([{}]), allow_pickle=True)
-
-
-@pytest.mark.parametrize(
-    "damage", [truncate, lengthen, empty, garbage, wrong_rows, wrong_dim, wrong_dtype, objects, lambda p: p.unlink()]
-)
-def test_a_damaged_block_is_made_again(tmp_path, features, damage):
-    fill(FeatureBlocks(tmp_path, ROWS, DIM, BLOCK), features)
-    damage(tmp_path / "block-000001.npy")
-    (tmp_path / "block-000002.tmp").write_bytes(b"left by a kill")
-    again = FeatureBlocks(tmp_path, ROWS, DIM, BLOCK)
-    assert again.missing() == [(10, 20)]
-    assert not (tmp_path / "block-000001.npy").exists()
-    fill(again, features)
-    again.join(tmp_path / "features.h5")
-    with FeatureFile(tmp_path / "features.h5") as file:
-        np.testing.assert_array_equal(file.read(0, ROWS), features)
-
-
-@pytest.mark.parametrize(
-    ("start", "block"),
-    [
-        (0, np.zeros((9, DIM), dtype=np.float32)),
-        (0, np.zeros((10, DIM + 1), dtype=np.float32)),
-        (0, np.zeros((10, DIM))),
-        (5, np.zeros((10, DIM), dtype=np.float32)),
-        (20, np.zeros((10, DIM), dtype=np.float32)),
-    ],
-)
-def test_a_block_of_another_shape_is_refused(tmp_path, start, block):
-    with pytest.raises(VectorsError, match="expected float32"):
-        FeatureBlocks(tmp_path, ROWS, DIM, BLOCK).write(start, block)
-
-
 def test_a_nan_row_is_kept_for_normalization_to_name(tmp_path, features):
     features[3] = np.nan
-    with FeatureFile(joined(tmp_path, features)) as file:
+    with FeatureFile(joined(tmp_path / "features.h5", features)) as file:
         assert np.isnan(file.read(3, 4)).all()
 
 
 def test_the_same_features_give_the_same_bytes(tmp_path, features):
-    one, other = joined(tmp_path / "one", features), joined(tmp_path / "other", features)
+    one, other = (joined(tmp_path / name / "features.h5", features) for name in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
 
 
@@ -137,14 +55,14 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path, features):
     refused(tmp_path / "absent.h5", "cannot read features")
     (tmp_path / "text.h5").write_text("hello")
     refused(tmp_path / "text.h5", "expected an HDF5 file")
-    path = joined(tmp_path, features)
+    path = joined(tmp_path / "features.h5", features)
     path.write_bytes(path.read_bytes()[:-100])
     refused(path, "cannot read features")
 
 
 def test_a_flipped_bit_is_an_error_or_leaves_an_array(tmp_path, features):
     """Most flips of HDF5's own first 56 bytes are refused; damage further on is for the artifact's checksums."""
-    path = joined(tmp_path, features)
+    path = joined(tmp_path / "features.h5", features)
     whole = path.read_bytes()
     random, refusals = np.random.default_rng(1), []
     for position in (*range(56), *random.choice(len(whole), 150, replace=False)):
@@ -160,7 +78,7 @@ def test_a_flipped_bit_is_an_error_or_leaves_an_array(tmp_path, features):
 
 
 def test_data_sets_that_read_other_files_or_nothing_are_refused(tmp_path, features):
-    joined(tmp_path, features)
+    joined(tmp_path / "features.h5", features)
     path = tmp_path / "x.h5"
 
     def make(write):
@@ -192,13 +110,8 @@ def test_data_sets_that_read_other_files_or_nothing_are_refused(tmp_path, featur
     refused(path, "never written")
 
 
-def test_no_rows_are_refused(tmp_path):
-    with pytest.raises(VectorsError, match="0 rows"):
-        FeatureBlocks(tmp_path, 0, DIM)
-
-
 def test_the_joined_file_is_one_contiguous_table(tmp_path, features):
-    path = joined(tmp_path / "x", features)
+    path = joined(tmp_path / "x" / "features.h5", features)
     with h5py.File(path, "r") as file:
         data = file["features"]
         assert (data.chunks, data.dtype, data.shape) == (None, np.float32, features.shape)
@@ -211,24 +124,10 @@ def test_the_joined_file_is_one_contiguous_table(tmp_path, features):
         np.testing.assert_array_equal(file["features"][:], features)
 
 
-def test_a_full_disk_is_met_before_hdf5_is_asked(tmp_path, features, monkeypatch):
-    blocks = FeatureBlocks(tmp_path, ROWS, DIM, BLOCK)
-    fill(blocks, features)
-
-    def full(descriptor, start, size):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DiskError, match=r"no space left on the disk of .*/features.h5: 1,700 bytes are needed, "):
-        blocks.join(tmp_path / "features.h5")
-    assert not blocks.missing(), "the blocks are kept for the next run"
-    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"] * 3
-
-
 def test_a_file_system_without_reservations_is_written_to(tmp_path, features, monkeypatch):
     def unknown(descriptor, start, size):
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
     monkeypatch.setattr(os, "posix_fallocate", unknown)
-    with FeatureFile(joined(tmp_path / "x", features)) as file:
+    with FeatureFile(joined(tmp_path / "x" / "features.h5", features)) as file:
         np.testing.assert_array_equal(file.read(0, ROWS), features)

@@ -14,11 +14,11 @@ import index_data
 
 def write(rows, path):
     """Write `rows` vectors as the embed stage writes them."""
-    from simsearch.vectors.features import FeatureBlocks
+    from simsearch.vectors.shards import Shards
 
     scratch = path.parent / "blocks"
     scratch.mkdir(exist_ok=True)
-    file = FeatureBlocks(scratch, rows, index_data.DIM, index_data.BLOCK)
+    file = Shards(scratch, rows, index_data.DIM, index_data.BLOCK)
     for number, block in enumerate(index_data.blocks("clustered", rows)):
         file.write(number * index_data.BLOCK, block)
     file.join(path)

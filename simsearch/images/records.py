@@ -140,6 +140,11 @@ def _opened(path: Path) -> IO[str]:
     return path.open(newline="", encoding="utf-8", errors="surrogateescape")
 
 
+def spread(rows: int, most: int) -> Integers:
+    """Return at most so many of `rows` rows (n,), evenly spread over all of them, ascending."""
+    return np.unique(np.linspace(0, rows - 1, min(most, rows)).round().astype(np.int64))
+
+
 class RecordTable:
     """Random access to the records of a folder; reads only what is asked for."""
 
@@ -163,9 +168,17 @@ class RecordTable:
             self._kept[row] = found
         return found
 
+    def span(self, start: int, stop: int) -> list[ImageRecord]:
+        """Return the records of rows [start, stop), read at once."""
+        grouped = GROUP in self._fields(0, int(self._offsets[0]))
+        return [_record(row, grouped) for row in self._rows(int(self._offsets[start]), int(self._offsets[stop]))]
+
     def _fields(self, start: int, stop: int) -> list[str]:
+        return next(self._rows(start, stop))
+
+    def _rows(self, start: int, stop: int) -> Iterator[list[str]]:
         text = os.pread(self._descriptor, stop - start, start).decode("utf-8", "surrogateescape")
-        return next(csv.reader(io.StringIO(text, newline="")))
+        return iter(csv.reader(io.StringIO(text, newline="")))
 
     def close(self) -> None:
         """Close the files; the table is then empty."""

@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from simsearch.arrays import Floats, Integers
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
-from simsearch.images.records import ImageRecord, RecordTable, read_records
+from simsearch.images.records import ImageRecord, RecordTable, read_records, spread
 from simsearch.images.sources.source import Reader
 from simsearch.versions import usable_cores
 
@@ -44,8 +42,7 @@ class Data:
     def spread(self, most: int) -> list[ImageRecord]:
         """At most so many records, evenly spread over all rows."""
         table = RecordTable(self.artifact.path)
-        rows = np.linspace(0, len(table) - 1, min(most, len(table))).round().astype(np.int64)
-        return [table[row] for row in np.unique(rows).tolist()]
+        return [table[row] for row in spread(len(table), most).tolist()]
 
     def name(self, row: int) -> str:
         """The image in a row, safe to show."""

@@ -2,72 +2,48 @@
 
 from __future__ import annotations
 
-import copy
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simsearch.arrays import Floats, Pixels
+from simsearch.arrays import Floats
 from simsearch.artifacts import Artifact, Workspace
 from simsearch.console import Progress
 from simsearch.embedder.bundle.canaries import Canaries, count, keep, kept
+from simsearch.embedder.bundle.embedding import Bundle, embed_images
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
-from simsearch.embedder.bundle.trained import HEAD, WEIGHTS, Features, backbone_of, open_trained, preprocess_of
+from simsearch.embedder.bundle.trained import HEAD, model_of, preprocess_of, weights_of
 from simsearch.embedder.networks.proof import LEAST_COSINE, cosines
-from simsearch.errors import EmbedderError, ImageError
+from simsearch.engines.engine import Engine, Job
+from simsearch.engines.local import Local
+from simsearch.errors import EmbedderError
 from simsearch.evaluation.collapse import ROWS as COLLAPSE_ROWS
 from simsearch.evaluation.collapse import all_equal, mean_cosine_of
-from simsearch.images.loading import in_order, pieces, pixel_batches
-from simsearch.images.records import ImageRecord
-from simsearch.images.sources.source import Reader, changed
-from simsearch.stages.common import BLOCK_ROWS, THREADS, Data, Frozen
+from simsearch.images.loading import pieces, pixel_batches
+from simsearch.images.records import ImageRecord, spread
+from simsearch.stages.common import THREADS, Data, Frozen
 from simsearch.stages.step import References, Result, Step
 
 if TYPE_CHECKING:
-    from simsearch.vectors.features import FeatureBlocks, FeatureFile
+    from simsearch.vectors.features import FeatureFile
 
 VERSION = 1
-MOST_IMAGES = 32  # a batch
-# As network input; larger batches fall out of the caches: photos of 224 px went 1.25 times as fast by 8 as by 64.
-BATCH_BYTES = 5 << 20
+LOCAL = Local()
 DEVICES = ("cuda", "mps")  # on which torch runs the network; ONNX Runtime's own wheel knows none of them
 CHECKED_IMAGES = 64
 # Mean cosine: above it, all scores are 1.00000. Heads that find labels were seen at .9997; from .999 on a report warns.
 ONE_POINT = 0.999999
 
 
-class Engine(Protocol):
-    """What runs a bundle on many images: in this process (`local`), or wherever else there are cores."""
-
-    def __call__(
-        self, bundle: Bundle, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Progress
-    ) -> None:
-        """Write those blocks that are missing of the features of `records`, which come in the order of rows."""
-
-
-def local(bundle: Bundle, blocks: FeatureBlocks, records: Iterable[ImageRecord], progress: Progress) -> None:
-    """Embed in threads of this process."""
-    missing = {start for start, _ in blocks.missing()}
-    start = 0
-    for block in pieces(records, blocks.block_rows):
-        if start in missing:
-            parts: list[Floats] = []
-            for part in in_order(bundle.features, pieces(block, bundle.batch), THREADS):
-                parts.append(part)
-                progress(start + sum(map(len, parts)), blocks.rows)
-            blocks.write(start, np.concatenate(parts))
-        start += len(block)
-
-
 def embed(
     data: Data,
     trained: Artifact,
     frozen: Frozen | None,
-    engine: Engine = local,
+    engine: Engine = LOCAL,
     *,
     checked: bool = True,
     device: str = "auto",
@@ -94,7 +70,7 @@ def write_features(
     space: Workspace,
     progress: Progress,
 ) -> Result:
-    """Write features.h5, resuming from the blocks that an earlier run left.
+    """Write features.h5, resuming from the shards that an earlier run left.
 
     With `frozen`, the trained head is applied to that backbone's cached features instead of running both on every
     image; where `checked`, once the least cosine of the two on 64 images is at least 0.9999. A `device` other than the
@@ -102,11 +78,11 @@ def write_features(
     """
     from simsearch.embedder.bundle.runtime import Head
     from simsearch.evaluation.systems import gather
-    from simsearch.vectors.features import FeatureBlocks, FeatureFile
+    from simsearch.vectors.features import FeatureFile
 
     rows = int(data.facts["images"])
-    bundle = Bundle(trained, data.reader)
-    blocks = FeatureBlocks(space.scratch, rows, bundle.dim, BLOCK_ROWS)
+    bundle = Bundle(model_of(trained), data.reader)
+    job = Job.of(bundle, data.artifact.path, space.scratch, rows, engine)
     through, place = "onnxruntime", "cpu"
     head = Head(trained.file(HEAD), threads=THREADS).features if frozen else None
 
@@ -118,20 +94,21 @@ def write_features(
     if frozen and head and (not checked or _agrees(data, on_cached, bundle, progress)):
         through = "head on cached features"
         with FeatureFile(frozen.embedded.file("features.h5")) as file:
-            for start, stop in blocks.missing():
-                blocks.write(start, head(file.read(start, stop)))
+            canaries = on_cached(job.canaries)
+            for start, stop in job.shards.missing():
+                job.shards.write(start, head(file.read(start, stop)), canaries)
                 progress(stop, rows)
-    elif device in DEVICES and (there := bundle.on(device)):
+    elif device in DEVICES and (there := _on(device, bundle, trained)):
         if _agrees(data, there.features, bundle, progress):
-            bundle, through, place = there, f"torch on {device}", device
+            job, through, place = replace(job, bundle=there), f"torch on {device}", device
         else:
             progress.say(f"{device} gives other features than the ONNX file: embedding without it")
-    engine(bundle, blocks, data.records(), progress)
-    blocks.join(space.out / "features.h5")
+    engine(job, progress)
+    job.shards.join(space.out / "features.h5")
     with FeatureFile(space.out / "features.h5") as file:
-        canaries = _canaries(data, trained, frozen, file)
-        some = gather(file, np.unique(np.linspace(0, rows - 1, min(rows, COLLAPSE_ROWS)).round().astype(np.int64)))
-    keep(space.out, canaries)
+        pictures = _canaries(data, trained, frozen, file)
+        some = gather(file, spread(rows, COLLAPSE_ROWS))
+    keep(space.out, pictures)
     facts = {
         "rows": rows,
         "dim": bundle.dim,
@@ -178,50 +155,25 @@ def _canaries(data: Data, trained: Artifact, frozen: Frozen | None, file: Featur
     return Canaries(rows, pixels, gather(file, rows))
 
 
-class Bundle:
-    """The bundle and the preprocessing of a train artifact, run on the images of a source."""
+def _on(device: str, bundle: Bundle, trained: Artifact) -> Bundle | None:
+    """The bundle on a device that torch finds; None where there is nothing but the ONNX file of it."""
+    weights = weights_of(trained)
+    if weights is None:
+        return None
+    from simsearch.embedder.bundle.on_device import OnDevice
+    from simsearch.embedder.training.precision import choose_device
 
-    def __init__(self, trained: Artifact, reader: Reader) -> None:
-        self._trained = trained
-        self._preprocess = preprocess_of(trained)
-        self._reader = reader.under(self._preprocess.decoding)
-        self._runtime: Features = open_trained(trained, threads=1)
-        self.dim = self._runtime.dim
-        self.batch = max(1, min(MOST_IMAGES, BATCH_BYTES // (4 * math.prod(self._runtime.input_shape))))
-
-    def on(self, device: str) -> Bundle | None:
-        """Return the same on a device that torch finds; None where there is nothing but the ONNX file of it."""
-        holder = backbone_of(self._trained) or self._trained
-        if HEAD in self._trained.manifest["files"] or WEIGHTS not in holder.manifest["files"]:
-            return None
-        from simsearch.embedder.bundle.on_device import OnDevice
-        from simsearch.embedder.training.precision import choose_device
-
-        there = copy.copy(self)
-        there._runtime = OnDevice(holder.file(WEIGHTS), choose_device(device))
-        there.batch = MOST_IMAGES
-        return there
-
-    def features(self, records: list[ImageRecord]) -> Floats:
-        """Raw features (n, dim) of images; SourceError when one is not what its record says."""
-        pixels = np.stack([self._preprocess.fit(self._read(record)) for record in records])
-        return self._runtime.features(self._preprocess.normalize(pixels))
-
-    def _read(self, record: ImageRecord) -> Pixels:
-        try:
-            return self._reader.array(record.image, self._preprocess.at_least, record.sha256)
-        except ImageError:
-            # It was decoded when the data set was made, so it is the file that has changed.
-            raise changed(record.image) from None
+    return bundle.through(OnDevice(weights, choose_device(device)))
 
 
 def _agrees(data: Data, quicker: Callable[[list[ImageRecord]], Floats], bundle: Bundle, progress: Progress) -> bool:
     """Whether a quicker way to features gives what the bundle gives, on images spread over all rows."""
     step = max(1, int(data.facts["images"]) // CHECKED_IMAGES)
     chosen = list(islice(islice(data.records(), 0, None, step), CHECKED_IMAGES))
-    parts: list[Floats] = []
-    for part in in_order(bundle.features, pieces(chosen, bundle.batch), THREADS):
-        parts.append(part)
-        progress.tell(f"comparing with the ONNX file: {sum(map(len, parts)):,} of {len(chosen):,} images")
+
+    def done(images: int) -> None:
+        progress.tell(f"comparing with the ONNX file: {images:,} of {len(chosen):,} images")
+
+    own = embed_images(bundle, chosen, THREADS, done)
     other = np.concatenate([quicker(part) for part in pieces(chosen, bundle.batch)])
-    return bool((cosines(np.concatenate(parts), other) >= LEAST_COSINE).all())
+    return bool((cosines(own, other) >= LEAST_COSINE).all())

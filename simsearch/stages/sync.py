@@ -24,7 +24,10 @@ from simsearch.console import Progress, safe
 from simsearch.durable import link_or_copy
 from simsearch.embedder.bundle.canaries import keep
 from simsearch.embedder.bundle.canaries import kept as kept_canaries
+from simsearch.embedder.bundle.embedding import Bundle
 from simsearch.embedder.bundle.fingerprint import embedder_fingerprint
+from simsearch.embedder.bundle.trained import model_of
+from simsearch.engines.engine import Engine, Job
 from simsearch.images.quarantine import SetAside, write_quarantine
 from simsearch.images.records import ImageRecord, RecordTable, extend_records, read_records, write_records
 from simsearch.images.sources.source import FileSource
@@ -32,11 +35,11 @@ from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
 from simsearch.stages.dataset import check_synced, count_flags, damaged_of, mended_fact, unread_of
-from simsearch.stages.embed import Bundle, Engine, local
+from simsearch.stages.embed import LOCAL
 from simsearch.stages.index import CORPUS
 from simsearch.stages.step import Result, Step
 from simsearch.vectors.agreement import verify
-from simsearch.vectors.features import FeatureBlocks, FeatureFile, write_features
+from simsearch.vectors.features import FeatureFile, write_features
 from simsearch.vectors.index import FaissIndex, Index, build
 
 VERSION = 1
@@ -75,7 +78,7 @@ def dataset(base: Artifact, change: Transition, max_bad_fraction: float) -> Step
     return Step("dataset", "Synced", 1, settings, {"base": base.reference}, work)
 
 
-def embed(base: Artifact, table: Artifact, trained: Artifact, change: Transition, engine: Engine = local) -> Step:
+def embed(base: Artifact, table: Artifact, trained: Artifact, change: Transition, engine: Engine = LOCAL) -> Step:
     """Return the step from the features of `base` to those of every row of `table`."""
     inputs = {"dataset": table.reference, "train": trained.reference, "embed": base.reference}
     work = partial(sync_embed, base, table, trained, change, engine)
@@ -183,12 +186,11 @@ def sync_embed(
 ) -> Result:
     """Write features.h5: what stays, copied, then the added rows, embedded by the build's own bundle."""
     kept, rows = change.kept, int(dataset.facts["images"])
-    bundle = Bundle(trained, change.source.reader())
+    bundle = Bundle(model_of(trained), change.source.reader())
     count = rows - len(kept)
-    blocks = FeatureBlocks(space.scratch, count, bundle.dim, BLOCK_ROWS) if count else None
-    if blocks is not None:
-        table = RecordTable(dataset.path)
-        engine(bundle, blocks, map(table.__getitem__, range(len(kept), rows)), progress)
+    job = Job.of(bundle, dataset.path, space.scratch, count, engine, first=len(kept)) if count else None
+    if job is not None:
+        engine(job, progress)
     stays = np.zeros(len(change.state.images), dtype=np.bool_)
     stays[kept] = True
     with FeatureFile(base.file("features.h5")) as old:
@@ -197,8 +199,8 @@ def sync_embed(
             for start in range(0, old.shape[0], BLOCK_ROWS):
                 block = old.read(start, min(start + BLOCK_ROWS, old.shape[0]))
                 yield block[stays[start : start + len(block)]]
-            if blocks is not None:
-                yield from blocks.blocks()
+            if job is not None:
+                yield from job.shards.parts()
 
         write_features(space.out / "features.h5", (rows, bundle.dim), features())
     if (canaries := kept_canaries(base)) is not None:

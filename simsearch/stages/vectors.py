@@ -17,10 +17,10 @@ from simsearch.images.records import ImageRecord, write_records
 from simsearch.images.sources.source import Reader
 from simsearch.stages.common import BLOCK_ROWS, Data
 from simsearch.stages.step import Result, Step
-from simsearch.vectors.features import FeatureBlocks
 from simsearch.vectors.formats import VectorFile
 from simsearch.vectors.formats.parts import Vectors
 from simsearch.vectors.normalize import norms
+from simsearch.vectors.shards import Shards
 
 VERSION = 1
 SETTINGS = {"kind": "vectors"}
@@ -122,13 +122,13 @@ def read_vectors(
 
 
 def copy_vectors(file: VectorFile, check: Callable[[], None], space: Workspace, progress: Progress) -> Result:
-    """Write features.h5, the vectors as they are, resuming from the blocks that an earlier run left."""
+    """Write features.h5, the vectors as they are, resuming from the shards that an earlier run left."""
     (_, total), dim, whole = counts(file), file.vectors.shape[1], all_vectors(file)
-    blocks = FeatureBlocks(space.scratch, total, dim, BLOCK_ROWS)
-    for start, stop in blocks.missing():
-        blocks.write(start, whole.read(start, stop))
+    shards = Shards(space.scratch, total, dim, BLOCK_ROWS)
+    for start, stop in shards.missing():
+        shards.write(start, whole.read(start, stop))
         progress(stop, total, "rows")
-    blocks.join(space.out / "features.h5")
+    shards.join(space.out / "features.h5")
     check()
     return {"rows": total, "dim": dim, "through": "a file of vectors"}, f"{total:,} x {dim}, as they are"
 

@@ -1,4 +1,4 @@
-"""The HDF5 file of raw features: written in blocks that survive a kill, read in blocks that fit in memory."""
+"""The HDF5 file of raw features: written and read in blocks that fit in memory."""
 
 from __future__ import annotations
 
@@ -10,85 +10,12 @@ import h5py
 import numpy as np
 
 from simsearch.arrays import Floats
-from simsearch.durable import replaced, writing
+from simsearch.durable import replaced
 from simsearch.errors import VectorsError, disk_error
 from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
 
 DATASET = "features"
 _CHUNK_BYTES = 1 << 20  # of the cache of chunks, which grows to 8 MB by default; files of before are in chunks
-
-
-class FeatureBlocks:
-    """The (rows, dim) float32 features of one embed run, kept as `block-000012.npy` until they are joined."""
-
-    def __init__(self, folder: Path, rows: int, dim: int, block_rows: int = 8192) -> None:
-        if rows < 1:
-            raise VectorsError(f"features of {rows} rows cannot be written", hint="give at least one readable image")
-        self.folder = folder
-        self.rows = rows
-        self.dim = dim
-        self.block_rows = block_rows
-
-    def missing(self) -> list[tuple[int, int]]:
-        """Return the (start, stop) rows of each block that is not there; damaged and foreign files are removed."""
-        spans = (self._span(block) for block in range(-(-self.rows // self.block_rows)))
-        return [(start, stop) for start, stop in spans if not self._keep(start, stop)]
-
-    def write(self, start: int, features: Floats) -> None:
-        """Keep the block that begins at row `start`, durably.
-
-        NaN passes here; normalization names the image later. Raises VectorsError for another shape or dtype.
-        """
-        span = self._span(start // self.block_rows)
-        expected = (span[1] - span[0], self.dim)
-        if start != span[0] or features.shape != expected or features.dtype != np.float32:
-            raise VectorsError(
-                f"block of features at row {start}: expected float32 {expected} at row {span[0]}, "
-                f"seen {features.dtype} {features.shape}"
-            )
-        path = self._path(start)
-        with writing(path, features.nbytes), replaced(path) as temporary, temporary.open("wb") as file:
-            np.save(file, np.ascontiguousarray(features), allow_pickle=False)
-
-    def join(self, out: Path) -> None:
-        """Write all blocks to the HDF5 file `out` (one plain contiguous data set), flush it, then remove the blocks.
-
-        Memory: one block. Raises VectorsError when a block is missing or the file cannot be written.
-        """
-        missing = self.missing()
-        if missing:
-            raise VectorsError(
-                f"{len(missing)} blocks of features are missing, the first is rows {missing[0]} in {self.folder}"
-            )
-        write_features(out, (self.rows, self.dim), self.blocks())
-        for start in range(0, self.rows, self.block_rows):
-            self._path(start).unlink()
-
-    def blocks(self) -> Iterator[Floats]:
-        """Yield the blocks in order, all of which must be there."""
-        for start in range(0, self.rows, self.block_rows):
-            yield np.load(self._path(start), allow_pickle=False)
-
-    def _span(self, block: int) -> tuple[int, int]:
-        return block * self.block_rows, min((block + 1) * self.block_rows, self.rows)
-
-    def _path(self, start: int) -> Path:
-        return self.folder / f"block-{start // self.block_rows:06d}.npy"
-
-    def _keep(self, start: int, stop: int) -> bool:
-        path = self._path(start)
-        if not path.exists():
-            return False
-        try:
-            # Mapped, not read: only the header and the length of the file are looked at.
-            block = np.load(path, mmap_mode="r", allow_pickle=False)
-            whole = isinstance(block, np.memmap) and block.offset + block.nbytes == path.stat().st_size
-        except (OSError, ValueError, EOFError):
-            whole = False
-        if whole and block.dtype == np.float32 and block.shape == (stop - start, self.dim) and block.flags.c_contiguous:
-            return True
-        path.unlink()
-        return False
 
 
 def write_features(out: Path, shape: tuple[int, int], blocks: Iterable[Floats]) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 
 from simsearch.arrays import Floats, Integers, Labels, Numbers
 from simsearch.artifacts import Artifact
+from simsearch.embedder.bundle.embedding import Bundle, embed_images
+from simsearch.embedder.bundle.trained import model_of
 from simsearch.evaluation.own import numbered
 from simsearch.evaluation.systems import FeatureSource, Task, gather
 from simsearch.evaluation.through_index import evaluate_index
-from simsearch.images.loading import in_order, pieces
 from simsearch.images.records import ImageRecord, read_records
 from simsearch.stages.common import BLOCK_ROWS, THREADS, Data
-from simsearch.stages.embed import Bundle
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Index, build
 from simsearch.vectors.normalize import normalize
@@ -84,8 +84,7 @@ def index_over(source: FeatureSource, rows: int, factory: str) -> Index:
 
 def embed_again(data: Data, trained: Artifact, records: Sequence[ImageRecord]) -> Floats:
     """Return raw features (n, D) of records, embedded now by the code at hand with the bundle of a train artifact."""
-    bundle = Bundle(trained, data.reader)
-    return np.concatenate(list(in_order(bundle.features, pieces(iter(records), bundle.batch), THREADS)))
+    return embed_images(Bundle(model_of(trained), data.reader), records, THREADS)
 
 
 def least_cosine(data: Data, trained: Artifact, embedded: Artifact, before: Listing, now: Listing) -> float | None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from simsearch.artifacts import digest_of
-from simsearch.versions import usable_cores
+from simsearch.versions import cpu, usable_cores
 
 PACKAGE = Path(__file__).parent.parent
 STATUS = Path("/proc/self/status")
@@ -19,9 +19,8 @@ CLEAR = Path("/proc/self/clear_refs")
 
 def machine() -> tuple[str, str]:
     """Return the machine in words, and a fingerprint of what decides its speed: processor, cores, memory, system."""
-    model = _told(Path("/proc/cpuinfo"), "model name") or platform.processor() or platform.machine()
     memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
-    words = f"{model}, {usable_cores()} cores, {memory} GiB, {platform.system()} {platform.machine()}"
+    words = f"{cpu()}, {usable_cores()} cores, {memory} GiB, {platform.system()} {platform.machine()}"
     return words, digest_of(words)[:16]
 
 

@@ -7,7 +7,8 @@ of the backbone; neither, where the backbone is used as it is. The latter two na
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from simsearch.arrays import Floats
 from simsearch.artifacts import Artifact
@@ -31,6 +32,14 @@ class Features(Protocol):
 
     def features(self, batch: Floats) -> Floats:
         """Return raw features (N, dim) float32 of a batch (N, C, S, S) float32."""
+
+
+class Model(NamedTuple):
+    """The networks of a train artifact, as files or as what is in them, and its preprocessing in JSON."""
+
+    network: Path | bytes
+    head: Path | bytes | None
+    preprocessing: dict[str, Any]
 
 
 class Chain:
@@ -75,14 +84,31 @@ def backbone_of(trained: Artifact) -> Artifact | None:
     return trained.store.open("backbone", **named)
 
 
-def open_trained(trained: Artifact, *, threads: int) -> Features:
-    """Return what a train artifact embeds with, run by so many `threads`."""
+def model_of(trained: Artifact) -> Model:
+    """Return the files of a train artifact that images are embedded with; ArtifactError where one is damaged."""
+    below, preprocessing = backbone_of(trained), bundle_of(trained)["preprocessing"]
+    if below is None:
+        return Model(trained.file(WHOLE), None, preprocessing)
+    head = trained.file(HEAD) if HEAD in trained.manifest["files"] else None
+    return Model(below.file(BACKBONE), head, preprocessing)
+
+
+def weights_of(trained: Artifact) -> Path | None:
+    """Return the weights of a train artifact's whole network; None where there are but ONNX files of it."""
+    holder = backbone_of(trained) or trained
+    if HEAD in trained.manifest["files"] or WEIGHTS not in holder.manifest["files"]:
+        return None
+    return holder.file(WEIGHTS)
+
+
+def open_model(model: Model, *, threads: int) -> Features:
+    """Return what a model embeds with, run by so many `threads`; raises EmbedderError where it cannot be used."""
     from simsearch.embedder.bundle.runtime import Head, Runtime  # what only names an embedder loads no ONNX Runtime
 
-    below = backbone_of(trained)
-    if below is None:
-        return Runtime(trained.file(WHOLE), threads=threads)
-    runtime = Runtime(below.file(BACKBONE), threads=threads)
-    if HEAD not in trained.manifest["files"]:
-        return runtime
-    return Chain(runtime, Head(trained.file(HEAD), threads=threads))
+    runtime = Runtime(model.network, threads=threads)
+    return runtime if model.head is None else Chain(runtime, Head(model.head, threads=threads))
+
+
+def open_trained(trained: Artifact, *, threads: int) -> Features:
+    """Return what a train artifact embeds with, run by so many `threads`."""
+    return open_model(model_of(trained), threads=threads)
