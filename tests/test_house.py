@@ -64,6 +64,8 @@ OWNERS = {
     "transformers": ("embedder/networks/families/hf_models.py",),
     "huggingface_hub": ("embedder/networks/hub.py",),
     "safetensors": ("embedder/", "stages/embed.py"),
+    "pymilvus": ("engines/milvus/client.py",),
+    "milvus_lite": ("engines/milvus/client.py",),
     "PIL": ("images/",),
     "pillow_heif": ("images/formats/plugins.py",),
     "pillow_jxl": ("images/formats/plugins.py",),

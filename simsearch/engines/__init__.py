@@ -1,1 +1,1 @@
-"""What embeds a corpus: threads of this process, or machines that another engine commands."""
+"""What embeds a corpus or searches it: this process, or other machines behind the same Protocols."""

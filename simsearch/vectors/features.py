@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simsearch.arrays import Floats
+from simsearch.arrays import Floats, Integers
 from simsearch.durable import replaced
 from simsearch.errors import VectorsError, disk_error
 from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
@@ -40,6 +40,7 @@ class FeatureFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._mapped: Floats | None = None
         try:
             self._file = open_to_read(path, rdcc_nbytes=_CHUNK_BYTES)
         except (OSError, ValueError) as error:
@@ -67,6 +68,23 @@ class FeatureFile:
         except (OSError, ValueError, RuntimeError) as error:
             raise VectorsError(f"cannot read features {self.path}, rows {start} to {stop}: {error}") from error
         return block
+
+    def at(self, rows: Integers) -> Floats:
+        """Return the features of ascending rows, (n, D) float32, read where they lie.
+
+        Raises VectorsError for rows that are not there.
+        """
+        if len(rows) and not 0 <= rows[0] <= rows[-1] < self.shape[0]:
+            raise VectorsError(
+                f"features {self.path}: expected rows within 0 to {self.shape[0]}, seen {rows[0]} to {rows[-1]}"
+            )
+        offset = self._data.id.get_offset()
+        if offset is None:  # files of before are in chunks
+            return np.concatenate([self.read(row, row + 1) for row in rows.tolist()] or [self.read(0, 0)])
+        if self._mapped is None:
+            self._mapped = np.memmap(self.path, self._data.dtype, "r", offset, self.shape)
+        found: Floats = np.asarray(self._mapped[rows], dtype=np.float32)
+        return found
 
     def blocks(self, start: int, stop: int, size: int = 65536) -> Iterator[Floats]:
         """Yield rows [start, stop) in blocks of at most `size` rows, (n, D) float32."""

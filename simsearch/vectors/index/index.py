@@ -13,6 +13,7 @@ from simsearch.arrays import Floats, Integers
 from simsearch.durable import writing
 from simsearch.errors import DiskError, VectorsError
 from simsearch.vectors.exact import Ranking
+from simsearch.vectors.index.answers import check_asked, in_order, nothing
 from simsearch.vectors.index.deleting import Answers, Deleted, every_row, looks_at_every_row
 from simsearch.vectors.index.native import (
     add_to_lists,
@@ -21,7 +22,7 @@ from simsearch.vectors.index.native import (
     sentence,
     widest,
 )
-from simsearch.vectors.index.passing import Passing, checked_flags, search_passing
+from simsearch.vectors.index.passing import Passing, search_passing
 from simsearch.vectors.index.protocol import Name, Neighbours
 from simsearch.vectors.normalize import normalize
 from simsearch.vectors.search import DEFAULT, Search
@@ -139,19 +140,9 @@ class FaissIndex:
         A query for which the index finds fewer than k is searched again, wider, and at last exactly over what the index
         stores.
         """
-        if embeddings.ndim != 2 or embeddings.shape[1] != self.dim:
-            raise VectorsError(f"index {self.factory}: expected queries (Q, {self.dim}), seen {embeddings.shape}")
-        below = self.ntotal if rows_below is None else min(rows_below, self.ntotal)
-        for key, value in (("k", k), ("rows_below", below), *search.given().items()):
-            if value < 1:
-                raise VectorsError(f"index {self.factory}: expected {key} >= 1, seen {value}")
-        if deleted is not None and len(deleted.flags) != self.ntotal:
-            raise VectorsError(f"index {self.factory}: {len(deleted.flags)} rows may be deleted of {self.ntotal}")
+        below, live = check_asked(self, embeddings, k, search, rows_below, deleted, passing)
         if passing is not None:
             return self._search_passing(embeddings, k, search, passing)
-        live = below - (deleted.below(below) if deleted else 0)
-        if live < 1:
-            raise VectorsError(f"index {self.factory}: all of its {below} rows are deleted")
         wanted = min(k, live)
         # A re-ranking index scores k_factor times k candidates again: for a small k too few to find what 10 finds.
         k = min(max(k, _RANKED), live) if isinstance(self._native, faiss.IndexRefine) else wanted
@@ -171,20 +162,18 @@ class FaissIndex:
             for i in range(0, len(short), _FALLBACK_QUERIES):
                 part = short[i : i + _FALLBACK_QUERIES]
                 scores[part], rows[part] = self._exact(queries[part], k, below, deleted)
-        scores, rows = _in_order(scores, rows)
+        scores, rows = in_order(scores, rows)
         return Neighbours(scores[:, :wanted], rows[:, :wanted], widened)
 
     def _search_passing(self, embeddings: Floats, k: int, search: Search, passing: Passing) -> Neighbours:
         """Return the neighbours among the rows that pass, min(k, their number) of them."""
-        checked_flags(passing.flags, self.factory, self.ntotal)
         wanted = min(k, len(passing))
         if not wanted:
-            none = np.empty((len(embeddings), 0))
-            return Neighbours(none.astype(np.float32), none.astype(np.int64), np.empty(0, dtype=np.int64))
+            return nothing(len(embeddings))
         k = min(max(k, _RANKED), len(passing)) if isinstance(self._native, faiss.IndexRefine) else wanted
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         found = search_passing(self._native, queries, k, search, passing, self._attempt, self.stored)
-        scores, rows = _in_order(*found[:2])
+        scores, rows = in_order(*found[:2])
         return Neighbours(scores[:, :wanted], rows[:, :wanted], found[2])
 
     def stored(self, start: int, stop: int) -> Floats:
@@ -218,15 +207,3 @@ class FaissIndex:
                 scores[:, deleted.flags[start:stop]] = -np.inf
             ranking.update(start, scores)
         return ranking.result()
-
-
-def _in_order(scores: Floats, rows: Integers) -> Answers:
-    """Return answers (Q, k) in the order (score, then row)."""
-    # FAISS's own order is by score; only where it leaves ties (or, after widening, more) is there work to do.
-    loose = np.flatnonzero((scores[:, 1:] >= scores[:, :-1]).any(axis=1))
-    if not loose.size:
-        return scores, rows
-    order = np.lexsort((rows[loose], -scores[loose]), axis=1)
-    scores[loose] = np.take_along_axis(scores[loose], order, axis=1)
-    rows[loose] = np.take_along_axis(rows[loose], order, axis=1)
-    return scores, rows
