@@ -2,6 +2,7 @@
 
 import os
 import socket
+import warnings
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,18 @@ def test_unreadable_files_are_one_line(tmp_path, name):
     with pytest.raises(EmbedderError, match=name) as caught:
         build_embedder("mnist_cnn", 4, weights=tmp_path / name)
     assert "\n" not in caught.value.message
+
+
+def test_what_torch_warns_of_in_a_file_is_not_printed(tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save(build_embedder("mnist_cnn", 4).state_dict(), path, _use_new_zipfile_serialization=False)
+    path.write_bytes(b"\x80\x05" + path.read_bytes()[2:])  # another version of pickle than torch writes
+    with pytest.warns(UserWarning, match="pickle protocol 5"):
+        torch.load(path, weights_only=True)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        build_embedder("mnist_cnn", 4, weights=path)
+    assert seen == []
 
 
 def test_no_network_names_the_file_and_what_helps(tmp_path, monkeypatch):

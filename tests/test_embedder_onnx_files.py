@@ -167,6 +167,7 @@ def test_a_tensor_elsewhere_is_refused(tmp_path, location):
             "com.acme.Fancy",
         ),
         (model(kind=TensorProto.UINT8), "expected an input of float32, seen uint8"),
+        (model(kind=127), "expected an input of float32, seen type 127"),
         (model(channels=4), r"expected one input, images .*seen x \(\?, 4, 8, 8\)"),
         (model(opset=99), "opset 99"),
     ],

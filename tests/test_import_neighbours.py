@@ -11,6 +11,7 @@ import pytest
 from conftest import run_cli, snapshot
 from test_import import unit
 
+from simsearch.errors import VectorsError
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.integrity.repairing import repair_build
@@ -124,6 +125,18 @@ def test_what_are_no_neighbours_is_said_and_the_vectors_are_taken(tmp_path, know
     said = run_cli("index", "import", path, "--name", "mine", "--home", tmp_path / "home", check=0).stderr
     assert note in said
     assert "file_neighbours" not in report_of(Home(tmp_path / "home").build("mine"))
+
+
+def test_neighbours_that_cannot_be_read_are_one_line(tmp_path):
+    path = write(tmp_path / "x.hdf5", None)
+    with h5py.File(path, "a") as file:
+        known = file.create_dataset("neighbors", data=by_angle(20).astype("i4"), chunks=(40, 20), compression="gzip")
+        place = known.id.get_chunk_info(0).byte_offset
+    data = bytearray(path.read_bytes())
+    data[place : place + 40] = bytes(40)
+    path.write_bytes(data)
+    with pytest.raises(VectorsError, match=r"x\.hdf5: rows 0 to 40 cannot be read"):
+        run_import(str(path), Home(tmp_path / "home"), "mine", {})
 
 
 def test_a_file_without_neighbours_or_without_queries(tmp_path):

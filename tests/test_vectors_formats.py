@@ -249,6 +249,8 @@ BAD_NPY = [
     (header((3, 2), "'O'"), "object"),
     (header((3, 2), "[('a', '<f4')]"), "a"),
     (header("__import__('os').system('true')"), "expected a .npy file"),
+    (header("(3, 2"), "expected a .npy file"),  # the tokenizer of Python has an error of its own
+    (header(f"{'(' * 11_000}3"), "expected a .npy file, seen: Header info length"),
     (lambda path: path.write_bytes(b""), "expected a .npy file"),
     (lambda path: path.write_bytes(b"\x93NUMPY\x01"), "expected a .npy file"),
     (lambda path: path.write_bytes(b"text" * 100), "expected a .npy file"),
@@ -259,8 +261,9 @@ BAD_NPY = [
 @pytest.mark.parametrize(("write", "words"), BAD_NPY)
 def test_npy_that_is_none(tmp_path, write, words):
     write(tmp_path / "x.npy")
-    with pytest.raises(VectorsError, match=words):
+    with pytest.raises(VectorsError, match=words) as caught:
         open_vectors(tmp_path / "x.npy")
+    assert "\n" not in caught.value.message
 
 
 def test_a_pickle_in_a_npy_is_never_run(tmp_path):
@@ -295,9 +298,18 @@ def test_a_row_of_fvecs_of_another_width(tmp_path):
         everything(tmp_path / "x.fvecs")
 
 
+SIGNALLING = np.uint64(0x7FF0_0000_0000_0001).view(np.float64)  # a NaN of which NumPy warns where it is cast
+
+
 @pytest.mark.parametrize(
     ("value", "seen"),
-    [(np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (1e39, "NaN or infinite"), (0, "zero")],
+    [
+        (np.nan, "NaN or infinite"),
+        (SIGNALLING, "NaN or infinite"),
+        (np.inf, "NaN or infinite"),
+        (1e39, "NaN or infinite"),
+        (0, "zero"),
+    ],
 )
 def test_rows_without_direction_are_named(tmp_path, value, seen):
     rows = ROWS.astype(np.float64)
@@ -380,6 +392,23 @@ def test_hdf5_that_is_refused(tmp_path, fill, words):
     with h5py.File(path, "w") as file:
         fill(file)
     with pytest.raises(VectorsError, match=words):
+        open_vectors(path)
+
+
+def test_hdf5_whose_list_of_data_sets_is_damaged(tmp_path):
+    path = tmp_path / "x.hdf5"
+    with h5py.File(path, "w") as file:
+        file["train"] = ROWS
+    whole, words = path.read_bytes(), set()
+    for place in range(90, 800, 5):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            open_vectors(path).close()
+        except VectorsError as error:
+            words.add(error.message.partition("seen: ")[2])
+    assert any("get group info" in said or "Link iteration" in said for said in words), words
+    path.write_bytes(whole.replace(b"train", b"tr\xffin"))
+    with pytest.raises(VectorsError, match="seen tr\udcffin"):
         open_vectors(path)
 
 

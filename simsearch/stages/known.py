@@ -41,7 +41,7 @@ def compare(
     (rows, width), gallery = file.neighbours.shape, int(data.facts["gallery"])
     k, asked = min(MOST_K, width, gallery), min(rows, int(data.facts["queries"]))
     chosen = np.unique(np.linspace(0, asked - 1, min(asked, MOST_QUERIES)).astype(np.int64))
-    parts = [file.neighbours.raw(start, min(start + 256, asked))[:, :k] for start in range(0, asked, 256)]
+    parts = [file.neighbours.stored(start, min(start + 256, asked))[:, :k] for start in range(0, asked, 256)]
     known = np.concatenate(parts)[chosen].astype(np.int64)
     check()
     found: dict[str, Any] = {"k": k, "queries": len(chosen), "with_neighbours": rows, "of": file.queries.shape[0]}

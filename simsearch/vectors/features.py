@@ -12,7 +12,7 @@ import numpy as np
 from simsearch.arrays import Floats, Integers
 from simsearch.durable import replaced
 from simsearch.errors import VectorsError, disk_error
-from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
+from simsearch.vectors.plain_hdf5 import UNREADABLE, Table, open_to_read, write_tables
 
 DATASET = "features"
 _CHUNK_BYTES = 1 << 20  # of the cache of chunks, which grows to 8 MB by default; files of before are in chunks
@@ -65,7 +65,7 @@ class FeatureFile:
             )
         try:
             block: Floats = self._data[start:stop]
-        except (OSError, ValueError, RuntimeError) as error:
+        except UNREADABLE as error:
             raise VectorsError(f"cannot read features {self.path}, rows {start} to {stop}: {error}") from error
         return block
 
@@ -108,7 +108,7 @@ def plain(file: h5py.File, name: str, kinds: str | None = None) -> tuple[Any, st
         link = file.get(name, getlink=True)
         data = file[name] if isinstance(link, h5py.HardLink) else None
         return data, _refusal(data, kinds)
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+    except UNREADABLE as error:
         return None, str(error).strip("'\"")
 
 

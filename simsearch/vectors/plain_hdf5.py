@@ -22,6 +22,8 @@ from simsearch.durable import reserve, writing
 from simsearch.errors import LockedError, VectorsError
 from simsearch.locks import NO_LOCKS
 
+UNREADABLE = (OSError, KeyError, ValueError, RuntimeError, TypeError)  # what h5py raises in a file that is damaged
+
 
 def open_to_read(path: Path, **options: Any) -> h5py.File:
     """Return an HDF5 file open for reading; where the file system has no locks, it is read without one.

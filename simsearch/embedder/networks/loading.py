@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,9 @@ def _read(path: Path, name: str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a damaged file says of itself: it fails below, or its tensors do
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever torch's restricted reader meets in a hostile file, its own classes included
         if "Weights only load failed" in str(error):
             raise EmbedderError(

@@ -162,8 +162,10 @@ def _image_input(proto: ModelProto, path: Path) -> ValueInfoProto:
         )
     kind = inputs[0].type.tensor_type.elem_type
     if kind != TensorProto.FLOAT:
+        known = kind in TensorProto.DataType.values()
+        seen = TensorProto.DataType.Name(kind).lower() if known else f"type {kind}, which no version has"
         raise EmbedderError(
-            f"{path}: expected an input of float32, seen {TensorProto.DataType.Name(kind).lower()}",
+            f"{path}: expected an input of float32, seen {seen}",
             hint="export the model in float32",
         )
     found: ValueInfoProto = inputs[0]

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Floats
-from simsearch.errors import VectorsError
+from simsearch.errors import VectorsError, first_line
 from simsearch.vectors.formats.parts import NUMBERS, READABLE, Part, open_regular
 
-_BROKEN = (ValueError, EOFError, SyntaxError, TypeError, MemoryError, RecursionError, OverflowError)
 _WIDTH = np.dtype("<i4")
 
 
@@ -29,9 +28,9 @@ class NpyPart(Part):
                 self._offset, size = file.tell(), os.fstat(file.fileno()).st_size
         except OSError as error:
             raise VectorsError(f"cannot read {path}: {error.strerror or error}", hint=READABLE) from None
-        except _BROKEN as error:
+        except Exception as error:  # the header is read as Python, whose tokenizer and parser have errors of their own
             raise VectorsError(
-                f"cannot read {path}: expected a .npy file, seen: {str(error)[:100] or type(error).__name__}",
+                f"cannot read {path}: expected a .npy file, seen: {first_line(error)[:100]}",
                 hint="numpy.save writes one",
             ) from None
         self._dtype = dtype

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Floats, Integers
-from simsearch.errors import VectorsError
+from simsearch.errors import VectorsError, first_line
 from simsearch.vectors.features import plain
 from simsearch.vectors.formats.parts import MOST_DIM, NUMBERS, Part
-from simsearch.vectors.plain_hdf5 import Table, open_to_read, write_tables
+from simsearch.vectors.plain_hdf5 import UNREADABLE, Table, open_to_read, write_tables
 
 TRAIN, TEST, NEIGHBOURS = "train", "test", "neighbors"
 
@@ -54,26 +55,34 @@ def open_hdf5(path: Path) -> tuple[Part, Part | None, Part | str | None, str | N
             raise OSError("no such file" if not path.exists() else "not a regular file")
         file = open_to_read(path)
     except (OSError, ValueError) as error:
-        raise VectorsError(
-            f"cannot read {path}: expected an HDF5 file, seen: {error}",
-            hint="the file is cut off, damaged or no HDF5: copy or write it again",
-        ) from None
+        raise _damaged(path, error) from None
     try:
-        names = sorted(file)
+        try:
+            names = sorted(map(os.fsdecode, file))  # bytes where they are no UTF-8
+        except UNREADABLE as error:
+            raise _damaged(path, error) from None
         if TRAIN not in names:
             raise VectorsError(
                 f'{path}: expected the data sets "train" and maybe "test", seen {", ".join(names)[:200] or "none"}',
                 hint="ann-benchmarks lays such files out: https://github.com/erikbern/ann-benchmarks",
             )
         test = Hdf5Part(path, file, TEST) if TEST in names else None
-        return Hdf5Part(path, file, TRAIN), test, _neighbours(path, file, test), _distance(file)
+        known = _neighbours(path, file, test) if NEIGHBOURS in names else None
+        return Hdf5Part(path, file, TRAIN), test, known, _distance(file)
     except BaseException:
         file.close()
         raise
 
 
+def _damaged(path: Path, error: Exception) -> VectorsError:
+    return VectorsError(
+        f"cannot read {path}: expected an HDF5 file, seen: {first_line(error)}",
+        hint="the file is cut off, damaged or no HDF5: copy or write it again",
+    )
+
+
 def _neighbours(path: Path, file: h5py.File, test: Part | None) -> Part | str | None:
-    if NEIGHBOURS not in file or test is None:
+    if test is None:
         return None
     data, seen = plain(file, NEIGHBOURS, "iu")
     if seen is None and not len(data) <= test.shape[0]:
@@ -88,7 +97,7 @@ def _neighbours(path: Path, file: h5py.File, test: Part | None) -> Part | str | 
 def _distance(file: h5py.File) -> str | None:
     try:
         value = file.attrs.get("distance")
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError):
+    except UNREADABLE:
         return None
     value = value.decode("utf-8", "replace") if isinstance(value, bytes) else value
     return value if isinstance(value, str) else None

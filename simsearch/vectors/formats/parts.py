@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simsearch.arrays import Floats
-from simsearch.errors import VectorsError
+from simsearch.errors import VectorsError, first_line
 from simsearch.vectors.normalize import norms
 
 MOST_DIM = 16_384  # a block of 8,192 rows is then 512 MB
@@ -40,15 +40,21 @@ class Part(ABC):
     def close(self) -> None:  # noqa: B027 - most files are open only while they are read
         """Close the file."""
 
-    def read(self, start: int, stop: int) -> Floats:
-        """Return rows [start, stop) as (stop - start, D) float32. Raises VectorsError when they cannot be read."""
+    def stored(self, start: int, stop: int) -> NDArray[np.generic]:
+        """Return what `raw` does. Raises VectorsError when the rows cannot be read."""
         try:
-            block = self.raw(start, stop)
+            return self.raw(start, stop)
         except (OSError, ValueError, RuntimeError) as error:
             raise VectorsError(
-                f"{self.path}: rows {start:,} to {stop:,} cannot be read: {error}", hint="is the file complete?"
+                f"{self.path}: rows {start:,} to {stop:,} cannot be read: {first_line(error)}",
+                hint="is the file complete?",
             ) from error
-        with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused by the row's number
+
+    def read(self, start: int, stop: int) -> Floats:
+        """Return rows [start, stop) as (stop - start, D) float32. Raises VectorsError when they cannot be read."""
+        block = self.stored(start, stop)
+        # What is beyond float32 becomes infinite, and a NaN of any kind NaN: both are refused by the row's number.
+        with np.errstate(over="ignore", invalid="ignore"):
             return np.ascontiguousarray(block, dtype=np.float32)
 
 
