@@ -1,1 +1,1 @@
-"""What embeds a corpus or searches it: this process, or other machines behind the same Protocols."""
+"""What trains, embeds or searches a corpus beside this process: other processes, or other machines behind Protocols."""

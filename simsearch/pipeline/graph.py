@@ -39,6 +39,7 @@ from simsearch.stages.step import Step
 from simsearch.stages.verdict import verdict
 from simsearch.vectors.search import Search
 
+HEADS_ALONE = "a head on frozen features is trained in this process, in less time than others take to start"
 FLAGS = {"fit": "fit", "val": "val", "gallery": "gallery", "query": "queries"}  # as they are said, and as counted
 
 
@@ -120,6 +121,8 @@ class Pipeline:
         plan = self.plan
         if plan.may_run and (device := device_words(self.recipe)):
             plan.heading.append(f"Device: {device}")
+        if self.asked.training.ranks > 1 and self.recipe.embedder.train == "head":
+            plan.heading.append(f"[training] ranks = {self.asked.training.ranks} is not used: {HEADS_ALONE}")
         source, listing = self._open(name, renamed, offline or told_offline())
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [

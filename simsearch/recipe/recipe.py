@@ -291,7 +291,8 @@ def _fields_of(first: Any, table: str, recipe: type[Table]) -> dict[str, FieldIn
 
 def _training(asked: Training, resolved: Recipe) -> Training:
     of_weights = {"freeze_batch_norm": resolved.embedder.weights != "none"}
-    filled = {**of_training(resolved.kind_of_training), **of_weights, **_given(asked)}
+    alone = {"ranks": 1} if resolved.embedder.train == "head" else {}  # which is quicker than starting processes
+    filled = {**of_training(resolved.kind_of_training), **of_weights, **_given(asked), **alone}
     return Training(**{"head_learning_rate": filled["learning_rate"], **filled})
 
 

@@ -216,9 +216,14 @@ class Training(Table):
     )
     head_first: bool = setting("Fine-tuning starts from a head that was trained on frozen features.", False)
     rotate_classes: bool = setting("An image turned by 90, 180 and 270 degrees counts as three more labels.", False)
+    ranks: int = setting("Processes that train together, each on a part of every batch; docs/scale.md.", 1, ge=1, le=64)
     seed: int = setting(
         "Seed of weights, batches and augmentation; the reference has the next one.", 0, ge=0, lt=2**31 - 1
     )
+
+    def settings(self) -> dict[str, Any]:
+        """Return what of it enters addresses: one process trains as it did before there could be several."""
+        return self.model_dump(exclude={"ranks"} if self.ranks == 1 else None)
 
 
 class Index(Table):

@@ -18,8 +18,9 @@ from simsearch.embedder.training.loop import train
 from simsearch.embedder.training.precision import choose_device
 from simsearch.evaluation.systems import gather
 from simsearch.recipe import Recipe, filled
+from simsearch.stages.batches import batches_of
 from simsearch.stages.common import BLOCK_ROWS
-from simsearch.stages.training import VAL_GALLERY, batches_of, rates_of, recall_at_1
+from simsearch.stages.training import VAL_GALLERY, rates_of, recall_at_1
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.normalize import normalize
 

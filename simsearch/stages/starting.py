@@ -31,11 +31,12 @@ class Starting:
         try:
             yield
         except Exception:
-            self._check()
+            self.check()
             raise
-        self._check()
+        self.check()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise EmbedderError where the files are others than were hashed."""
         now = None
         with suppress(OSError, SimsearchError):  # what is gone, or half written, is not what it was
             now = self.again()

@@ -34,7 +34,8 @@ def train(
     """
     settings = {
         "images": {**recipe.images.settings(), **decoded(data)},
-        **recipe.model_dump(include={"loss", "augmentation", "training"}),
+        **recipe.model_dump(include={"loss", "augmentation"}),
+        "training": recipe.training.settings(),
         "embedder": {**recipe.embedder.settings(), "weights": weights.digest},
     }
     inputs: References = {"dataset": data.view("train")}
@@ -46,6 +47,10 @@ def train(
         inputs["start"] = start.reference
 
     def work(space: Workspace, progress: Progress) -> Result:
+        if recipe.training.ranks > 1:
+            from simsearch.stages.ranks import train_by_ranks
+
+            return train_by_ranks(data, recipe, weights, start, proved, space, progress)
         progress.tell("loading torch")
         from simsearch.stages.training import train_embedder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,10 @@ from simsearch.embedder.training.extract import (
     rotated,
     rotated_labels,
 )
+from simsearch.embedder.training.group import ALONE, Group
+from simsearch.embedder.training.loop import learns_batch_norm
 from simsearch.embedder.training.loop import train as run_training
 from simsearch.embedder.training.precision import choose_device, choose_precision, named
-from simsearch.embedder.training.sampling import BalancedSampler, shuffled_batches
 from simsearch.embedder.training.schedule import Rates
 from simsearch.errors import VectorsError
 from simsearch.evaluation.collapse import spread
@@ -39,8 +40,9 @@ from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
 from simsearch.page.charts import svg_file, training_chart
 from simsearch.recipe import Recipe, filled
-from simsearch.recipe.loss import PML_PREFIX, BalancedLoss, L2SoftmaxLoss, Loss, PmlLoss, QuadrupletLoss, TripletLoss
+from simsearch.recipe.loss import PML_PREFIX, L2SoftmaxLoss, Loss, PmlLoss, QuadrupletLoss, TripletLoss
 from simsearch.recipe.tables import Training
+from simsearch.stages.batches import batches_of
 from simsearch.stages.common import CURVES, THREADS, Data, Frozen
 from simsearch.stages.network import built_network, describe, made_for
 from simsearch.stages.proof import prove_features, prove_pixels
@@ -52,7 +54,6 @@ from simsearch.vectors.normalize import normalize
 VAL_IMAGES = 1000  # a progress figure: a seeded part of the rows is enough
 VAL_GALLERY = 4000
 VAL_GALLERY_OF_PHOTOS = 1000  # embedding more through a deep backbone would take as long as an epoch
-CLASSES_PER_BATCH = 10
 # Losses of pytorch-metric-learning at one point, measured there: the sum of these options, at their defaults.
 PML_MARGINS = {
     "TripletMarginLoss": {"margin": 0.05},
@@ -72,10 +73,12 @@ def train_embedder(
     proved: bool,
     space: Workspace,
     progress: Progress,
+    group: Group = ALONE,
 ) -> Result:
     """Train one embedder from `weights`; with `frozen`, only a linear head on that backbone's cached features.
 
     `start`: a trained head to begin from. `proved`: its weights need no proof, another system of the build gave it.
+    Of a `group` of ranks each is called so, on the same data; the first alone writes, and returns what was made.
     """
     training, table, spec, dim = recipe.training, recipe.loss, recipe.embedder.spec, recipe.embedder.dim
     records = [r for r in data.records() if r.fit or r.val]
@@ -88,15 +91,17 @@ def train_embedder(
 
     preprocess = preprocess_of(frozen.trained) if frozen else made_for(recipe.images, spec, data)
     proof: dict[str, Any] = {}
+    proves = recipe.fine_tunes and not proved and group.first
+    threads = max(1, THREADS // group.size)
     learner: Learner
     if frozen:  # a head needs neither the network below it nor the library that this comes from
         learner = drawn_head(int(frozen.embedded.facts["dim"]), dim, seed=training.seed)
     else:
         with weights.held():
-            if recipe.fine_tunes and not proved:
+            if proves:
                 looked = prove_pixels(data, recipe, preprocess, progress)
             learner = built_network(recipe, dim, training.seed, preprocess, progress)
-            if recipe.fine_tunes and not proved:
+            if proves:
                 network = learner.below_head
                 proof = {"proof": prove_features(looked, spec, network, network, progress)}
     loss = make_loss(table.model_dump(), dim, int(learnt.max()) + 1, training.seed)
@@ -113,7 +118,7 @@ def train_embedder(
         fetch: Fetch = fetch_from(cached, device)
     else:
         prepare = make_prepare(preprocess.mean, preprocess.std)
-        fetch = _fetch_pixels(data, records, preprocess, device)
+        fetch = _fetch_pixels(data, records, preprocess, device, group)
 
     def embed(rows: Integers) -> Floats:
         return extract(learner, fetch, rows, prepare, precision=choose_precision(device) if prepare else "float32")
@@ -131,16 +136,17 @@ def train_embedder(
     fetch_fit: Fetch = lambda indices: fetch(fit[indices])  # noqa: E731 - one of two
     larger = stored_size(changes.crop, preprocess.size) if prepare else preprocess.size
     if larger > preprocess.size:
-        fetch_fit = _fetch_pixels(data, [records[i] for i in fit], replace(preprocess, size=larger), device)
+        fetch_fit = _fetch_pixels(data, [records[i] for i in fit], replace(preprocess, size=larger), device, group)
 
     if training.patience and not len(val):
         progress.say("No val rows to watch: all epochs are trained, and the last is kept")
+    batch_norm = learns_batch_norm(learner, filled(training.freeze_batch_norm))
     trained = run_training(
         learner,
         loss,
         fetch=rotated(fetch_fit, len(fit)) if training.rotate_classes else fetch_fit,
         labels=learnt,
-        batches=batches_of(table, training, learnt, progress),
+        batches=batches_of(table, training, learnt, progress, ranks=group.size, batch_norm=batch_norm),
         epochs=filled(training.epochs),
         partial=space.scratch,
         prepare=augmented(prepare, changes, preprocess.size) if prepare else None,
@@ -150,9 +156,12 @@ def train_embedder(
         validate=watched if len(val) else None,
         progress=lambda done, total, note: progress(done, total),
         freeze_batch_norm=filled(training.freeze_batch_norm),
-        threads=THREADS,
+        threads=threads,
         device=device.type,
+        group=group,
     )
+    if not group.first:
+        return {}, ""
     looked_at = np.random.default_rng(0).permutation(len(records))[:VAL_IMAGES]  # val rows alone may be a few of a kind
     last = trained.metrics[-1]["loss"] if trained.metrics else None
     said = None if last is None else collapse_words(embed(looked_at), len(classes), last, margin_of(table))
@@ -180,18 +189,22 @@ def train_embedder(
         "kept": trained.kept,
         "images": len(records),
         **trained.info,
+        **({"ranks": group.size} if group.size > 1 else {}),
         **proof,
         **({"warning": said} if said else {}),
     }
     what = f"{table.name} head on frozen features" if frozen else table.name
     epochs = "1 epoch" if len(rows) == 1 else f"{len(rows)} epochs"
     best = "" if trained.kept == len(rows) else f", the best {trained.kept}"
-    return facts, f"{what}, {dim}-d, {epochs}{best}, {facts['threads']} threads"
+    counted = "1 thread" if facts["threads"] == 1 else f"{facts['threads']} threads"
+    each = f"{group.size} ranks of " if group.size > 1 else ""
+    return facts, f"{what}, {dim}-d, {epochs}{best}, {each}{counted}"
 
 
-def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess, device: Any) -> Fetch:
-    """A fetch of preprocessed images, from memory where they fit."""
-    store = PixelStore(data.reader, records, preprocess, threads=THREADS, memory_limit=_memory_limit())
+def _fetch_pixels(data: Data, records: list[ImageRecord], preprocess: Preprocess, device: Any, group: Group) -> Fetch:
+    """A fetch of preprocessed images, from memory where they fit; each rank holds its own."""
+    threads, limit = max(1, THREADS // group.size), _memory_limit() // group.size
+    store = PixelStore(data.reader, records, preprocess, threads=threads, memory_limit=limit)
     return store.fetch if store.pixels is None else fetch_from(store.pixels, device)
 
 
@@ -203,20 +216,6 @@ def rates_of(training: Training) -> Rates:
         filled(training.weight_decay),
         filled(training.schedule),
     )
-
-
-def batches_of(
-    table: Loss, training: Training, labels: Integers, progress: Progress
-) -> Callable[[int], Iterator[Integers]]:
-    """Return the batches of an epoch: shuffled, or balanced where the loss compares images."""
-    if not isinstance(table, BalancedLoss):
-        return lambda epoch: shuffled_batches(len(labels), filled(training.batch_size), training.seed, epoch)
-    classes = table.classes_per_batch or min(CLASSES_PER_BATCH, len(np.unique(labels)))
-    sampler = BalancedSampler(labels, classes, table.images_per_class, training.seed)
-    if sampler.short_classes:
-        images = table.images_per_class
-        progress.say(f"{sampler.short_classes} classes have fewer than {images} fit images: drawn with replacement")
-    return sampler.batches
 
 
 def _memory_limit() -> int:

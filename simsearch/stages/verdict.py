@@ -29,7 +29,8 @@ def verdict(data: Data, recipe: Recipe, embedded: Artifact, index: Artifact, fea
     settings: dict[str, Any] = {"corpus": corpus, "split": recipe.dataset.split, "labels": seen_by(recipe)}
     inputs: References = {"dataset": data.artifact.reference, "embed": embedded.reference}
     if features:
-        settings |= {**recipe.model_dump(include={"loss", "training"}), "dim": recipe.embedder.dim}
+        settings |= {**recipe.model_dump(include={"loss"}), "training": recipe.training.settings()}
+        settings["dim"] = recipe.embedder.dim
         inputs["features"] = features.reference
     work = Calibration(data, recipe, embedded, corpus, features).find
     return Step(VERDICT, "Verdicts", VERSION, settings, inputs, work)

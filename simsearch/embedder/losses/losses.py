@@ -51,6 +51,11 @@ class L2Softmax(nn.Module):
         return functional.cross_entropy(logits, labels), None
 
 
+def compares(loss: nn.Module) -> bool:
+    """Return whether a loss compares the images of a batch; else it is a mean over them, each looked at alone."""
+    return not isinstance(loss, Softmax | L2Softmax)
+
+
 def alpha_lower_bound(classes: int, p: float = 0.9) -> float:
     """Return the least alpha at which `classes` classes can each reach mean target probability `p`.
 

@@ -10,6 +10,8 @@ Resume order, each step of `train` that a resumed run repeats before it goes on 
 7. the epoch's batches are asked for again, and those already done are left out.
 The learning rates are plain functions of the step, so they need no restoring. On a CPU the end is the same, bit by
 bit, as that of an uninterrupted run on the same machine, versions and threads.
+
+Of several ranks (group.py) each repeats these steps and the first alone writes; all stop where the first does.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ import torch
 from torch import Tensor, nn
 
 from simsearch.arrays import Integers
+from simsearch.embedder.losses.losses import compares
 from simsearch.embedder.training.extract import Fetch, Prepare, raw_features
+from simsearch.embedder.training.group import ALONE, Group
 from simsearch.embedder.training.interrupts import whole_step
 from simsearch.embedder.training.precision import choose_device, choose_precision, torch_threads
 from simsearch.embedder.training.resume import Position, Run, shapes
@@ -78,6 +82,7 @@ def train(
     threads: int | None = None,
     device: str = "auto",
     precision: str | None = None,
+    group: Group = ALONE,
 ) -> Trained:
     """Train `model` and `loss` in place with AdamW at `rates`; return how each epoch went.
 
@@ -87,7 +92,7 @@ def train(
     mode. `precision` is "float32" or "bfloat16" (None: as the device does best; features and loss stay float32).
     With `patience` training stops after so many epochs without a better validate(), and the weights of the best epoch
     are kept (of equal ones the last). `freeze_batch_norm` keeps batch norm's statistics. `partial` holds checkpoint
-    and metrics.jsonl.
+    and metrics.jsonl. Of a `group` each rank trains on its part of every batch, whose size the number of ranks divides.
     Raises EmbedderError when the loss is not finite, naming epoch and step, and KeyboardInterrupt after a checkpoint.
     """
     place = choose_device(device)
@@ -112,10 +117,15 @@ def train(
             "patience": patience,
             "freeze_batch_norm": freeze_batch_norm,
             "shapes": shapes(model, loss),
+            **({"ranks": group.size} if group.size > 1 else {}),
         }
+        group.copy_first(model, loss)
         run = Run(model, loss, optimizer, place, plan, partial)
         at = run.restore()
-        _write_metrics(partial, at.rows)
+        group.agree(at.step, place)
+        if group.first:
+            _write_metrics(partial, at.rows)
+        together = compares(loss)
 
         saved = told = time.perf_counter()
         save_seconds = 0.0
@@ -125,19 +135,23 @@ def train(
                 _train_mode(model, loss, freeze_batch_norm)
                 inputs: Tensor | None = None
                 began = time.perf_counter() - at.seconds
-                for indices in islice(batches(at.epoch), at.batch, None):
+                for batch in islice(batches(at.epoch), at.batch, None):
+                    indices = group.part(batch)
                     inputs = torch.as_tensor(fetch(indices)).to(place)
                     with whole_step():
                         chosen = labels_there[torch.as_tensor(indices, device=place)]
-                        for group in optimizer.param_groups:
-                            group["lr"] = group["peak"] * rates.share(at.step, steps)
+                        for rated in optimizer.param_groups:
+                            rated["lr"] = rated["peak"] * rates.share(at.step, steps)
+                        group.draw(seed, at.step, alike=False)
                         inputs = inputs if prepare is None else prepare(inputs)
                         features = raw_features(model, inputs, place, how)
-                        value, active = loss(features, chosen)
+                        group.draw(seed, at.step, alike=True)  # negatives are drawn for the whole batch
+                        value, active = loss(*(group.whole(features, chosen) if together else (features, chosen)))
                         optimizer.zero_grad(set_to_none=True)
                         value.backward()
+                        group.average([*_gradients(optimizer), value.detach()])
                         optimizer.step()
-                        unread.append((at.step, len(indices), value.detach(), active))
+                        unread.append((at.step, len(batch), value.detach(), active))
                         at.step += 1
                         at.batch += 1
                         if len(unread) >= READ_EVERY:
@@ -147,7 +161,7 @@ def train(
                         told = now
                         done = at.epoch * len(labels) + min(at.images, len(labels))
                         progress(done, epochs * len(labels), f"epoch {at.epoch + 1}/{epochs}")
-                    if now - saved > max(checkpoint_seconds, save_seconds / SAVE_SHARE):
+                    if group.first and now - saved > max(checkpoint_seconds, save_seconds / SAVE_SHARE):
                         at.seconds = now - began
                         _save(run, at, unread)
                         saved = time.perf_counter()
@@ -157,8 +171,8 @@ def train(
                 at.seconds = time.perf_counter() - began
                 model.eval()
                 _check_finite(model, loss, inputs, place, how, at)
-                recall = validate() if validate is not None else None
-                shares = [group["peak"] * rates.share(at.step - 1, steps) for group in optimizer.param_groups]
+                recall = group.of_first(validate() if validate is not None and group.first else None, place)
+                shares = [rated["peak"] * rates.share(at.step - 1, steps) for rated in optimizer.param_groups]
                 row = _row(at, recall, shares[0], shares[-1], per_epoch)
                 with whole_step():
                     better = recall is not None and (at.best is None or recall > at.best)
@@ -172,16 +186,18 @@ def train(
                         waited=0 if better else at.waited + 1,
                     )
                     ends = at.epoch == epochs or 0 < patience <= at.waited
-                    if ends or time.perf_counter() - saved >= min(EPOCH_SECONDS, checkpoint_seconds):
+                    if group.first and (ends or time.perf_counter() - saved >= min(EPOCH_SECONDS, checkpoint_seconds)):
                         run.save(at)
                         saved = time.perf_counter()
-                    _write_metrics(partial, at.rows)
+                    if group.first:
+                        _write_metrics(partial, at.rows)
                 if progress is not None:
                     said = "" if recall is None else f", recall@1 {recall:.3f}"
                     text = f"epoch {at.epoch}/{epochs}, loss {row['loss']:.3f}{said}"
                     progress(at.epoch * len(labels), epochs * len(labels), text)
         except KeyboardInterrupt:
-            _save(run, at, unread)
+            if group.first:
+                _save(run, at, unread)
             raise
         run.back_to_kept()
         model.eval()
@@ -189,13 +205,26 @@ def train(
         return Trained(at.rows, run.kept_epoch or at.epoch, {"threads": used, "device": place.type, "precision": how})
 
 
+def _gradients(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    parameters = (parameter for rated in optimizer.param_groups for parameter in rated["params"])
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
 def _train_mode(model: nn.Module, loss: nn.Module, freeze_batch_norm: bool) -> None:
     model.train()
     loss.train()
     if freeze_batch_norm:
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
+        for module in _batch_norms(model):
+            module.eval()
+
+
+def learns_batch_norm(model: nn.Module, freeze_batch_norm: bool) -> bool:
+    """Return whether training takes statistics over the images of a batch, or of a rank's part of it."""
+    return not freeze_batch_norm and bool(_batch_norms(model))
+
+
+def _batch_norms(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 def _read(unread: list[tuple[int, int, Tensor, Tensor | None]], at: Position) -> None:

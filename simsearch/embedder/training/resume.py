@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from simsearch.embedder.training import checkpoint
+from simsearch.errors import EmbedderError
 
 WEIGHTS = "model.", "loss."
 
@@ -78,11 +79,15 @@ class Run:
         checkpoint.save(self.partial, tensors=flat, state=state)
 
     def restore(self) -> Position:
-        """Set everything to the last checkpoint, and return its position; the start when there is none of this plan."""
+        """Set everything to the last checkpoint, and return its position; the start when there is none of this plan.
+
+        Raises EmbedderError for one that another number of ranks made.
+        """
         found = checkpoint.load(self.partial)
         if found is None:
             return Position()
         tensors, state = found
+        self._refuse_other_ranks(state.get("plan"))
         # Through JSON, as the saved one went: tuples become lists.
         if state.get("plan") != json.loads(json.dumps(self.plan)):
             return Position()
@@ -97,6 +102,15 @@ class Run:
         if self.device.type == "cuda" and "random.cuda" in tensors:
             torch.cuda.set_rng_state(tensors["random.cuda"], self.device)
         return Position(**state["position"])
+
+    def _refuse_other_ranks(self, plan: Any) -> None:
+        """Other ranks would go on to another end: that is said, where any other plan is a training of its own."""
+        then, now = (int(one.get("ranks", 1)) if isinstance(one, dict) else 0 for one in (plan, self.plan))
+        if then not in (0, now):
+            raise EmbedderError(
+                f"the checkpoint in {self.partial} was made by {then} ranks, and this training has {now}",
+                hint=f"--set training.ranks={then} goes on with it; move that folder away to begin anew",
+            )
 
     def _parameters(self) -> list[Tensor]:
         return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]

@@ -26,6 +26,17 @@ def shuffled_batches(n: int, batch_size: int, seed: int, epoch: int) -> Iterator
         yield order[start:stop]
 
 
+def in_equal_parts(batches: Iterator[Integers], parts: int, least: int) -> Iterator[Integers]:
+    """Yield batches (B,) cut to a multiple of `parts`, but none that gives a part fewer than `least` images.
+
+    Of shuffled batches only the last of an epoch may be left out, or lose a few images: others in every epoch.
+    """
+    for batch in batches:
+        share = len(batch) // parts
+        if share >= least:
+            yield batch[: share * parts]
+
+
 class BalancedSampler:
     """Batches of P classes x K images, which pair losses need (FaceNet, section 3.2).
 

@@ -54,8 +54,8 @@ class PixelReader(Reader):
     """Reads raw pixels by the split and the index that stand in an image's name."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], sizes: dict[str, int]) -> None:
+        self.path, self.shape, self.sizes = path, shape, sizes
         self._file = path.open("rb")
-        self._shape = shape
         self._bytes = int(np.prod(shape))
         self._starts: dict[str, tuple[int, int]] = {}
         start = 0
@@ -76,7 +76,7 @@ class PixelReader(Reader):
         return data
 
     def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
-        return np.frombuffer(data, dtype=np.uint8).reshape(self._shape)
+        return np.frombuffer(data, dtype=np.uint8).reshape(self.shape)
 
     def __del__(self) -> None:
         file = getattr(self, "_file", None)
