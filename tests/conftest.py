@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -122,3 +123,10 @@ def artifact_file(home: Path, stage: str, name: str) -> Path:
 def snapshot(home: Path) -> dict[str, str]:
     """Manifests of all finished artifacts: path -> text."""
     return {str(p.relative_to(home)): p.read_text() for p in home.glob("artifacts/*/[0-9a-f]*/manifest.json")}
+
+
+def retrains(source, home, name="photos"):
+    """A pattern of the command that trains a build again, by settings of its own."""
+    return (
+        rf"simsearch build {re.escape(str(source))} (--set \S+ )+--name {name} --retrain --home {re.escape(str(home))}"
+    )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
 import pytest
 from commands import run_cli, run_process
-from conftest import picture, write_folder
+from conftest import picture, retrains, write_folder
 from nights import run_night, write_job, write_table
 from test_backbone_stage import sets as given
 from test_backbone_stage import stages
@@ -105,7 +106,7 @@ def test_sync_refuses_to_mix_features_of_two_kinds(ours, monkeypatch):
     assert "least cosine 0." in said
     assert "ONNX Runtime" in said
     assert f"move {home}" in said
-    assert f"simsearch build {folder} --name photos --retrain --home {home}" in said
+    assert re.search(retrains(folder, home), said)
     assert (home / "builds" / "photos.json").read_bytes() == before
     (folder / "class 1" / "77.png").unlink()
     (folder / "class 1" / "00.png").unlink()
@@ -143,7 +144,7 @@ def test_index_verify_says_so_and_names_what_to_do(built, monkeypatch):
     (line,) = (one for one in map(json.loads, done.stdout.splitlines()) if one["check"] == "canaries")
     assert line["ok"] is False
     assert "least cosine" in line["detail"]
-    assert f"simsearch build {folder} --name photos --retrain --home {home}, with the --set that" in done.stderr
+    assert re.search(f"{retrains(folder, home)} makes it anew", done.stderr)
 
 
 def test_an_artifact_without_them_stays_valid(copy_of_built, monkeypatch):

@@ -99,15 +99,15 @@ def test_what_syncs_did_is_counted(tmp_path, damage):
 
 @pytest.mark.parametrize(
     ("weights", "given"),
-    [("none", ""), ("default", ""),
-     ("/a b/w.pth", "--set embedder.backbone=torchvision:resnet18 --set 'embedder.weights=/a b/w.pth' ")],
+    [("none", "--set embedder.weights=none "), ("default", ""), ("/a b/w.pth", "--set 'embedder.weights=/a b/w.pth' ")],
 )  # fmt: skip
 def test_the_command_that_trains_again_starts_from_the_same_file_of_weights(tmp_path, weights, given):
     home = Home(tmp_path)
     recipe = {"embedder": {"backbone": "torchvision:resnet18", "weights": weights}}
     write(home, "photos", "2026-01-01T00:00:00+00:00", recipe=recipe, source="folder:/photos")
     command = home.build("photos").retrain()
-    assert command == f"simsearch build /photos {given}--name photos --retrain --home {tmp_path}"
+    network = "--set embedder.backbone=torchvision:resnet18 "
+    assert command == f"simsearch build /photos {network}{given}--name photos --retrain --home {tmp_path}"
 
 
 def test_folders_and_nesting_among_the_builds(tmp_path):

@@ -30,5 +30,4 @@ def word(text: str) -> str:
 
 def retrain_by(error: SimsearchError, command: str) -> None:
     """Let the hint of an error name the `command` that trains the build again, in place of one for any build."""
-    settings = ", with the --set that it was made with,"
-    error.hint = _RETRAIN.sub(lambda found: command + (settings + found[1] if found[1] else ""), error.hint)
+    error.hint = _RETRAIN.sub(lambda found: command + (found[1] or ""), error.hint)

@@ -269,24 +269,20 @@ class Build:
         if self.of_files:
             retrain_by(error, self.retrain())
 
-    def _weights(self) -> str:
-        embedder = self.record.recipe.get("embedder") or {}
-        weights = embedder.get("weights")
-        if weights in (None, "none", "default"):
-            return ""
-        file = typable(f"embedder.weights={weights}", "embedder.weights=FILE")
-        return f"--set {typable('embedder.backbone=' + embedder['backbone'], 'embedder.backbone=NAME')} --set {file} "
-
     def retrain(self, place: str | None = None) -> str:
-        """The command that trains it again on what its folder or list (or `place`) holds.
-
-        Of its settings it has the file of weights, if any, with the backbone: without them it would download others.
-        """
+        """The command that trains it again, by the same settings, on what its folder or list (or `place`) holds."""
         source, rest = place or self.record.source.partition(":")[2], f"--name {self.name} --retrain"
-        rest = f"{self._weights()}{rest}{self.at}"
+        given: dict[str, Any] = {"dataset": {"source": self.record.source}}
         table = self.record.recipe.get("defects")
         if not table or "defects" not in self.record.stages:
-            return f"simsearch build {word(source)} {rest}"
+            return f"simsearch build {word(source)} {self._settings(given)}{rest}{self.at}"
+        given["defects"] = {key: table[key] for key in ("normal", "method", "false_alarms") if table[key] is not None}
         normal = f"--normal {typable(table['normal'], 'LABEL')} " if table["normal"] is not None else ""
         how = f"{normal}--method {table['method']} --false-alarms {table['false_alarms']:g}"
-        return f"simsearch defects fit {word(source)} {how} {rest}"
+        return f"simsearch defects fit {word(source)} {how} {self._settings(given)}{rest}{self.at}"
+
+    def _settings(self, given: dict[str, Any]) -> str:
+        from simsearch.recipe.again import settings_again  # pydantic, which no query waits for
+
+        asked = settings_again(self.record.recipe, given)
+        return "".join(f"--set {typable(one, one.partition('=')[0] + '=VALUE')} " for one in asked)

@@ -64,7 +64,8 @@ class Calibration:
         if "reason" in found:
             return {"reason": found["reason"]}, f"none: {found['reason']}"
         right = found["deployed"]
-        told = "" if right is None else f", {right['known']['share']:.3f} of known queries told so and right"
+        share = None if right is None else right["known"]["share"]
+        told = "" if share is None else f", of known queries {share:.0%} are named and right"
         return {"threshold": found["threshold"]}, f"1 in 20 of {found['calibrated_on']} passes{told}"
 
     def _found(self, scratch: Path, progress: Progress) -> dict[str, Any]:
