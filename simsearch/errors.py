@@ -11,6 +11,7 @@
     ├── VectorsError        features or an index
     │   └── InvariantError  an index that does not hold what it promises: its rows, unit vectors, its own features
     ├── ArtifactError       an artifact or a build that is missing, damaged or belongs elsewhere
+    ├── EngineError         a server beyond this process that does not answer, refuses, or holds something else
     ├── LockedError         a file that another process holds open for writing: nothing is known to be wrong with it
     └── DiskError           a disk that is full, has no locks or cannot be written
 
@@ -121,6 +122,12 @@ class ArtifactError(SimsearchError):
     """An artifact or a build that is missing, damaged or belongs elsewhere."""
 
     default_hint = "simsearch show lists the builds of this home"
+
+
+class EngineError(SimsearchError):
+    """A server beyond this process that does not answer, refuses, or holds something else than is needed."""
+
+    default_hint = "simsearch switch NAME --search local answers without a server"
 
 
 class LockedError(SimsearchError):

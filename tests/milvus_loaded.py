@@ -37,4 +37,4 @@ def load(client, kind, embeddings, rows=None, name="c", labels=None, columns=())
 
 
 def opened(collection, features_path, ntotal, gone=()):
-    return MilvusIndex(collection, FeatureFile(features_path), ntotal, np.array(gone, dtype=np.int64))
+    return MilvusIndex(collection, FeatureFile(features_path), ntotal, np.array(gone, dtype=np.int64), "export")

@@ -12,7 +12,7 @@ from clustered import D, N, drawn
 from simsearch.engines.milvus.collection import as_text, fields_of
 from simsearch.engines.milvus.kinds import FLAT_UP_TO, IN_A_FILE, ON_A_SERVER, built_with, kind_for, searched_with
 from simsearch.engines.milvus.place import Place, uri_of
-from simsearch.errors import LockedError, MissingError, RecipeError, VectorsError
+from simsearch.errors import EngineError, LockedError, MissingError, RecipeError, VectorsError
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Deleted, Passing, build
 
@@ -185,7 +185,7 @@ def test_rows_of_another_state_are_never_found_nor_missed(client, embeddings, fe
             assert flags[rows].all()
             if len(removed) != 490 or k == 1300:
                 np.testing.assert_allclose(scores, best(queries, embeddings[:ntotal], flags, k), atol=1e-5)
-    with pytest.raises(VectorsError, match=r"holds 1,110 rows, the build has 1,300"):
+    with pytest.raises(EngineError, match=r"holds 1,110 rows, the build has 1,300"):
         opened(collection, features, ntotal, gone)
 
 
@@ -224,7 +224,7 @@ def test_another_collection_is_refused_in_a_line(client, embeddings, features):
     good.check(D, "export")
 
     def said(dim=D, **change):
-        with pytest.raises(VectorsError) as seen:
+        with pytest.raises(EngineError) as seen:
             Collection(client, replace(good.place, **change)).check(dim, "simsearch export x")
         assert seen.value.hint.startswith("simsearch export x loads it")
         return seen.value.message
@@ -273,7 +273,7 @@ def test_an_address_without_a_server(monkeypatch):
     from simsearch.engines.milvus.client import Client
 
     monkeypatch.setenv("SIMSEARCH_MILVUS_TOKEN", "secret-token")
-    with pytest.raises(VectorsError, match="cannot be reached or does not answer") as seen:
+    with pytest.raises(EngineError, match="cannot be reached or does not answer") as seen:
         Client("http://127.0.0.1:1")
     assert "secret" not in f"{seen.value.message} {seen.value.hint}"
     assert not isinstance(seen.value, LockedError)

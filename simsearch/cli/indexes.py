@@ -21,8 +21,8 @@ from simsearch.cli.options import (
 from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.console import Shown, safe, say
 
-PACK = "pack"
-FORMATS = ("npy", "ann-benchmarks", "fvecs", PACK)
+PACK, MILVUS = "pack", "milvus"
+FORMATS = ("npy", "ann-benchmarks", "fvecs", PACK, MILVUS)
 
 
 @click.group(cls=Commands, epilog="Example:  simsearch index import vectors.npy --name mine")
@@ -135,17 +135,31 @@ def import_vectors(
     type=click.Choice(FORMATS),
     required=True,
     help="npy: a folder as autofaiss and embedding-reader have it; ann-benchmarks: an HDF5; fvecs: a folder; "
-    "pack: one file with all that searches of it need, for other machines.",
+    "pack: one file with all that searches of it need, for other machines; milvus: a collection of a server.",
 )
-@click.option("--out", required=True, metavar="OUT", help="The file or folder to write; it must not exist.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="OUT",
+    help="The file or folder to write; it must not exist. milvus: http://HOST:19530, or a FILE.db for one process.",
+)
+@click.option("--index", "kind", metavar="KIND", help="milvus: FLAT, HNSW, IVF_FLAT, IVF_SQ8, ... [by size].")
 @click.option("--raw", is_flag=True, help="npy: features as they are, not embeddings of length 1.")
 @HOME_OPTION
-def export(build_name: str | None, form: str, out: str, raw: bool, home: str | None) -> None:
+def export(build_name: str | None, form: str, out: str, kind: str | None, raw: bool, home: str | None) -> None:
     """Write the vectors of BUILD [the newest] for other tools, or BUILD for other machines, as a pack.
 
     npy has the corpus, the other two gallery, queries and exact neighbours; a pack takes the place of NAME in query
-    --build, defects score --name, show, evaluate, compare and index verify. Prints the path of what was written.
+    --build, defects score --name, show, evaluate, compare and index verify. Prints the path of what was written, or the
+    name of the collection; the token of a server stands in SIMSEARCH_MILVUS_TOKEN.
     """
+    if raw and form == MILVUS:
+        raise click.UsageError("--raw goes with --format npy: Milvus searches embeddings of length 1")
+    if kind is not None and form != MILVUS:
+        raise click.UsageError(f"--index goes with --format {MILVUS}")
+    if form == MILVUS:
+        _to_milvus(build_name, out, kind, home)
+        return
     build = find_home(home).build(build_name)
     if form == PACK:
         from simsearch.exchange.pack_out import export_pack
@@ -163,3 +177,17 @@ def export(build_name: str | None, form: str, out: str, raw: bool, home: str | N
     else:
         place = safe(shlex.quote(str(path)))
         say(f"Next: simsearch index import {place} --name {build.name}-vectors" + home_words(home))
+
+
+def _to_milvus(name: str | None, out: str, kind: str | None, home: str | None) -> None:
+    from simsearch.exchange.milvus_out import LOW, export_to_milvus
+
+    done = export_to_milvus(find_home(home), name, out, kind, Shown())
+    emit(safe(done.place.collection))
+    build = done.build.name
+    if done.recall < LOW:
+        say(f"warning: {done.place.kind} finds {done.recall:.3f} of exact answers; --index FLAT finds all")
+    if done.place.answers:
+        say(f"{build} is answered for by {safe(str(done.place))}")
+    else:
+        say(f"Next: simsearch switch {build} --search milvus{home_words(home)} lets it answer")

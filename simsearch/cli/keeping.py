@@ -151,15 +151,23 @@ def _move_in_words(move: dict[str, str]) -> str:
 @click.argument("name", metavar="NAME")
 @click.argument("other", required=False, metavar="[OTHER]")
 @click.option("--back", is_flag=True, help="Let NAME answer by what it was before it was switched.")
+@click.option(
+    "--search",
+    "by",
+    type=click.Choice(["milvus", "local"]),
+    help="Who answers for NAME: its collection, or its index here.",
+)
 @HOME_OPTION
-def switch(name: str, other: str | None, back: bool, home: str | None) -> int:
+def switch(name: str, other: str | None, back: bool, by: str | None, home: str | None) -> int:
     """Let the build NAME answer by what the build OTHER is, from one moment to the next; both are verified first.
 
     They must search the same images. What NAME was is kept for --back, and OTHER stays as it is. Exit 1: a check said
     no, and nothing was changed.
     """
-    if (other is None) != back:
-        raise click.UsageError("switch takes another build, or --back: simsearch switch NAME OTHER")
+    if (other is not None) + back + (by is not None) != 1:
+        raise click.UsageError("switch takes another build, or --back, or --search: simsearch switch NAME OTHER")
+    if by is not None:
+        return _switch_search(name, by, home)
     from simsearch.integrity.switching import switch, switch_back
 
     place = find_home(home)
@@ -181,6 +189,15 @@ def switch(name: str, other: str | None, back: bool, home: str | None) -> int:
         say(f"Back: simsearch switch {build} --back" + home_words(home))
     for note in done.notes:
         say(safe(note))
+    return OK
+
+
+def _switch_search(name: str, by: str, home: str | None) -> int:
+    from simsearch.integrity.searching import LOCAL, switch_search
+
+    build, changed = switch_search(find_home(home), name, by, Shown())
+    who = "its own index, here" if by == LOCAL else str(build.milvus)
+    say(f"{build.name} is answered for by {safe(who)}" + ("" if changed else " already"))
     return OK
 
 
@@ -207,6 +224,10 @@ def clean(name: str | None, dry_run: bool, home: str | None, as_json: bool) -> N
             emit(_line(safe(stage), amount.count, amount.bytes))
         if done.temporary.count:
             emit(_line("temporary", done.temporary.count, done.temporary.bytes))
+    for place in done.collections:
+        say(f"{'Would remove' if dry_run else 'Removed'} {safe(str(place))}")
+    for place in done.left:
+        say(f"warning: {safe(str(place))} was left, as Milvus does not answer")
     if done.kept.count:
         count = "1 artifact" if done.kept.count == 1 else f"{done.kept.count:,} artifacts"
         say(f"Kept {count} ({done.kept.bytes / 1e6:,.1f} MB) that no build refers to, made or used within a day")

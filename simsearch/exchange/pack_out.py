@@ -72,8 +72,8 @@ def _sources(build: Build, store: Store) -> dict[str, tuple[Source, str | None]]
         for name in files.keys() - others:
             found[f"artifacts/{place}/{name}"] = (artifact.path / name, files[name]["sha256"])
     found[f"artifacts/{LEFT_OUT}"] = (canonical_json(left_out), None)
-    # It knows no folder of pictures, and no state of before: those are of the machine that it was made on.
-    record = replace(build.record, stages=stages, root=None, former=None, pins=[], built=_built(build))
+    # It knows no folder of pictures, no state of before and no server: those are of the machine that it was made on.
+    record = replace(build.record, stages=stages, root=None, former=None, milvus=None, pins=[], built=_built(build))
     found[f"builds/{build.name}.json"] = (json.dumps(record.to_json(), indent=1).encode(), None)
     report = report_of(build)
     page = drawn_page(replace(build, record=record), report, measured_stages(build, store), import_command(build) or "")

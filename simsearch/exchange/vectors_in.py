@@ -71,7 +71,7 @@ def run_import(path: str, home: Home, name: str, index: dict[str, Any], progress
                 build = before
                 publish_report(build, report_of(build))
             else:
-                build = name_build(home, name, replace(record, when=now()))
+                build = name_build(home, name, replace(record, when=now(), milvus=home.loaded(name)))
             report = report_of(build)
             if plan.ran or page_fault(build, report):
                 publish_page(build, report, plan.stages, import_command(build) or "")

@@ -11,6 +11,7 @@ from typing import Any
 from simsearch.artifacts import LOCKS, digest_of
 from simsearch.checked import DAYS
 from simsearch.console import typable
+from simsearch.engines.milvus.place import Place
 from simsearch.errors import ArtifactError, SimsearchError
 from simsearch.home.again import RETRAIN, home_words, retrain_by, word
 from simsearch.locks import Lock
@@ -31,14 +32,14 @@ TYPES = {
     **dict.fromkeys(("source", "when"), str),
     **dict.fromkeys(("root", "command"), str | None),
     **dict.fromkeys(("recipe", "stages"), dict),
-    **dict.fromkeys(("built", "synced", "former"), dict | None),
+    **dict.fromkeys(("built", "synced", "former", "milvus"), dict | None),
     **dict.fromkeys(("labelled", "listed", "provisional"), bool),
     "images": int,
     "pins": list,
 }
 SYNC_KEYS = {"built", "synced"}  # only a sync leaves them
 FIRST_KEYS = {"provisional", "command"}  # only of a build that answers before it is whole
-SOME_KEYS = SYNC_KEYS | FIRST_KEYS | {"former"}  # the last only of a build that was switched
+SOME_KEYS = SYNC_KEYS | FIRST_KEYS | {"former", "milvus"}  # only of a build that was switched, or loaded there
 KEYS = {"schema", "seal", "search", *TYPES}  # a closed list: a damaged name is none of it
 UNSEALED_KEYS = {
     "schema",
@@ -63,7 +64,7 @@ class Record:
     `listed`: it is shown and may be the newest. `built`: after a sync, the stages that it began with, which the report
     is about; `synced`: when that was, and counts of images by kind. `provisional`: it answers by frozen features, and
     has no figures; `command` goes on with it. `former`: what the build's file held before another build was put in the
-    place of this one, whole and sealed, so that it can be put back.
+    place of this one, whole and sealed, so that it can be put back. `milvus`: its `Place` there.
     """
 
     recipe: dict[str, Any]
@@ -81,6 +82,7 @@ class Record:
     provisional: bool = False
     command: str | None = None
     former: dict[str, Any] | None = None
+    milvus: dict[str, Any] | None = None
 
     @classmethod
     def from_json(cls, found: dict[str, Any]) -> Record:
@@ -102,6 +104,7 @@ class Record:
             sound = sound and record.built is not None and set(SYNCED) <= record.built.keys()
         if record.former is not None:
             sound = sound and "former" not in record.former and cls.from_json(record.former) is not None
+        sound = sound and (record.milvus is None or Place.from_json(record.milvus) is not None)
         for reference in [*record.stages.values(), *(record.built or {}).values()]:
             sound = sound and reference.keys() == {"digest", "content"}
             sound = sound and all(isinstance(text, str) and "/" not in text for text in reference.values())
@@ -226,6 +229,11 @@ class Build:
         return Build(self.name, self.home, Record.from_json(self.record.former))
 
     @property
+    def milvus(self) -> Place | None:
+        """Where in Milvus its searched rows are, if anywhere."""
+        return None if self.record.milvus is None else Place.from_json(self.record.milvus)
+
+    @property
     def named(self) -> list[tuple[str, str]]:
         """Stage and digest of every artifact that it needs: to answer, to be reported, synced, and switched back."""
         former = self.former
@@ -241,7 +249,7 @@ class Build:
     def stands_for(self, record: Record) -> bool:
         """Whether it is what `record` says, be it of another time, or once switched."""
         own = self.record
-        since = {key: getattr(own, key) for key in ("when", "pins", "built", "synced", "former")}
+        since = {key: getattr(own, key) for key in ("when", "pins", "built", "synced", "former", "milvus")}
         return replace(record, **since) == own
 
     @property

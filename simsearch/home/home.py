@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from simsearch.artifacts import LOCKS, Store
 from simsearch.checked import DAYS, Checked
@@ -189,6 +190,14 @@ class Home:
         """Let a name stand for a set of artifacts, from one moment to the next, durably; its report is not touched."""
         write_durably(self.builds / f"{name}.json", json.dumps(record.to_json(), indent=1).encode())
         return Build(name, self.path, record)
+
+    def loaded(self, name: str) -> dict[str, Any] | None:
+        """Return the place in Milvus that a build has, no longer answering, for what takes the build's name; or None.
+
+        It is of another state by then, and the next export takes it away.
+        """
+        place = self.build(name).milvus if self.has_build(name) else None
+        return None if place is None else replace(place, answers=False).to_json()
 
     def build_names(self) -> list[str]:
         """Names of all builds, sorted."""

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from simsearch.bench.measuring.scratch import named_by_nights
 from simsearch.console import safe
 from simsearch.durable import bytes_below, fsync
+from simsearch.engines.milvus.place import Place
 from simsearch.errors import ArtifactError, SimsearchError, near_words
 from simsearch.home import SEED, Home
 from simsearch.home.again import home_words
@@ -46,7 +47,8 @@ class Amount:
 class Cleaned:
     """What was removed, or with `dry` would be: builds, artifacts by stage, and what dead writers left.
 
-    `kept` is what nothing refers to either, and was made or used within a day.
+    `kept` is what nothing refers to either, and was made or used within a day. `collections` of the builds in Milvus
+    go too, but for those that are `left`, as their server does not answer.
     """
 
     home: Path
@@ -55,6 +57,8 @@ class Cleaned:
     temporary: Amount
     kept: Amount
     dry: bool
+    collections: tuple[Place, ...] = ()
+    left: tuple[Place, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -71,6 +75,8 @@ class Cleaned:
             "temporary": vars(self.temporary),
             "kept": vars(self.kept),
             "bytes": self.bytes,
+            **({"collections": [place.to_json() for place in self.collections]} if self.collections else {}),
+            **({"left": [place.to_json() for place in self.left]} if self.left else {}),
         }
 
 
@@ -108,11 +114,12 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
             raise ArtifactError(
                 f"{error.message}; {NOTHING_DELETED}", hint=show if error.near else error.hint, near=error.near
             ) from None
+        places = _collections(home, builds)
         packs, used = unpacked_before(home.path)
         left = [path for pattern in TEMPORARY for path in home.path.glob(pattern)] + home.store.left_over()
         freed = {stage: Amount.of(paths) for stage, paths in old.items()}
         freed |= {PACKS: Amount.of(packs)} if packs else {}
-        done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of([*young, *used]), dry)
+        done = Cleaned(home.path, builds, freed, Amount.of(left), Amount.of([*young, *used]), dry, places)
         if dry:
             return done
         for build in builds:  # the file last, so that the same command finishes what was killed
@@ -126,7 +133,18 @@ def clean(home: Home, name: str | None = None, *, dry: bool = False) -> Cleaned:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    return done
+    if not places:
+        return done
+    from simsearch.changes.loading import forget  # which no other home needs
+
+    gone = tuple(place for place in places if forget(place))
+    return replace(done, collections=gone, left=tuple(place for place in places if place not in gone))
+
+
+def _collections(home: Home, builds: Sequence[str]) -> tuple[Place, ...]:
+    """Return where in Milvus some builds are, and what they stood for before."""
+    found = (home.build(name) for name in builds)
+    return tuple(one.milvus for build in found for one in (build, build.former) if one is not None and one.milvus)
 
 
 def waste_in_words(home: Home) -> str | None:

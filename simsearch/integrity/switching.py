@@ -62,7 +62,7 @@ def switch(home: Home, name: str, other: str, progress: Progress | None = None) 
         if refused := _refused((before, after), progress):
             return Switched(before, changed=False, refused=refused)
         former = replace(before.record, former=None).to_json()
-        record = replace(after.record, listed=before.listed, when=now(), former=former)
+        record = replace(after.record, listed=before.listed, when=now(), former=former, milvus=None)
         build = name_build(home, name, record)
         _follow(build, home)
         return Switched(build, changed=True, notes=tuple(_lost(before, after)))
@@ -112,6 +112,9 @@ def _follow(build: Build, home: Home) -> bool:
 def _lost(before: Build, after: Build) -> Iterator[str]:
     if DEFECTS in before.record.stages and DEFECTS not in after.record.stages:
         yield f"{after.name} has no defect scores, which {before.name} had"
+
+    if any(one.milvus is not None and one.milvus.answers for one in (before, after)):
+        yield f"{before.name} is searched here: a collection in Milvus stays with the build that it was loaded for"
 
 
 def _out_of_step(build: Build, former: Build, home: Home) -> Iterator[str]:

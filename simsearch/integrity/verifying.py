@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.artifacts import Artifact, Store
+from simsearch.changes.loading import verified
 from simsearch.changes.state import MASKED, rows_of
 from simsearch.checked import Checked
 from simsearch.console import Progress
 from simsearch.embedder.bundle.canaries import check_canaries
 from simsearch.embedder.bundle.fingerprint import check_embedder
-from simsearch.errors import LockedError, SimsearchError, SourceError, VectorsError
+from simsearch.engines.milvus.agreement import K
+from simsearch.engines.milvus.place import Place
+from simsearch.errors import EngineError, LockedError, MissingError, SimsearchError, SourceError, VectorsError
 from simsearch.home import Build
 from simsearch.images.records import RecordTable
 from simsearch.integrity.answering import BLOCK, compared_answers, open_index
@@ -37,7 +40,7 @@ MADE_FROM = (
 )
 SEALED = "its file is sealed and as it was written"
 UNSEALED = "its file is unsealed: an older simsearch wrote it; the next command that writes it seals it"
-PICTURES, CANARIES = "pictures", "canaries"
+PICTURES, CANARIES, MILVUS = "pictures", "canaries", "milvus"
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,8 @@ def verify_build(build: Build, progress: Progress | None = None, *, answers_only
         check("rows", lambda: _rows(build, **vectors))
         check("norms", lambda: _norms(build, **vectors))
         check("answers", lambda: compared_answers(build, artifacts.get("evaluate"), **vectors))
+    if build.milvus is not None:
+        checks += _milvus(build, build.milvus, artifacts)
     if answers_only:
         pass
     elif build.provisional:
@@ -143,6 +148,18 @@ def _canaries(build: Build, trained: Artifact, embedded: Artifact, progress: Pro
         return [Check(CANARIES, False, error.message, error.hint)]
     told = "pictures kept as they were prepared have the same features here"
     return [] if least is None else [Check(CANARIES, True, f"{told}: least cosine {least:.7f}")]
+
+
+def _milvus(build: Build, place: Place, artifacts: dict[str, Artifact]) -> list[Check]:
+    """Nothing is asked of a server that does not answer for the build."""
+    if not place.answers or not {"embed", "index"} <= artifacts.keys():
+        why = "embed or index is damaged" if place.answers else f"searches are answered here, not by {place}"
+        return [Check(MILVUS, None, f"not checked: {why}")]
+    try:
+        recall = verified(build, place, artifacts["index"], artifacts["embed"])
+    except (EngineError, LockedError, MissingError) as error:
+        return [Check(MILVUS, False, error.message, error.hint)]
+    return [Check(MILVUS, True, f"{place}: {recall:.4f} of the exact first {K} for a sample of rows")]
 
 
 def _pictures(build: Build, dataset: Artifact | None, progress: Progress) -> Check:

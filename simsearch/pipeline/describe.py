@@ -75,6 +75,7 @@ def _described(build: Build, home: Home) -> dict[str, Any]:
         "bytes": _bytes(home, build),
         "synced": build.record.synced,
         **_former(build),
+        **({"milvus": build.record.milvus} if build.record.milvus else {}),
         **({**_provisional(build), "next": build.standing()[1]} if build.provisional else {}),
         "recipe": build.record.recipe,
         "stages": {
@@ -133,6 +134,9 @@ def render(found: dict[str, Any]) -> str:
     if former := found.get("former"):
         back = f"simsearch switch {found['build']} --back"
         lines.append(f"# switched: it stood for {former['images']:,} images of {former['when'][:16]} before; {back}")
+    if milvus := found.get("milvus"):
+        who = "answers" if milvus["answers"] else "is loaded, and does not answer"
+        lines.append(f"# Milvus at {milvus['uri']} {who}: collection {milvus['collection']}, {milvus['kind']}")
     if "provisional" in found:
         lines.append(f"# provisional: {found['answers_by']}")
     lines += [*recipe_lines(found["recipe"], explained=True), ""]

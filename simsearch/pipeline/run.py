@@ -116,6 +116,8 @@ def run_build(
     again = f"{_command(named, name, seeds)} --retrain trains"
     differing = made[0].pipeline.differing(build_name, made[0].source, f"{again} anew by these")
     notes = [*([] if ran else made[0].source.left_out.words()), *([differing] if differing else [])]
+    if ran and build.milvus is not None:
+        notes.append(f"{build_name} is answered for here: what Milvus holds is of before, until it is exported anew")
     if switched and build.record.former is None:
         notes.append(f"{build_name} had been switched to another build, and stands for this recipe again")
     if named.recipe != newest:
@@ -223,4 +225,4 @@ def _name_it(home: Home, name: str, record: Record, plan: Plan) -> Build:
         if known.stands_for(record):
             publish_report(known, report_of(known))
             return known
-    return name_build(home, name, replace(record, when=now()))
+    return name_build(home, name, replace(record, when=now(), milvus=home.loaded(name)))

@@ -11,7 +11,7 @@ from simsearch.errors import ArtifactError
 from simsearch.evaluation.vote import VERDICT
 from simsearch.home import Build, Home
 from simsearch.images.preprocess import PREPROCESS_VERSION, Preprocess, known
-from simsearch.vectors.index import Index
+from simsearch.vectors.index import FaissIndex, Index
 from simsearch.versions import usable_cores
 
 
@@ -44,6 +44,20 @@ def open_artifacts(build: Build, again: str, *, rehash: bool) -> Artifacts:
     except KeyError as error:
         raise ArtifactError(f"build {build.name} has no {error}", hint=again) from None
     return Artifacts(dataset, index, evaluated, judged, train)
+
+
+def open_index(build: Build, indexed: Artifact) -> Index:
+    """Return what answers for a build: the index of its artifact, or its collection in Milvus, checked.
+
+    Raises VectorsError for a file that cannot be read, EngineError for a collection that cannot answer.
+    """
+    if build.milvus is None or not build.milvus.answers:
+        return FaissIndex.load(indexed.file("index.faiss"), mapped=True)
+    from simsearch.changes.searched import open_milvus  # which no other query needs
+
+    with Home(build.home).reading(days=build.rehash_days) as store:
+        embedded = store.open("embed", **build.record.stages["embed"])
+    return open_milvus(build, build.milvus, indexed, embedded)
 
 
 def open_embedder(build: str, train: Artifact, again: str, threads: int | None = None) -> tuple[Preprocess, Features]:

@@ -27,13 +27,13 @@ from simsearch.images.preprocess import Preprocess
 from simsearch.search.closing import while_open
 from simsearch.search.corpus import Corpus
 from simsearch.search.narrowing import Found, Narrowing, Own, name_under, others
-from simsearch.search.opening import check_fits, open_artifacts, open_embedder
+from simsearch.search.opening import check_fits, open_artifacts, open_embedder, open_index
 from simsearch.search.pictures import Picture, checked_vectors, decoded_arrays, load, several
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
 from simsearch.search.rates import Rates
 from simsearch.search.rows import file_rows
 from simsearch.search.verdicts import Verdicts
-from simsearch.vectors.index import Deleted, FaissIndex, Index, Passing, set_threads
+from simsearch.vectors.index import Deleted, Passing, set_threads
 from simsearch.vectors.normalize import normalize
 from simsearch.versions import usable_cores
 
@@ -65,7 +65,7 @@ class Searcher:
         self.labelled = bool(build.record.labelled)
         self.images = int(build.record.images)
         self._search = build.record.search
-        self._index: Index = FaissIndex.load(index.file("index.faiss"), mapped=True)
+        self._index = open_index(build, index)
         masked = rows_of(index, MASKED)
         self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
         self.corpus = Corpus(build, dataset, self._index.ntotal, masked)
@@ -86,6 +86,7 @@ class Searcher:
         """Close the files; every method raises SimsearchError from then on."""
         self.closed = True
         self.corpus.close()
+        self._index.close()
         if self._alike is not None:
             self._alike.close()
 

@@ -30,6 +30,8 @@ def digest_now(build: Build) -> str:
     """Return the digest of what a name stands for: its artifacts, how they are searched, and where its files are."""
     record = build.record
     whole = {"stages": record.stages, "search": record.search.to_json(), "root": record.root, "built": record.built}
+    if record.milvus is not None:
+        whole["milvus"] = record.milvus
     return digest_of({**whole, "provisional": record.provisional})[:_LENGTH]
 
 

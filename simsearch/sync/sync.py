@@ -29,6 +29,7 @@ from simsearch.images.sources.source import FileSource
 from simsearch.locks import working_seconds
 from simsearch.pipeline.plan import Plan
 from simsearch.sync.defects import refitted
+from simsearch.sync.milvus import Following
 from simsearch.sync.naming import name_synced
 from simsearch.sync.new_labels import NewLabel, new_labels
 from simsearch.sync.place import check_place, identity
@@ -135,6 +136,7 @@ def _sync(
     build = home.build(name)
     # All of them, changed or not: large files are hashed whole when they are opened here.
     base = {stage: _open(home, build, stage) for stage in ("dataset", "train", "embed", "index")}
+    following = None if dry else Following(build, base)
     source = open_now(build, home, folder, labels=labels)
     place = identity(source.root)
     for note in source.words():
@@ -155,7 +157,7 @@ def _sync(
         )
     limit, listed = float(build.record.recipe["dataset"]["max_bad_fraction"]), source.rows is not None
     aside, lists = changes.set_aside, changes.to_json()
-    images, compacted, stops = int(build.record.images), False, suspect is not None
+    images, compacted, stops, stages = int(build.record.images), False, suspect is not None, base
     found: list[NewLabel] = []
     if dry:
         with progress.stage("Looked at", line=False) as shown:
@@ -190,6 +192,9 @@ def _sync(
         lists = changes.to_json(aside)
         if build.record.labelled:
             found = new_labels(state, *(stages[stage] for stage in SYNCED))
+        if following is not None:
+            with progress.stage("Milvus", line=False) as shown:
+                build = following.put(stages, changes, compacted, shown)
         build = name_synced(home, build, source, stages, images, lists, labels)
     else:
         _check_aside(aside, len(state.rows), limit, listed)
@@ -197,7 +202,8 @@ def _sync(
             build = name_synced(home, build, source, {}, images, lists, labels)
     if aside:
         progress.say(told(aside))
-    if not dry:
+    if following is not None:
+        following.finish(stages["index"])
         remove_remains(home, progress)
     left_out = source.left_out.to_json()
     return Synced(

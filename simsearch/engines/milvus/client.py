@@ -10,7 +10,7 @@ from typing import Any
 
 from simsearch.embedder.networks.hub import needing
 from simsearch.engines.milvus.place import FILE, TOKEN
-from simsearch.errors import LockedError, VectorsError, first_line
+from simsearch.errors import EngineError, LockedError, first_line
 
 OLDEST = (2, 3)  # of servers: the first that counts rows and upserts
 OPENING = 10.0  # seconds that a server has to answer at all
@@ -21,14 +21,15 @@ _UNREACHABLE = re.compile(r"Fail(ed)? connecting|server unavailable|UNAVAILABLE|
 class Client:
     """A connection to a server, or to a file, which this process alone then has; several threads may use it.
 
-    Raises MissingError without pymilvus, VectorsError for what cannot be reached, refuses the token or is too old,
+    Raises MissingError without pymilvus, EngineError for what cannot be reached, refuses the token or is too old,
     LockedError for a file that another process has open.
     """
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._token = os.environ.get(TOKEN, "")
-        for name in ("pymilvus", "milvus_lite"):  # which print the traceback of what is told in a line here
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        for name in ("pymilvus", "milvus_lite"):  # which print tracebacks of what is told in a line here
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         with needing(f"Milvus at {uri}", "pymilvus", "milvus"):
             import pymilvus
@@ -40,19 +41,19 @@ class Client:
             given = {"token": self._token} if self._token else {}
             self._native: Any = pymilvus.MilvusClient(uri, timeout=OPENING, **given)
             version = self.call("get_server_version")
-        except VectorsError:
+        except (EngineError, LockedError):
             raise
         except Exception as error:
             raise self._told(error) from None
         seen = re.match(r"v?(\d+)\.(\d+)", version)
         if not uri.endswith(FILE) and (seen is None or (int(seen[1]), int(seen[2])) < OLDEST):
-            raise VectorsError(
+            raise EngineError(
                 f"Milvus at {uri} is of version {version[:40]}, expected {OLDEST[0]}.{OLDEST[1]} or later",
                 hint="give the address of a newer server",
             )
 
     def call(self, method: str, *arguments: Any, timeout: float = OPENING, **named: Any) -> Any:
-        """Return what a method of pymilvus's client does; VectorsError in one line for whatever it raises."""
+        """Return what a method of pymilvus's client does; EngineError in one line for whatever it raises."""
         try:
             return getattr(self._native, method)(*arguments, timeout=timeout, **named)
         except Exception as error:  # its own, those of gRPC, and whatever a file raises
@@ -73,7 +74,7 @@ class Client:
         with suppress(Exception):
             self._native.close()
 
-    def _told(self, error: Exception) -> VectorsError | LockedError:
+    def _told(self, error: Exception) -> EngineError | LockedError:
         message = getattr(error, "message", None) or getattr(error, "details", lambda: None)() or first_line(error)
         words = " ".join(str(message).split())
         if self._token:
@@ -84,11 +85,11 @@ class Client:
                 hint="end that one (a server, a sync), or use a Milvus server: --out http://HOST:19530",
             )
         if _UNREACHABLE.search(f"{words} {type(error).__name__} {error}"):
-            return VectorsError(
+            return EngineError(
                 f"Milvus at {self.uri} cannot be reached or does not answer",
                 hint="start it, or simsearch switch NAME --search local, which needs none",
             )
-        return VectorsError(
+        return EngineError(
             f"Milvus at {self.uri} refuses: {words[:_TOLD]}",
             hint=f"a server with users needs {TOKEN}; simsearch switch NAME --search local needs no server",
         )

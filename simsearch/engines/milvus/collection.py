@@ -13,7 +13,7 @@ from simsearch.arrays import Floats, Integers
 from simsearch.engines.milvus.client import Client
 from simsearch.engines.milvus.kinds import MOST_ASKED, built_with, searched_with
 from simsearch.engines.milvus.place import Place
-from simsearch.errors import VectorsError
+from simsearch.errors import EngineError
 from simsearch.images.records import ImageRecord
 
 ROW, EMBEDDING, LABEL, IMAGE = "row", "embedding", "label", "image"
@@ -31,10 +31,10 @@ _NOW, _AS_SEEN = "Strong", "Eventually"
 def made(client: Client, place: Place, dim: int, columns: Sequence[str]) -> Collection:
     """Make an empty collection for embeddings of `dim` and the further `columns` of a list; one of that name goes.
 
-    Raises VectorsError for more columns than Milvus has fields.
+    Raises EngineError for more columns than Milvus has fields.
     """
     if len(columns) > _MOST_COLUMNS:
-        raise VectorsError(f"Milvus takes {_MOST_COLUMNS} further columns of a list, seen {len(columns)}")
+        raise EngineError(f"Milvus takes {_MOST_COLUMNS} further columns of a list, seen {len(columns)}")
     drop(client, place)
     types = client.types
     schema = client.schema(auto_id=False, enable_dynamic_field=False, description="simsearch")
@@ -75,13 +75,13 @@ class Collection:
         self._client, self.place, self._columns = client, place, fields_of(columns)
 
     def check(self, dim: int, again: str) -> None:
-        """Raise VectorsError unless it is of this loading and of a state of this build, as it was made.
+        """Raise EngineError unless it is of this loading and of a state of this build, as it was made.
 
         `again` is the command that loads it anew.
         """
 
-        def refuse(why: str) -> VectorsError:
-            return VectorsError(
+        def refuse(why: str) -> EngineError:
+            return EngineError(
                 f"{self.place} {why}", hint=f"{again} loads it; simsearch switch NAME --search local needs no server"
             )
 
@@ -150,7 +150,7 @@ class Collection:
             self._call("delete", self.place.collection, filter=f"{ROW} >= {row}", timeout=_LONG)
 
     def build_index(self, tell: Any) -> None:
-        """Make all that was put durable and build the index over it; VectorsError where that does not go on."""
+        """Make all that was put durable and build the index over it; EngineError where that does not go on."""
         name, kind = self.place.collection, self.place.kind
         self._call("flush", name, timeout=_LONG)
         asked = self._client.index(EMBEDDING, kind, built_with(kind, self.place.rows))
@@ -159,11 +159,11 @@ class Collection:
         while (seen := self._call("describe_index", name, EMBEDDING)).get("state") != "Finished":
             done = int(seen.get("indexed_rows") or 0)
             if seen.get("state") == "Failed":
-                raise VectorsError(f"Milvus at {self.place.uri} could not build the index {kind}")
+                raise EngineError(f"Milvus at {self.place.uri} could not build the index {kind}")
             if done != last:
                 last, since = done, time.monotonic()
             if time.monotonic() - since > _STALLED:
-                raise VectorsError(f"Milvus at {self.place.uri}: the index {kind} stands at {done:,} rows")
+                raise EngineError(f"Milvus at {self.place.uri}: the index {kind} stands at {done:,} rows")
             tell(done, self.place.rows, "rows indexed")
             time.sleep(_PAUSE)
         self.load()

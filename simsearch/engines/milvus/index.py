@@ -20,7 +20,7 @@ from simsearch.engines.milvus.client import Client
 from simsearch.engines.milvus.collection import ROW, Collection
 from simsearch.engines.milvus.kinds import FLAT, MOST_ASKED
 from simsearch.engines.milvus.place import Place
-from simsearch.errors import VectorsError
+from simsearch.errors import EngineError, VectorsError
 from simsearch.vectors.exact import Ranking
 from simsearch.vectors.features import FeatureFile
 from simsearch.vectors.index import Deleted, Passing
@@ -41,21 +41,21 @@ class MilvusIndex:
 
     stores_vectors = scores_are_exact = True  # those of the features
 
-    def __init__(self, collection: Collection, features: FeatureFile, ntotal: int, gone: Integers) -> None:
-        """Take a collection that holds every row below `ntotal` that is not `gone`; VectorsError where it lacks some.
+    def __init__(self, collection: Collection, features: FeatureFile, ntotal: int, gone: Integers, again: str) -> None:
+        """Take a collection that holds every row below `ntotal` that is not `gone`; EngineError where it lacks some.
 
         It may hold others: a sync removes rows when it has been named, and adds rows before that.
         """
-        self._collection, self._features, self.ntotal = collection, features, ntotal
+        self._collection, self.features, self.ntotal = collection, features, ntotal
         self.factory = f"Milvus {collection.place.kind}"
         self._copies: WeakKeyDictionary[Passing, Floats] = WeakKeyDictionary()
         self._copying = threading.Lock()
         collection.load()
         held, live = collection.count(f"{ROW} < {ntotal}"), ntotal - len(gone)
         if held < live:
-            raise VectorsError(
+            raise EngineError(
                 f"{collection.place} holds {held:,} rows, the build has {live:,}",
-                hint="simsearch export --format milvus loads them anew",
+                hint=f"{again} loads them anew",
             )
         self._held = collection.count()  # with rows that no search of this state may find
 
@@ -63,21 +63,21 @@ class MilvusIndex:
     def open(cls, place: Place, features: Path, ntotal: int, gone: Integers, again: str) -> MilvusIndex:
         """Return the index at a place, once that was checked; `again` is the command that loads it anew.
 
-        Raises VectorsError for a place that cannot be reached or holds anything else, MissingError without pymilvus.
+        Raises EngineError for a place that cannot be reached or holds anything else, MissingError without pymilvus.
         """
         client = Client(place.uri)
         try:
             file = FeatureFile(features)
             collection = Collection(client, place)
             collection.check(file.shape[1], again)
-            return cls(collection, file, ntotal, gone)
+            return cls(collection, file, ntotal, gone, again)
         except BaseException:
             client.close()
             raise
 
     @property
     def dim(self) -> int:
-        return self._features.shape[1]
+        return self.features.shape[1]
 
     @property
     def is_flat(self) -> bool:
@@ -95,7 +95,7 @@ class MilvusIndex:
     ) -> Neighbours:
         """Return the neighbours of unit embeddings (Q, D) as `Index.search` does; settings of FAISS mean nothing here.
 
-        Raises VectorsError, too, when the server does not answer.
+        Raises EngineError, too, when the server does not answer.
         """
         below, live = check_asked(self, embeddings, k, search, rows_below, deleted, passing)
         wanted = min(k, live)
@@ -123,12 +123,12 @@ class MilvusIndex:
         raise VectorsError(f"index {self.factory} is no file", hint="simsearch export NAME --format npy writes vectors")
 
     def stored(self, start: int, stop: int) -> Floats:
-        return normalize(self._features.read(start, stop))
+        return normalize(self.features.read(start, stop))
 
     def close(self) -> None:
         """Close the connection and the file."""
         self._collection.close()
-        self._features.close()
+        self.features.close()
 
     def _asked(self, wanted: int, live: int, below: int, passing: Passing | None) -> int | None:
         """Return for how many rows Milvus is asked; None where every row that may be found is looked at instead."""
@@ -157,7 +157,7 @@ class MilvusIndex:
         scores = np.full(rows.shape, -np.inf, dtype=np.float32)
         found = np.unique(rows[rows >= 0])
         if found.size:
-            stored = normalize(self._features.at(found))
+            stored = normalize(self.features.at(found))
             places = np.searchsorted(found, rows.clip(found[0]))
             scores = np.where(rows >= 0, np.einsum("qd,qkd->qk", queries, stored[places]), scores)
         return scores
@@ -174,7 +174,7 @@ class MilvusIndex:
         ranking = Ranking(len(queries), k)
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
-            block = normalize(self._features.at(rows[part])) if copy is None else copy[part]
+            block = normalize(self.features.at(rows[part])) if copy is None else copy[part]
             ranking.update(start, queries @ block.T)
         scores, places = ranking.result()
         return scores, rows[places]
@@ -185,7 +185,7 @@ class MilvusIndex:
             return None
         with self._copying:
             if passing not in self._copies:
-                self._copies[passing] = normalize(self._features.at(passing.rows))
+                self._copies[passing] = normalize(self.features.at(passing.rows))
             return self._copies[passing]
 
 

@@ -183,6 +183,9 @@ class FaissIndex:
             raise VectorsError(f"index {self.factory} cannot give back its rows: {sentence(error)}") from error
         return block
 
+    def close(self) -> None:
+        """Nothing: FAISS lets go of its memory and its map with the last reference."""
+
     def _attempt(self, queries: Floats, k: int, search: Search, selector: Any) -> Answers:
         parameters = search_parameters(self._native, self.factory, search.given(), selector)
         try:

@@ -74,3 +74,6 @@ class Index(Protocol):
 
     def stored(self, start: int, stop: int) -> Floats:
         """Return what the index stores of rows [start, stop), (stop - start, D) float32, decoded where it is coded."""
+
+    def close(self) -> None:
+        """Let go of files and connections; nothing is asked of it afterwards."""
