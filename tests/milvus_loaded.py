@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
+from commands import run_cli
+from sealing import seal
+from synced import moved_copy
 
 from simsearch.artifacts import digest_of
 from simsearch.engines.milvus.collection import made
@@ -38,3 +44,22 @@ def load(client, kind, embeddings, rows=None, name="c", labels=None, columns=())
 
 def opened(collection, features_path, ntotal, gone=()):
     return MilvusIndex(collection, FeatureFile(features_path), ntotal, np.array(gone, dtype=np.int64), "export")
+
+
+def answered_for(built, to):
+    """(folder, home): a copy of the small build that a file of Milvus beside it answers for."""
+    folder, home = moved_copy(built, to)
+    run_cli("export", "photos", "--format", "milvus", "--out", to / "m.db", "--home", home, check=0)
+    run_cli("switch", "photos", "--search", "milvus", "--home", home, check=0)
+    return folder, home
+
+
+def moved_too(loaded, to):
+    """(folder, home): a copy of what `answered_for` returns, with a copy of its file."""
+    folder, home = moved_copy(loaded, to)
+    shutil.copytree(loaded[1].parent / "m.db", to / "m.db")
+    path = home / "builds" / "photos.json"
+    found = json.loads(path.read_bytes())
+    found["milvus"]["uri"] = str(to / "m.db")
+    seal(path, found)
+    return folder, home

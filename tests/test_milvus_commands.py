@@ -91,16 +91,9 @@ def loaded(built, tmp_path_factory):
 @pytest.fixture
 def ours(loaded, tmp_path):
     """(folder, home) as `loaded`, to be changed together with the file of Milvus."""
-    root = loaded[1].parent
-    folder, home = moved_copy(loaded, tmp_path)
-    shutil.copytree(root / "m.db", tmp_path / "m.db")
-    from sealing import seal
+    from milvus_loaded import moved_too
 
-    path = home / "builds" / "photos.json"
-    found = json.loads(path.read_bytes())
-    found["milvus"]["uri"] = str(tmp_path / "m.db")
-    seal(path, found)
-    return folder, home
+    return moved_too(loaded, tmp_path)
 
 
 def hits(home, image, *words):
