@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ import pytest
 from commands import ENTRY
 from conftest import artifact_file, run_cli
 
+from simsearch.exchange import vectors_out
 from simsearch.exchange.vectors_in import run_import
 from simsearch.home import Home
 from simsearch.report.reading import report_of
@@ -153,6 +155,20 @@ def test_nothing_is_overwritten_and_mistakes_are_told(source, tmp_path):
     assert (tmp_path / "there" / "mine.txt").read_text() == "mine"
     assert os.listdir(tmp_path) == ["there"]
     run_cli("export", "nosuch", "--format", "npy", "--out", tmp_path / "x", "--home", home, check=2)
+
+
+@pytest.mark.parametrize("form", ["npy", "pack"])
+def test_a_folder_that_cannot_be_made_durable_gets_nothing(source, tmp_path, monkeypatch, form):
+    def failing(path):
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+
+    out = tmp_path / "x.pack"
+    words = ("export", "photos", "--format", form, "--out", out, "--home", source[0])
+    with monkeypatch.context() as broken:
+        broken.setattr(vectors_out, "fsync", failing)
+        assert "error: " in run_cli(*words, check=2).stderr
+    assert os.listdir(tmp_path) == [], "it would be in the way of the same command"
+    run_cli(*words, check=0)
 
 
 def test_damaged_features_are_not_exported(copy_of_built, tmp_path):

@@ -91,7 +91,11 @@ def whole(path: Path) -> Iterator[Path]:
         if os.path.lexists(path):
             raise RecipeError(f"{path} exists by now, and nothing is overwritten", hint="give another --out")
         os.rename(hidden, path)
-        fsync(path.parent)
+        try:
+            fsync(path.parent)
+        except BaseException:  # a command that failed leaves nothing in the way of the same command
+            os.rename(path, hidden)
+            raise
     except BaseException:
         if hidden.is_dir():
             shutil.rmtree(hidden, ignore_errors=True)
