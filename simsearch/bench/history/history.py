@@ -1,7 +1,8 @@
 """The history of nights: one SQLite file that is only ever added to, and that anyone may read.
 
 Tables: nights, cells, figures, per_query and, where there are any, per_image (their values are in blobs), findings,
-ends (the verdict of a night), accepts. A night without a row in `ends` was killed, and is continued.
+ends (the verdict of a night), accepts, and seals (of every row, which is held against it when a history is opened). A
+night without a row in `ends` was killed, and is continued.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from simsearch.bench.history import tables
+from simsearch.bench.history.seals import check_seals, seal_rows
 from simsearch.bench.history.tables import finding_row, night_of, readable, result_of
 from simsearch.bench.records import Night, Result, Verdict
 from simsearch.durable import make_folder
@@ -172,6 +174,7 @@ class History:
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield self._database
+                seal_rows(self._database)
                 self._database.execute("COMMIT")
             except BaseException:
                 if self._database.in_transaction:
@@ -210,9 +213,10 @@ class History:
                 f"the history {self.path} has version {version}, this simsearch writes version {tables.SCHEMA}",
                 hint="use the simsearch that made it, or --history with a new file",
             )
-        verdict = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+        verdict = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
         if verdict != "ok":
             raise sqlite3.DatabaseError(f"damaged: {' '.join(str(verdict).split())}")
+        check_seals(database)
 
 
 def _insert(database: sqlite3.Connection, table: str, *values: Any) -> int:

@@ -86,7 +86,7 @@ def create(database: sqlite3.Connection) -> None:
         if statement.strip():
             database.execute(statement)
     for table in TABLES:
-        _only_added_to(database, table)
+        only_added_to(database, table)
     database.execute("INSERT INTO meta VALUES ('identity', ?)", (uuid.uuid4().hex[:12],))
     database.execute(f"PRAGMA application_id = {APPLICATION}")
     database.execute(f"PRAGMA user_version = {SCHEMA}")
@@ -95,10 +95,11 @@ def create(database: sqlite3.Connection) -> None:
 def create_later(database: sqlite3.Connection) -> None:
     """Make the table of single images within a transaction that the caller began, unless it is there."""
     database.execute(LATER)
-    _only_added_to(database, "per_image")
+    only_added_to(database, "per_image")
 
 
-def _only_added_to(database: sqlite3.Connection, table: str) -> None:
+def only_added_to(database: sqlite3.Connection, table: str) -> None:
+    """Let nothing be changed in a table, or taken from it."""
     for change in ("UPDATE", "DELETE"):
         database.execute(
             f"CREATE TRIGGER IF NOT EXISTS {table}_{change.lower()} BEFORE {change} ON {table} "
