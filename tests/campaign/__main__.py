@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import fcntl
-import importlib
 import os
-import pkgutil
 import random
 import shutil
 import subprocess
@@ -15,7 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from campaign import damages, together
@@ -26,7 +24,8 @@ from campaign.trials import Field, Found, Trial, opened
 
 LIBRARY = "SIMSEARCH_CAMPAIGN_LIBRARY"
 OTHERS = ("damage", "together", "edit")  # beside the faults of an operation
-WEIGHTS = {"damage": 6, "cut": 3, "journal": 2, "kill": 3, "edit": 0.2, "together": 1}
+WEIGHTS = {"damage": 20, "cut": 7, "journal": 3, "kill": 8, "clock": 2, "edit": 0.2, "together": 0.5}
+SHARES = {"build": 0.5, "fit": 0.5}  # of operations: these take ten times as long as others
 MOST = 60  # trials of a mutant, until one of them is red
 
 
@@ -36,13 +35,14 @@ def drawn(chosen: random.Random, field: Field, kind: str | None = None) -> Trial
     if not fault:
         kinds = (*field.faults, *OTHERS)
         fault = chosen.choices(kinds, [WEIGHTS.get(one, 1) for one in kinds])[0]
-    if fault == "damage":
-        return damages.drawn(chosen, field)
+    if fault in ("damage", "record"):
+        return damages.drawn(chosen, field, record=fault == "record")
     if fault == "together":
         return together.drawn(chosen, field)
     if fault == "edit":
         return Trial("sync", "edit", chosen.randrange(3))
-    return field.drawn(chosen, operation or chosen.choice(sorted(OPERATIONS)), fault)
+    shares = [SHARES.get(name, 1) for name in sorted(OPERATIONS)]
+    return field.drawn(chosen, operation or chosen.choices(sorted(OPERATIONS), shares)[0], fault)
 
 
 def tried(field: Field, trial: Trial) -> Found:
@@ -59,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
-    parser.add_argument("--kind", help="OPERATION/FAULT, a fault, damage, together or edit")
+    parser.add_argument("--kind", help="OPERATION/FAULT, a fault, damage, record, together or edit")
     parser.add_argument("--trial", help="one trial, as a line of a campaign names it")
     parser.add_argument("--mutants", nargs="*", metavar="NAME", help="whether each is found")
     parser.add_argument("--counts", type=Path, default=FILE)
@@ -67,7 +67,6 @@ def main() -> int:
     options = parser.parse_args()
     if LIBRARY not in os.environ:
         _again_with_library()
-    _import_everything()
     os.environ["PYTHONWARNINGS"] = "ignore"
     work = options.work or Path(tempfile.mkdtemp(prefix="simsearch-campaign-"))
     work.mkdir(parents=True, exist_ok=True)
@@ -88,6 +87,7 @@ def main() -> int:
         counts = Counts.read(options.counts)
         if options.mutants is not None:
             return _mutants(field, options.mutants or list(MUTANTS), options.seed, counts, options.counts)
+        field.warm()
         return _campaign(field, options, counts, skipped)
     finally:
         for ground in filter(None, (field.folder, field.cuttable, field.small)):
@@ -113,10 +113,9 @@ def _campaign(field: Field, options: argparse.Namespace, counts: Counts, skipped
         counts.add(trial.fault, name, met=found.met, red=bool(found.wrong))
         for wrong in found.wrong:
             print(f"RED {trial}: {wrong}", flush=True)
-    today = dt.date.today().isoformat()
-    run = {"seed": options.seed, "kind": options.kind, "trials": number, "red": red, "day": today, "machine": machine()}
-    counts.runs.append({**run, "skipped": skipped})
-    counts.write(options.counts)
+        run = {"seed": options.seed, "kind": options.kind, "trials": number, "red": red, "skipped": skipped}
+        run |= {"day": dt.date.today().isoformat(), "machine": machine()}
+        replace(counts, runs=[*counts.runs, run]).write(options.counts)
     print(f"seed {options.seed}: {number} trials, {red} red", file=sys.stderr)
     return int(red > 0)
 
@@ -150,23 +149,11 @@ def _mutants(field: Field, names: list[str], seed: int, counts: Counts, path: Pa
     return int(missed > 0)
 
 
-def _import_everything() -> None:
-    """Import in the parent what every child would."""
-    import simsearch
-
-    for one in pkgutil.walk_packages(simsearch.__path__, "simsearch."):
-        if not one.name.endswith("__main__"):
-            with suppress(ImportError):
-                importlib.import_module(one.name)
-    for name in ("faiss", "h5py", "onnx", "onnxruntime", "onnxscript", "sklearn.neighbors", "sqlite3", "torch"):
-        importlib.import_module(name)
-
-
 def _again_with_library() -> None:
     """Start anew with the library of fault.c loaded, where a compiler makes it."""
     library = Path(tempfile.mkdtemp(prefix="simsearch-campaign-")) / "fault.so"
     source = Path(__file__).with_name("fault.c")
-    environment = {**os.environ, LIBRARY: str(library), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, LIBRARY: str(library), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     if shutil.which("cc"):
         command = ["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source), "-ldl"]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:

@@ -1,4 +1,4 @@
-"""Commands in children of this process, which has imported everything already: a second less for each trial."""
+"""Commands in children of this process, which has done everything once already: a second less for each trial."""
 
 from __future__ import annotations
 

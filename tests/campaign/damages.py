@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import random
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from campaign.children import Ended, command
-from campaign.scenes import OPERATIONS, placed
+from commands import run_cli
+
+from campaign.children import asked, command
+from campaign.scenes import OPERATIONS, Known, looked, placed
 from campaign.trials import Field, Found, Trial, difference
 
 KINDS = ("flipped", "shortened", "zeroed", "deleted")
@@ -17,47 +20,62 @@ PAGE = 4096
 LOCKED = (".locks/", "/.lock")  # what holds a note for people alone
 TOLD = ("evaluate", "show")  # what prints figures and settings
 BUILD = "photos"
-HISTORY = "home/bench/history.sqlite"  # SQLite looks after it, which sees less: docs/trust.md says so
+RECORD = f"home/builds/{BUILD}.json"
 NEVER = re.compile(r'"(milli)?seconds[a-z_]*": [0-9.e-]+|[0-9.,]+ (s|ms|MB|days?)\\b')
 
 
-def drawn(chosen: random.Random, field: Field) -> Trial:
-    """Return a damage of any file of the home: `file:offset/kind/`, the offset below the size."""
+def drawn(chosen: random.Random, field: Field, *, record: bool = False) -> Trial:
+    """Return a damage of any file of the home: `file:offset/kind/bit`, the offset below the size.
+
+    `record`: a bit flipped in the file of the build, where a seal alone tells.
+    """
     files = _files(field)
-    name = chosen.choice(sorted(files))
-    return Trial(f"{name}:{chosen.randrange(max(1, files[name]))}", chosen.choice(KINDS), chosen.randrange(8))
+    name = RECORD if record else chosen.choice(sorted(files))
+    kind = KINDS[0] if record else chosen.choice(KINDS)
+    return Trial(f"{name}:{chosen.randrange(max(1, files[name]))}", kind, chosen.randrange(8))
 
 
 def tried(field: Field, trial: Trial) -> Found:
     """Damage a copy of the home, and ask it: what it answers is right, or says that it is not."""
-    field.folder.begin()
-    place = field.folder.place
-    field.scenes.copy("damaged", place)
-    before = _before(field)
-    name, _, offset = trial.operation.rpartition(":")
+    before, found, known = _before(field), Found(), field.known("damaged")
+    field.folder.begin("damaged", partial(field.scenes.copy, "damaged"))
+    place, (name, _, offset) = field.folder.place, trial.operation.rpartition(":")
     _damage(place / name, trial.fault, int(offset), trial.moment)
-    state, found = field.seen(field.folder), Found()
+    now = _asked(field, known)
     for key, was in before["state"].items():
-        now = state.get(key)
-        if name == HISTORY and key == "accepted":
-            continue
-        if now == was or _said(now) or (now is None and trial.fault == "deleted" and name == f"home/builds/{key}.json"):
-            continue
-        found.wrong.append(f"silent: {difference(now, was, key)}")
-    for word, was in before["told"].items():
-        done = command([word, BUILD, "--json", "--home", place / "home"], field.mutant)
-        found.wrong += _clean(done, f"{word} {BUILD}")
-        if done.code == 0 and (now := _without_times(done.out)) != was:
-            found.wrong.append(f"silent: {word} prints other figures: {difference(now, was)}")
+        state = now["state"].get(key)
+        gone = state is None and trial.fault == "deleted" and name == f"home/builds/{key}.json"
+        if not (state == was or _said(state) or gone):
+            found.wrong.append(f"silent: {difference(state, was, key)}")
+    for word in TOLD:
+        code, out, err = now[word]
+        found.wrong += _clean(code, err, f"{word} {BUILD}")
+        if code == 0 and out != before[word][1]:
+            found.wrong.append(f"silent: {word} prints other figures: {difference(out, before[word][1])}")
     if _named(place / "home", name, before["names"]):
-        done = command(["index", "verify", BUILD, "--home", place / "home"], field.mutant)
-        found.wrong += _clean(done, "index verify", codes=(0, 1, 2))
-        if done.code == 0 and (place / name).read_bytes() != before["bytes"](name):
+        code, _, err = now["index"]
+        found.wrong += _clean(code, err, "index verify", codes=(0, 1, 2))
+        if code == 0 and (place / name).read_bytes() != before["bytes"](name):
             found.wrong.append("silent: index verify says that all is well")
     if name.endswith(".hashes.sqlite"):
         _synced(field, found)
     field.folder.end()
     return found
+
+
+def _asked(field: Field, known: Known | None = None) -> dict[str, Any]:
+    """Return what a home answers, in one child that opens it anew for each question: what is seen, told, verified."""
+    work, place = field.scenes.work, field.folder.place
+
+    def ask() -> dict[str, Any]:
+        field.mutant()
+        found: dict[str, Any] = {"state": looked(work, place, known)}
+        for words in (*((word, BUILD, "--json") for word in TOLD), ("index", "verify", BUILD)):
+            done = run_cli(*words, "--home", place / "home")
+            found[words[0]] = (done.returncode, NEVER.sub("", done.stdout), done.stderr)
+        return found
+
+    return asked(ask)
 
 
 def _files(field: Field) -> dict[str, int]:
@@ -67,17 +85,14 @@ def _files(field: Field) -> dict[str, int]:
 
 
 def _before(field: Field) -> dict[str, Any]:
+    """Return what the undamaged home answers, the stages of its build, and its bytes by name."""
     if "damages" not in field.kept:
-        place = field.folder.place
-        told = {}
-        for word in TOLD:
-            done = command([word, BUILD, "--json", "--home", place / "home"])
-            assert done.code == 0, done.err
-            told[word] = _without_times(done.out)
         root = field.scenes.made("damaged")
+        field.folder.begin("damaged", partial(field.scenes.copy, "damaged"))
+        asked_whole = _asked(field)
+        assert all(asked_whole[word][0] == 0 for word in TOLD), asked_whole
         field.kept["damages"] = {
-            "state": field.seen(field.folder),
-            "told": told,
+            **asked_whole,
             "names": json.loads((root / "builds" / f"{BUILD}.json").read_bytes())["stages"],
             "bytes": lambda name: (root / name.removeprefix("home/")).read_bytes(),
         }
@@ -106,9 +121,9 @@ def _said(state: Any) -> bool:
     return isinstance(answers, str) and answers.count("error: ") == 1 and "Traceback" not in answers
 
 
-def _clean(done: Ended, what: str, codes: tuple[int, ...] = (0, 2)) -> list[str]:
-    bad = done.code not in codes or "Traceback" in done.err
-    return [f"{what}: exit {done.code}: {done.err[-600:]}"] if bad else []
+def _clean(code: int, err: str, what: str, codes: tuple[int, ...] = (0, 2)) -> list[str]:
+    bad = code not in codes or "Traceback" in err
+    return [f"{what}: exit {code}: {err[-600:]}"] if bad else []
 
 
 def _named(home: Path, name: str, stages: dict[str, dict[str, str]]) -> bool:
@@ -121,11 +136,8 @@ def _named(home: Path, name: str, stages: dict[str, dict[str, str]]) -> bool:
 def _synced(field: Field, found: Found) -> None:
     """What is remembered of files may cost time when it is damaged, and never the answer."""
     words = placed(OPERATIONS["sync"].words, field.scenes.work, field.folder.place)
-    found.wrong += _clean(command(words, field.mutant), "sync")
+    done = command(words, field.mutant)
+    found.wrong += _clean(done.code, done.err, "sync")
     now, wanted = field.seen(field.folder).get(BUILD), field.twin("sync").after[BUILD]
     if now != wanted:
         found.wrong.append(f"silent: a sync by damaged memories ends elsewhere: {difference(now, wanted)}")
-
-
-def _without_times(text: str) -> str:
-    return NEVER.sub("", text)

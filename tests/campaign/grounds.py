@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 MEGABYTES = 64
+Fill = Callable[[Path], None]
 
 
 class Folder:
@@ -16,13 +18,11 @@ class Folder:
     def __init__(self, root: Path) -> None:
         self.place = root / "ground"
 
-    def begin(self) -> None:
-        """Make `place` an empty folder."""
+    def begin(self, name: str, fill: Fill) -> None:
+        """Make `place` a folder of what `fill` puts there, all of it durable; the same for the same name."""
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
-
-    def settle(self) -> None:
-        """Let everything that was written be durable."""
+        fill(self.place)
 
     def end(self) -> None:
         """Leave nothing."""
@@ -38,22 +38,27 @@ class Cuttable(Folder):
     NAME = "an ext4 on a loop device"
 
     def __init__(self, root: Path) -> None:
-        self.place, self._image, self._new = root / "disk", root / "disk.img", root / "new.img"
+        self.place, self._image, self._filled = root / "disk", root / "disk.img", root / "filled"
         self.place.mkdir(parents=True, exist_ok=True)
         self.disk = -1
-        with self._new.open("wb") as file:
-            file.truncate(MEGABYTES << 20)
-        run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", self._new)
-        self.begin()
+        shutil.rmtree(self._filled, ignore_errors=True)  # of another run
+        self._filled.mkdir()
+        self.begin("nothing", lambda place: None)
         self.end()
 
-    def begin(self) -> None:
+    def begin(self, name: str, fill: Fill) -> None:
         self.end()
-        run("cp", "--sparse=always", self._new, self._image)
+        filled = self._filled / name
+        if not filled.exists():
+            with self._image.open("wb") as file:
+                file.truncate(MEGABYTES << 20)
+            run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0", self._image)
+            self._mount()
+            fill(self.place)
+            self._unmount()
+            run("cp", "--sparse=always", self._image, filled)
+        run("cp", "--sparse=always", filled, self._image)
         self._mount()
-
-    def settle(self) -> None:
-        run("sync", "-f", self.place)
 
     def handle(self) -> int:
         """Return a descriptor by which a child can cut the power."""
@@ -88,12 +93,13 @@ class Small(Folder):
     def __init__(self, root: Path) -> None:
         self.place = root / "small"
         self.place.mkdir(parents=True, exist_ok=True)
-        self.begin()
+        self.begin("nothing", lambda place: None)
         self.end()
 
-    def begin(self) -> None:
+    def begin(self, name: str, fill: Fill) -> None:
         self.end()
         run("mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,nr_inodes=20000", "tmpfs", self.place)
+        fill(self.place)
 
     def left(self, size: int | None = None, files: int | None = None) -> None:
         """Leave so many bytes, or so many files and folders; without both, plenty."""

@@ -104,7 +104,7 @@ MUTANTS: dict[str, tuple[Callable[[], None], str]] = {
     "rename-first": (rename_first, "switch/journal"),
     "manifest-first": (manifest_first, "sync/journal"),
     "sqlite-off": (sqlite_off, "accept/cut"),
-    "seal-unchecked": (seal_unchecked, "damage"),
+    "seal-unchecked": (seal_unchecked, "record"),
     "lock-not-taken": (lock_not_taken, "together"),
     "hash-too-early": (hash_too_early, "edit"),
 }

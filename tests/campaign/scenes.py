@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import tarfile
 import time
@@ -29,6 +31,8 @@ REFUSED, CLEAR = 2, "error: in one line"  # whatever it says: a repair changes w
 TWO_DAYS = 2 * 86_400
 HOME, PACK = ("--home", "{home}"), "{work}/shelf.pack"
 VECTORS = "vectors"  # the build of vectors, here and in the old home
+
+Known = dict[str, Any]  # what builds showed, by the digest of all their bytes
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class Scenes:
         index.write_bytes(index.read_bytes()[:-100])
         shutil.copytree(base, self._folder / "damaged")
         _did(*FIT, "--home", self._folder / "damaged")
+        _did("bench", "accept", "--reason", "sealed", "--home", self._folder / "damaged")  # an old history is sealed so
         asked(lambda: str(unpack(self.work)))
         (self.work / "old" / "home").rename(self._folder / "old")
 
@@ -159,33 +164,50 @@ def _did(*words: object) -> None:
         raise RuntimeError(f"{' '.join(map(str, words))}: exit {ended.code}\n{ended.err}")
 
 
-def seen(work: Path, place: Path, before: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    """Return what anybody can see in a place: each build's answers and stages, acceptances, packs that were written.
-
-    What a home says instead of an answer begins with "error:".
-    """
-    home, found = place / "home", {}
+def seen(work: Path, place: Path, before: Callable[[], None] = lambda: None, known: Known | None = None) -> Any:
+    """Return what `looked` sees, in a child that `before` is called in."""
 
     def look() -> dict[str, Any]:
         before()
-        for path in sorted((home / "builds").glob("*.json")):
-            found[path.stem] = {"stages": _stages(path), "answers": answers(work, home, path.stem)}
-        for path in (place / "out").glob("*.pack"):
-            found[path.name] = answers(work, place / "elsewhere", str(path))
-        history = home / "bench" / "history.sqlite"
-        if history.exists():
-            from simsearch.bench.history.history import History
+        return looked(work, place, known)
 
-            try:
-                with History(history, create=False) as opened:
-                    found["accepted"] = sorted({(night, reason) for night, _, reason in opened.accepts()})
-            except SimsearchError as error:
-                found["accepted"] = f"error: {error}"
-        return found
+    return asked(look)
 
-    state = asked(look)
+
+def looked(work: Path, place: Path, known: Known | None = None) -> dict[str, Any]:
+    """Return what anybody can see in a place: each build's answers and stages, acceptances, packs that were written.
+
+    What a home says instead of an answer begins with "error:". A build that is `known` with all its bytes is not asked.
+    """
+    home, found = place / "home", {}
+    for path in sorted((home / "builds").glob("*.json")):
+        same = known.get(whole_digest(path)) if known else None
+        found[path.stem] = same or {"stages": _stages(path), "answers": answers(work, home, path.stem)}
+    for path in (place / "out").glob("*.pack"):
+        found[path.name] = answers(work, place / "elsewhere", str(path))
     shutil.rmtree(place / "elsewhere", ignore_errors=True)
-    return state
+    history = home / "bench" / "history.sqlite"
+    if history.exists():
+        from simsearch.bench.history.history import History
+
+        try:
+            with History(history, create=False) as opened:
+                found["accepted"] = sorted({(night, reason) for night, _, reason in opened.accepts()})
+        except SimsearchError as error:
+            found["accepted"] = f"error: {error}"
+    return found
+
+
+def whole_digest(path: Path) -> str:
+    """Return the digest of all bytes that a build's file and what it names have, its name and theirs."""
+    home, data = path.parent.parent, path.read_bytes()
+    named = sorted(set(re.findall(rb"[0-9a-f]{64}", data)))
+    folders = [one for digest in named for one in sorted(home.glob(f"artifacts/*/{digest.decode()}"))]
+    whole = hashlib.sha256(data)
+    for file in (one for folder in (*folders, path.with_suffix("")) for one in sorted(folder.rglob("*"))):
+        if file.is_file():
+            whole.update(f"{file.relative_to(home)} {file.stat().st_size} ".encode() + file.read_bytes())
+    return f"{path.name} {whole.hexdigest()}"
 
 
 def answers(work: Path, home: Path, build: str) -> Any:

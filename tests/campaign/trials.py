@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import json
 import random
 import time
@@ -13,16 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from commands import run_cli
+
 from campaign.children import ANY, CUT, FAIL, KILL, NOTHING, SYNC, WRITE, Armed, Ended, bodied, can_arm, child, command
 from campaign.grounds import Cuttable, Folder, Small
-from campaign.scenes import OPERATIONS, Scenes, placed, seen
+from campaign.scenes import OPERATIONS, Known, Scenes, placed, seen, whole_digest
 from simsearch.durable import bytes_below
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 LOG, NO_LOG = 1, 2  # whether the journal still gets to the disk: what was renamed, without what was written
 ADVISORY = (".hashes.sqlite", ".checked.json", "/.lock", "/.locks/")  # what costs time alone when it is lost
 CHANGED = "pictures"  # what verify says of a folder that went on
-SOME = 3  # every so many moments all is verified at the end: it takes as long as the rest
+SOME = 3  # every so many moments all is verified at the end, and builds are asked whose bytes are as before too
 ACKNOWLEDGED = 0.25  # of power cuts, as soon as a command has ended
 CALLS = {"kill": ANY, "cut": ANY, "journal": ANY, "fsync": SYNC, "write": WRITE}  # faults at a call
 FAULTS = (*CALLS, "clock", "full", "inodes")
@@ -74,6 +77,15 @@ class Field:
         self.mutant: Callable[[], None] = lambda: None
         self.kept: dict[str, Any] = {}
         self._twins: dict[str, Twin] = {}
+        self._known: dict[str, Known] = {}
+
+    def warm(self) -> None:
+        """Do every operation once in this process: what its children need is imported and drawn up by then."""
+        for name in OPERATIONS:
+            self.begin(name, self.folder)
+            run_cli(*placed(OPERATIONS[name].words, self.scenes.work, self.folder.place), check=OPERATIONS[name].code)
+        gc.collect()
+        gc.freeze()
 
     @property
     def faults(self) -> tuple[str, ...]:
@@ -115,18 +127,20 @@ class Field:
         """Do a trial."""
         twin, name = self.twin(trial.operation), trial.operation
         ground, found = self._ground(trial.fault), Found()
+        often = trial.moment % SOME == 0
+        known = None if often else self.known(OPERATIONS[name].scene)
         self.begin(name, ground)
         ended = self._disturbed(trial, ground)
         found.met = bool(ended.met) or ended.code < 0 or trial.fault in ("full", "inodes", "cut", "journal")
-        state = self.seen(ground)
+        state = self.seen(ground, known)
         found.wrong += self._judged(trial, twin, ended, state)
         again = self.run(name, ground)
         done = OPERATIONS[name].done
         if again.code != OPERATIONS[name].code and not (done and done in again.err and state == twin.after):
             found.wrong.append(f"the same command does not go on: exit {again.code}: {again.err[-600:]}")
-        elif (last := self.seen(ground)) != twin.after:
+        elif (last := self.seen(ground, known)) != twin.after:
             found.wrong.append(f"the same command ends elsewhere: {difference(last, twin.after)}")
-        if trial.moment % SOME == 0:
+        if often:
             found.wrong += self.unsound(name, ground, half_done=again.code == OPERATIONS[name].code)
         ground.end()
         return found
@@ -142,9 +156,8 @@ class Field:
 
     def begin(self, name: str, ground: Folder) -> None:
         """Put the home that an operation begins with into a ground."""
-        ground.begin()
-        self.scenes.copy(OPERATIONS[name].scene, ground.place)
-        ground.settle()
+        scene = OPERATIONS[name].scene
+        ground.begin(scene, partial(self.scenes.copy, scene))
 
     def run(self, name: str, ground: Folder, **options: Any) -> Ended:
         """Run an operation in a child, to its end or what befalls it."""
@@ -154,9 +167,18 @@ class Field:
         """Return what a child does that is an operation."""
         return bodied(placed(OPERATIONS[name].words, self.scenes.work, ground.place), self.mutant)
 
-    def seen(self, ground: Folder) -> dict[str, Any]:
+    def seen(self, ground: Folder, known: Known | None = None) -> dict[str, Any]:
         """Return what anybody can see in a ground."""
-        return seen(self.scenes.work, ground.place, self.mutant)
+        return seen(self.scenes.work, ground.place, self.mutant, known)
+
+    def known(self, scene: str) -> Known:
+        """Return what the builds of a scene show; those whose bytes are all as they were need not be asked again."""
+        if scene not in self._known:
+            self.folder.begin(scene, partial(self.scenes.copy, scene))
+            builds = sorted((self.folder.place / "home" / "builds").glob("*.json"))
+            state = seen(self.scenes.work, self.folder.place)
+            self._known[scene] = {whole_digest(path): state[path.stem] for path in builds}
+        return self._known[scene]
 
     def _disturbed(self, trial: Trial, ground: Folder) -> Ended:
         run, at = partial(self.run, trial.operation, ground), trial.moment
