@@ -246,3 +246,15 @@ def test_a_recipe_that_says_all_of_the_pixels_needs_no_file_beside(tmp_path, sid
         with pytest.raises(EmbedderError, match="NaN is no number") as seen:
             make_recipe({**tables, "images": less}, "it").resolve()
         assert "--set images.size, resize, interpolation, mean and std" in seen.value.hint
+
+
+def test_what_cannot_be_decoded_is_one_line(tmp_path):
+    short = model()
+    next(tensor for tensor in short.graph.initializer if tensor.name == "flat").raw_data = b"\0" * 11
+    data = model().SerializeToString()
+    for file in (short.SerializeToString(), data.replace(b"before", b"bef\x93re")):
+        path = tmp_path / "model.onnx"
+        path.write_bytes(file)
+        with pytest.raises(EmbedderError, match=r"model\.onnx( is no sound ONNX model|: )") as caught:
+            strict(path, SIDE, None, None)
+        assert "\n" not in caught.value.message

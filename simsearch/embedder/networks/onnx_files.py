@@ -109,6 +109,14 @@ def strict(path: Path, side: int, output: str | None, pooling: str | None, *, al
     (N, D, H, W) needs pooling mean or max, tokens (N, T, D) mean, max or cls (the first). `alone`: for one image at a
     time, whose batch is 1 everywhere. Raises EmbedderError.
     """
+    try:
+        return _strict(path, side, output, pooling, alone)
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        # Text and tensors are decoded where they are looked at, which is throughout.
+        raise EmbedderError(f"{path} is no sound ONNX model: {first_line(error)}", hint=EXPORT_AGAIN) from None
+
+
+def _strict(path: Path, side: int, output: str | None, pooling: str | None, alone: bool) -> ModelProto:
     files_of(path)
     proto = _load(path)
     _load_beside(proto, path)
