@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from commands import run_cli, run_process
@@ -33,7 +34,7 @@ def test_a_build_that_is_answered_for_here_imports_no_client(built, tmp_path):
         (["--out", "m.sqlite"], "expected http://HOST:19530 or a path that ends in .db, seen m.sqlite"),
         (
             ["--out", "m.db", "--index", "DISKANN"],
-            "builds FLAT, HNSW, IVF_FLAT, IVF_SQ8, seen DISKANN",
+            "expected FLAT, HNSW, IVF_FLAT, IVF_SQ8, seen DISKANN",
         ),
         (["--out", "m.db", "--raw"], "--raw goes with --format npy"),
         (["--out", "http://127.0.0.1:1"], "cannot be reached"),
@@ -49,6 +50,12 @@ def test_what_cannot_be_exported_is_said_in_a_line(built, tmp_path, words, said)
     assert "secret" not in done.stderr
     assert done.stdout == ""
     assert record(built[1]) == before
+
+
+def test_a_damaged_build_keeps_no_place(copy_of_built):
+    home = Home(copy_of_built[1])
+    (home.builds / "photos.json").write_text("{")
+    assert home.loaded("photos") is home.loaded("none") is None
 
 
 def test_a_kind_without_milvus_and_a_switch_of_what_was_never_loaded(built):
@@ -124,6 +131,20 @@ def test_it_is_shown_verified_and_left_out_of_packs(loaded, tmp_path):
     run_process(
         "query", image, "--build", tmp_path / "p.pack", "--home", tmp_path / "h", without=("pymilvus",), check=0
     )
+
+
+def test_a_server_opens_it_and_sees_a_switch(loaded):
+    from simsearch.server.opened import Opened, digest_now
+
+    build = Home(loaded[1]).build("photos")
+    opened = Opened(build)
+    assert opened.use()
+    assert opened.searcher.ask_row(3).hits[0].row == 3
+    here = replace(build, record=replace(build.record, milvus=build.record.milvus | {"answers": False}))
+    assert digest_now(here) != digest_now(build) == opened.digest
+    opened.let_go()
+    opened.done()
+    assert opened.searcher.closed
 
 
 def changed(folder):
@@ -207,7 +228,7 @@ def test_a_build_trained_anew_answers_here_and_clean_removes_the_collection(ours
     home = ours[1]
     place = Home(home).build("photos").milvus
     assert Home(home).loaded("photos") == place.to_json() | {"answers": False}
-    run_cli("clean", "photos", "--home", home, check=0)
+    assert "Removed collection" in run_cli("clean", "photos", "--home", home, check=0).stderr
     from simsearch.engines.milvus.client import Client
 
     client = Client(place.uri)

@@ -10,7 +10,7 @@ import pytest
 from clustered import D, N, drawn
 
 from simsearch.engines.milvus.collection import as_text, fields_of
-from simsearch.engines.milvus.kinds import FLAT_UP_TO, IN_A_FILE, ON_A_SERVER, built_with, kind_for, searched_with
+from simsearch.engines.milvus.kinds import FLAT_UP_TO, KINDS, built_with, kind_for, searched_with
 from simsearch.engines.milvus.place import Place, uri_of
 from simsearch.errors import EngineError, LockedError, MissingError, RecipeError, VectorsError
 from simsearch.vectors.features import FeatureFile
@@ -20,22 +20,19 @@ Q, K = 24, 10
 PLACE = Place("http://127.0.0.1:1", "c", "FLAT", 10, "f", "s")
 
 
-@pytest.mark.parametrize("kind", ["DISKANN", "IVF_PQ", "GPU_CAGRA", "FLATT", ""])
+@pytest.mark.parametrize("kind", ["DISKANN", "SCANN", "IVF_PQ", "GPU_CAGRA", "FLATT", ""])
 def test_kinds_that_are_not_built_are_refused_with_the_list(kind):
-    with pytest.raises(RecipeError, match="builds FLAT, HNSW, IVF_FLAT, IVF_SQ8, seen"):
-        kind_for(kind, 10, in_a_file=True)
-    with pytest.raises(RecipeError, match="SCANN, seen"):
-        kind_for(kind, 10, in_a_file=False)
+    with pytest.raises(RecipeError, match="expected FLAT, HNSW, IVF_FLAT, IVF_SQ8, seen"):
+        kind_for(kind, 10)
 
 
 def test_the_kind_follows_from_the_size():
-    assert [kind_for(None, rows, in_a_file=True) for rows in (1, FLAT_UP_TO, FLAT_UP_TO + 1)] == [
+    assert [kind_for(None, rows) for rows in (1, FLAT_UP_TO, FLAT_UP_TO + 1)] == [
         "FLAT",
         "FLAT",
         "HNSW",
     ]
-    assert kind_for("hnsw", 1, in_a_file=True) == "HNSW"
-    assert set(IN_A_FILE) < set(ON_A_SERVER)
+    assert kind_for("hnsw", 1) == "HNSW"
     assert searched_with("HNSW", 9, 500)["ef"] == 1000
     for rows in (1, 40, 10**6):
         nlist = built_with("IVF_FLAT", rows)["nlist"]
@@ -120,7 +117,7 @@ def features(embeddings, tmp_path_factory):
 def indexes(client, embeddings, features):
     from milvus_loaded import load, opened
 
-    return {kind: opened(load(client, kind, embeddings[:N], name=kind), features, N) for kind in IN_A_FILE}
+    return {kind: opened(load(client, kind, embeddings[:N], name=kind), features, N) for kind in KINDS}
 
 
 def best(queries, base, flags, k):
@@ -128,7 +125,7 @@ def best(queries, base, flags, k):
     return -np.sort(-(queries @ base[flags].T), axis=1)[:, :k]
 
 
-@pytest.mark.parametrize("kind", IN_A_FILE)
+@pytest.mark.parametrize("kind", KINDS)
 def test_answers_are_rows_in_order_with_the_scores_of_their_features(indexes, embeddings, kind):
     index, queries = indexes[kind], embeddings[N:]
     assert (index.ntotal, index.dim, index.factory, index.is_flat) == (N, D, f"Milvus {kind}", kind == "FLAT")

@@ -143,7 +143,7 @@ def import_vectors(
     metavar="OUT",
     help="The file or folder to write; it must not exist. milvus: http://HOST:19530, or a FILE.db for one process.",
 )
-@click.option("--index", "kind", metavar="KIND", help="milvus: FLAT, HNSW, IVF_FLAT, IVF_SQ8, ... [by size].")
+@click.option("--index", "kind", metavar="KIND", help="milvus: FLAT, HNSW, IVF_FLAT or IVF_SQ8 [by size].")
 @click.option("--raw", is_flag=True, help="npy: features as they are, not embeddings of length 1.")
 @HOME_OPTION
 def export(build_name: str | None, form: str, out: str, kind: str | None, raw: bool, home: str | None) -> None:

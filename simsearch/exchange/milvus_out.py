@@ -10,7 +10,7 @@ from simsearch.changes.searched import searched_rows
 from simsearch.console import Progress
 from simsearch.engines.milvus.agreement import K
 from simsearch.engines.milvus.kinds import kind_for
-from simsearch.engines.milvus.place import FILE, Place, uri_of
+from simsearch.engines.milvus.place import Place, uri_of
 from simsearch.errors import EngineError
 from simsearch.home import Build, Home
 
@@ -44,7 +44,7 @@ def export_to_milvus(home: Home, name: str | None, out: str, kind: str | None, p
         dataset, embedded, index = (store.open(stage, **build.record.stages[stage]) for stage in stages)
         before, rows = build.milvus, searched_rows(index)
         wanted = kind or (before.kind if before is not None and before.uri == uri else None)
-        kind = kind_for(wanted, len(rows), in_a_file=uri.endswith(FILE))
+        kind = kind_for(wanted, len(rows))
         if before is not None and (before.uri, before.kind, before.state) == (uri, kind, index.digest):
             with suppress(EngineError):
                 recall = verified(build, before, index, embedded)

@@ -196,8 +196,10 @@ class Home:
 
         It is of another state by then, and the next export takes it away.
         """
-        place = self.build(name).milvus if self.has_build(name) else None
-        return None if place is None else replace(place, answers=False).to_json()
+        with suppress(ArtifactError):  # what a damaged file said is lost
+            place = self.build(name).milvus if self.has_build(name) else None
+            return None if place is None else replace(place, answers=False).to_json()
+        return None
 
     def build_names(self) -> list[str]:
         """Names of all builds, sorted."""

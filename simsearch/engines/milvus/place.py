@@ -42,11 +42,6 @@ class Place:
         """Return what a build's file holds of it."""
         return asdict(self)
 
-    @property
-    def in_a_file(self) -> bool:
-        """Whether it is a file, which one process alone can have open."""
-        return self.uri.endswith(FILE)
-
     def __str__(self) -> str:
         return f"collection {self.collection} of Milvus at {self.uri}"
 
