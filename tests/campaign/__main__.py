@@ -16,15 +16,15 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
-from campaign import damages, together
+from campaign import damages, served, together
 from campaign.counts import FILE, Counts, machine
 from campaign.mutants import MUTANTS
 from campaign.scenes import OPERATIONS, Scenes
 from campaign.trials import Field, Found, Trial, opened
 
 LIBRARY = "SIMSEARCH_CAMPAIGN_LIBRARY"
-OTHERS = ("damage", "together", "edit")  # beside the faults of an operation
-WEIGHTS = {"damage": 20, "cut": 7, "journal": 3, "kill": 8, "clock": 2, "edit": 0.2, "together": 0.5}
+OTHERS = ("damage", "together", "served", "edit")  # beside the faults of an operation
+WEIGHTS = {"damage": 20, "cut": 7, "journal": 3, "kill": 8, "clock": 2, "edit": 0.2, "together": 0.5, "served": 0.5}
 SHARES = {"build": 0.5, "fit": 0.5}  # of operations: these take ten times as long as others
 MOST = 60  # trials of a mutant, until one of them is red
 
@@ -39,6 +39,8 @@ def drawn(chosen: random.Random, field: Field, kind: str | None = None) -> Trial
         return damages.drawn(chosen, field, record=fault == "record")
     if fault == "together":
         return together.drawn(chosen, field)
+    if fault == "served":
+        return served.drawn(chosen, field)
     if fault == "edit":
         return Trial("sync", "edit", chosen.randrange(3))
     shares = [SHARES.get(name, 1) for name in sorted(OPERATIONS)]
@@ -49,8 +51,8 @@ def tried(field: Field, trial: Trial) -> Found:
     """Do a trial of any kind."""
     if trial.fault in damages.KINDS:
         return damages.tried(field, trial)
-    if trial.fault == "together":
-        return together.tried(field, trial)
+    if trial.fault in ("together", "served"):
+        return {"together": together, "served": served}[trial.fault].tried(field, trial)
     return together.edited(field, trial) if trial.fault == "edit" else field.tried(trial)
 
 
@@ -59,7 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="campaign", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**6)
-    parser.add_argument("--kind", help="OPERATION/FAULT, a fault, damage, record, together or edit")
+    parser.add_argument("--kind", help="OPERATION/FAULT, a fault, damage, record, together, served or edit")
     parser.add_argument("--trial", help="one trial, as a line of a campaign names it")
     parser.add_argument("--mutants", nargs="*", metavar="NAME", help="whether each is found")
     parser.add_argument("--counts", type=Path, default=FILE)

@@ -17,6 +17,7 @@ ROWS = {
     "failing writes": ("write",),
     "damaged files": ("flipped", "shortened", "zeroed", "deleted"),
     "two writers and a reader": ("together",),
+    "a command on a build that is served": ("served",),
     "a picture that changes while it is read": ("edit",),
 }
 FILE = Path(__file__).with_name("counts.json")

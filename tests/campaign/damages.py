@@ -12,14 +12,14 @@ from typing import Any
 from commands import run_cli
 
 from campaign.children import asked, command
-from campaign.scenes import OPERATIONS, Known, looked, placed
+from campaign.scenes import BUILD, OPERATIONS, Known, looked, placed
 from campaign.trials import Field, Found, Trial, difference
 
 KINDS = ("flipped", "shortened", "zeroed", "deleted")
 PAGE = 4096
 LOCKED = (".locks/", "/.lock")  # what holds a note for people alone
 TOLD = ("evaluate", "show")  # what prints figures and settings
-BUILD = "photos"
+HISTORY = "home/bench/history.sqlite"  # who deletes it, or the file of a build, takes all that tells of it
 RECORD = f"home/builds/{BUILD}.json"
 NEVER = re.compile(r'"(milli)?seconds[a-z_]*": [0-9.e-]+|[0-9.,]+ (s|ms|MB|days?)\\b')
 
@@ -44,7 +44,7 @@ def tried(field: Field, trial: Trial) -> Found:
     now = _asked(field, known)
     for key, was in before["state"].items():
         state = now["state"].get(key)
-        gone = state is None and trial.fault == "deleted" and name == f"home/builds/{key}.json"
+        gone = state is None and trial.fault == "deleted" and name in (f"home/builds/{key}.json", HISTORY)
         if not (state == was or _said(state) or gone):
             found.wrong.append(f"silent: {difference(state, was, key)}")
     for word in TOLD:

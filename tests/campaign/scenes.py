@@ -30,6 +30,7 @@ FIT = ["defects", "fit", "--build", "photos", "--normal", "class 1", "--false-al
 REFUSED, CLEAR = 2, "error: in one line"  # whatever it says: a repair changes what is wrong before it mends it
 TWO_DAYS = 2 * 86_400
 HOME, PACK = ("--home", "{home}"), "{work}/shelf.pack"
+BUILD = "photos"  # the build that most is tried on
 VECTORS = "vectors"  # the build of vectors, here and in the old home
 
 Known = dict[str, Any]  # what builds showed, by the digest of all their bytes
@@ -159,7 +160,7 @@ class Scenes:
 
 
 def _did(*words: object) -> None:
-    ended = command(words)
+    ended = command(words, kill_after=600)  # the first loads torch
     if ended.code:
         raise RuntimeError(f"{' '.join(map(str, words))}: exit {ended.code}\n{ended.err}")
 
