@@ -37,6 +37,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 OWNERS = {
     "faiss": ("vectors/index/",),
     "h5py": ("vectors/features.py", "vectors/plain_hdf5.py", "vectors/formats/hdf5.py"),
+    "ray": ("engines/ray/",),
     "pyarrow": ("images/sources/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
     "rich": ("console.py", "bench/outputs/terminal.py"),

@@ -74,7 +74,7 @@ def test_the_examples_run(text, ours, monkeypatch):
 
 def test_an_unchanged_build_loads_no_heavy_library(built):
     folder, home = built
-    heavy = ("torch", "faiss", "h5py", "onnxruntime", "onnx", "safetensors", "rich", "sklearn")
+    heavy = ("torch", "faiss", "h5py", "onnxruntime", "onnx", "safetensors", "rich", "sklearn", "ray")
     done = run_process("build", folder, *SMALL, "--home", home, without=heavy, check=0)
     assert "photos is up to date" in done.stderr
 

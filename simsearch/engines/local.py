@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simsearch.console import Progress
-from simsearch.embedder.bundle.embedding import embed_images
+from simsearch.embedder.bundle.embedding import embed_canaries, embed_images
 from simsearch.engines.engine import Job, say_finished
 from simsearch.vectors.shards import SHARD_ROWS
 from simsearch.versions import usable_cores
@@ -26,7 +26,7 @@ class Local:
         if not (missing := shards.missing()):
             return
         say_finished(job, len(missing), progress)
-        canaries = embed_images(bundle, job.canaries, threads)
+        canaries = embed_canaries(bundle, job.canaries, threads)
         for start, stop in missing:
 
             def done(images: int, before: int = start) -> None:

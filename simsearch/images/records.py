@@ -149,6 +149,7 @@ class RecordTable:
     """Random access to the records of a folder; reads only what is asked for."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._offsets: Integers = np.load(folder / OFFSETS, mmap_mode="r", allow_pickle=False)
         self._descriptor = os.open(folder / RECORDS, os.O_RDONLY)
         self._grouped: bool | None = None

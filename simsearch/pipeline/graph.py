@@ -14,6 +14,7 @@ from typing import Any
 from simsearch.artifacts import Artifact
 from simsearch.console import safe
 from simsearch.embedder.networks.kept import offline as told_offline
+from simsearch.engines.chosen import engine_of
 from simsearch.errors import RecipeError, SourceError
 from simsearch.evaluation.details.beside import Beside
 from simsearch.hashing import HashMemory
@@ -123,6 +124,9 @@ class Pipeline:
             plan.heading.append(f"Device: {device}")
         if self.asked.training.ranks > 1 and self.recipe.embedder.train == "head":
             plan.heading.append(f"[training] ranks = {self.asked.training.ranks} is not used: {HEADS_ALONE}")
+        plan.needs = engine_of(self.recipe.run.model_dump()).ready
+        if plan.may_run and not plan.home.has_build(name):  # opening a source may read all of it
+            plan.check_needs()
         source, listing = self._open(name, renamed, offline or told_offline())
         labels = f", {len({image.label for image in source.images}):,} labels" if source.labelled else ""
         plan.heading += [

@@ -23,6 +23,7 @@ from simsearch.stages.step import Step
 from simsearch.versions import versions
 
 ALMOST_NOTHING = 64 << 10
+TO_FEATURES = ("dataset", "backbone", "train", "embed")
 
 
 class NotBuiltError(Exception):
@@ -33,7 +34,8 @@ class NotBuiltError(Exception):
 class Plan:
     """A build in progress: what each stage came to (`stages`), and the titles of those that had to run (`ran`).
 
-    `heading` is said before the first stage that runs; `at` names the stage that was asked for last.
+    `heading` is said before the first stage that runs; `at` names the stage that was asked for last. `needs` raises
+    where features could not be made, before hours of work lead to them.
     """
 
     home: Home
@@ -43,6 +45,7 @@ class Plan:
     ran: list[str] = field(default_factory=list)
     stages: dict[str, Artifact] = field(default_factory=dict)
     at: str = "dataset"
+    needs: Callable[[], None] | None = None
 
     def make(self, step: Step, name: str | None = None) -> Artifact:
         """Return the artifact of a step, made now if it is missing or stale. `name` is its kind, or system/kind."""
@@ -66,6 +69,12 @@ class Plan:
         if self.may_run:
             check()
 
+    def check_needs(self) -> None:
+        """Raise SimsearchError where features could not be made; asked once."""
+        needs, self.needs = self.needs, None
+        if needs is not None:
+            needs()
+
     def _find(self, step: Step) -> Artifact | None:
         """The artifact when it is there and made of these inputs; its day of grace begins anew where it is used."""
         found = self.home.store.find(step.kind, step.digest)
@@ -77,6 +86,8 @@ class Plan:
         return found
 
     def _make(self, step: Step) -> Artifact:
+        if step.kind in TO_FEATURES:
+            self.check_needs()
         for line in self.heading:
             self.progress.say(line)
         self.heading.clear()

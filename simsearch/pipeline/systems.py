@@ -16,6 +16,7 @@ from simsearch.artifacts import Artifact, digest_of
 from simsearch.console import Progress
 from simsearch.embedder.networks.family import Spec
 from simsearch.embedder.networks.weights import offered_weights
+from simsearch.engines.chosen import engine_of
 from simsearch.errors import RecipeError
 from simsearch.home import Home
 from simsearch.pipeline.plan import NotBuiltError, Plan
@@ -145,7 +146,7 @@ class Systems:
         )
         trained = self._trained(step, f"{prefix}train", frozen)
         found = make(
-            embed(self.data, trained, frozen, checked=system == "recipe", device=self.recipe.run.device),
+            self._embed(trained, frozen, checked=system == "recipe"),
             f"{prefix}embed",
         )
         if system == "recipe":
@@ -174,8 +175,13 @@ class Systems:
         return Frozen(
             below,
             trained,
-            self.plan.make(embed(self.data, trained, None, device=self.recipe.run.device), f"{prefix}embed"),
+            self.plan.make(self._embed(trained, None), f"{prefix}embed"),
         )
+
+    def _embed(self, trained: Artifact, frozen: Frozen | None, *, checked: bool = True) -> Step:
+        run = self.recipe.run
+        device = "cpu" if run.embed == "ray" else run.device  # its workers run the ONNX file
+        return embed(self.data, trained, frozen, engine_of(run.model_dump()), checked=checked, device=device)
 
 
 def device_words(recipe: Recipe) -> str | None:

@@ -19,8 +19,9 @@ from simsearch.images.preprocess import CENTRED, LATER, Preprocess, Resize
 from simsearch.recipe.defaults import FIRST, FIRST_SHIFT, HEAD, NO_AUGMENTATION, Kind, of_augmentation, of_training
 from simsearch.recipe.defects import ASKED_FOR, Asked, Defects
 from simsearch.recipe.loss import LOSSES, PML, L2SoftmaxLoss, LossTable
+from simsearch.recipe.run import Run
 from simsearch.recipe.table import Table, brief, plain
-from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Run, Training
+from simsearch.recipe.tables import Augmentation, Dataset, Embedder, Evaluation, Images, Index, Training
 from simsearch.recipe.takes import example, line_of, near_value, wanted
 
 FOLDER_BACKBONE = "torchvision:mobilenet_v2"
@@ -260,11 +261,9 @@ def one_line(error: ValidationError, where: str, recipe: type[Table]) -> RecipeE
         named = ".".join([*location[1 : location.index(named)], named])
         shown = example(table, named, field) if recipe is Recipe else None  # bench takes no --set
         said, pair = near_value(table, named, field, first.get("input"))
-        return RecipeError(
-            f"{where}: [{table}] {named}: expected {wanted(field)}, seen {brief(first.get('input'))}{said}{more}",
-            hint=f"as {shown}" if shown else None,
-            near=pair,
-        )
+        seen = f"expected {wanted(field)}, seen {brief(first.get('input'))}{said}{more}"
+        hint = f"as {shown}" if shown else None
+        return RecipeError(f"{where}: [{table}] {named}: {seen}", hint=hint, near=pair)
     if not key and table in recipe.model_fields and first["type"] != "value_error":
         return RecipeError(
             f"{place}: expected a table of keys, seen {brief(first.get('input'))}{more}",

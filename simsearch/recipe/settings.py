@@ -43,6 +43,7 @@ LEFT_OUT = {
     "defects.normal": "every image is normal",
     "loss.classes_per_batch": "10, or as many as there are",
     "loss.margin2": "half of margin1",
+    "run.address": "a Ray on this machine",
 }
 
 

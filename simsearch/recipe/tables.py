@@ -269,17 +269,6 @@ class Index(Table):
         return self
 
 
-class Run(Table):
-    """[run]: how commands go about a build, and nothing that enters a digest."""
-
-    rehash_days: float = setting(
-        "For how many days a query trusts a hashed file above 64 MiB; 0: never.", 7.0, ge=0, le=36_500
-    )
-    device: Literal["auto", "cpu", "cuda", "mps"] = setting(
-        "What trains and, given cuda or mps, embeds; auto: cuda where there is one.", "auto"
-    )
-
-
 class Evaluation(Table):
     """[evaluation]: the k of every figure at k, whether the baseline is trained, and the map drawn."""
 

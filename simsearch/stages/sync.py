@@ -35,7 +35,6 @@ from simsearch.images.tally import Tally, in_words
 from simsearch.images.thumbnails import ThumbnailReader, extend_thumbnails, write_thumbnails
 from simsearch.stages.common import BLOCK_ROWS, THREADS
 from simsearch.stages.dataset import check_synced, count_flags, damaged_of, mended_fact, unread_of
-from simsearch.stages.embed import LOCAL
 from simsearch.stages.index import CORPUS
 from simsearch.stages.step import Result, Step
 from simsearch.vectors.agreement import verify
@@ -78,7 +77,7 @@ def dataset(base: Artifact, change: Transition, max_bad_fraction: float) -> Step
     return Step("dataset", "Synced", 1, settings, {"base": base.reference}, work)
 
 
-def embed(base: Artifact, table: Artifact, trained: Artifact, change: Transition, engine: Engine = LOCAL) -> Step:
+def embed(base: Artifact, table: Artifact, trained: Artifact, change: Transition, engine: Engine) -> Step:
     """Return the step from the features of `base` to those of every row of `table`."""
     inputs = {"dataset": table.reference, "train": trained.reference, "embed": base.reference}
     work = partial(sync_embed, base, table, trained, change, engine)

@@ -37,6 +37,7 @@ from simsearch.sync.remains import remove_remains
 from simsearch.versions import usable_cores
 
 if TYPE_CHECKING:
+    from simsearch.engines.engine import Engine
     from simsearch.stages.sync import Transition
 
 COMPACT_ABOVE = 0.2  # deleted and appended rows, as a share of those of the last build or compaction
@@ -239,6 +240,7 @@ def _make(
     progress: Progress,
 ) -> tuple[dict[str, Artifact], bool]:
     """The artifacts of the next state, and whether they were compacted."""
+    from simsearch.engines.chosen import engine_of
     from simsearch.stages.sync import Transition, whole_rows
 
     _check_version(base["train"], build.name)
@@ -250,27 +252,32 @@ def _make(
     whole = whole_rows(base["dataset"])
     differing = len(state.images) - whole + len(state.deleted) + len(changes.gone) + len(changes.fresh)
     compact = differing > COMPACT_ABOVE * whole
+    engine = engine_of(build.record.recipe.get("run") or {})
+    if len(changes.fresh) > engine.shard_rows:  # else they are embedded here
+        engine.ready()
     try:
-        made = make_stages(Plan(home, progress), base, Transition(source, state, changes, compact), limit)
+        made = make_stages(Plan(home, progress), base, Transition(source, state, changes, compact), limit, engine)
     except VectorsError:
         if not compact:
             raise
         # Too few rows are left for the factory, as for an IVF with more lists; the index of before goes on serving.
-        made, compact = make_stages(Plan(home, progress), base, Transition(source, state, changes, False), limit), False
+        change, compact = Transition(source, state, changes, False), False
+        made = make_stages(Plan(home, progress), base, change, limit, engine)
     return {**made, **refitted(Plan(home, progress), build, {**base, **made}, source)}, compact
 
 
 def make_stages(
-    plan: Plan, base: dict[str, Artifact], change: Transition, max_bad_fraction: float
+    plan: Plan, base: dict[str, Artifact], change: Transition, max_bad_fraction: float, engine: Engine | None = None
 ) -> dict[str, Artifact]:
-    """Return the artifacts of the next state, those of `base` where nothing changed."""
+    """Return the artifacts of the next state, those of `base` where nothing changed; `engine` embeds what is new."""
+    from simsearch.engines.local import Local
     from simsearch.stages import sync as stages
 
     dataset = plan.make(stages.dataset(base["dataset"], change, max_bad_fraction))
     embed, index = base["embed"], base["index"]
     grown = int(dataset.facts["images"]) > len(change.state.images)
     if grown or change.compact:
-        embed = plan.make(stages.embed(embed, dataset, base["train"], change))
+        embed = plan.make(stages.embed(embed, dataset, base["train"], change, engine or Local()))
     if grown or change.compact or change.changes.gone:
         index = plan.make(stages.index(index, dataset, embed, change))
     return {"dataset": dataset, "embed": embed, "index": index}

@@ -188,7 +188,12 @@ class Shards:
 
 
 def apart(one: Floats, other: Floats) -> float:
-    """Return the largest difference of a component of two (n, dim) features, as a share of the length of its row."""
+    """Return the largest difference of a component of two (n, dim) features, as a share of the length of its row.
+
+    Rows of NaN are of images that could not be read there, and tell nothing.
+    """
+    told = ~(np.isnan(one).all(axis=1) | np.isnan(other).all(axis=1))
+    one, other = one[told], other[told]
     alike = (one == other) | (np.isnan(one) & np.isnan(other))
     with np.errstate(invalid="ignore"):
         lengths = np.maximum(np.linalg.norm(one, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -10,7 +10,7 @@ import numpy as np
 
 from simsearch.arrays import Floats, Pixels
 from simsearch.embedder.bundle.trained import Features, Model, open_model
-from simsearch.errors import ImageError
+from simsearch.errors import ImageError, SimsearchError
 from simsearch.images.loading import in_order, pieces
 from simsearch.images.preprocess import Preprocess
 from simsearch.images.records import ImageRecord
@@ -53,6 +53,21 @@ class Bundle:
         except ImageError:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None
+
+
+def embed_canaries(bundle: Bundle, records: Sequence[ImageRecord], threads: int = 1) -> Floats:
+    """Return raw features (n, dim) float32 of images, each by itself; NaN of one that cannot be embedded.
+
+    What is wrong with that one is told where it is not a canary.
+    """
+
+    def one(record: ImageRecord) -> Floats:
+        try:
+            return bundle.features([record])
+        except SimsearchError:
+            return np.full((1, bundle.dim), np.nan, np.float32)
+
+    return np.concatenate(list(in_order(one, records, threads)))
 
 
 def embed_images(
