@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simsearch.home import Home
-from simsearch.search import Searcher, searcher
+from simsearch.search import Searcher, neighbours
 from simsearch.search.question import Hit
 from simsearch.server.hits import HitTexts
 from simsearch.versions import usable_cores
@@ -44,7 +44,7 @@ def test_more_rows_than_are_remembered_are_told_as_well(monkeypatch):
 
 def test_a_searcher_of_one_thread_searches_many_vectors_by_one(built, monkeypatch):
     seen = []
-    monkeypatch.setattr(searcher, "set_threads", seen.append)
+    monkeypatch.setattr(neighbours, "set_threads", seen.append)
     build = Home(built[1]).build("photos")
     for threads in (1, None):
         with Searcher(build, threads=threads) as opened:

@@ -30,7 +30,7 @@ class Corpus:
     """
 
     def __init__(self, build: Build, dataset: Artifact, indexed: int, masked: Integers) -> None:
-        self._build, self._dataset, self._indexed, self._masked = build, dataset, indexed, masked
+        self._build, self._dataset, self._indexed, self.masked = build, dataset, indexed, masked
         self.folder: Path = dataset.path
         self.records = RecordTable(dataset.path)
         self._thumbnails: ThumbnailReader | None = None
@@ -73,7 +73,7 @@ class Corpus:
     def searched(self) -> Integers:
         """The rows that a search may find, ascending."""
         flags = self.live[: self._indexed].copy()
-        flags[self._masked] = False
+        flags[self.masked] = False
         return np.flatnonzero(flags)
 
     @cached_property

@@ -88,6 +88,11 @@ class Question:
         if self.where is not None and not isinstance(self.where, str):
             raise _unlike("where", "a filter as text", self.where)
 
+    @property
+    def takes_all(self) -> bool:
+        """Whether every hit is taken as it comes: none is refused, left out as the query itself, or collapsed."""
+        return self.min_score is None and self.max_far is None and not (self.collapse or self.not_self)
+
     def taken(self, hits: list[Hit]) -> tuple[tuple[Hit, ...], dict[str, int]]:
         """Return those of the hits that it takes, and how many were refused, by what they fail."""
         if self.min_score is None and self.max_far is None:

@@ -49,6 +49,11 @@ class Rates:
         """Whether the build knows how near images come whose label it does not have."""
         return self._strangers is not None
 
+    @property
+    def known_of_hits(self) -> bool:
+        """Whether the build knows of a hit how rare its score is, in either way."""
+        return self._pairs is not None or self._strangers is not None
+
     def of(self, score: float) -> Rate | None:
         """Return the share of different-label pairs that score at least `score`, in (0, 1]; None where unknown."""
         return None if self._pairs is None else self._pairs.reached(score)
@@ -78,7 +83,7 @@ class Rates:
 
     def hits(self, found: Found) -> list[Hit]:
         """Return hits whose files were not looked for, of a query that is no file."""
-        if self._pairs is None and self._strangers is None:
+        if not self.known_of_hits:
             return [
                 Hit(rank, score, record.label, record.image, None, record.row)
                 for rank, (score, _, record) in enumerate(found, 1)

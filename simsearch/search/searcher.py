@@ -26,14 +26,15 @@ from simsearch.images.formats.decode import decode, decode_query
 from simsearch.images.preprocess import Preprocess
 from simsearch.search.closing import while_open
 from simsearch.search.corpus import Corpus
-from simsearch.search.narrowing import Found, Narrowing, Own, name_under, others
+from simsearch.search.narrowing import Found, Own, name_under, others
+from simsearch.search.neighbours import BATCH, Looking
 from simsearch.search.opening import check_fits, open_artifacts, open_embedder, open_index
 from simsearch.search.pictures import Picture, checked_vectors, decoded_arrays, load, several
 from simsearch.search.question import MAX_FAR, Answer, Hit, Judgement, Question, checked_share
 from simsearch.search.rates import Rates
 from simsearch.search.rows import file_rows
 from simsearch.search.verdicts import Verdicts
-from simsearch.vectors.index import Deleted, Passing, set_threads
+from simsearch.vectors.index import Neighbours
 from simsearch.vectors.normalize import normalize
 from simsearch.versions import usable_cores
 
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from simsearch.search.collapsing import Alike
 
 ANY = Question()
-BATCH = 32
 FIRST = 3  # times as many hits are looked at first where they are collapsed
 
 
@@ -55,7 +55,7 @@ class Searcher:
         for, as by a server that stays open for long. `threads` embed one picture, or search for many vectors; without
         a number all cores: of two, each has twice the cost. Raises ArtifactError for a damaged or foreign artifact.
         """
-        self.build, self.closed, self._threads = build, False, threads or usable_cores()
+        self.build, self.closed = build, False
         again = "run the same simsearch build again" + (", with --retrain" if build.record.synced else "")
         dataset, index, evaluated, judged, train = open_artifacts(build, again, rehash=rehash)
         try:
@@ -64,12 +64,9 @@ class Searcher:
             raise build.damaged(error) from None
         self.labelled = bool(build.record.labelled)
         self.images = int(build.record.images)
-        self._search = build.record.search
         self._index = open_index(build, index)
-        masked = rows_of(index, MASKED)
-        self._deleted = Deleted(masked, self._index.ntotal) if len(masked) else None
-        self.corpus = Corpus(build, dataset, self._index.ntotal, masked)
-        self._narrowing = Narrowing(build, self.corpus, self._index.ntotal, self._deleted)
+        self.corpus = Corpus(build, dataset, self._index.ntotal, rows_of(index, MASKED))
+        self._looking = Looking(build, self.corpus, self._index, threads or usable_cores())
         self._records = self.corpus.records
         self._alike: Alike | None = None
         self._opening = threading.Lock()
@@ -116,6 +113,17 @@ class Searcher:
         return self._answers(normalize(checked_vectors(vectors)), [Own(None)] * len(vectors), question, started)
 
     @while_open
+    def nearest_rows(self, vectors: Floats, question: Question = ANY) -> Neighbours | None:
+        """Return what `ask_vectors` finds as scores and rows alone; None where its answers tell more than these.
+
+        That is where the build knows rates or gives verdicts, and where the question refuses or collapses hits.
+        Raises what `ask_vectors` does.
+        """
+        if self.rates.known_of_hits or self.verdicts.reason is None or not question.takes_all:
+            return None
+        return self._looking.neighbours(normalize(checked_vectors(vectors)), question.k, self._looking.asked(question))
+
+    @while_open
     def ask_row(self, row: int, question: Question = ANY) -> Answer:
         """Return the nearest images for an image of the corpus, by what the index stores of it: no file is read.
 
@@ -157,7 +165,7 @@ class Searcher:
     @while_open
     def passing(self, where: str) -> int:
         """Return how many images of the corpus pass a filter; FilterError for one that cannot be used."""
-        return len(self._narrowing.passing(where))
+        return len(self._looking.passing(where))
 
     @while_open
     def same(self, one: Picture, other: Picture, max_far: float = MAX_FAR) -> Judgement:
@@ -247,16 +255,7 @@ class Searcher:
 
     def _nearest(self, embeddings: Floats, own: Sequence[Own], question: Question, count: int) -> list[Answer]:
         """Return those of the `count` nearest that the question takes."""
-        set_threads(1 if len(embeddings) <= BATCH else self._threads)  # each thread of Python has its own such number
-        passing = None if question.where is None else self._narrowing.passing(question.where)
-
-        def find(asked: Floats, count: int, passing: Passing | None) -> tuple[list[Found], frozenset[int]]:
-            found = self._index.search(asked, count, self._search, deleted=self._deleted, passing=passing)
-            # Rounding and coded indexes lead a little beyond the range of a cosine.
-            pairs = zip(found.scores.clip(-1, 1).tolist(), found.rows.tolist(), strict=True)
-            known = [[(score, row, self._records[row]) for score, row in zip(*one, strict=True)] for one in pairs]
-            return known, frozenset(found.widened.tolist())
-
+        find, passing = self._looking.found, self._looking.asked(question)
         nearest, wide = find(embeddings, count + question.not_self, passing)
         answers = []
         for number, found in enumerate(nearest):

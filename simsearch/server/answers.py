@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from simsearch.arrays import Floats
 from simsearch.console import safe
-from simsearch.search import Answer, Question
+from simsearch.search import Answer, Hit, Question
 from simsearch.search.documents import answer_document, judgement_document
 from simsearch.search.pictures import part_of
 from simsearch.search.question import MAX_FAR
@@ -57,13 +59,11 @@ def search_by_vectors(opened: Opened, asked: Asked) -> bytes:
     if asked.crop:
         raise Problem(422, "crop: a vector has no part", "send a picture, or an image of the corpus")
     question, searcher = asked.question(), opened.searcher
-    rows = asked.vectors if asked.vector is None else [asked.vector]
-    answers = searcher.ask_vectors(vectors_of(rows or [], searcher.dim), question) if rows else []
-    many = asked.vector is None
-    shells: dict[Hashable, str] = {}
-    whole = ",".join(_text(opened, None, one, asked, question, None, shells if many else None) for one in answers)
-    if not many:
-        return whole.encode()
+    if asked.vector is not None:
+        (answer,) = searcher.ask_vectors(vectors_of([asked.vector], searcher.dim), question)
+        return _text(opened, None, answer, asked, question, None).encode()
+    vectors = vectors_of(asked.vectors or [], searcher.dim)
+    whole = ",".join(_texts(opened, vectors, asked, question) if len(vectors) else ())
     return f'{{"build":{json.dumps(opened.name)},"digest":{json.dumps(opened.digest)},"answers":[{whole}]}}'.encode()
 
 
@@ -109,43 +109,55 @@ def picture_addresses(opened: Opened, row: int, *, here: bool) -> dict[str, str 
     }
 
 
-def _text(
-    opened: Opened,
-    query: str | None,
-    answer: Answer,
-    form: Form,
-    question: Question,
-    name: str | None,
-    shells: dict[Hashable, str] | None = None,
-) -> str:
-    """Return an answer; `shells` are what many vectors share: of one of them no place on the map is told."""
+def _text(opened: Opened, query: str | None, answer: Answer, form: Form, question: Question, name: str | None) -> str:
+    """Return an answer, with its place on the map."""
     located = answer.hits[form.offset :]
-    hits = ",".join([opened.texts.text(hit, looked=query is None) for hit in located])
-    key = (answer.widened, answer.verdict, *answer.left_out.items(), len(answer.hits) == question.k)
-    shell = None if shells is None else shells.get(key)
-    if shell is None:
-        places = opened.places if shells is None else None
-        place = places and places.between([hit.row for hit in located], [hit.score for hit in located])
-        shell = dumped(_document(opened, query, answer, form, question, name, place)).decode()
-        if shells is not None:
-            shells[key] = shell
-    return shell.replace(_NO_HITS, f'"hits":[{hits}]', 1)
+    places = opened.places
+    place = places and places.between([hit.row for hit in located], [hit.score for hit in located])
+    shell = _shell(opened, query, answer, form, question, len(answer.hits), name, place)
+    return shell.replace(_NO_HITS, _hits(opened, located, looked=query is None), 1)
 
 
-def _document(
+def _texts(opened: Opened, vectors: Floats, form: Form, question: Question) -> list[str]:
+    """Return the answers to several vectors: what they share is written once, and no place on the map is told."""
+    searcher, started = opened.searcher, time.perf_counter()
+    found = None if opened.embeds else searcher.nearest_rows(vectors, question)
+    if found is not None:
+        took, count = (time.perf_counter() - started) * 1000 / len(vectors), found.rows.shape[1]
+        texts = opened.texts.of_rows(found, form.offset, searcher.corpus.records)
+        alike = [Answer((), wide, {}, took) for wide in (False, True)]
+        halves = [_shell(opened, None, one, form, question, count).split(_NO_HITS, 1) for one in alike]
+        widened = frozenset(found.widened.tolist())
+        return [f'"hits":[{text}]'.join(halves[number in widened]) for number, text in enumerate(texts)]
+    shells: dict[Hashable, str] = {}
+    whole = []
+    for answer in searcher.ask_vectors(vectors, question):
+        key = (answer.widened, answer.verdict, *answer.left_out.items(), len(answer.hits))
+        if key not in shells:
+            shells[key] = _shell(opened, None, answer, form, question, len(answer.hits))
+        whole.append(shells[key].replace(_NO_HITS, _hits(opened, answer.hits[form.offset :], looked=True), 1))
+    return whole
+
+
+def _hits(opened: Opened, hits: Sequence[Hit], *, looked: bool) -> str:
+    return f'"hits":[{",".join([opened.texts.text(hit, looked=looked) for hit in hits])}]'
+
+
+def _shell(
     opened: Opened,
     query: str | None,
     answer: Answer,
     form: Form,
     question: Question,
-    name: str | None,
-    place: Any,
-) -> dict[str, Any]:
-    """Return an answer without its hits."""
+    found: int,
+    name: str | None = None,
+    place: Any = None,
+) -> str:
+    """Return an answer to which so many hits were found, as JSON without them."""
     searcher = opened.searcher
     passing = None if question.where is None else searcher.passing(question.where)
     there = len(searcher.corpus.searched) if passing is None else passing
-    return {
+    whole = {
         **answer_document(searcher, query, answer, [], question.where),
         "digest": opened.digest,
         "id": name,
@@ -153,6 +165,7 @@ def _document(
         "offset": form.offset,
         "left_out": {"min_score": 0, "max_far": 0, **answer.left_out},
         "passing": passing,
-        "more": len(answer.hits) == question.k and question.k < there,
+        "more": found == question.k and question.k < there,
         "place": place,
     }
+    return dumped(whole).decode()

@@ -5,12 +5,13 @@ from simsearch.vectors.index.deleting import Deleted
 from simsearch.vectors.index.index import FaissIndex
 from simsearch.vectors.index.native import set_threads
 from simsearch.vectors.index.passing import Passing
-from simsearch.vectors.index.protocol import Index
+from simsearch.vectors.index.protocol import Index, Neighbours
 
 __all__ = [
     "Deleted",
     "FaissIndex",
     "Index",
+    "Neighbours",
     "Passing",
     "Trained",
     "build",
