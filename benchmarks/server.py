@@ -1,12 +1,16 @@
-"""`simsearch serve` under load, on this computer alone: CPU seconds a request, waiting times, vectors, and memory.
+"""`simsearch serve` under load, on this computer alone: CPU seconds a request, waiting times, and vectors.
 
 Sides (benchmarks/sides/): server_load.py sends (it shares the cores), server_bare.py is a bare loop that decodes the
 same bytes, embeds and searches, server_torch.py the same job as a plain script of FastAPI, torch and faiss, with an
 endpoint that only reads JSON. Figures are of 32 clients; p99 and p50 of half the load that ours takes at most. Vectors:
-64 of them a request, 10 hits each, in 100,000 rows. Memory: resident, after 50 exchanges of a build under load against
-after the first. Builds: digits, and photos by mobilenet_v2 where grocery/ and the weights are there.
+64 of them a request, 10 hits each, in 100,000 rows. Builds: digits, and photos by mobilenet_v2 where grocery/ and the
+weights are there. Memory: server_memory.py.
 
-Command: python benchmarks/server.py [--json] [--rounds N]      (6 minutes for 3 rounds on 2 cores)
+HTTP alone: an endpoint of FastAPI that takes the same form and answers nothing, in the process of the torch script.
+
+Command: python benchmarks/server.py [--json] [--rounds N] [--home PATH]      (6 minutes for 3 rounds on 2 cores)
+
+Builds that a home has already, under the names digits, grocery and vectors, are taken as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +24,6 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,30 +47,33 @@ from common import (
     versions,
 )
 
-from simsearch.home import Home
-
 SECONDS, CLIENTS = 5, 32
-MOST_BARE, MOST_TAIL, LEAST_EMPTY, MOST_MEMORY = 1.25, 5.0, 0.5, 1.05
+MOST_BARE, MOST_TAIL, LEAST_EMPTY = 1.25, 5.0, 0.5
 ROWS, DIM, VECTORS = 100_000, 64, 64
-EXCHANGES = 50
 BOUNDARY = "a-boundary"
 FORM = f"multipart/form-data; boundary={BOUNDARY}"
 
 
-def measure(folder: Path, rounds: int) -> Iterator[Row]:
+def measure(folder: Path, rounds: int, home: Path | None) -> Iterator[Row]:
     """Rows for digits, for photos, and for vectors."""
-    home = folder / "home"
-    record = build(folder, home, "digits", "training.epochs=1", "evaluation.baseline=false")
+    home = home or folder / "home"
+    record = _built(folder, home, "digits", "training.epochs=1", "evaluation.baseline=false")
     yield from _pictures("digits", folder, home, record, rounds)
     if GROCERY.is_dir() and WEIGHTS.is_file():
         settings = (f"embedder.weights={WEIGHTS}", "training.epochs=0", "evaluation.baseline=false")
-        yield from _pictures(GROCERY.name, folder, home, build(folder, home, GROCERY, *settings), rounds)
+        yield from _pictures(GROCERY.name, folder, home, _built(folder, home, GROCERY, *settings), rounds)
     else:
         say(f"photos are left out: {GROCERY} or {WEIGHTS} is not there")
     yield from _vectors(folder, home, rounds)
 
 
-def _pictures(name: str, folder: Path, home: Path, record: dict[str, Any], rounds: int) -> Iterator[Row]:
+def _built(folder: Path, home: Path, recipe: str | Path, *settings: str) -> dict[str, Any]:
+    file = home / "builds" / f"{Path(recipe).name}.json"
+    return json.loads(file.read_bytes()) if file.is_file() else build(folder, home, recipe, *settings)
+
+
+def sent_bodies(name: str, folder: Path, home: Path, record: dict[str, Any]) -> tuple[Path, Path]:
+    """Write 400 pictures of a build into two folders: as they are, and as the bodies of forms that send them."""
     table = artifact(home, record, "dataset") / "images.csv"
     with table.open(newline="", encoding="utf-8") as file:
         images = [row["image"] for row in csv.DictReader(file)][::7][:400]
@@ -79,6 +85,12 @@ def _pictures(name: str, folder: Path, home: Path, record: dict[str, Any], round
         (plain / f"{number:04}").write_bytes(data)
         head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
         (bodies / f"{number:04}").write_bytes(head.encode() + data + f"\r\n--{BOUNDARY}--\r\n".encode())
+    return plain, bodies
+
+
+def _pictures(name: str, folder: Path, home: Path, record: dict[str, Any], rounds: int) -> Iterator[Row]:
+    table = artifact(home, record, "dataset") / "images.csv"
+    plain, bodies = sent_bodies(name, folder, home, record)
     trained, index = network(folder, home, record), artifact(home, record, "index") / "index.faiss"
 
     def bare() -> Ran:
@@ -90,37 +102,20 @@ def _pictures(name: str, folder: Path, home: Path, record: dict[str, Any], round
                 "simsearch serve": lambda: ours("/v1/search", FORM, bodies),
                 "bare loop": bare,
                 "torch script": lambda: torch("/search", FORM, bodies),
+                "empty endpoint": lambda: torch("/received", FORM, bodies),
             }
-            found, loops, scripts = in_turn(rounds, sides).values()
+            found, loops, scripts, empty = in_turn(rounds, sides).values()
         rate = median(found, lambda ran: ran.said["rate"])
         half = [ours("/v1/search", FORM, bodies, wanted=rate / 2) for _ in range(rounds)]
-        yield from _memory(name, home, ours, bodies)
     peer = versions("onnxruntime", "faiss-cpu", "pillow")
     cpu, least = (median(runs, lambda ran: 1e6 * ran.said["cpu"]) for runs in (found, loops))
     yield Row(f"server/{name}/cpu", cpu, least, f"bare loop, {peer}", "us", 1 / MOST_BARE)
+    http = median(empty, lambda ran: 1e6 * ran.said["cpu"])
+    yield Row(f"server/{name}/cpu_with_http", cpu, least + http, f"loop and {versions('fastapi')}, empty", "us")
     others = median(scripts, lambda ran: ran.said["rate"])
     yield Row(f"server/{name}/torch", rate, others, versions("fastapi", "torch", "faiss-cpu"), "req/s", 1.0)
     tail = median(half, lambda ran: ran.said["p99"] / ran.said["p50"])
     yield Row(f"server/{name}/p99_by_p50_at_half_load", tail, 1.0, "p50 itself", "times", limit=MOST_TAIL)
-
-
-def _memory(name: str, home: Path, ours: Side, bodies: Path) -> Iterator[Row]:
-    opened = Home(home)
-    stands = opened.build(name).record
-    other = home / f"{name}-again"  # the same pictures under another name: a new state of the build
-    other.symlink_to(stands.root)
-    ours("/v1/search", FORM, bodies)
-    first = 0.0
-    for number in range(1, EXCHANGES + 1):
-        digest = ours.digest()
-        opened.write_build(name, replace(stands, root=str(other) if number % 2 else stands.root))
-        while ours.digest() == digest:
-            time.sleep(0.05)
-        if number % 10 == 1 or number == EXCHANGES:  # each figure is of a state that has answered for 2 s
-            ours("/v1/search", FORM, bodies, seconds=2)
-        first = first or ours.megabytes()
-    last = ours.megabytes()
-    yield Row(f"server/{name}/memory_after_{EXCHANGES}", last, first, "after the first", "MB", 1 / MOST_MEMORY)
 
 
 def _vectors(folder: Path, home: Path, rounds: int) -> Iterator[Row]:
@@ -128,8 +123,9 @@ def _vectors(folder: Path, home: Path, rounds: int) -> Iterator[Row]:
     centres = draw.normal(size=(100, DIM)).astype(np.float32)
     vectors = centres[draw.integers(0, 100, ROWS)] + 0.3 * draw.normal(size=(ROWS, DIM)).astype(np.float32)
     np.save(folder / "vectors.npy", vectors)
-    run([ENTRY, "index", "import", folder / "vectors.npy", "--home", home, "--name", "vectors",
-         "--set", "index.target_recall=0.95"], folder)  # fmt: skip
+    if not (home / "builds" / "vectors.json").is_file():
+        run([ENTRY, "index", "import", folder / "vectors.npy", "--home", home, "--name", "vectors",
+             "--set", "index.target_recall=0.95"], folder)  # fmt: skip
     bodies = folder / "vector-bodies"
     bodies.mkdir()
     for number in range(40):
@@ -202,4 +198,4 @@ def serving(folder: Path, *command: object, port_last: bool = False) -> Iterator
 
 
 if __name__ == "__main__":
-    main(__doc__, measure)
+    main(__doc__, measure, home=None)

@@ -1,6 +1,7 @@
 """Peer of server.py: the same job as a plain FastAPI script with torch, torchvision and faiss.
 
-Arguments: folder of the embedder, index file, table of images, port. `/empty` takes JSON and answers nothing.
+Arguments: folder of the embedder, index file, table of images, port. `/empty` takes JSON and answers nothing,
+`/received` takes a picture.
 """
 
 import csv
@@ -70,6 +71,13 @@ def search(image: UploadFile):
 async def empty(request: Request):
     """Nothing, once the JSON was read."""
     await request.json()
+    return {}
+
+
+@app.post("/received")
+async def received(image: UploadFile):
+    """Nothing, once the picture was read."""
+    await image.read()
     return {}
 
 
