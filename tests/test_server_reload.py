@@ -174,6 +174,7 @@ def client(server, folder, digests, stop, wrong, counts):
 
 
 def exchanged_under_load(ours, times):
+    """Exchange a build so many times while four clients look at pictures; returns how often rows moved."""
     folder, home = ours
     digests = {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
                for path in folder.rglob("*.png")}  # fmt: skip
@@ -182,7 +183,7 @@ def exchanged_under_load(ours, times):
         picture(number % 3, 1000 + number).save(folder / name)
         digests[name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
         (folder / name).rename(folder.parent / f"{number}.png")
-    stop, wrong, counts = threading.Event(), [], []
+    stop, wrong, counts, moved = threading.Event(), [], [], 0
     with served(home, "photos") as server:
         states = {server.digest()}
         arguments = (server, folder, digests, stop, wrong, counts)
@@ -193,9 +194,13 @@ def exchanged_under_load(ours, times):
             (folder.parent / f"{number}.png").rename(folder / f"class {number % 3}" / f"more-{number}.png")
             if number >= 3:  # rows move when a build is compacted
                 (folder / f"class {number % 3}" / f"more-{number - 3}.png").unlink()
-            sync(home, None, "photos")
+            before = server.service.shelf.now().searcher.corpus.names
+            done = sync(home, None, "photos")
             assert len(server.look()) == 1
             states.add(server.digest())
+            after = server.service.shelf.now().searcher.corpus.names
+            assert done.compacted == any(after[name] != row for name, row in before.items() if name in after)
+            moved += done.compacted
         stop.set()
         for thread in threads:
             thread.join(150)
@@ -203,6 +208,7 @@ def exchanged_under_load(ours, times):
         assert len(states) == times + 1
         assert counts.count(200) > times
         assert server.service.shelf.now().users == 0
+    return moved
 
 
 def test_builds_are_exchanged_under_load(ours):
@@ -210,8 +216,8 @@ def test_builds_are_exchanged_under_load(ours):
 
 
 @pytest.mark.slow
-def test_pictures_are_their_own_across_50_exchanges(ours):
-    exchanged_under_load(ours, 50)
+def test_pictures_are_their_own_across_50_exchanges_and_compactions(ours):
+    assert exchanged_under_load(ours, 50) >= 5
 
 
 def test_a_watched_folder_is_synced_when_files_come(ours):
