@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from serving import FORM, form_body, served
 
+from simsearch.server import pictures
 from simsearch.server.limits import ALONE_PIXELS, MOST_NUMBERS, MOST_VECTORS, PIPELINED
 
 JSON = b"Content-Type: application/json\r\nHost: localhost\r\nConnection: close\r\n"
@@ -124,6 +125,34 @@ def test_a_decoder_that_lets_nothing_else_run_gets_fewer_pixels(server):
         assert server.form("/v1/search", image=file.getvalue()).status == status
 
 
+def photo(kind, **options):
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)).save(file, kind, **options)
+    return file.getvalue()
+
+
+def test_one_large_picture_is_decoded_at_a_time(server, monkeypatch):
+    monkeypatch.setattr(pictures, "LARGE_PIXELS", 64 * 64 - 1)
+    large, other = photo("PNG"), photo("JPEG", progressive=True)
+    with server.service.pictures.decoding(large):
+        for data in (large, other):
+            reply = server.form("/v1/search", image=data)
+            assert refused(reply, 503, "another large picture")
+            assert reply.headers["retry-after"] == "2"
+        assert server.form("/v1/search", image=photo("JPEG")).status == 200  # decoded row by row, reduced
+    assert server.form("/v1/search", image=large).status == 200
+    assert server.form("/v1/search", image=b"\x89PNG\r\n\x1a\nno").status == 422
+    assert server.form("/v1/search", image=other).status == 200
+
+
+def test_a_jpeg_of_many_scans_is_refused_before_it_is_decoded(server, monkeypatch):
+    scans = photo("JPEG", progressive=True).count(pictures.SCAN)
+    assert scans > 3
+    monkeypatch.setattr(pictures, "SCANNED_PIXELS", 64 * 64 * (scans - 1))
+    assert refused(server.form("/v1/search", image=photo("JPEG", progressive=True)), 413, f"{scans} scans of 64 x 64")
+    assert server.form("/v1/search", image=photo("JPEG")).status == 200
+
+
 def test_trailers_are_nobodys(server):
     body = b'{"row": 1, "k": 1}'
     head = b"POST /v1/search HTTP/1.1\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -142,11 +171,14 @@ def test_what_a_form_lacks_is_not_logged(server, capfd):
 def test_bytes_are_counted_till_their_request_is_answered(server):
     service, photo = server.service, many_parts("JPEG")
     seen = []
-    found, service.check_picture = service.check_picture, lambda data: seen.append(service.bodies.held)
+    found, service.pictures.decoding = (
+        service.pictures.decoding,
+        lambda data: seen.append(service.bodies.held) or found(data),
+    )
     try:
         server.form("/v1/search", image=photo)
     finally:
-        service.check_picture = found
+        service.pictures.decoding = found
     assert seen[0] > len(photo)
 
 

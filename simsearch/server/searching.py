@@ -49,8 +49,8 @@ def asking(service: Service) -> APIRouter:
         sha256 = hashlib.sha256(data).hexdigest()
 
         def work() -> bytes:
-            service.check_picture(data)
-            return search_by_picture(opened, data, sha256, called, form)
+            with service.pictures.decoding(data):
+                return search_by_picture(opened, data, sha256, called, form)
 
         opened = service.shelf.taken(name)
         key = ("search", opened.digest, opened.name, sha256, called, form.model_dump_json())
@@ -89,10 +89,9 @@ def asking(service: Service) -> APIRouter:
             return same(opened, one, other, names, asked.max_far)
         form, parts = from_fields(PairForm, sent.texts), [sent.file("one"), sent.file("other")]
         sent.only("one", "other")
-        for part in parts:
-            service.check_picture(bytes(part.data))
-        names = [part.file or "" for part in parts]
-        return same(opened, bytes(parts[0].data), bytes(parts[1].data), names, form.max_far)
+        names, (one, other) = [part.file or "" for part in parts], (bytes(part.data) for part in parts)
+        with service.pictures.decoding(one, other):
+            return same(opened, one, other, names, form.max_far)
 
     @routes.post(
         "/v1/builds/{name}/same",
@@ -111,10 +110,10 @@ def asking(service: Service) -> APIRouter:
         if opened.detector is None:
             hint = f"simsearch defects fit --build {opened.name} makes a build that has"
             raise Problem(404, f"build {opened.name} has no defect scores", hint)
-        service.check_picture(data)
-        if heatmap:
-            return png_of(opened.detector.overlay(data)), PNG
-        return dumped({**opened.detector.score(data)[0].to_json(called), "digest": opened.digest}), JSON
+        with service.pictures.decoding(data):
+            if heatmap:
+                return png_of(opened.detector.overlay(data)), PNG
+            return dumped({**opened.detector.score(data)[0].to_json(called), "digest": opened.digest}), JSON
 
     @routes.post(
         "/v1/builds/{name}/defects", summary="Score a picture", openapi_extra=body_schema(Nothing, None, "image")

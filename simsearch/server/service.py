@@ -7,20 +7,18 @@ from collections.abc import Callable, Hashable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from simsearch.errors import ImageError, SimsearchError
-from simsearch.images.formats.decode import stored_size
-from simsearch.images.formats.formats import sniff
+from simsearch.errors import SimsearchError
 from simsearch.server.bodies import Bodies
 from simsearch.server.feedback import Feedback
-from simsearch.server.limits import ALONE_PIXELS, Limits
+from simsearch.server.limits import Limits
 from simsearch.server.metrics import Metrics
 from simsearch.server.opened import Opened
-from simsearch.server.problems import Problem, problem_of
+from simsearch.server.pictures import Pictures
+from simsearch.server.problems import problem_of
 from simsearch.server.shelf import Shelf
 from simsearch.server.work import Work
 
 Result = TypeVar("Result")
-ALONE = ("JPEG 2000",)  # whose decoder lets no other thread run: 100 million pixels held all requests up for 5 s
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Service:
     def __init__(self, shelf: Shelf, limits: Limits, feedback: Feedback | None = None) -> None:
         self.shelf, self.limits, self.feedback = shelf, limits, feedback
         self.writing = asyncio.Lock()
-        self.bodies = Bodies(limits)
+        self.bodies, self.pictures = Bodies(limits), Pictures(limits)
         self.work = Work(limits.threads, limits.queue, limits.seconds, "search")
         self.files = Work(2, 4 * limits.queue, limits.seconds, "files")  # whole pictures, which are read and hashed
         self.metrics = Metrics()
@@ -68,21 +66,6 @@ class Service:
         """Return what `GET /v1/builds` tells of a build."""
         watch = self.watching.get(opened.name)
         return {**opened.summary(), "feedback": self.feedback is not None, "watching": watch and asdict(watch)}
-
-    def check_picture(self, data: bytes) -> None:
-        """Raise Problem for a picture of more pixels than are decoded here, and for bytes that are no picture.
-
-        Called in a thread: 32 MB of headers take a while to read.
-        """
-        try:
-            size = stored_size(data)
-        except ImageError as error:
-            raise problem_of(error) from None
-        alone = sniff(data).name in ALONE
-        most = min(self.limits.pixels, ALONE_PIXELS) if alone else self.limits.pixels
-        if size is not None and size[0] * size[1] > most:
-            seen = f"{size[0]:,} x {size[1]:,} pixels"
-            raise Problem(413, f"the picture has {seen}, at most {most:,} are taken", "send it smaller")
 
     def counted(self) -> bytes:
         """Return what was counted, for Prometheus."""
