@@ -20,6 +20,7 @@ from simsearch.bench import night as module
 from simsearch.bench import written
 from simsearch.bench.causes.rerun import Listing, data_changes
 from simsearch.bench.history.history import History
+from simsearch.bench.history.seals import SEALS
 from simsearch.bench.judging.gate import judge
 from simsearch.bench.matrix import read_matrix
 from simsearch.bench.measuring import speed
@@ -45,19 +46,24 @@ from simsearch.images.records import ImageRecord
         ("UPDATE meta SET value = ?", "../../elsewhere"),
     ],
 )
-def test_a_damaged_row_is_told_in_one_line(tmp_path, change, value):
+@pytest.mark.parametrize("sealed", [True, False], ids=["sealed", "of before"])
+def test_a_damaged_row_is_told_in_one_line(tmp_path, change, value, sealed):
+    """A seal tells when the history is opened; rows of before there were seals are looked at when they are read."""
     path = tmp_path / "h.sqlite"
     filled(path)
     with sqlite3.connect(path) as database:
+        if not sealed:
+            database.execute(f"DROP TABLE {SEALS}")
         database.execute(f"DROP TRIGGER {change.split()[1]}_update")
         database.execute(change, (value,))
 
-    def read_all(history):
-        assert history.identity
-        return history.results(history.nights()[0].number)
+    def read_all():
+        with History(path) as history:
+            assert history.identity
+            return history.results(history.nights()[0].number)
 
-    with History(path) as history, pytest.raises(ArtifactError, match="damaged") as raised:
-        read_all(history)
+    with pytest.raises(ArtifactError, match="damaged") as raised:
+        read_all()
     assert "copy" in raised.value.hint
     assert "\n" not in raised.value.message
 

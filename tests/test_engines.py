@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -107,10 +108,10 @@ def test_a_wrong_value_is_one_line(setting, seen, tmp_path):
     assert not (tmp_path / "home" / "datasets").exists()
 
 
-def test_keys_of_run_leave_addresses_alone(built, monkeypatch):
+def test_keys_of_run_leave_addresses_alone(built, tmp_path, monkeypatch):
     monkeypatch.setattr(RayData, "__call__", lambda *given: pytest.fail("nothing is missing"))
     monkeypatch.setattr(RayData, "ready", lambda self: pytest.fail("nothing is made"))
-    folder, home = built
+    folder, home = built[0], shutil.copytree(built[1], tmp_path / "home")  # the build's recipe is another then
     more = [*RAY, "--set", "run.address=nowhere.invalid:6379", "--set", "run.shard_rows=32"]
     assert "photos is up to date" in run_cli("build", folder, *SMALL, *more, "--home", home, check=0).stderr
 

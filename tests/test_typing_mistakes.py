@@ -25,7 +25,7 @@ SLIPS = [
      "Invalid value for '--target-recall': expected a number above 0, up to 1, seen '99'.",
      "as simsearch index import glove-100-angular.hdf5 --name glove; simsearch index import --help shows the rest"),
     ("export photos --format nyp --out o",
-     "Invalid value for '--format': 'nyp' is not one of 'npy', 'ann-benchmarks', 'fvecs', 'pack'.",
+     "Invalid value for '--format': 'nyp' is not one of 'npy', 'ann-benchmarks', 'fvecs', 'pack', 'milvus'.",
      "simsearch export photos --format npy --out o"),
     ("query", "give IMAGE... or --vectors FILE",
      "as simsearch query x.jpg --k 5 --montage hits.png; simsearch query --help shows the rest"),
