@@ -84,6 +84,13 @@ def recall_words(report: Mapping[str, Any]) -> str:
     return "" if recall is None else f"{place.title} {recall:.3f} {ends(interval, '.3f')}".rstrip()
 
 
+def asked_words(report: Mapping[str, Any]) -> str:
+    """Return how many queries were asked, and of how many where a sample of them was: "10,000 of 60,000 queries"."""
+    total = report.get("queries_of")
+    asked = f"{report['queries']:,} of {total:,}" if total else f"{report['queries']:,}"
+    return f"{asked} {'query' if (total or report['queries']) == 1 else 'queries'}"
+
+
 def optimistic_words(report: Mapping[str, Any]) -> str:
     """Return that more than a tenth of the queries have a near twin, and the recall without these; else ""."""
     near = report.get("near_twins")
@@ -98,7 +105,7 @@ def optimistic_words(report: Mapping[str, Any]) -> str:
 def render_table(report: dict[str, Any]) -> str:
     """Return the report as plain text: the systems as rows, then index, comparison and placebo; '-' for null."""
     last = str(headline_k(report["k"]))
-    title = f"{report['build']}: {report['queries']:,} queries, {report['gallery']:,} gallery images"
+    title = f"{report['build']}: {asked_words(report)}, {report['gallery']:,} gallery images"
     if report["classes"] is not None:
         title += f", {report['classes']:,} labels"
     if report["unanswerable"]:

@@ -20,6 +20,7 @@ from simsearch.home import SEEDS_FILE
 from simsearch.images.thumbnails import OFFSETS as THUMBNAILS
 from simsearch.images.thumbnails import ThumbnailReader
 from simsearch.recipe import tables
+from simsearch.stages.asked import MOST_QUERIES, measured_queries
 from simsearch.stages.common import THREADS, Data
 from simsearch.stages.index import gallery_index, search_settings
 from simsearch.stages.step import Result, Step
@@ -56,6 +57,8 @@ def evaluate(
     """
     search = search_settings(searched, index)
     settings = {**table.model_dump(), **search.to_json(), "few_shot": few_shot, "untrained": untrained}
+    if data.facts["queries"] > MOST_QUERIES:  # those that measure all of them keep their addresses
+        settings["queries"] = MOST_QUERIES
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
     measured = {**embedded, "frozen": frozen} if frozen else embedded
     inputs |= {system: artifact.reference for system, artifact in measured.items()}
@@ -83,23 +86,24 @@ def make_report(
     from simsearch.evaluation.evaluate import evaluate as measure
     from simsearch.evaluation.own import numbered
     from simsearch.images.perceptual import lookalikes, reductions, twins
-    from simsearch.report.summary import optimistic_words, recall_words, summarize
+    from simsearch.report.summary import asked_words, optimistic_words, recall_words, summarize
     from simsearch.stages.answer_time import milliseconds_of_a_picture
     from simsearch.vectors.features import FeatureFile
 
     labels: list[str] = []
     of_images: list[str] = []
     digests = bytearray()
-    queries: list[int] = []
+    every: list[int] = []
     val: list[int] = []
     for record in data.records():
         labels.append(record.label)
         of_images.append(record.group)
         digests += bytes.fromhex(record.sha256)
         if record.query:
-            queries.append(record.row)
+            every.append(record.row)
         if record.val:
             val.append(record.row)
+    queries = measured_queries(every, digests, MOST_QUERIES)
     names = sorted(set(labels) - {""})
     pictures = THUMBNAILS in data.artifact.manifest["files"]  # a build of vectors has none
     gallery = int(data.facts["gallery"])
@@ -154,6 +158,8 @@ def make_report(
         found.report.update(around)
         # Earlier data sets say nothing of it.
         found.report.update({key: data.facts[key] for key in ("left_out", "decoded") if key in data.facts})
+        if len(queries) < len(every):
+            found.report["queries_of"] = len(every)
         if few_shot and data.facts["labelled"]:
             why = "the labels searched were not trained on"
             found.report["reasons"] |= {"false_accepts": why, "strangers": why}
@@ -179,7 +185,7 @@ def make_report(
         (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
     np.savez(space.out / "queries.npz", allow_pickle=False, **found.per_query)
     measured = recall_words(found.report) or "quality not measured"
-    told = f"{measured}, {len(queries):,} queries"
+    told = f"{measured}, {asked_words(found.report)}"
     return {"queries": len(queries)}, f"{told}, optimistic" if measured and optimistic_words(found.report) else told
 
 

@@ -17,6 +17,7 @@ from simsearch.page.templates import draw, page
 from simsearch.report import gallery, head, known, verdict
 from simsearch.report.sections import defective, errors, further, good, photos, scores, table, tuning, unknown
 from simsearch.report.sections.summaries import holds
+from simsearch.report.summary import asked_words
 from simsearch.report.words import BASELINE, MEANINGS, system_words
 
 _SECTIONS = {
@@ -104,6 +105,6 @@ def section(anchor: str, **values: Any) -> Markup:
 def _about(report: Report, facts: Report) -> str:
     images, labels = get(facts, "counts", "images"), report.get("classes")
     parts = [count(n, one, f"{one}s") for n, one in ((images, "image"), (labels, "label")) if n is not None]
-    parts += [count(report["queries"], "query", "queries"), f"{count(report['gallery'])} searched"]
+    parts += [asked_words(report), f"{count(report['gallery'])} searched"]
     parts += [f"made {moment(facts['when'])}"] if facts.get("when") else []
     return " · ".join(parts)
