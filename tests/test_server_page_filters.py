@@ -170,6 +170,31 @@ def test_a_filter_that_is_not_understood_is_said(visit):
     assert set(visit.tab.locator("#hits .label").all_inner_texts()) == {"class 3"}
 
 
+def test_a_refused_filter_leaves_nothing_of_the_search_before(visit):
+    visit.expects = "422"
+    visit.tab.goto("/?image=class 1/03.png")
+    visit.answered()
+    visit.until("document.querySelector('#points')?.getAttribute('aria-label').includes('place of the query')")
+    assert "of the hits" in visit.text("#legend")
+    visit.tab.evaluate("document.querySelector('#more-filters').open = true")
+    visit.tab.fill("#where", "label is red")
+    visit.tab.press("#where", "Enter")
+    visit.tab.wait_for_selector(".notice")
+    assert visit.text(".notice h2") == "The filter is not understood"
+    assert "seen is." in visit.text(".notice")
+    for place in ("#hits", "#shown", "#further", "#answer"):
+        assert visit.tab.locator(place).inner_text() == ""
+    assert "this search took" not in visit.text("#foot")
+    assert "place of the query" not in visit.tab.locator("#points").get_attribute("aria-label")
+    assert "of the hits" not in visit.text("#legend")
+    assert visit.tab.locator("#where").is_visible(), "to be mended"
+    visit.tab.fill("#where", "label = 'class 3'")
+    visit.tab.press("#where", "Enter")
+    visit.answered()
+    visit.until("document.querySelector('#points').getAttribute('aria-label').includes('place of the query')")
+    assert set(visit.tab.locator("#hits .label").all_inner_texts()) == {"class 3"}
+
+
 def test_labels_are_found_by_typing(visit):
     visit.tab.goto("/?image=class 1/03.png")
     visit.answered()

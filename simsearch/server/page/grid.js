@@ -52,6 +52,11 @@ export function showHits(answer, view, build, acts) {
     : "");
 }
 
+/** Show no hits: those of another search would pass for an answer. */
+export function noHits() {
+  for (const place of ["hits", "shown", "further"]) fill($(place));
+}
+
 /** The count in words, and what brings back what filters took. */
 function leftOut(answer, view, change) {
   const { min_score: low, max_far: common } = answer.left_out;

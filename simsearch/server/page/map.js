@@ -20,6 +20,13 @@ export function noMap() {
   $("map").hidden = true;
 }
 
+/** Take an answer from the map, which stays as it is of the corpus. */
+export function bareMap() {
+  Object.assign(map, { query: null, hits: [], labelled: [], lit: null });
+  if (map.of) legend();
+  draw();
+}
+
 /** Show the map of a build with an answer on it; `acts` has lit(row, on), go(href) and change. */
 export async function showMap(answer, view, build, acts) {
   $("map").hidden = !build.can.map;
