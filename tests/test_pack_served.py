@@ -41,7 +41,8 @@ def test_it_is_served_as_the_build_is(mapped, home):
         assert {hit["full"] for hit in found["hits"]} == {None}
         assert server.get(found["hits"][0]["thumbnail"]).body == own.get(known["hits"][0]["thumbnail"]).body
         told, first_told = (one.get("/v1/builds").json["builds"][0] for one in (server, own))
-        assert told["can"] == first_told["can"]
+        assert told["can"] == {**first_told["can"], "suspects": False}
+        assert first_told["can"]["suspects"] is True
         assert told["figures"] == first_told["figures"]
         place = f"/v1/builds/photos/{server.digest()}"
         assert server.get(f"{place}/report").body.lower().startswith(b"<!doctype html>")
@@ -49,6 +50,8 @@ def test_it_is_served_as_the_build_is(mapped, home):
         others = own.get(f"/v1/builds/photos/{own.digest()}/map").json["points"]
         assert points == others
         assert points
+        assert server.get(f"{place}/suspects").status == 404
+        assert server.get(f"{place}/duplicates").json["groups"] is not None
         assert found["place"] == known["place"] is not None
 
 

@@ -66,6 +66,18 @@ def test_wrong_labels_and_copies_are_looked_through(browser, server):
         assert visit.unexpected() == []
 
 
+def test_a_pack_offers_no_list_that_it_cannot_show(browser, doubtful, tmp_path):
+    pack = tmp_path / "shelf.pack"
+    run_cli("export", "photos", "--format", "pack", "--out", pack, "--home", doubtful[1], check=0)
+    with served(tmp_path / "home", str(pack)) as server, visiting(browser, server) as visit:
+        visit.tab.wait_for_selector("#starts img")
+        tools = visit.tab.locator("#tools button").all_inner_texts()
+        assert "Labels to check" not in tools
+        visit.tab.get_by_role("button", name="Near-duplicates").click()
+        visit.tab.locator("#duplicates .entries > li").filter(has=visit.tab.get_by_alt_text("copy.png")).wait_for()
+        assert visit.unexpected() == []
+
+
 def test_defects_are_scored_and_drawn(browser, server, doubtful):
     with visiting(browser, server, "/?build=good-defects", bypass_csp=True) as visit:
         visit.tab.wait_for_selector("#starts img")

@@ -8,11 +8,10 @@ from simsearch.home import Home
 from simsearch.images.records import read_names
 from simsearch.report.suspects import suspects
 from simsearch.server.answers import shown
-from simsearch.server.opened import Opened
+from simsearch.server.opened import FEATURES, Opened
 from simsearch.server.problems import Problem
 from simsearch.vectors.features import FeatureFile
 
-FEATURES = "features.h5"  # which no pack brings
 KINDS = ("copies", "looks", "score")
 
 

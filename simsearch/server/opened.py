@@ -24,6 +24,7 @@ from simsearch.server.hits import HitTexts
 _LENGTH = 12  # characters of a digest, in addresses
 _SURE = 0.99  # the least score of an image with itself, by an index that stores it as it is
 SYSTEM = "recipe/index"
+FEATURES = "features.h5"
 
 
 def digest_now(build: Build) -> str:
@@ -50,6 +51,7 @@ class Opened:
         try:
             self.detector = Detector(build) if "defects" in build.record.stages and not build.provisional else None
             self.report: dict[str, Any] | None = None if build.provisional else report_of(build)
+            self.doubts = self._doubts()
             self.places = self._checked()
             path = self.searcher.corpus.path
             self.texts = HitTexts(self.address(None, "images"), path, pictures=self.embeds)
@@ -74,6 +76,13 @@ class Opened:
             evaluated = store.open("evaluate", **record.stages["evaluate"])
             measured = store.open("embed", **self.build.measured["embed"])
             return places_of(evaluated, measured, embedded, corpus.searched, corpus.labels)
+
+    def _doubts(self) -> bool:
+        """Whether suspects can be told: by labels, a report and the features, which no pack brings."""
+        if self.report is None or not self.searcher.labelled:
+            return False
+        with Home(self.build.home).reading(days=None) as store:
+            return FEATURES in store.open("embed", **self.build.measured["embed"]).manifest["files"]
 
     def _search_once(self) -> None:
         rows = self.searcher.corpus.searched
@@ -162,6 +171,8 @@ class Opened:
                 "verdict": searcher.labelled and searcher.verdicts.reason is None,
                 "map": self.places is not None,
                 "max_far": searcher.rates.least is not None,
+                "suspects": self.doubts,
+                "duplicates": self.report is not None,
                 "report": self.build.page_path.is_file(),
             },
         }

@@ -102,8 +102,8 @@ function showTop(build, view) {
     build.can.report ? h("a", { href: `/v1/builds/${encodeURIComponent(build.name)}/${build.digest}/report` }, words) : words);
   const tool = (able, words, open) => able && h("button", { type: "button", class: "plain", click: () => open(page.build, preview.asked) }, words);
   fill($("tools"), tool(build.can.same, "Compare two", openCompare), tool(build.can.defects, "Defects", openDefects),
-    tool(build.labelled && !build.provisional, "Labels to check", () => openSuspects(page.build, page.view)),
-    tool(!build.provisional, "Near-duplicates", () => openDuplicates(page.build, page.view)));
+    tool(build.can.suspects, "Labels to check", () => openSuspects(page.build, page.view)),
+    tool(build.can.duplicates, "Near-duplicates", () => openDuplicates(page.build, page.view)));
   foot(build);
 }
 
