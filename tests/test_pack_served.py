@@ -12,6 +12,8 @@ from serving import served
 
 from simsearch.errors import ArtifactError
 from simsearch.evaluation.details.placed import Places
+from simsearch.home import Home
+from simsearch.server.shelf import Shelf
 
 
 def export(home, out):
@@ -71,6 +73,24 @@ def test_a_pack_put_in_its_place_is_seen(mapped, home, tmp_path):
         assert opened is not None
         assert opened.digest != before
         opened.let_go()
+
+
+def test_two_packs_of_one_name_are_refused(mapped, home, tmp_path):
+    _, first, pack = mapped
+    paths = [tmp_path / folder / "x.pack" for folder in "ab"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(pack.read_bytes())
+    done = run_cli("serve", "--home", home, "--port", 0, "--build", paths[0], "--build", paths[1], check=2)
+    error, hint = done.stderr.splitlines()
+    assert error == (
+        f"error: expected builds of different names, seen photos in pack {paths[0]} and in pack {paths[1]}"
+    )
+    assert hint.startswith("hint: serve each by a server of its own")
+    with pytest.raises(ArtifactError, match=f"seen photos in home {first} and in pack {pack}"):
+        Shelf(Home(first), ["photos", str(pack)])
+    with served(home, str(pack), str(pack)) as server:
+        assert [build["name"] for build in server.get("/v1/builds").json["builds"]] == ["photos"]
 
 
 def test_places_that_are_none_are_refused():

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from simsearch.errors import ArtifactError, SimsearchError
 from simsearch.home import Build, Home
@@ -36,14 +37,13 @@ class Shelf:
     def __init__(self, home: Home, names: Sequence[str]) -> None:
         """Open builds by name and packs by path, the newest build without any.
 
-        Raises SimsearchError for one that cannot be opened.
+        Raises SimsearchError for one that cannot be opened, and for two of one name.
         """
         self._home = home
         self._opened: dict[str, Opened] = {}
         self.faults: dict[str, Fault] = {}
-        for build in [home.readable(name) for name in names] or [home.build()]:
-            if build.name not in self._opened:
-                self._opened[build.name] = Opened(build)
+        for build in one_each([home.readable(name) for name in names] or [home.build()]):
+            self._opened[build.name] = Opened(build)
 
     @property
     def names(self) -> list[str]:
@@ -120,3 +120,24 @@ class Shelf:
         for opened in self._opened.values():
             opened.let_go()
         gc.collect()
+
+
+def one_each(builds: Sequence[Build]) -> list[Build]:
+    """Return builds, what was named twice once.
+
+    Raises ArtifactError for two of one name: an address has the name alone.
+    """
+    found: dict[str, Build] = {}
+    for build in builds:
+        other = found.setdefault(build.name, build)
+        if _place(other) != _place(build):
+            seen = f"seen {build.name} in {other.place} and in {build.place}"
+            raise ArtifactError(
+                f"expected builds of different names, {seen}",
+                hint="serve each by a server of its own, or make one of the packs anew from a build of another name",
+            )
+    return list(found.values())
+
+
+def _place(build: Build) -> Path | None:
+    return None if build.pack is None else build.pack.resolve()
