@@ -133,8 +133,49 @@ def test_the_map_is_a_table_too(found):
     assert set(found.tab.locator("#hits .label").all_inner_texts()) == {"class 3"}
 
 
+def test_the_map_is_there_before_any_search(visit, server):
+    tab = visit.tab
+    visit.until("document.querySelector('#points')?.getAttribute('aria-label').startsWith('Map of 72 pictures')")
+    assert tab.locator("#start #map").is_visible()
+    assert "query" not in tab.get_attribute("#points", "aria-label") + visit.text("#map-told")
+    assert "hits" not in visit.text("#legend")
+    assert tab.locator("#legend li canvas").count() == 6
+    shown = "(([x]) => { const c = document.querySelector('#points'); return c.toDataURL(); })"
+    bare = tab.evaluate(shown, [0])
+    tab.get_by_role("button", name="Show as table").click()
+    assert tab.locator("#map-table thead th").all_inner_texts() == ["Label", "Pictures", "Nearest labels"]
+    assert tab.locator("#map-table tbody tr").count() == 6
+    assert tab.locator("#map-table button").count() == 0, "there are no hits to filter yet"
+    tab.get_by_role("button", name="Hide the table").click()
+    visit.start()
+    visit.until("document.querySelector('#points').getAttribute('aria-label').includes('place of the query')")
+    assert tab.locator("#found #map").is_visible()
+    assert tab.evaluate(shown, [0]) != bare
+    tab.go_back()
+    visit.until("!document.querySelector('#points').getAttribute('aria-label').includes('query')")
+    assert tab.locator("#start #map").is_visible()
+    assert tab.evaluate(shown, [0]) == bare
+    assert sum(url.endswith("/map") for url in visit.asked) == 1
+
+
+def test_a_closed_map_is_not_asked_for(browser, server):
+    with visiting(browser, server, viewport={"width": 390, "height": 800}) as visit:
+        visit.tab.wait_for_selector("#starts img")
+        visit.tab.wait_for_selector("#map-box > summary")
+        visit.start()
+        assert not visit.tab.locator("#points").is_visible()
+        assert not any(url.endswith("/map") for url in visit.asked)
+        visit.tab.locator("#map-box > summary").click()
+        visit.until("document.querySelector('#points').getAttribute('aria-label').includes('place of the query')")
+
+
 def test_a_build_without_a_map_has_none(browser, built):
     with served(built[1]) as server, visiting(browser, server, "/?image=class 1/03.png") as visit:
         visit.answered()
         assert not visit.tab.locator("#map").is_visible()
+        visit.tab.goto("/")
+        visit.tab.wait_for_selector("#starts img")
+        assert not visit.tab.locator("#map").is_visible()
+        visit.tab.go_back()
+        visit.answered()
         assert len(visit.rows()) == 10

@@ -121,14 +121,17 @@ async function showStart(turn, build, view) {
   noMap();
   await preview(null);
   $("query").hidden = !build.can.search;
+  $("start").append($("map"));
   const { images } = await told(build, `start?seed=${page.seed}`);
   if (turn !== page.turn) return;
   $("start").hidden = false;
   fill($("starts"), images.map((row) => starter(row, view, build, gone)));
+  showMap(null, view, build, { lit: light, change: go, problem: said }).catch(said);
 }
 
 async function showFound(turn, build, view) {
   $("start").hidden = true;
+  $("found").append($("map"));
   $("query").hidden = false;
   $("replace").hidden = $("part").hidden = !build.can.search;
   const file = view.upload ? await kept(view.upload) : null;
@@ -155,7 +158,7 @@ async function showFound(turn, build, view) {
   showAnswer(answer, view, build);
   const open = (hit) => openDetails(hit, { answer, view, build, asked: preview.asked, labels: page.labels, problem: said });
   showHits(answer, view, build, { gone, lit: lightPoint, change: go, open });
-  showMap(answer, view, build, { lit: light, change: go }).catch(said);
+  showMap(answer, view, build, { lit: light, change: go, problem: said }).catch(said);
   foot(build, answer);
   if (answer.hits.length) announce(spoken(answer, build.labelled));
   else none(view);

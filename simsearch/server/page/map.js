@@ -10,10 +10,11 @@ import { HUES, mark, plot } from "./plot.js";
 const NEAR = 10; // pixels from a point at which it is meant
 const PAUSE = 125; // milliseconds before a point that is passed over is shown
 const NEIGHBOURS = 3;
+const RING = " The ring is the query, at the mean of its hits, the nearer the heavier: it is not measured itself.";
 const WIDE = matchMedia("(min-width: 1100px)"), DARK = matchMedia("(prefers-color-scheme: dark)");
 
-const map = { of: "", labels: [], points: [], counts: [], hues: new Map(), places: new Map(), query: null, hits: [], labelled: [], lit: null, shown: null };
-let draw = () => {};
+const map = { of: "", asked: "", coming: null, labels: [], points: [], counts: [], hues: new Map(), places: new Map(), answer: null, query: null, hits: [], labelled: [], lit: null, shown: null };
+let draw = () => {}, hideTable = () => {};
 
 /** Hide the map. */
 export function noMap() {
@@ -22,31 +23,49 @@ export function noMap() {
 
 /** Take an answer from the map, which stays as it is of the corpus. */
 export function bareMap() {
-  Object.assign(map, { query: null, hits: [], labelled: [], lit: null });
-  if (map.of) legend();
-  draw();
+  map.answer = null;
+  if (map.of) place();
 }
 
-/** Show the map of a build with an answer on it; `acts` has lit(row, on), go(href) and change. */
+/** Show the map of a build, with an answer on it where there is one; `acts` has lit(row, on), change and problem. */
 export async function showMap(answer, view, build, acts) {
   $("map").hidden = !build.can.map;
   if (!build.can.map) return;
-  map.shown = { view, build, acts };
-  const state = `${build.name}/${build.digest}`;
+  Object.assign(map, { answer, shown: { view, build, acts } });
+  if (!$("map-box")) make();
+  if ($("map-box").open) await load();
+}
+
+/** Ask for the points, once a state and not before they can be seen. */
+async function load() {
+  const { build } = map.shown, state = `${build.name}/${build.digest}`;
+  if (map.asked !== state) Object.assign(map, { asked: state, coming: told(build, "map") });
+  const found = await map.coming.catch((error) => {
+    map.asked = "";
+    throw error;
+  });
+  if (map.shown.build !== build) return;
   if (map.of !== state) {
-    const found = await told(build, "map");
-    if (map.shown.build !== build) return;
-    Object.assign(map, { of: state, ...found, lit: null });
-    map.counts = new Array(map.labels.length).fill(0);
+    Object.assign(map, { of: state, ...found, counts: new Array(found.labels.length).fill(0) });
     for (const [, , , label] of map.points) if (label >= 0) map.counts[label] += 1;
-    make();
+    $("card").replaceChildren(h("p", { class: "soft" }, "Point at a picture, or touch it, to see it."));
+    hideTable();
   }
-  map.query = answer.place;
-  map.hits = answer.hits.map((hit) => hit.row);
-  map.labelled = answer.hits.map((hit) => map.labels.indexOf(hit.label));
-  const near = [...new Set(answer.hits.map((hit) => map.labels.indexOf(hit.label)))].filter((label) => label >= 0);
+  place();
+}
+
+/** Put the answer on the map, or nothing. */
+function place() {
+  const hits = map.answer?.hits ?? [];
+  map.query = map.answer?.place ?? null;
+  map.hits = hits.map((hit) => hit.row);
+  map.labelled = hits.map((hit) => map.labels.indexOf(hit.label));
+  map.lit = null;
+  const near = [...new Set(map.labelled)].filter((label) => label >= 0);
   const common = [...map.counts.keys()].sort((one, other) => map.counts[other] - map.counts[one]);
   map.hues = new Map([...new Set([...near, ...common])].slice(0, HUES).map((label, hue) => [label, hue]));
+  $("map-told").textContent = `Pictures that look alike lie together.${map.query ? RING : ""}`;
+  if (!$("map-table").hidden) fill($("map-table"), tableOf());
   legend();
   draw();
 }
@@ -58,22 +77,25 @@ export function lightPoint(row, on) {
 }
 
 function make() {
-  const canvas = h("canvas", { id: "points", role: "img" });
-  const card = h("div", { id: "card" }, h("p", { class: "soft" }, "Point at a picture, or touch it, to see it."));
+  const canvas = h("canvas", { id: "points", role: "img", "aria-label": "Map" });
+  const card = h("div", { id: "card" });
   const table = h("div", { id: "map-table", hidden: true, class: "scroll", tabindex: 0, role: "region", "aria-label": "Labels of the map" });
-  const button = h("button", { type: "button", class: "plain", "aria-expanded": "false", click: () => {
-    table.hidden = !table.hidden;
-    button.setAttribute("aria-expanded", String(!table.hidden));
-    button.textContent = table.hidden ? "Show as table" : "Hide the table";
-    if (!table.hidden) fill(table, tableOf());
-  } }, "Show as table");
-  const box = h("details", { id: "map-box", ...(WIDE.matches ? { open: true } : {}) }, h("summary", {}, "Map"),
-    h("figure", {}, canvas, card, h("ul", { id: "legend" }),
-      h("figcaption", { class: "soft" }, "Pictures that look alike lie together. The ring is the query, at the mean of its hits, the nearer the heavier: it is not measured itself."),
-      button, table));
+  const button = h("button", { type: "button", class: "plain", click: () => showTable(table.hidden) });
+  const showTable = (shown) => {
+    table.hidden = !shown;
+    button.setAttribute("aria-expanded", String(shown));
+    button.textContent = shown ? "Hide the table" : "Show as table";
+    if (shown) fill(table, tableOf());
+  };
+  hideTable = () => showTable(false);
+  hideTable();
+  const box = h("details", { id: "map-box", ...(WIDE.matches ? { open: true } : {}), toggle: () => {
+    if (box.open) load().catch((error) => map.shown.acts.problem(error));
+  } }, h("summary", {}, "Map"),
+    h("figure", {}, canvas, card, h("ul", { id: "legend" }), h("figcaption", { class: "soft", id: "map-told" }), button, table));
   fill($("map"), box);
   draw = () => {
-    if (!canvas.clientWidth) return;
+    if (!canvas.clientWidth || !map.of) return;
     canvas.setAttribute("aria-label", `Map of ${count(map.points.length)} pictures of ${count(map.labels.length)} labels${map.query ? ", with a ring at the place of the query" : ""}`);
     map.places = plot(canvas, map.points, map);
   };
@@ -150,7 +172,7 @@ function legend() {
     : null);
 }
 
-/** Label, how many pictures, and the labels whose middles lie nearest: what the map shows, in words. */
+/** Label, how many pictures, and the labels whose middles lie nearest: what the map shows, in words; with an answer each filters it. */
 function tableOf() {
   const middles = map.labels.map(() => [0, 0]);
   for (const [, x, y, label] of map.points) {
@@ -162,8 +184,8 @@ function tableOf() {
   const there = [...map.counts.keys()].filter((label) => map.counts[label]);
   const near = (label) => there.filter((other) => other !== label).sort((one, other) => far(label, one) - far(label, other)).slice(0, NEIGHBOURS);
   return h("table", {}, h("caption", {}, "Labels of the map"),
-    h("thead", {}, h("tr", {}, ["Label", "Pictures", "Hits", "Nearest labels"].map((words) => h("th", { scope: "col" }, words)))),
+    h("thead", {}, h("tr", {}, ["Label", "Pictures", map.answer && "Hits", "Nearest labels"].filter(Boolean).map((words) => h("th", { scope: "col" }, words)))),
     h("tbody", {}, there.map((label) => h("tr", {},
-      h("th", { scope: "row" }, h("button", { type: "button", class: "plain", click: () => map.shown.acts.change({ labels: [map.labels[label]] }) }, map.labels[label])),
-      h("td", {}, count(map.counts[label])), h("td", {}, count(hitsOf(label))), h("td", {}, near(label).map((other) => map.labels[other]).join(", "))))));
+      h("th", { scope: "row" }, map.answer ? h("button", { type: "button", class: "plain", click: () => map.shown.acts.change({ labels: [map.labels[label]] }) }, map.labels[label]) : map.labels[label]),
+      h("td", {}, count(map.counts[label])), map.answer && h("td", {}, count(hitsOf(label))), h("td", {}, near(label).map((other) => map.labels[other]).join(", "))))));
 }
