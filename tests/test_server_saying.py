@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 import shutil
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +102,54 @@ def test_what_is_said_of_hits_becomes_rows_of_a_list(built, tmp_path):
     (tmp_path / "nightly.csv").write_text("\n".join(lines) + "\n")
     done = run_cli("build", tmp_path / "nightly.csv", "--dry-run", "--home", tmp_path / "home", check=0)
     assert "images   33 of 3 labels" in done.stdout
+
+
+@pytest.mark.parametrize("full", ["new.csv", ".png", "fsync"])
+def test_a_full_disk_keeps_whole_lines_and_the_server(built, tmp_path, monkeypatch, full):
+    path, write = tmp_path / "new.csv", Path.write_bytes
+    first, other = ((built[0] / "class 1" / f"0{number}.png").read_bytes() for number in (5, 6))
+    met = []
+
+    def half(file, data):
+        """As a disk that takes half of what it is given, and says so after that."""
+        if full not in file.name:
+            return write(file, data)
+        met.append(write(file, data[: len(data) // 2]))
+        raise OSError(errno.ENOSPC, "No space left on device", str(file))
+
+    def late(descriptor):
+        """As a disk that finds out when it is asked for certainty."""
+        met.append(descriptor)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with served(built[1], "photos", feedback=Feedback(str(path))) as server:
+
+        def say(sent, said):
+            answer = server.form("/v1/search", image=sent).json
+            asked = {"build": "photos", "digest": answer["digest"], "query": answer["id"]}
+            return server.post("/v1/feedback", {**asked, "row": answer["hits"][0]["row"], "said": said})
+
+        assert say(first, "right").status == 204
+        before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+        with monkeypatch.context() as patched:
+            if full == "fsync":
+                patched.setattr(os, "fsync", late)
+            else:
+                patched.setattr(Path, "write_bytes", half)
+            refused = say(other, "class 2")
+            assert is_problem(refused, 507)
+        assert met
+        assert "no space left on the disk of" in refused.json["detail"]
+        assert refused.json["hint"] == "free some space, and say it again"
+        there = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+        assert there.items() >= before.items(), "what was said before stands"
+        assert {file.suffix for file in there.keys() - before.keys()} <= {".png"}, "no half file is left"
+        assert all(there[file] == other for file in there.keys() - before.keys())
+        assert len(rows(path)) == 1
+        assert server.form("/v1/search", image=first).status == 200
+        assert say(other, "class 2").status == 204, "there is space again"
+    assert [row[1] for row in rows(path)][1:] == ["class 2"]
+    assert {(tmp_path / row[0]).read_bytes() for row in rows(path)} == {first, other}
 
 
 def picture_bytes(number):
