@@ -154,3 +154,17 @@ def test_reading_the_table_needs_no_numpy():
         "assert abs(rate - 0.625) < 1e-5"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(("count", "around"), [(700, 0.0), (701, 30.0), (12, 0.0)])
+def test_the_least_score_of_a_rate_is_where_the_rate_begins(count, around):
+    features, labels = clusters(0, count, around=around)
+    found = through_json(features, labels)
+    shares = pair_shares(found)
+    for rate in (0.5, 0.1, 0.01, 0.001, 1e-9):
+        score = shares.least_score(rate)
+        if rate < 1 / found["pairs"]:
+            assert score is None, "so few pairs cannot show it"
+            continue
+        assert shares.reached(score + 1e-9).share <= rate + 1e-9
+        assert shares.reached(score - 1e-5).share > rate, "nothing much lower would do"

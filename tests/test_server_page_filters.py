@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import numpy as np
@@ -146,6 +147,64 @@ def test_what_a_filter_left_out_is_counted_and_brought_back(visit, server):
     visit.tab.get_by_role("button", name="Show them").click()
     visit.answered()
     assert len(visit.rows()) == 20
+
+
+def test_the_slider_is_marked_where_false_alarms_are_rare(visit, server):
+    (told,) = server.get("/v1/builds").json["builds"]
+    rates = server.service.shelf.now().searcher.rates
+    for mark in told["false_alarms"]:
+        assert rates.of(mark["score"] + 1e-9).share <= mark["rate"] + 1e-9
+        assert rates.of(mark["score"] - 1e-5).share > mark["rate"]
+    wanted = [(math.ceil(100 * mark["score"] - 1e-6) / 100, mark["rate"]) for mark in told["false_alarms"]]
+    assert wanted, "the build has pairs enough"
+    assert all(0 < at < 1 for at, _ in wanted)
+    visit.tab.goto("/?image=class 1/03.png")
+    visit.answered()
+    values = visit.tab.locator("#ticks option").evaluate_all("all => all.map(one => Number(one.value))")
+    assert visit.tab.get_attribute("#min", "list") == "ticks"
+    assert values == [at for at, _ in wanted]
+    words = visit.tab.locator(".ticks li").all_inner_texts()
+    assert words == ["1 in 10", "100", "1,000"][: len(wanted)]
+    slider = visit.tab.locator("#min").bounding_box()
+    boxes = [one.bounding_box() for one in visit.tab.locator(".ticks li").all()]
+    for box, (at, _) in zip(boxes, wanted, strict=True):
+        assert box["y"] >= slider["y"] + slider["height"] / 2
+        assert abs(box["x"] + box["width"] / 2 - (slider["x"] + 8 + at * (slider["width"] - 16))) < 2
+    visit.tab.evaluate(SLIDE, wanted[-1][0])
+    visit.answered()
+    told = visit.tab.get_attribute("#min", "aria-valuetext")
+    assert told.startswith(f"{wanted[-1][0]:.2f}, which 1 in {round(1 / wanted[-1][1]):,} pairs of different labels")
+
+
+OVERLAPPING = """async ([scores]) => {
+  const { makeFilters } = await import("/page/filters.js"), { builds } = await import("/page/api.js");
+  const [build] = (await builds()).builds;
+  const false_alarms = scores.map((score, place) => ({ rate: 10 ** -(place + 1), score }));
+  makeFilters({ ...build, false_alarms }, [], () => {});
+  const marks = [...document.querySelectorAll(".ticks li")];
+  return marks.map((one) => [one.textContent, one.getBoundingClientRect().toJSON()]);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        ([0.891, 0.9556, 0.9776], ["1 in 10", "100", "1,000"]),
+        ([0.2, 0.21, 0.22], ["1 in 10", "100", "1,000"]),
+        ([-0.1, 0.4, 0.9951], ["1 in 100"]),
+        ([], ["0.25", "0.50", "0.75"]),
+    ],
+)
+def test_marks_of_the_slider_never_lie_on_each_other(visit, scores, words):
+    visit.tab.goto("/?image=class 1/03.png")
+    visit.answered()
+    found = visit.tab.evaluate(OVERLAPPING, [scores])
+    assert [text for text, _ in found] == words
+    for place, (_, one) in enumerate(found):
+        assert one["width"] > 10
+        for _, other in found[:place]:
+            apart = one["left"] >= other["right"] or other["left"] >= one["right"]
+            assert apart or one["top"] >= other["bottom"] - 1 or other["top"] >= one["bottom"] - 1
 
 
 def test_no_hit_left_is_said_at_once_and_mended(visit):

@@ -41,6 +41,18 @@ class Shares:
             share = less + (above - score) / (above - reached) * (share - less)
         return Rate(float(max(self._least, share)), at_most=after == 0 and reached < score)
 
+    def least_score(self, share: float) -> float | None:
+        """Return the lowest score that at most a `share` reaches; None where so few cannot show one so small."""
+        if share < self._least:
+            return None
+        above, less = self._table[0][0] + ROUNDING, 0.0  # just beyond the highest
+        for score, reached in self._table:
+            if reached > share:
+                down = (share - less) / (reached - less) if less else 0.0
+                return above - down * (above - score) + ROUNDING
+            above, less = score, reached
+        return above
+
 
 def pair_shares(found: dict[str, Any]) -> Shares:
     """Return the shares of different-label pairs, by far.json: "pairs", how many were counted, and "table"."""

@@ -17,6 +17,7 @@ from simsearch.statistics.intervals import wilson_interval
 _UNKNOWN = (None, False)
 _FILE = "far.json"
 _STRANGERS = "strangers.json"
+TICKS = (0.1, 0.01, 0.001)  # rates that a least score is chosen by
 
 
 class Rates:
@@ -57,6 +58,13 @@ class Rates:
     def of(self, score: float) -> Rate | None:
         """Return the share of different-label pairs that score at least `score`, in (0, 1]; None where unknown."""
         return None if self._pairs is None else self._pairs.reached(score)
+
+    def least_scores(self) -> dict[float, float]:
+        """Return, by rate, the lowest score that so few different-label pairs reach, as far as so many can show it."""
+        if self._pairs is None:
+            return {}
+        found = {rate: self._pairs.least_score(rate) for rate in TICKS}
+        return {rate: score for rate, score in found.items() if score is not None}
 
     def of_strangers(self, score: float) -> Rate | None:
         """Return the share of val queries that, without their own label, find a score of at least `score`; or None."""

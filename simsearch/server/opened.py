@@ -162,6 +162,7 @@ class Opened:
             "built": self.build.when,
             "synced": (record.synced or {}).get("when"),
             "columns": list(searcher.corpus.columns),
+            "false_alarms": [{"rate": rate, "score": score} for rate, score in searcher.rates.least_scores().items()],
             "can": {
                 "search": self.embeds,
                 "vectors": True,

@@ -1,23 +1,27 @@
 // The filters: each acts inside the search, so that k stays k. They are made once a build, and follow the view.
 
 import { $, fill, h } from "./dom.js";
-import { count } from "./words.js";
+import { count, oneIn } from "./words.js";
 import { hasFilters } from "./state.js";
 
 const LISTED = 200; // labels that are listed at once; typing finds the others
 const STEPS = [5, 10, 20, 50, 100, 200, 500, 1000];
 const RARE = [["", "any"], ["0.1", "1 in 10"], ["0.01", "1 in 100"], ["0.001", "1 in 1,000"]];
 
+const QUARTERS = [0.25, 0.5, 0.75];
+const LETTER = 0.032; // of the width of the slider, that a letter of a mark takes
+
 const option = ([value, words]) => h("option", { value }, words);
 
 /** Make the row of filters of a build; `change(changes)` is called with what was set, `labels` are as the server tells. */
 export function makeFilters(build, labels, change) {
   const form = $("filters");
-  const low = h("input", { type: "range", id: "min", min: 0, max: 1, step: 0.01, change: () => change({ min: low.value === "0" ? "" : low.value }), input: () => tellLow() });
+  const marks = ticksOf(build);
+  const low = h("input", { type: "range", id: "min", min: 0, max: 1, step: 0.01, list: "ticks", change: () => change({ min: low.value === "0" ? "" : low.value }), input: () => tellLow() });
   const told = h("output", { for: "min", id: "min-told" });
   const tellLow = () => {
     told.textContent = low.value === "0" ? "any" : Number(low.value).toFixed(2);
-    low.setAttribute("aria-valuetext", told.textContent);
+    low.setAttribute("aria-valuetext", [told.textContent, marks.findLast(({ at, means }) => means && at <= low.value)?.means].filter(Boolean).join(", "));
   };
   const rare = h("select", { id: "far", change: () => change({ far: rare.value }) }, RARE.map(option));
   const k = h("select", { id: "k", change: () => change({ k: Number(k.value) }) }, STEPS.map((step) => option([step, count(step)])));
@@ -26,7 +30,7 @@ export function makeFilters(build, labels, change) {
   const where = h("input", { id: "where", spellcheck: "false", autocomplete: "off", "aria-describedby": "columns", placeholder: example(build) });
   fill(form,
     build.labelled ? labelled(labels, change) : null,
-    h("div", { class: "field" }, h("label", { for: "min" }, "Least score"), h("span", { class: "both" }, low, told)),
+    h("div", { class: "field" }, h("label", { for: "min" }, "Least score"), h("span", { class: "both" }, slide(low, marks), told)),
     build.can.max_far ? h("div", { class: "field" }, h("label", { for: "far" }, "False alarms at most"), rare) : null,
     h("div", { class: "field" }, h("label", { for: "k" }, "Hits"), k),
     h("div", { class: "field checks" },
@@ -42,6 +46,31 @@ export function makeFilters(build, labels, change) {
     change({ where: where.value.trim() }, { entered: true });
   };
   follow.tellLow = tellLow;
+}
+
+/** The scores that are marked: those that so few pairs of different labels reach, else quarters. */
+function ticksOf(build) {
+  const found = build.false_alarms.map(({ rate, score }) => ({ at: Math.ceil(100 * score - 1e-6) / 100, rate })).filter(({ at }) => at > 0 && at < 1);
+  if (!found.length) return QUARTERS.map((at) => ({ at, words: at.toFixed(2) }));
+  return found.map(({ at, rate }, place) => ({ at, words: place ? count(Math.round(1 / rate)) : oneIn(rate), means: `which ${oneIn(rate)} pairs of different labels score at most` }));
+}
+
+/** A slider with its marks in words under it, in as many lines as they need not to lie on each other. */
+function slide(low, marks) {
+  const ends = [], list = h("ol", { class: "ticks", "aria-hidden": "true" }, marks.map(({ at, words }) => {
+    const half = words.length * LETTER / 2;
+    let line = ends.findIndex((end) => end < at - half);
+    if (line < 0) line = ends.length;
+    ends[line] = at + half;
+    const tick = h("li", {}, words);
+    tick.style.left = `calc(.5rem + ${at} * (100% - 1rem))`;
+    tick.style.top = `${line}lh`;
+    return tick;
+  }));
+  list.style.height = `${ends.length}lh`;
+  const known = marks[0].means;
+  return h("span", { class: "slide", title: known ? "The marks: so many of the pairs of different labels score as much" : null }, low, list,
+    h("datalist", { id: "ticks" }, marks.map(({ at, words }) => h("option", { value: at, label: words }))));
 }
 
 const example = (build) => (build.labelled ? "label != 'apple'" : "image under 'shelf-3/'");
