@@ -43,8 +43,9 @@ def test_it_is_served_as_the_build_is(mapped, home):
         assert {hit["full"] for hit in found["hits"]} == {None}
         assert server.get(found["hits"][0]["thumbnail"]).body == own.get(known["hits"][0]["thumbnail"]).body
         told, first_told = (one.get("/v1/builds").json["builds"][0] for one in (server, own))
-        assert told["can"] == {**first_told["can"], "suspects": False}
-        assert first_told["can"]["suspects"] is True
+        assert told["can"] == {**first_told["can"], "suspects": False, "originals": False}
+        assert first_told["can"]["suspects"]
+        assert first_told["can"]["originals"]
         assert told["figures"] == first_told["figures"]
         place = f"/v1/builds/photos/{server.digest()}"
         assert server.get(f"{place}/report").body.lower().startswith(b"<!doctype html>")

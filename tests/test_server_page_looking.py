@@ -75,6 +75,12 @@ def test_a_pack_offers_no_list_that_it_cannot_show(browser, doubtful, tmp_path):
         assert "Labels to check" not in tools
         visit.tab.get_by_role("button", name="Near-duplicates").click()
         visit.tab.locator("#duplicates .entries > li").filter(has=visit.tab.get_by_alt_text("copy.png")).wait_for()
+        visit.tab.keyboard.press("Escape")
+        visit.start()
+        assert "original" not in visit.text("#hits"), "said of all of them it says nothing of any"
+        assert not visit.tab.locator("#part").is_visible(), "a part is cut from the original"
+        visit.tab.locator("#hits .more").first.click()
+        visit.tab.get_by_text("This server has small pictures alone.").wait_for()
         assert visit.unexpected() == []
 
 

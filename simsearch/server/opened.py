@@ -172,6 +172,7 @@ class Opened:
                 "verdict": searcher.labelled and searcher.verdicts.reason is None,
                 "map": self.places is not None,
                 "max_far": searcher.rates.least is not None,
+                "originals": record.root is not None,
                 "suspects": self.doubts,
                 "duplicates": self.report is not None,
                 "report": self.build.page_path.is_file(),

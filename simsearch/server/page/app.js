@@ -44,6 +44,7 @@ async function fresh(options = {}) {
 /** Show what the address stands for; `entered`: the reader waits for the answer, and is taken to it. */
 async function show({ entered = false, top = false } = {}) {
   const turn = (page.turn += 1), view = (page.view = viewOf(location.search));
+  delete document.body.dataset.shown;
   stopSearching();
   stopWaiting();
   noNotice();
@@ -133,7 +134,8 @@ async function showFound(turn, build, view) {
   $("start").hidden = true;
   $("found").append($("map"));
   $("query").hidden = false;
-  $("replace").hidden = $("part").hidden = !build.can.search;
+  $("replace").hidden = !build.can.search;
+  $("part").hidden = !build.can.search || (view.image !== "" && !build.can.originals);
   const file = view.upload ? await kept(view.upload) : null;
   if (turn !== page.turn) return;
   if (view.upload && !file) {

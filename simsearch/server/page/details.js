@@ -31,7 +31,7 @@ export async function openDetails(hit, shown) {
       ? h("p", { class: "soft" }, `Of pairs of different labels, ${oneIn(hit.false_accept_rate, hit.false_accept_rate_at_most)} score as much.`)
       : null,
     h("p", { class: "path" }, h("code", {}, hit.image), copier(hit.image)),
-    about.here ? null : h("p", { class: "soft" }, "The original is not on this machine, or has changed since."),
+    about.here ? null : h("p", { class: "soft" }, build.can.originals ? "The original is not on this machine, or has changed since." : "This server has small pictures alone."),
     columns(about.columns),
     build.feedback && answer.id && !view.crop ? opinion(hit, shown) : null,
     h("p", { class: "buttons" },

@@ -33,7 +33,7 @@ function tile(hit, view, build, { first, gone, open, lit }) {
       rare ? h("span", { class: "rare" }, rare) : null,
       hit.same_file ? h("span", { class: "rare" }, "the same file") : null,
       hit.alike ? h("span", { class: "rare" }, `and ${many(hit.alike, "near-duplicate")}`) : null,
-      !hit.full && hit.thumbnail ? h("span", { class: "rare" }, "original not on this machine") : null),
+      !hit.full && hit.thumbnail && build.can.originals ? h("span", { class: "rare" }, "original not on this machine") : null),
     h("button", { type: "button", class: "more", "aria-label": `Details of hit ${hit.rank}`, click: () => open(hit) }, "Details"));
   for (const [event, on] of [["mouseenter", true], ["focusin", true], ["mouseleave", false], ["focusout", false]]) {
     item.addEventListener(event, () => lit(hit.row, on));

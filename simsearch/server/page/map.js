@@ -166,7 +166,7 @@ function legend() {
     const canvas = h("canvas", { width: 20, height: 20, "aria-hidden": "true" });
     mark(canvas, hue);
     const hits = hitsOf(label);
-    return h("li", {}, canvas, h("span", {}, map.labels[label], h("span", { class: "soft" }, ` ${hits ? `${count(hits)} of the hits / ` : ""}${count(map.counts[label])}`)));
+    return h("li", {}, canvas, h("span", {}, map.labels[label], h("span", { class: "soft" }, ` (${count(map.counts[label])}${hits ? `, ${count(hits)} of the hits` : ""})`)));
   }), map.labels.length > map.hues.size
     ? h("li", {}, h("span", { class: "other-dot", "aria-hidden": "true" }), h("label", { for: "colour" }, "the others are grey; colour"), more)
     : null);
