@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import io
 import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -53,13 +54,12 @@ def write_records(
 
     `groups`: with the column of groups; `columns` are the names of further ones, which each record has its extras in.
     """
-    offsets = []
     with (folder / RECORDS).open("wb") as file:
-        file.write(_line((*COLUMNS, *((GROUP,) if groups else ()), *(EXTRA + name for name in columns))))
+        lines = _Lines(file)
+        head = (*COLUMNS, *((GROUP,) if groups else ()), *(EXTRA + name for name in columns))
+        offsets = array("q", (lines.add(head),))
         for record in records:
-            offsets.append(file.tell())
-            file.write(_record_line(record, groups))
-        offsets.append(file.tell())
+            offsets.append(offsets[-1] + lines.add(_fields(record, groups)))
     np.save(folder / OFFSETS, np.asarray(offsets, dtype=np.int64))
 
 
@@ -74,16 +74,13 @@ def extend_records(old: Path, out: Path, replaced: Mapping[int, ImageRecord], ad
     groups = has_groups(old)
     position = 0
     with (out / RECORDS).open("wb") as file:
+        lines = _Lines(file)
         for row in sorted(replaced):
-            line = _record_line(replaced[row], groups)
             file.write(data[position : offsets[row]])
-            file.write(line)
-            position, lengths[row] = int(offsets[row + 1]), len(line)
+            position, lengths[row] = int(offsets[row + 1]), lines.add(_fields(replaced[row], groups))
         file.write(data[position:])
-        more = []
-        for record in added:
-            more.append(file.write(_record_line(record, groups)))
-    lengths = np.concatenate((offsets[:1], lengths, np.array(more, dtype=np.int64)))
+        more = array("q", (lines.add(_fields(record, groups)) for record in added))
+    lengths = np.concatenate((offsets[:1], lengths, np.asarray(more, dtype=np.int64)))
     np.save(out / OFFSETS, np.cumsum(lengths))
 
 
@@ -194,15 +191,26 @@ class RecordTable:
             self.close()
 
 
-def _record_line(r: ImageRecord, groups: bool) -> bytes:
+def _fields(r: ImageRecord, groups: bool) -> tuple[object, ...]:
     flags = (int(r.fit), int(r.val), int(r.gallery), int(r.query))
-    return _line((r.row, r.image, r.label, *flags, r.sha256, *((r.group,) if groups else ()), *r.extras))
+    return (r.row, r.image, r.label, *flags, r.sha256, *((r.group,) if groups else ()), *r.extras)
 
 
-def _line(values: Iterable[object]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerow(values)
-    return text.getvalue().encode("utf-8", "surrogateescape")
+class _Lines:
+    """Lines of CSV at the end of a file, whose lengths in bytes are told."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._writer = csv.writer(self)
+
+    def add(self, values: Iterable[object]) -> int:
+        """Write one line; returns its bytes."""
+        written: int = self._writer.writerow(values)  # what `write` returns
+        return written
+
+    def write(self, text: str) -> int:
+        """Write what the csv module made of a line, which it hands over whole."""
+        return self._file.write(text.encode("utf-8", "surrogateescape"))
 
 
 def _record(values: list[str], grouped: bool) -> ImageRecord:
