@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -62,131 +63,135 @@ def evaluate(
     inputs = {"dataset": data.artifact.reference, "index": index.reference}
     measured = {**embedded, "frozen": frozen} if frozen else embedded
     inputs |= {system: artifact.reference for system, artifact in measured.items()}
-    work = partial(make_report, build, data, measured, index, table, search, few_shot, trained, untrained, beside)
+    work = Measuring(build, data, measured, index, table, search, few_shot, trained, untrained, beside).report
     return Step("evaluate", "Evaluated", VERSION, settings, inputs, work)
 
 
-def make_report(
-    build: str,
-    data: Data,
-    embedded: dict[str, Artifact],
-    index: Artifact,
-    table: tables.Evaluation,
-    search: Search,
-    few_shot: bool,
-    trained: Artifact | None,
-    untrained: str | None,
-    beside: Beside | None,
-    space: Workspace,
-    progress: Progress,
-) -> Result:
-    """Write report, details, far, strangers and map .json and queries.npz; returns facts and the headline in words."""
-    from simsearch.evaluation.details.around import look_around
-    from simsearch.evaluation.evaluate import Features
-    from simsearch.evaluation.evaluate import evaluate as measure
-    from simsearch.evaluation.own import numbered
-    from simsearch.images.perceptual import lookalikes, reductions, twins
-    from simsearch.report.summary import asked_words, optimistic_words, recall_words, summarize
-    from simsearch.stages.answer_time import milliseconds_of_a_picture
-    from simsearch.vectors.features import FeatureFile
+@dataclass(frozen=True)
+class Measuring:
+    """What a report is made from; `embedded` are the features of each system, the others as `evaluate` has them."""
 
-    labels: list[str] = []
-    of_images: list[str] = []
-    digests = bytearray()
-    every: list[int] = []
-    val: list[int] = []
-    for record in data.records():
-        labels.append(record.label)
-        of_images.append(record.group)
-        digests += bytes.fromhex(record.sha256)
-        if record.query:
-            every.append(record.row)
-        if record.val:
-            val.append(record.row)
-    queries = measured_queries(every, digests, MOST_QUERIES)
-    names = sorted(set(labels) - {""})
-    pictures = THUMBNAILS in data.artifact.manifest["files"]  # a build of vectors has none
-    gallery = int(data.facts["gallery"])
-    unmeasured = data.facts.get("unmeasured")
-    number = {label: i for i, label in enumerate(names)}
-    groups = numbered(of_images)
-    copies = near = None
-    if pictures:
-        progress.tell("near twins across the split")
-        reduced = reductions(data.artifact.path, threads=THREADS)
-        copies = twins(reduced, queries, gallery, groups)
-        near = _near_twins(data, reduced, np.array(queries), gallery, groups, copies)
-    with ExitStack() as stack:
-        # One file object for one artifact: systems that share features are measured once.
-        paths = {system: artifact.file("features.h5") for system, artifact in embedded.items()}
-        files = {path: stack.enter_context(FeatureFile(path)) for path in set(paths.values())}
-        opened = {system: files[path] for system, path in paths.items()}
-        found = measure(
-            build=build,
-            features=Features(**opened),
-            gallery=gallery,
-            query_rows=queries,
-            labels=np.array([number.get(label, -1) for label in labels])
-            if data.facts["labelled"] and not unmeasured
-            else None,
-            label_names=names,
-            groups=groups,
-            val_rows=[] if few_shot else val,  # where unseen labels are searched, val has seen ones
-            index=gallery_index(index),
-            index_bytes=int(index.facts["bytes"]),
-            ks=table.k,
-            search=search,
-            few_shot=few_shot,
-            name=data.name,
-            twins=copies,
-            near=near,
-            progress=progress.tell,
-        )
-        progress.tell("duplicates in the corpus, and labels that may be mistakes")
-        corpus = int(index.facts["ntotal"])
-        looks = lookalikes(reduced, range(corpus)) if pictures else None
-        corpus_labels = labels[:corpus] if data.facts["labelled"] and not unmeasured else None
-        around = look_around(
-            np.frombuffer(digests, "S32")[:corpus],
-            looks,
-            opened["recipe"],
-            opened[untrained] if untrained else None,
-            reduced[:corpus] if pictures else None,
-            corpus_labels,
-            None if groups is None else groups[:corpus],
-        )
-        found.report.update(around)
-        # Earlier data sets say nothing of it.
-        found.report.update({key: data.facts[key] for key in ("left_out", "decoded") if key in data.facts})
-        if len(queries) < len(every):
-            found.report["queries_of"] = len(every)
-        if few_shot and data.facts["labelled"]:
-            why = "the labels searched were not trained on"
-            found.report["reasons"] |= {"false_accepts": why, "strangers": why}
-        if unmeasured:
-            found.report.update(classes=len(names), unmeasured=unmeasured)
-            found.report["reasons"] = dict.fromkeys(found.report["reasons"], unmeasured)
-        if trained is not None:
-            progress.tell("how long a picture takes")
-            took = milliseconds_of_a_picture(data, trained, gallery_index(index), search)
-            found.report["milliseconds"] = took
-        shown = None
-        if table.map:
-            progress.tell("map of the features before and after")
-            shown = _map(opened, np.array(queries), labels, beside)
-    report = {**found.report, "summary": summarize(found.report)}
-    (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
-    for name, value in (
-        ("details", found.details),
-        ("far", found.false_accepts),
-        ("strangers", found.strangers),
-        ("map", shown),
-    ):
-        (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
-    np.savez(space.out / "queries.npz", allow_pickle=False, **found.per_query)
-    measured = recall_words(found.report) or "quality not measured"
-    told = f"{measured}, {asked_words(found.report)}"
-    return {"queries": len(queries)}, f"{told}, optimistic" if measured and optimistic_words(found.report) else told
+    build: str
+    data: Data
+    embedded: dict[str, Artifact]
+    index: Artifact
+    table: tables.Evaluation
+    search: Search
+    few_shot: bool
+    trained: Artifact | None
+    untrained: str | None
+    beside: Beside | None
+
+    def report(self, space: Workspace, progress: Progress) -> Result:
+        """Write report, details, far, strangers and map .json and queries.npz; returns facts, the headline in words."""
+        from simsearch.evaluation.details.around import look_around
+        from simsearch.evaluation.evaluate import Features
+        from simsearch.evaluation.evaluate import evaluate as measure
+        from simsearch.evaluation.own import numbered
+        from simsearch.images.perceptual import lookalikes, reductions, twins
+        from simsearch.report.summary import asked_words, optimistic_words, recall_words, summarize
+        from simsearch.stages.answer_time import milliseconds_of_a_picture
+        from simsearch.vectors.features import FeatureFile
+
+        labels: list[str] = []
+        of_images: list[str] = []
+        digests = bytearray()
+        every: list[int] = []
+        val: list[int] = []
+        for record in self.data.records():
+            labels.append(record.label)
+            of_images.append(record.group)
+            digests += bytes.fromhex(record.sha256)
+            if record.query:
+                every.append(record.row)
+            if record.val:
+                val.append(record.row)
+        queries = measured_queries(every, digests, MOST_QUERIES)
+        names = sorted(set(labels) - {""})
+        pictures = THUMBNAILS in self.data.artifact.manifest["files"]  # a build of vectors has none
+        gallery = int(self.data.facts["gallery"])
+        unmeasured = self.data.facts.get("unmeasured")
+        number = {label: i for i, label in enumerate(names)}
+        groups = numbered(of_images)
+        copies = near = None
+        if pictures:
+            progress.tell("near twins across the split")
+            reduced = reductions(self.data.artifact.path, threads=THREADS)
+            copies = twins(reduced, queries, gallery, groups)
+            near = _near_twins(self.data, reduced, np.array(queries), gallery, groups, copies)
+        with ExitStack() as stack:
+            # One file object for one artifact: systems that share features are measured once.
+            paths = {system: artifact.file("features.h5") for system, artifact in self.embedded.items()}
+            files = {path: stack.enter_context(FeatureFile(path)) for path in set(paths.values())}
+            opened = {system: files[path] for system, path in paths.items()}
+            found = measure(
+                build=self.build,
+                features=Features(**opened),
+                gallery=gallery,
+                query_rows=queries,
+                labels=np.array([number.get(label, -1) for label in labels])
+                if self.data.facts["labelled"] and not unmeasured
+                else None,
+                label_names=names,
+                groups=groups,
+                val_rows=[] if self.few_shot else val,  # where unseen labels are searched, val has seen ones
+                index=gallery_index(self.index),
+                index_bytes=int(self.index.facts["bytes"]),
+                ks=self.table.k,
+                search=self.search,
+                few_shot=self.few_shot,
+                name=self.data.name,
+                twins=copies,
+                near=near,
+                progress=progress.tell,
+            )
+            progress.tell("duplicates in the corpus, and labels that may be mistakes")
+            corpus = int(self.index.facts["ntotal"])
+            looks = lookalikes(reduced, range(corpus)) if pictures else None
+            corpus_labels = labels[:corpus] if self.data.facts["labelled"] and not unmeasured else None
+            around = look_around(
+                np.frombuffer(digests, "S32")[:corpus],
+                looks,
+                opened["recipe"],
+                opened[self.untrained] if self.untrained else None,
+                reduced[:corpus] if pictures else None,
+                corpus_labels,
+                None if groups is None else groups[:corpus],
+            )
+            found.report.update(around)
+            # Earlier data sets say nothing of it.
+            found.report.update(
+                {key: self.data.facts[key] for key in ("left_out", "decoded") if key in self.data.facts}
+            )
+            if len(queries) < len(every):
+                found.report["queries_of"] = len(every)
+            if self.few_shot and self.data.facts["labelled"]:
+                why = "the labels searched were not trained on"
+                found.report["reasons"] |= {"false_accepts": why, "strangers": why}
+            if unmeasured:
+                found.report.update(classes=len(names), unmeasured=unmeasured)
+                found.report["reasons"] = dict.fromkeys(found.report["reasons"], unmeasured)
+            if self.trained is not None:
+                progress.tell("how long a picture takes")
+                took = milliseconds_of_a_picture(self.data, self.trained, gallery_index(self.index), self.search)
+                found.report["milliseconds"] = took
+            shown = None
+            if self.table.map:
+                progress.tell("map of the features before and after")
+                shown = _map(opened, np.array(queries), labels, self.beside)
+        report = {**found.report, "summary": summarize(found.report)}
+        (space.out / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False))
+        for name, value in (
+            ("details", found.details),
+            ("far", found.false_accepts),
+            ("strangers", found.strangers),
+            ("map", shown),
+        ):
+            (space.out / f"{name}.json").write_text(json.dumps(value, allow_nan=False))
+        np.savez(space.out / "queries.npz", allow_pickle=False, **found.per_query)
+        measured = recall_words(found.report) or "quality not measured"
+        told = f"{measured}, {asked_words(found.report)}"
+        return {"queries": len(queries)}, f"{told}, optimistic" if measured and optimistic_words(found.report) else told
 
 
 def _near_twins(
