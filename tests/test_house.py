@@ -40,6 +40,7 @@ OWNERS = {
     "ray": ("engines/ray/",),
     "pyarrow": ("images/sources/tables.py", "vectors/formats/metadata.py"),
     "click": ("cli/",),
+    "fsspec": ("images/sources/store.py",),
     "rich": ("console.py", "bench/outputs/terminal.py"),
     "sqlite3": ("hashing.py", "bench/history/"),
     "fcntl": ("locks.py",),

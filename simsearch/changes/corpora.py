@@ -13,6 +13,7 @@ from simsearch.errors import ArtifactError
 from simsearch.home import Build, Home
 from simsearch.home.again import home_words, word
 from simsearch.images.records import read_names
+from simsearch.images.sources.urls import is_url
 
 SHOWN = 3  # images that are named of each kind
 STAGES = ("dataset", "index")
@@ -64,7 +65,7 @@ def _named(images: set[str]) -> str:
 
 def _in_step(one: Build, other: Build) -> str:
     sources: Sequence[str] = [build.record.source for build in (one, other)]
-    if one.of_files and sources[0] == sources[1]:
+    if one.of_files and sources[0] == sources[1] and not is_url(sources[0].partition(":")[2]):
         folder = word(sources[0].partition(":")[2])
         return f"simsearch sync {folder} --all{home_words(one.home)} brings both in step with it"
     return f"they were made from {safe(sources[0])} and {safe(sources[1])}: build both from the same images"

@@ -14,11 +14,13 @@ from simsearch.changes.state import State
 from simsearch.console import safe
 from simsearch.errors import ArtifactError, LabelsError, RecipeError, SourceError
 from simsearch.home import Build, Home
+from simsearch.home.again import word
 from simsearch.images.formats.decoding import Decoding, told
 from simsearch.images.sources.extras import in_columns
 from simsearch.images.sources.lookup import MISSING
 from simsearch.images.sources.opening import OPENED_BY, open_source
 from simsearch.images.sources.source import FileSource
+from simsearch.images.sources.urls import is_url
 from simsearch.images.sources.walk import UNREADABLE_FOLDER
 
 NOTHING_DELETED = "nothing was deleted"
@@ -38,6 +40,12 @@ def choose_build(home: Home, folder: str | None, name: str | None) -> Build:
         raise RecipeError(
             f"build {build.name} was made from {build.record.source}, whose images do not change",
             hint="sync is for builds of a folder or a table: simsearch sync FOLDER",
+        )
+    if is_url(place := build.record.source.partition(":")[2]):
+        raise RecipeError(
+            f"build {build.name} was made from {place}, and sync is for folders of this machine",
+            hint=f"simsearch build {word(place)} --name {build.name}{build.at} builds what is there now; what has not "
+            "changed is not made again",
         )
     return build.whole()
 

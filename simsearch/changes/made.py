@@ -10,6 +10,7 @@ from pathlib import Path
 from simsearch.errors import ArtifactError, RecipeError, near_path, near_words, nearest
 from simsearch.home import Build, Home
 from simsearch.home.again import home_words, word
+from simsearch.images.sources.urls import checked_url, is_url
 from simsearch.names import build_name
 
 
@@ -70,4 +71,4 @@ def made_from(home: Home, folder: str) -> Made:
 
 
 def _place(folder: str) -> str:
-    return os.path.realpath(os.path.expanduser(folder))
+    return checked_url(folder) if is_url(folder) else os.path.realpath(os.path.expanduser(folder))

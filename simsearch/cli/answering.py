@@ -17,6 +17,7 @@ from simsearch.cli.printing import emit, emit_json, emit_path
 from simsearch.cli.verdicts import stale_words, verdict_line
 from simsearch.console import one_in, safe, say, shorten
 from simsearch.errors import ImageError, SourceError
+from simsearch.images.sources.urls import is_url
 from simsearch.search.documents import answer_document, judgement_document
 from simsearch.search.pictures import MISSING
 from simsearch.search.question import MAX_FAR, Answer, Question
@@ -155,7 +156,8 @@ def _say_gone(searcher: Searcher, gone: set[str], *, any_hit: bool, form: Form) 
         where = "shown above" if form == Form.TABLE else "left out"
         say(f"{_files(len(gone))} {where} {'is' if len(gone) == 1 else 'are'} gone: {_in_step(searcher)}")
     elif any_hit and (root := searcher.build.record.root) is not None and not searcher.build.pictures_here:
-        say(f"None of these images is on this machine: there is no {safe(root)}")
+        where = f"they lie at {safe(root)}" if is_url(root) else f"there is no {safe(root)}"
+        say(f"None of these images is on this machine: {where}")
 
 
 def say_if_too_few(searcher: Searcher, max_far: float | None) -> None:

@@ -64,7 +64,8 @@ def build(
     home: str | None,
     as_json: bool,
 ) -> int:
-    """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER (class/x.jpg) or a .csv table.
+    """Train, embed, index and evaluate RECIPE (a shipped name or a .toml file), a FOLDER or URL (class/x.jpg) or a .csv
+    table.
 
     Without RECIPE: digits. What is already built is not built again. Prints the path of the report.
     """

@@ -46,7 +46,7 @@ def survey(source: Source, reader: Reader, *, threads: int = 2) -> Iterator[Surv
     """Yield the outcome of every image of a source in order."""
 
     def look(names: list[str]) -> list[Surveyed]:
-        return [_survey_one(reader, name) for name in names]
+        return list(reader.each(lambda name: _survey_one(reader, name), names))
 
     for outcomes in in_order(look, pieces((image.image for image in source.images), PIECE), threads):
         yield from outcomes
@@ -97,12 +97,16 @@ def pixel_batches(
 def _load(reader: Reader, records: Sequence[ImageRecord], preprocess: Preprocess) -> Pixels:
     size = preprocess.size
     out = np.empty((len(records), size, size, preprocess.channels), dtype=np.uint8)
-    for position, record in enumerate(records):
+
+    def load(record: ImageRecord) -> Pixels:
         try:
-            out[position] = preprocess.fit(reader.array(record.image, preprocess.at_least, record.sha256))
+            return preprocess.fit(reader.array(record.image, preprocess.at_least, record.sha256))
         except ImageError:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None
+
+    for position, pixels in enumerate(reader.each(load, records)):
+        out[position] = pixels
     return out
 
 

@@ -15,6 +15,7 @@ from simsearch.console import safe, typable
 from simsearch.errors import RecipeError, near_path, near_words, nearest
 from simsearch.images.formats.formats import suffixes
 from simsearch.images.sources.mending import is_file_of_labels
+from simsearch.images.sources.urls import checked_url, is_url, name_of
 from simsearch.names import PACK, build_name
 from simsearch.recipe.recipe import Recipe, make_recipe
 from simsearch.recipe.settings import lines_of
@@ -73,7 +74,7 @@ def shipped_folder() -> Path:
 
 
 def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) -> NamedRecipe:
-    """The recipe that RECIPE, FOLDER or TABLE on the command line stands for, with the `--set` settings applied.
+    """The recipe that RECIPE, FOLDER, URL or TABLE on the command line stands for, with the `--set` settings applied.
 
     A shipped name wins over a folder of that name; `./x` is always a path. Relative paths inside a recipe file start
     at the file's folder, those of a shipped recipe and of `--set` at the current one. Raises RecipeError; the one for a
@@ -84,6 +85,15 @@ def find_recipe(argument: str, settings: list[str], builds: Iterable[str] = ()) 
     if argument in shipped:
         tables = _read_tables(shipped[argument], Path.cwd())
         name, where = argument, f"recipe {argument}"
+    elif is_url(argument):
+        argument = checked_url(argument)
+        if Path(name_of(argument)).suffix.lower() in LISTS:
+            raise RecipeError(
+                f"{argument} is a list, and lists are read from this machine alone",
+                hint="download it; its paths start at dataset.root",
+            )
+        tables = {"dataset": {"source": f"folder:{argument}"}}
+        name, where = build_name(name_of(argument)), f"folder {argument}"
     elif path.is_dir():
         tables = {"dataset": {"source": f"folder:{os.path.abspath(path)}"}}
         name, where = build_name(path.resolve().name), f"folder {argument}"
@@ -214,7 +224,7 @@ def _with_absolute_paths(tables: dict[str, Any], base: Path) -> dict[str, Any]:
     dataset, embedder = result.get("dataset"), result.get("embedder")
     if isinstance(dataset, dict):
         kind, colon, path = str(dataset.get("source", "")).partition(":")
-        if kind in {"folder", "table"} and colon and path:
+        if kind in {"folder", "table"} and colon and path and not is_url(path):
             dataset["source"] = f"{kind}:{absolute(path)}"
         if isinstance(dataset.get("root"), str):
             dataset["root"] = absolute(dataset["root"])

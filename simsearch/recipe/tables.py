@@ -17,6 +17,7 @@ from simsearch.images.formats.decoding import MAX_PIXELS, Decoding
 from simsearch.images.preprocess import LATER, Interpolation, Order, Resize
 from simsearch.images.sources.columns import KEYS as COLUMNS
 from simsearch.images.sources.mending import is_file_of_labels
+from simsearch.images.sources.urls import checked_url, is_url
 from simsearch.recipe.table import Options, Table, setting
 from simsearch.vectors.search import KINDS
 
@@ -24,7 +25,7 @@ from simsearch.vectors.search import KINDS
 class Dataset(Table):
     """[dataset]: where the images come from and how they are split."""
 
-    source: str = setting("Where images come from: digits, torchvision:NAME, folder:PATH or table:FILE.")
+    source: str = setting("Where images come from: digits, torchvision:NAME, folder:PATH|URL, table:FILE.")
     options: Options = setting('Arguments of the torchvision class, as {split = "letters"} for EMNIST.', {})
     root: str | None = setting("The folder that the paths of a list start from.", None)
     split: Literal["closed", "disjoint"] = setting(
@@ -86,7 +87,11 @@ class Dataset(Table):
     @field_validator("source")
     @classmethod
     def _known_kind(cls, source: str) -> str:
+        if is_url(source):
+            source = f"folder:{source}"
         kind, colon, rest = source.partition(":")
+        if kind == "folder" and is_url(rest):
+            return f"folder:{checked_url(rest)}"
         if (kind == "digits" and not colon) or (kind in {"torchvision", "folder", "table"} and rest):
             return source
         raise ValueError(f"expected digits, torchvision:NAME, folder:PATH or table:FILE, seen {source!r}")

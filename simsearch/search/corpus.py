@@ -20,6 +20,7 @@ from simsearch.errors import ImageError
 from simsearch.home import Build
 from simsearch.images.formats.decode import read_bytes
 from simsearch.images.records import RecordTable, extra_columns, has_groups, read_columns
+from simsearch.images.sources.urls import is_url
 from simsearch.images.thumbnails import ThumbnailReader
 
 
@@ -39,7 +40,7 @@ class Corpus:
     def path(self, image: str) -> str | None:
         """Return the path of the file of an image; None where it is not on this machine."""
         root = self._build.record.root
-        if root is None:
+        if root is None or is_url(root):
             return None
         path = os.path.join(root, image)
         return path if os.path.isfile(path) else None

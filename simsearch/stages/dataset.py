@@ -70,7 +70,7 @@ def make_dataset(
     Raises SourceError when too many images cannot be used, when they cannot be split, or when a file is not what it
     was when the fingerprint was taken: the artifact's address would promise other bits than it holds.
     """
-    expected = {name: "" if size < 0 else sha256 for name, size, sha256 in listing}
+    expected = source.promised(listing)
     kept, digests, bad = [], [], [SetAside(image, reason) for image, reason in source.rejected]
     listed = {image.image: image for image in source.images}
     tally = Tally()
@@ -86,6 +86,7 @@ def make_dataset(
                 digests.append(found.sha256)
                 thumbnails(found.thumbnail)
             progress(done, len(listed))
+    source.check(listing)
     damaged, mend = damaged_of(bad), mending(table.kind)
     if any(one.reason.startswith("no label") for one in damaged):
         mend = f"--set dataset.labels=false builds without labels, or {mend}"

@@ -44,12 +44,12 @@ class Bundle:
 
     def features(self, records: Sequence[ImageRecord]) -> Floats:
         """Raw features (n, dim) of images; SourceError when one is not what its record says."""
-        pixels = np.stack([self.preprocess.fit(self._read(record)) for record in records])
+        pixels = np.stack(list(self.reader.each(self._read, records)))
         return self._features.features(self.preprocess.normalize(pixels))
 
     def _read(self, record: ImageRecord) -> Pixels:
         try:
-            return self.reader.array(record.image, self.preprocess.at_least, record.sha256)
+            return self.preprocess.fit(self.reader.array(record.image, self.preprocess.at_least, record.sha256))
         except ImageError:
             # It was decoded when the data set was made, so it is the file that has changed.
             raise changed(record.image) from None

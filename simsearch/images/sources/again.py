@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from simsearch.images.formats.decoding import Decoding
+from simsearch.images.sources.remote import RemoteReader
 from simsearch.images.sources.source import FileReader, Reader
 from simsearch.images.sources.unpacked import PixelReader
 
@@ -16,12 +17,16 @@ def written(reader: Reader) -> dict[str, Any]:
     own = {"decoding": reader.decoding.to_json()}
     if isinstance(reader, PixelReader):
         return {**own, "file": str(reader.path), "shape": list(reader.shape), "sizes": reader.sizes}
+    if isinstance(reader, RemoteReader):
+        return {**own, "url": reader.url}
     return {**own, "root": str(reader.root)}
 
 
 def read_again(values: Mapping[str, Any]) -> Reader:
     """Return the reader that `written` was given."""
     decoding = Decoding.from_json(values["decoding"])
+    if "url" in values:
+        return RemoteReader(values["url"], decoding)
     if "root" in values:
         return FileReader(values["root"], decoding)
     reader = PixelReader(Path(values["file"]), tuple(values["shape"]), dict(values["sizes"]))

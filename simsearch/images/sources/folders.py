@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from simsearch.errors import SourceError, near_path, near_words
 from simsearch.images.formats.formats import suffixes
@@ -30,22 +31,32 @@ def open_folder(
             f"cannot use the folder {path!r}: {seen}", hint="give a folder that holds class/x.jpg", near=near
         )
     scan = walk(root, picking)
-    if not scan.images:
-        raise SourceError(f"no images in {path!r}: {scan.seen()}", hint=_hint(scan, picking))
-    found = label(scan.images, picking.rules, labels=labels)
-    scan.left.aside = found.aside
-    scan.left.said += found.said
     return FileSource(
         spec=spec,
         title=title or os.path.basename(root) or root,
         root=root,
         identity=f"folder:{root}",
-        images=sorted(found.images, key=lambda image: image.image),
-        labelled=found.labelled,
-        rejected=sorted(scan.rejected + found.rejected),
-        notes=[note for note in found.notes if note not in found.said],
-        left_out=scan.left,
+        **laid_out(scan, path, picking, labels=labels),
     )
+
+
+def laid_out(scan: Scan, path: str, picking: Picking, *, labels: bool) -> dict[str, Any]:
+    """Return what a walk through the folder `path` makes of a source: its images, labelled, and all that is said.
+
+    Raises SourceError where it saw no image.
+    """
+    if not scan.images:
+        raise SourceError(f"no images in {path!r}: {scan.seen()}", hint=_hint(scan, picking))
+    found = label(scan.images, picking.rules, labels=labels)
+    scan.left.aside = found.aside
+    scan.left.said += found.said
+    return {
+        "images": sorted(found.images, key=lambda image: image.image),
+        "labelled": found.labelled,
+        "rejected": sorted(scan.rejected + found.rejected),
+        "notes": [note for note in found.notes if note not in found.said],
+        "left_out": scan.left,
+    }
 
 
 def query_files(paths: Iterable[str], lines: Iterable[str]) -> Iterator[str]:

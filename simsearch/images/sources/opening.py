@@ -15,9 +15,11 @@ from simsearch.images.sources.folders import open_folder
 from simsearch.images.sources.groups import by_pattern, told
 from simsearch.images.sources.left_out import unread
 from simsearch.images.sources.mending import mended, read_labels
+from simsearch.images.sources.remote import open_remote
 from simsearch.images.sources.source import FileSource, Source
 from simsearch.images.sources.tables import open_table
 from simsearch.images.sources.torchvision_sets import open_torchvision
+from simsearch.images.sources.urls import is_url
 from simsearch.images.sources.walk import Picking
 
 LEAVE_OUT = "leave it out"
@@ -60,7 +62,7 @@ def _open(
     follow_links: bool = False,
     machine_folders: bool = False,
 ) -> Source:
-    """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH or table:FILE.
+    """Return the source that `spec` names: digits, torchvision:NAME, folder:PATH, folder:URL or table:FILE.
 
     `group` is a pattern over paths that tells which images belong together (groups.py), or a table's column; `columns`
     are the names of a table's other columns, `rules` those of `Decoding`. Without `labels` every image is used,
@@ -97,6 +99,13 @@ def _open(
             f"dataset.labels is for folder:PATH and table:FILE, and the source is {spec!r}", hint=LEAVE_OUT
         )
     path = os.path.join(base, os.path.expanduser(rest))
+    if kind == "folder" and is_url(rest):
+        if follow_links:
+            raise SourceError(f"dataset.follow_links is for folders of this machine, and the source is {spec!r}")
+        return _grouped(
+            open_remote(rest, spec=spec, picking=Picking(tuple(exclude), rules, False, machine_folders), labels=labels),
+            group,
+        )
     if kind == "folder":
         picking = Picking(tuple(exclude), rules, follow_links, machine_folders)
         return _grouped(open_folder(path, spec=spec, picking=picking, labels=labels), group)

@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from simsearch.arrays import Pixels
 from simsearch.errors import SourceError
@@ -18,6 +20,8 @@ from simsearch.images.sources.left_out import LeftOut
 UNLABELLED = "building without labels, as dataset.labels = false says"
 
 Fingerprint = list[tuple[str, int, str]]
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 _USUAL = {
     "train": "train training trainset train_set training_set train_images training_images train_data gallery",
@@ -83,12 +87,26 @@ class Reader(ABC):
             raise changed(image)
         return self.decode(data, at_least)
 
+    def each(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield work(item) in order; what reads from far away has several on their way at once."""
+        return map(work, items)
+
     def sha256(self, image: str) -> str:
         """Return the SHA-256 of the bytes of an image; raises ImageError when they cannot be read."""
         return hashlib.sha256(self.data(image)).hexdigest()
 
 
-class FileReader(Reader):
+class EncodedReader(Reader):
+    """Reads images whose bytes are those of files, wherever they lie."""
+
+    def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
+        return decode(data, at_least, self.decoding)
+
+    def examine(self, data: bytes, at_least: int | None = None) -> Decoded:
+        return examine(data, at_least, self.decoding)
+
+
+class FileReader(EncodedReader):
     """Reads images that are files below a root folder."""
 
     root: str
@@ -102,12 +120,6 @@ class FileReader(Reader):
 
     def data(self, image: str) -> bytes:
         return read_bytes(os.path.join(self.root, image))
-
-    def decode(self, data: bytes, at_least: int | None = None) -> Pixels:
-        return decode(data, at_least, self.decoding)
-
-    def examine(self, data: bytes, at_least: int | None = None) -> Decoded:
-        return examine(data, at_least, self.decoding)
 
 
 @dataclass(kw_only=True)
@@ -139,7 +151,17 @@ class Source(ABC):
 
     @abstractmethod
     def fingerprint(self, memory: HashMemory) -> Fingerprint:
-        """Return sorted (relative path, size in bytes, SHA-256) of everything that decides what this source gives."""
+        """Return sorted (relative path, size in bytes, SHA-256) of everything that decides what this source gives.
+
+        What lies in a store has the store's own word for its content in place of the SHA-256 (remote.py).
+        """
+
+    def promised(self, listing: Fingerprint) -> dict[str, str]:
+        """Return the SHA-256 of each image that a fingerprint promises, by name; "" of one that could not be read."""
+        return {name: "" if size < 0 else sha256 for name, size, sha256 in listing}
+
+    def check(self, listing: Fingerprint) -> None:  # noqa: B027 - most promise all of them
+        """Raise SourceError where an image whose digest the fingerprint does not promise changed since it was taken."""
 
     @abstractmethod
     def reader(self) -> Reader:
@@ -162,7 +184,7 @@ class FileSource(Source):
     mended: dict[str, str] = field(default_factory=dict)
 
     def fingerprint(self, memory: HashMemory) -> Fingerprint:
-        entries = fingerprint_files(self.root, [image.image for image in self.images], memory)
+        entries = self._entries(memory)
         # What is refused stands in quarantine.csv, so it decides the artifact too. Reasons may name places; left out.
         entries += [(name, -1, "rejected") for name, _ in self.rejected if self.rows is None]
         if self.rows is not None:
@@ -171,7 +193,10 @@ class FileSource(Source):
             entries.append(("", *self.extra_rows))
         return sorted(entries)
 
-    def reader(self) -> FileReader:
+    def _entries(self, memory: HashMemory) -> Fingerprint:
+        return fingerprint_files(self.root, [image.image for image in self.images], memory)
+
+    def reader(self) -> Reader:
         return FileReader(self.root, self.decoding)
 
 

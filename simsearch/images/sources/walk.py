@@ -6,7 +6,7 @@ import fnmatch
 import heapq
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from simsearch.images.formats.decoding import RULES
@@ -58,6 +58,11 @@ def walk(root: str, picking: Picking) -> Scan:
     return _Walk(root, picking).run()
 
 
+def walk_names(root: str, names: Iterable[str], picking: Picking) -> Scan:
+    """Return what `walk` would of a folder that holds just these files, by their paths below it."""
+    return _NamesWalk(root, names, picking).run()
+
+
 class _Walk:
     def __init__(self, root: str, picking: Picking) -> None:
         self._root, self._how = root, picking
@@ -103,7 +108,7 @@ class _Walk:
             with entries:
                 self._read(entries, prefix, stack)
 
-    def _read(self, entries: Iterator[os.DirEntry[str]], prefix: str, stack: list[str]) -> None:
+    def _read(self, entries: Iterator[os.DirEntry[str] | _Entry], prefix: str, stack: list[str]) -> None:
         # Most entries are plain image files: seen to be so at half the price of the whole account in _visit.
         images, wanted, plainly = self._scan.images, self._wanted, not self._how.exclude
         for entry in entries:
@@ -119,7 +124,7 @@ class _Walk:
             else:
                 self._visit(entry, prefix, stack)
 
-    def _visit(self, entry: os.DirEntry[str], prefix: str, stack: list[str]) -> None:
+    def _visit(self, entry: os.DirEntry[str] | _Entry, prefix: str, stack: list[str]) -> None:
         name, scan = entry.name, self._scan
         path = prefix + name
         if name.startswith("."):
@@ -146,7 +151,7 @@ class _Walk:
         else:
             self._file(entry, path)
 
-    def _file(self, entry: os.DirEntry[str], path: str) -> None:
+    def _file(self, entry: os.DirEntry[str] | _Entry, path: str) -> None:
         suffix, scan = os.path.splitext(entry.name)[1].lower(), self._scan
         if suffix not in self._wanted:
             if self._how.follow_links and not suffix and entry.is_symlink() and not os.path.exists(entry):
@@ -186,6 +191,51 @@ class _Walk:
             target = os.path.normpath(os.path.join(os.path.dirname(link), os.readlink(link)))
         if not os.path.join(target, "").startswith(os.path.join(self._root, "")):
             self._outside[kind].append(path)
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A file, or a folder with the entries in it, as os.scandir has them; there are no links."""
+
+    name: str
+    entries: dict[tuple[str, bool], _Entry] | None
+
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
+        return self.entries is not None
+
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:
+        return self.entries is None
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def __fspath__(self) -> str:
+        return self.name
+
+
+class _NamesWalk(_Walk):
+    """A walk through names alone, of what lies on no disk."""
+
+    def __init__(self, root: str, names: Iterable[str], picking: Picking) -> None:
+        super().__init__(root, picking)
+        self._top: dict[tuple[str, bool], _Entry] = {}
+        for name in names:
+            *folders, file = name.split("/")
+            inside = self._top
+            for folder in folders:
+                below = inside.setdefault((folder, True), _Entry(folder, {})).entries
+                assert below is not None
+                inside = below
+            inside[file, False] = _Entry(file, None)
+
+    def _below(self, folder: str, *, linked: bool) -> None:
+        stack = [folder]
+        while stack:
+            prefix = stack.pop()
+            inside = self._top
+            for name in prefix.split("/")[:-1]:
+                inside = inside[name, True].entries or {}
+            self._read(iter(inside.values()), prefix, stack)
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
