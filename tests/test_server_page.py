@@ -100,32 +100,6 @@ def test_back_and_reload_and_a_shared_link_bring_the_view_back(browser, server, 
     assert visit.text("#answer") == ""
 
 
-VERDICT = {"label": "class 1", "known": True, "margin": 0.9, "unknown_accepted": 0.05, "calibrated_on": "unseen labels"}
-SAID = {
-    "known": (VERDICT, "Looks like class 1: ", "Of pictures of other kinds, 1 in 20 would still be called known."),
-    "none": (
-        {**VERDICT, "known": False},
-        "Nothing here is clearly the same kind. The nearest label is class 1.",
-        "1 in 20",
-    ),
-    "trained": ({**VERDICT, "calibrated_on": "trained labels"}, "Looks like class 1: ", "Judged by trained labels: "),
-    "stale": ({**VERDICT, "stale": True, "command": "simsearch build photos"}, "Looks like", "stale"),
-    "without": (None, " of the nearest 10 are class ", "No verdict: fewer than 5 labels."),
-}
-
-
-@pytest.mark.parametrize("kind", SAID)
-def test_the_verdict_is_said_in_a_sentence(visit, server, kind):
-    verdict, sentence, worth = SAID[kind]
-    answer = server.post("/v1/search", {"image": "class 1/03.png"}).json
-    answer |= {"verdict": verdict} if verdict else {"verdict": None, "verdict_reason": "fewer than 5 labels"}
-    visit.tab.route("**/search", lambda route: route.fulfill(json=answer))
-    visit.tab.goto("/?image=class 1/03.png")
-    visit.answered()
-    assert sentence in visit.text("#answer h2")
-    assert worth in visit.text("#answer p")
-
-
 def test_what_is_no_picture_is_said(visit, server, tmp_path):
     visit.expects = "422"
     text = tmp_path / "notes.png"

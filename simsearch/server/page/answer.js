@@ -14,10 +14,10 @@ export function tally(hits) {
   return [...counts].sort((one, other) => other[1] - one[1]);
 }
 
-/** The label that hits are held against: the verdict's, else that of most of them; null without labels. */
+/** The label that hits are held against, which the sentence names: the verdict's, else that of most of them; null without labels. */
 export function leading(answer, labelled) {
   if (!labelled || !answer.hits.length) return null;
-  return answer.verdict?.known ? answer.verdict.label : tally(answer.hits)[0][0];
+  return answer.verdict?.label ?? tally(answer.hits)[0][0];
 }
 
 /** The sentence, without anything of HTML. */
