@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,23 @@ class Server:
 
     def start(self):
         """Start it and wait until it answers; returns itself."""
+        from simsearch.engines.milvus.client import Client
+        from simsearch.errors import EngineError
+
+        self._begin()
+        until = time.monotonic() + 240  # it calls itself healthy before it answers
+        while True:
+            try:
+                Client(self.uri).close()
+                return self
+            except EngineError:
+                if time.monotonic() > until:
+                    raise
+                if self._running.server_proc.poll() is not None:  # what was killed had not let go of everything
+                    time.sleep(5)
+                    self._begin()
+
+    def _begin(self) -> None:
         from milvus import MilvusServer
 
         with warnings.catch_warnings():
@@ -41,17 +59,6 @@ class Server:
             self._running.listen_port = self.port
             self._running.set_base_dir(str(self.folder))
             self._running.start()
-        from simsearch.engines.milvus.client import Client
-        from simsearch.errors import EngineError
-
-        until = time.monotonic() + 180  # it calls itself healthy before it answers
-        while True:
-            try:
-                Client(self.uri).close()
-                return self
-            except EngineError:
-                if time.monotonic() > until or self._running.server_proc.poll() is not None:
-                    raise
 
     def kill(self) -> None:
         """kill -9, and wait for its end."""
@@ -60,6 +67,20 @@ class Server:
                 os.kill(self._running.server_proc.pid, signal.SIGKILL)
             self._running.server_proc.wait()
         self._running = None
+
+
+def patiently(ask, seconds=180):
+    """What an answer is once there is one: a server that was started again lets the first requests wait too long."""
+    from simsearch.errors import EngineError
+
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except EngineError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
 
 
 def acknowledged(server: Server, kills: int, seed: int = 0, tell=lambda words: None) -> tuple[int, list[int]]:
@@ -99,8 +120,8 @@ def acknowledged(server: Server, kills: int, seed: int = 0, tell=lambda words: N
         server.start()
         client = Client(server.uri)
         collection = Collection(client, place)
-        collection.load()
-        if collection.count(f"row < {done}") != done:
+        patiently(collection.load)
+        if patiently(partial(collection.count, f"row < {done}")) != done:
             seen = set()
             for first in range(0, done, 10_000):
                 where = f"row >= {first} and row < {min(done, first + 10_000)}"

@@ -71,10 +71,12 @@ def test_the_command_that_makes_a_fit_anew_makes_a_fit(ours):
     home = ours[1]
     run_cli(*FIT, "--home", home, check=0)
     command = Home(home).build("photos-defects").retrain()
-    assert command.endswith(
-        f"--normal 'class 1' --method mean --false-alarms 0.4 --name photos-defects --retrain --home {home}"
-    )
-    run_cli(*shlex.split(command)[1:], *SMALL, check=0)
+    how, settings = command.split(" --set ", 1)
+    assert how.endswith("--normal 'class 1' --method mean --false-alarms 0.4")
+    assert settings.endswith(f"--name photos-defects --retrain --home {home}")
+    before = record_of(home)["recipe"]
+    run_cli(*shlex.split(command)[1:], check=0)
+    assert record_of(home)["recipe"] == before, "every setting is named"
     assert told_of(home)["normal"] == "class 1"
     assert Home(home).build("photos").retrain().startswith("simsearch build ")
 
