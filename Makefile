@@ -17,7 +17,7 @@ demo: $(READY) ## Install, build the digits, query one of them
 	@$(BIN)/simsearch query data/datasets/digits/7/0007.png --build digits --k 3 --montage hits.png
 	@echo "Next: source $(BIN)/activate, then simsearch serve --open, or simsearch build photos/ (class/x.jpg)" >&2
 
-test: $(READY)-dev ## Run the fast tests (offline, on a CPU, 3 minutes on 2 cores)
+test: $(READY)-dev ## Run the fast tests (offline, on a CPU, 4 to 10 minutes on 2 cores)
 	@$(PYTEST) -m "not slow"
 
 test-slow: $(READY)-slow ## Run the others: kills, nights, long properties, a browser
